@@ -1,0 +1,51 @@
+"""gatewise: recurrent sequence models, from data to device.
+
+An index: each name is imported from its module when it is first used, so that `import gatewise` stays light.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gatewise import errors as errors
+    from gatewise.spec import LayerSpec as LayerSpec
+    from gatewise.spec import ModelSpec as ModelSpec
+    from gatewise.state import State as State
+    from gatewise.stream import Model as Model
+    from gatewise.stream import Stream as Stream
+    from gatewise.stream import init as init
+    from gatewise.stream import load as load
+    from gatewise.tasks.detector import Detector as Detector
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "LayerSpec": "gatewise.spec",
+    "ModelSpec": "gatewise.spec",
+    "Model": "gatewise.stream",
+    "State": "gatewise.state",
+    "Stream": "gatewise.stream",
+    "init": "gatewise.stream",
+    "load": "gatewise.stream",
+    "Detector": "gatewise.tasks.detector",
+}
+_MODULES = ("errors", "train", "measure")
+
+__all__ = ["Detector", "LayerSpec", "Model", "ModelSpec", "State", "Stream", "errors", "init", "load"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        value = getattr(importlib.import_module(_HOME[name]), name)
+    elif name in _MODULES:
+        value = importlib.import_module(f"gatewise.{name}")
+    else:
+        raise AttributeError(f"module 'gatewise' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, *_MODULES, "__version__"])

@@ -1,0 +1,1 @@
+"""Calibrated tail probability of a forecast residual: `spec.py` holds the equations."""

@@ -1,0 +1,1 @@
+"""Numeric input stage: `spec.py` holds the equations."""

@@ -1,0 +1,189 @@
+"""What every layer, input stage and head has in common: edges, typed state, options, the faces of `spec.py`."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from gatewise.errors import SpecError
+
+Array = npt.NDArray[Any]
+"""A NumPy array; shapes and dtypes are stated where it is used."""
+
+
+@dataclass(frozen=True)
+class Edge:
+    """What flows between two nodes at one step.
+
+    Attributes:
+        width: values in one step.
+        dtype: NumPy name of their type.
+        clock: 1 = a value each step, k = every k-th step, 0 = once, at the end of the sequence.
+    """
+
+    width: int
+    dtype: str = "float32"
+    clock: int = 1
+
+
+@dataclass(frozen=True)
+class Field:
+    """One typed field of a state: its name within the node, NumPy dtype name, and shape without a batch axis."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+
+    @property
+    def size(self) -> int:
+        """Number of values."""
+        return math.prod(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of one session's values."""
+        return self.size * np.dtype(self.dtype).itemsize
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Base of a layer, input stage or head: its options are dataclass fields, its faces are methods.
+
+    A subclass is pure description. It holds no weights; `tensors` and `state` arrays are handed in.
+    """
+
+    kind: ClassVar[str]
+    not_structural: ClassVar[tuple[str, ...]] = ()
+    """Options that a saved state need not match."""
+
+    @classmethod
+    def parse(cls, name: str, options: Mapping[str, Any]) -> Self:
+        """Build the layer from plain JSON options.
+
+        Raises:
+            SpecError: an unknown or missing option, or a value out of range.
+        """
+        known = {field.name for field in dataclasses.fields(cls)}
+        if unknown := sorted(set(options) - known):
+            raise SpecError(
+                f"{cls.kind} '{name}' has no option {', '.join(map(repr, unknown))}; "
+                f"its options are {', '.join(sorted(known))}"
+            )
+        required = {
+            field.name
+            for field in dataclasses.fields(cls)
+            if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+        }
+        if missing := sorted(required - set(options)):
+            raise SpecError(f"{cls.kind} '{name}' needs the option {', '.join(map(repr, missing))}")
+        try:
+            return cls(**options)
+        except SpecError as error:
+            raise SpecError(f"{cls.kind} '{name}': {error}") from None
+
+    def options(self) -> dict[str, Any]:
+        """All options in canonical form, defaults included, as plain JSON values."""
+        return {field.name: _plain(getattr(self, field.name)) for field in dataclasses.fields(self)}
+
+    def outputs(self, inputs: Sequence[Edge]) -> Edge:
+        """The edge this layer writes, given those it reads. Raises SpecError where they do not fit."""
+        raise NotImplementedError
+
+    def output_names(self) -> tuple[str, ...] | None:
+        """Names of the output values, where they have a meaning of their own (heads)."""
+        return None
+
+    def tensors(self, inputs: Sequence[Edge]) -> dict[str, tuple[int, ...]]:
+        """Name and shape of each tensor, in the order in which `kernel.c` receives them."""
+        raise NotImplementedError
+
+    def state(self, inputs: Sequence[Edge]) -> tuple[Field, ...]:
+        """Typed fields of the state, in canonical order; an all-zero state is the start of a sequence."""
+        return ()
+
+    def macs(self, inputs: Sequence[Edge]) -> int:
+        """Multiply-accumulates of one step in matrix products."""
+        return 0
+
+    def initial(self, inputs: Sequence[Edge], rng: np.random.Generator) -> dict[str, Array]:
+        """Freshly initialised float32 tensors, shapes as `tensors` says."""
+        raise NotImplementedError
+
+    def check(self, tensors: Mapping[str, Array]) -> None:
+        """Refuse tensors of the right shape whose values make no sense. Raises SpecError."""
+
+    def step(
+        self, tensors: Mapping[str, Array], state: Mapping[str, Array], *x: Array
+    ) -> tuple[Array, dict[str, Array]]:
+        """The reference: one step in float64 NumPy over a batch.
+
+        Args:
+            tensors: name -> array, shapes as `tensors` says.
+            state: field name -> (batch, *field shape).
+            x: for each edge read, (batch, width).
+
+        Returns:
+            y (batch, output width) and the next state.
+        """
+        raise NotImplementedError
+
+    def native(self) -> list[float]:
+        """The options as numbers, in the order in which `kernel.c` reads them."""
+        raise NotImplementedError
+
+    def cautions(self) -> tuple[str, ...]:
+        """What a user of this configuration should know; shown by `inspect`."""
+        return ()
+
+
+def one_input(layer: Layer, inputs: Sequence[Edge]) -> Edge:
+    """The only edge a layer reads. Raises SpecError when there are more or fewer."""
+    if len(inputs) != 1:
+        raise SpecError(f"{layer.kind} reads one edge, got {len(inputs)}; join them in a layer before it")
+    return inputs[0]
+
+
+def check_count(name: str, value: object, most: int = 1 << 16) -> None:
+    """Refuse a count (units, width, ...) that is not an int in 1..most."""
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
+        raise SpecError(f"{name} must be a whole number from 1 to {most}, got {value!r}")
+
+
+def check_choice(name: str, value: object, choices: Sequence[str]) -> None:
+    """Refuse an option that is not one of the named choices."""
+    if value not in choices:
+        raise SpecError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}")
+
+
+def check_number(name: str, value: object, low: float, high: float) -> None:
+    """Refuse a number outside low..high, or no number at all."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
+        raise SpecError(f"{name} must be a number from {low:g} to {high:g}, got {value!r}")
+
+
+def uniform(rng: np.random.Generator, shape: tuple[int, ...], bound: float) -> Array:
+    """float32 values uniform in (-bound, bound)."""
+    return rng.uniform(-bound, bound, shape).astype(np.float32)
+
+
+def orthogonal(rng: np.random.Generator, n: int) -> Array:
+    """A random orthogonal (n, n) float32 matrix, uniform over the group.
+
+    QR of a Gaussian matrix with the signs of R's diagonal moved into Q (Saxe et al. 2014; Mezzadri 2007).
+    """
+    q, r = np.linalg.qr(rng.standard_normal((n, n)))
+    return np.asarray(q * np.sign(np.diag(r)), np.float32)
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and hasattr(value, "plain"):
+        return value.plain()
+    if isinstance(value, tuple):
+        return [_plain(v) for v in value]
+    return value

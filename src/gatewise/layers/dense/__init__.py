@@ -1,0 +1,1 @@
+"""Fully connected layer: `spec.py` holds the equations."""

@@ -1,0 +1,127 @@
+"""Gated recurrent unit.
+
+Cho et al. 2014, "Learning Phrase Representations using RNN Encoder-Decoder" (arXiv 1406.1078), with the two biases and
+the two places of the reset gate that later libraries made of it::
+
+    r  = gate(W_ir x + b_ir + W_hr h + b_hr)                 reset   (H)
+    z  = gate(W_iz x + b_iz + W_hz h + b_hz)                 update  (H)
+    n  = act(W_in x + b_in + r * (W_hn h + b_hn))            candidate, reset "after"  (torch, cuDNN, Keras 2+)
+    n  = act(W_in x + b_in + W_hn (r * h) + b_hn)            candidate, reset "before" (the paper, Keras 1, ONNX default)
+    h' = n + z * (h - n)                                     = (1 - z) * n + z * h
+
+gate is sigmoid and act is tanh unless an option says otherwise; `*` is elementwise.
+
+Tensors, H = units, I = inputs, gate order r, z, n (as torch):
+
+    weight_ih (3H, I)   weight_hh (3H, H)   bias_ih (3H)   bias_hh (3H)
+
+Elsewhere: torch has r, z, n and "after"; Keras has z, r, h and either; ONNX has z, r, h and either
+(`linear_before_reset`). The paper writes h' with z and 1 - z exchanged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from gatewise.layers.activation import Activation
+from gatewise.layers.base import (
+    Array,
+    Edge,
+    Field,
+    Layer,
+    check_choice,
+    check_count,
+    one_input,
+    orthogonal,
+    uniform,
+)
+
+ACTIVATIONS = ("linear", "relu", "tanh", "sigmoid", "hard_sigmoid")
+
+
+@dataclass(frozen=True)
+class Spec(Layer):
+    """Options of a GRU.
+
+    Attributes:
+        units: H, the size of the hidden state.
+        reset: where the reset gate acts: "after" or "before" the recurrent matrix.
+        activation: of the candidate.
+        gate_activation: of the reset and update gates.
+    """
+
+    kind: ClassVar[str] = "gru"
+    units: int
+    reset: str = "after"
+    activation: Any = "tanh"
+    gate_activation: Any = "sigmoid"
+
+    def __post_init__(self) -> None:
+        check_count("units", self.units)
+        check_choice("reset", self.reset, ("after", "before"))
+        for option in ("activation", "gate_activation"):
+            parsed = Activation.parse(option, getattr(self, option), ACTIVATIONS)
+            object.__setattr__(self, option, parsed)
+
+    def outputs(self, inputs: Sequence[Edge]) -> Edge:
+        """One value a unit, at the clock of the input."""
+        return Edge(self.units, clock=one_input(self, inputs).clock)
+
+    def tensors(self, inputs: Sequence[Edge]) -> dict[str, tuple[int, ...]]:
+        """Shapes as in the head of this file."""
+        n = 3 * self.units
+        return {
+            "weight_ih": (n, one_input(self, inputs).width),
+            "weight_hh": (n, self.units),
+            "bias_ih": (n,),
+            "bias_hh": (n,),
+        }
+
+    def state(self, inputs: Sequence[Edge]) -> tuple[Field, ...]:
+        """The hidden state h."""
+        return (Field("hidden", "float32", (self.units,)),)
+
+    def macs(self, inputs: Sequence[Edge]) -> int:
+        """3H (I + H)."""
+        return 3 * self.units * (one_input(self, inputs).width + self.units)
+
+    def initial(self, inputs: Sequence[Edge], rng: np.random.Generator) -> dict[str, Array]:
+        """Glorot-uniform input weights, orthogonal recurrent weights gate by gate, zero biases."""
+        width, units = one_input(self, inputs).width, self.units
+        return {
+            "weight_ih": uniform(rng, (3 * units, width), (6.0 / (width + units)) ** 0.5),
+            "weight_hh": np.concatenate([orthogonal(rng, units) for _ in range(3)]),
+            "bias_ih": np.zeros(3 * units, np.float32),
+            "bias_hh": np.zeros(3 * units, np.float32),
+        }
+
+    def step(
+        self, tensors: Mapping[str, Array], state: Mapping[str, Array], *x: Array
+    ) -> tuple[Array, dict[str, Array]]:
+        """The equations above in float64."""
+        h = state["hidden"]  # (batch, H)
+        xr, xz, xn = np.split(x[0] @ tensors["weight_ih"].T + tensors["bias_ih"], 3, axis=-1)  # 3 x (batch, H)
+        wr, wz, wn = np.split(tensors["weight_hh"], 3)  # 3 x (H, H)
+        br, bz, bn = np.split(tensors["bias_hh"], 3)  # 3 x (H,)
+        r = self.gate_activation(xr + h @ wr.T + br)
+        z = self.gate_activation(xz + h @ wz.T + bz)
+        if self.reset == "after":
+            n = self.activation(xn + r * (h @ wn.T + bn))
+        else:
+            n = self.activation(xn + (r * h) @ wn.T + bn)
+        h = n + z * (h - n)
+        return h, {"hidden": h}
+
+    def native(self) -> list[float]:
+        """Reset (0 after, 1 before), gate activation (3 numbers), candidate activation (3 numbers)."""
+        return [float(self.reset == "before"), *self.gate_activation.native(), *self.activation.native()]
+
+    def cautions(self) -> tuple[str, ...]:
+        """Unbounded candidates make an unbounded memory."""
+        if self.activation.kind in ("relu", "linear"):
+            return (f"candidate activation {self.activation.kind} is unbounded: the state may grow without limit",)
+        return ()

@@ -1,0 +1,45 @@
+"""Finds the faces of a kind by the name of its folder."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from dataclasses import dataclass
+from types import ModuleType
+
+from gatewise.errors import SpecError
+from gatewise.layers.base import Layer
+
+
+@dataclass(frozen=True)
+class Registry:
+    """The kinds of one family: layers, input stages or heads.
+
+    Attributes:
+        family: what one of them is called in messages, e.g. "layer".
+        package: dotted name of the package that holds one folder per kind.
+        kinds: names of the folders.
+    """
+
+    family: str
+    package: str
+    kinds: tuple[str, ...]
+
+    def face(self, kind: str, name: str) -> ModuleType:
+        """The module `<kind>/<name>.py`, imported when first asked for.
+
+        Raises:
+            SpecError: the kind is unknown, or has no such face.
+        """
+        if kind not in self.kinds:
+            raise SpecError(f"unknown {self.family} {kind!r}; this version knows {', '.join(self.kinds)}")
+        module = f"{self.package}.{kind}.{name}"
+        if importlib.util.find_spec(module) is None:
+            folder = self.package.rpartition(".")[2]
+            raise SpecError(f"{self.family} {kind!r} has no {name} face ({folder}/{kind}/{name}.py)")
+        return importlib.import_module(module)
+
+    def spec(self, kind: str) -> type[Layer]:
+        """The class of options of a kind."""
+        found: type[Layer] = self.face(kind, "spec").Spec
+        return found

@@ -1,0 +1,321 @@
+"""ModelSpec: a model as plain data, the one description that everything else makes, reads or runs.
+
+A spec is an input stage, a flat list of named nodes, and a head. Each node reads the nodes named in its `sources` (the
+node before it, unless it says otherwise) and may read only what stands before it, so a spec has no cycles. What the
+options of a kind mean is the business of its folder; `gatewise.graph.resolve` checks them and finds widths and shapes.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+from gatewise.errors import SpecError
+
+FORMAT = 1
+"""Version of the description, stored with it."""
+
+MOST_NODES = 1000
+MOST_JSON = 1 << 20
+MOST_DEPTH = 32
+RESERVED = ("input", "head")
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
+
+
+class LayerSpec:
+    """One node of a model: its kind, name, sources and options. Immutable; equal when all of these are.
+
+    Args:
+        kind: name of a layer, input stage or head, e.g. "gru".
+        name: unique name; by default the kind and its count, e.g. "gru0".
+        sources: names of the nodes it reads, in order; empty = the node before it. "input" is the input stage.
+        **options: the kind's own options, plain JSON values, e.g. units=64.
+
+    Raises:
+        SpecError: a name that is no identifier, or an option that is not plain JSON.
+    """
+
+    __slots__ = ("_options", "kind", "name", "sources")
+    kind: str
+    name: str | None
+    sources: tuple[str, ...]
+
+    def __init__(
+        self, kind: str, name: str | None = None, sources: str | Iterable[str] = (), **options: Any
+    ) -> None:
+        if not isinstance(kind, str) or not _NAME.fullmatch(kind):
+            raise SpecError(f"kind must be the name of a layer, got {kind!r}")
+        if name is not None and (not isinstance(name, str) or not _NAME.fullmatch(name)):
+            raise SpecError(f"name must be an identifier of at most 64 characters, got {name!r}")
+        names = (sources,) if isinstance(sources, str) else tuple(sources)
+        if not all(isinstance(source, str) for source in names):
+            raise SpecError(f"from must name nodes, got {names!r}")
+        set_ = object.__setattr__
+        set_(self, "kind", kind)
+        set_(self, "name", name)
+        set_(self, "sources", names)
+        set_(self, "_options", MappingProxyType({key: _frozen(key, value) for key, value in options.items()}))
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """The kind's own options, read-only."""
+        return self._options
+
+    def replace(self, **changes: Any) -> LayerSpec:
+        """A copy with other options, or another `name` or `sources`."""
+        return LayerSpec(
+            self.kind,
+            changes.pop("name", self.name),
+            changes.pop("sources", self.sources),
+            **{**self._options, **changes},
+        )
+
+    def plain(self) -> dict[str, Any]:
+        """As plain JSON values."""
+        out: dict[str, Any] = {"kind": self.kind, **self._options}
+        if self.name is not None:
+            out["name"] = self.name
+        if self.sources:
+            out["from"] = list(self.sources)
+        return out
+
+    @classmethod
+    def from_plain(cls, value: object, what: str) -> LayerSpec:
+        """The reverse of `plain`. `what` says in an error where in the spec the value stands."""
+        if not isinstance(value, Mapping) or "kind" not in value:
+            raise SpecError(f"{what} must be an object with a kind, got {_short(value)}")
+        options = {key: v for key, v in value.items() if key not in ("kind", "name", "from")}
+        if clash := {"sources", "self"} & set(options):
+            raise SpecError(f"{what} has no option {sorted(clash)}")
+        try:
+            return cls(value["kind"], value.get("name"), value.get("from", ()), **options)
+        except TypeError:
+            raise SpecError(f"{what}: from must be a list of names, got {_short(value.get('from'))}") from None
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError("a LayerSpec is immutable; use replace()")
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, LayerSpec) and self.plain() == other.plain()
+
+    def __hash__(self) -> int:
+        return hash(canonical_json(self.plain()))
+
+    def __repr__(self) -> str:
+        parts = [repr(self.kind)]
+        if self.name is not None:
+            parts.append(f"name={self.name!r}")
+        if self.sources:
+            parts.append(f"sources={self.sources!r}")
+        return f"LayerSpec({', '.join(parts + [f'{k}={v!r}' for k, v in self._options.items()])})"
+
+
+class ModelSpec:
+    """A whole model as plain data. Immutable; equal when its JSON is.
+
+    Args:
+        inputs: shorthand for an input stage of so many numbers a step, neither named nor scaled.
+        layers: the nodes, in order.
+        input: the input stage, instead of `inputs`.
+        head: what turns the last node's output into an answer; None leaves the output as it is.
+        context: "carried" (state carried for ever) or {"window": L} (each answer from the last L steps only).
+
+    Raises:
+        SpecError: no layers, a name used twice, a source that does not stand before its reader, a bad context.
+    """
+
+    __slots__ = ("context", "head", "input", "nodes")
+    input: LayerSpec
+    nodes: tuple[LayerSpec, ...]
+    head: LayerSpec | None
+    context: str | Mapping[str, int]
+
+    def __init__(
+        self,
+        inputs: int | None = None,
+        layers: Sequence[LayerSpec] = (),
+        *,
+        input: LayerSpec | None = None,
+        head: LayerSpec | None = None,
+        context: str | Mapping[str, int] = "carried",
+    ) -> None:
+        if (inputs is None) == (input is None):
+            raise SpecError("give either inputs (a number of columns) or input (an input stage)")
+        if input is None:
+            input = LayerSpec("numeric", width=inputs)
+        set_ = object.__setattr__
+        set_(self, "input", _fixed(input, "input"))
+        set_(self, "nodes", _named(layers))
+        set_(self, "head", None if head is None else _fixed(head, "head"))
+        set_(self, "context", _context(context))
+
+    def replace(self, **changes: Any) -> ModelSpec:
+        """A copy with another `input`, `layers`, `head` or `context`."""
+        now: dict[str, Any] = {
+            "input": self.input,
+            "layers": self.nodes,
+            "head": self.head,
+            "context": self.context,
+        }
+        return ModelSpec(**{**now, **changes})
+
+    def plain(self) -> dict[str, Any]:
+        """As plain JSON values."""
+        return {
+            "format": FORMAT,
+            "input": _nameless(self.input),
+            "nodes": [node.plain() for node in self.nodes],
+            "head": None if self.head is None else _nameless(self.head),
+            "context": self.context if isinstance(self.context, str) else dict(self.context),
+        }
+
+    def to_json(self) -> str:
+        """The canonical JSON text: equal specs give equal text."""
+        return canonical_json(self.plain())
+
+    @classmethod
+    def from_json(cls, text: str) -> ModelSpec:
+        """Read what `to_json` wrote. Raises SpecError on anything else, however hostile."""
+        return cls.from_plain(parse_json(text, "model description"))
+
+    @classmethod
+    def from_plain(cls, value: object) -> ModelSpec:
+        """The reverse of `plain`."""
+        if not isinstance(value, Mapping):
+            raise SpecError(f"a model description must be an object, got {_short(value)}")
+        keys = {"format", "input", "nodes", "head", "context"}
+        if set(value) - keys or not {"format", "input", "nodes"} <= set(value):
+            raise SpecError(f"a model description has the keys {sorted(keys)}, got {sorted(map(str, value))[:20]}")
+        if value["format"] != FORMAT or isinstance(value["format"], bool):
+            raise SpecError(
+                f"the model description has format {_short(value['format'])}, this version reads {FORMAT}; "
+                "upgrade gatewise"
+            )
+        if not isinstance(value["nodes"], list):
+            raise SpecError(f"nodes must be a list, got {_short(value['nodes'])}")
+        head = value.get("head")
+        return cls(
+            input=LayerSpec.from_plain(value["input"], "input"),
+            layers=[LayerSpec.from_plain(node, f"node {i}") for i, node in enumerate(value["nodes"])],
+            head=None if head is None else LayerSpec.from_plain(head, "head"),
+            context=value.get("context", "carried"),
+        )
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError("a ModelSpec is immutable; use replace()")
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ModelSpec) and self.to_json() == other.to_json()
+
+    def __hash__(self) -> int:
+        return hash(self.to_json())
+
+    def __repr__(self) -> str:
+        head = "" if self.head is None else f", head={self.head!r}"
+        return f"ModelSpec(input={self.input!r}, layers={list(self.nodes)!r}{head}, context={self.context!r})"
+
+
+def canonical_json(value: object) -> str:
+    """JSON with sorted keys, no spaces, ASCII only and no NaN, so that equal values give equal bytes."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+
+def parse_json(text: str, what: str) -> Any:
+    """Parse JSON from a file that may be hostile: limited size and depth, no NaN, no key twice.
+
+    Raises:
+        SpecError: naming `what` and the place.
+    """
+    if len(text) > MOST_JSON:
+        raise SpecError(f"the {what} has {len(text)} characters of JSON, more than {MOST_JSON}")
+    depth = deepest = 0
+    for token in re.finditer(r'"(?:[^"\\]|\\.)*"|[\[{\]}]', text):
+        if (mark := token.group()) in "[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif mark in "]}":
+            depth -= 1
+    if deepest > MOST_DEPTH:
+        raise SpecError(f"the {what} is nested {deepest} deep, more than {MOST_DEPTH}")
+    try:
+        return json.loads(text, parse_constant=_no_constant, object_pairs_hook=_no_twins)
+    except ValueError as error:
+        raise SpecError(f"the {what} is no valid JSON: {error}") from None
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not allowed")
+
+
+def _no_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key stands twice in one object")
+    return found
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _frozen(key: str, value: Any) -> Any:
+    """The value as plain immutable-by-convention JSON, or SpecError."""
+    try:
+        return json.loads(canonical_json(value))
+    except (TypeError, ValueError, RecursionError):
+        raise SpecError(f"option {key} must be a plain JSON value, got {_short(value)}") from None
+
+
+def _nameless(node: LayerSpec) -> dict[str, Any]:
+    return {key: value for key, value in node.plain().items() if key != "name"}
+
+
+def _fixed(node: LayerSpec, role: str) -> LayerSpec:
+    """The input stage and the head have fixed names and no sources of their own."""
+    if not isinstance(node, LayerSpec):
+        raise SpecError(f"{role} must be a LayerSpec, got {_short(node)}")
+    if node.name not in (None, role) or node.sources:
+        raise SpecError(f"{role} takes no name and no sources, got {node!r}")
+    return node.replace(name=role)
+
+
+def _named(layers: Sequence[LayerSpec]) -> tuple[LayerSpec, ...]:
+    """Give every node its default name; check names and sources."""
+    if not 1 <= len(layers) <= MOST_NODES:
+        raise SpecError(f"a model has 1 to {MOST_NODES} layers, got {len(layers)}")
+    seen: set[str] = set(RESERVED)
+    counts: dict[str, int] = {}
+    nodes = []
+    later = {layer.name for layer in layers if isinstance(layer, LayerSpec)}
+    for layer in layers:
+        if not isinstance(layer, LayerSpec):
+            raise SpecError(f"a layer must be a LayerSpec, got {_short(layer)}")
+        count = counts.get(layer.kind, 0)
+        counts[layer.kind] = count + 1
+        node = layer if layer.name is not None else layer.replace(name=f"{layer.kind}{count}")
+        assert node.name is not None
+        if node.name in seen:
+            raise SpecError(f"the name {node.name!r} is used twice or reserved; give each layer a name of its own")
+        for source in node.sources:
+            if source == "input" or (source in seen and source not in RESERVED):
+                continue
+            where = "does not stand before it: a cycle" if source in later else "does not exist"
+            raise SpecError(f"layer {node.name!r} reads {source!r}, which {where}; sources must be earlier layers")
+        seen.add(node.name)
+        nodes.append(node)
+    return tuple(nodes)
+
+
+def _context(context: str | Mapping[str, int]) -> str | Mapping[str, int]:
+    if context == "carried":
+        return "carried"
+    if isinstance(context, Mapping) and set(context) == {"window"}:
+        window = context["window"]
+        if isinstance(window, int) and not isinstance(window, bool) and 1 <= window <= 1 << 20:
+            return MappingProxyType({"window": window})
+    raise SpecError(f'context must be "carried" or {{"window": L}} with L from 1 to {1 << 20}, got {_short(context)}')
