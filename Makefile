@@ -1,0 +1,88 @@
+# Everything happens in .venv, made here from constraints.txt. Needs Python 3.11 or later, GCC or Clang, and make.
+#   make build     the venv, the package installed in place, the native core compiled (again, after a C change)
+#   make demo      train on a small series, stream it, write demo/report.html
+#   make test      all checks and tests
+.DEFAULT_GOAL := build
+.DELETE_ON_ERROR:
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+
+new_enough := import sys; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(shell for p in python3.11 python3 python3.12 python3.13 python3.14; do \
+	if "$$p" -c '$(new_enough)' 2>/dev/null; then echo "$$p"; break; fi; done)
+VENV ?= .venv
+bin := $(VENV)/bin
+ready := $(VENV)/.ready
+# The build tools of `pip install .` and `pip wheel` live in an environment of their own: this pins them too.
+export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+# Ninja does the incremental work, so these are run each time; a build with nothing to do takes a moment.
+cmake := PATH="$(abspath $(bin)):$$PATH" $(bin)/cmake
+ninja = $(bin)/ninja -C $(1) --quiet
+WERROR ?= OFF
+
+.PHONY: venv build demo test check native-test native-test-full pytest bench wheel format clean
+
+venv: $(ready)
+
+$(ready): pyproject.toml constraints.txt
+	@if [ -z "$(PYTHON)" ] || ! $(PYTHON) -c '$(new_enough)'; then \
+		echo "gatewise needs Python 3.11 or later, found: $$(python3 --version 2>&1 || true). Set PYTHON=/path/to/python3.11" >&2; exit 1; fi
+	test -x $(bin)/python || $(PYTHON) -m venv $(VENV)
+	$(bin)/python -m pip install --quiet scikit-build-core cmake ninja
+	$(bin)/python -m pip install --quiet --no-build-isolation --config-settings=editable.mode=inplace \
+		--config-settings=wheel.cmake=false --config-settings=wheel.py-api=py3 --editable '.[all]'
+	touch $@
+
+build: $(ready)
+	@$(cmake) -S . -B build/dev -G Ninja --log-level=WARNING -DPython_EXECUTABLE=$(abspath $(bin))/python \
+		-DGATEWISE_WERROR=$(WERROR)
+	@$(call ninja,build/dev)
+
+demo: build
+	$(bin)/gatewise demo
+
+test: check native-test pytest
+
+pytest: build
+	$(bin)/python -m pytest
+
+check: build
+	$(bin)/ruff check
+	$(bin)/ruff format --check
+	$(bin)/mypy
+	$(bin)/python -m mypy.stubtest gatewise._core --mypy-config-file pyproject.toml
+	$(bin)/lint-imports
+	$(call c_files) | xargs -0 $(bin)/clang-format --dry-run -Werror
+
+format: $(ready)
+	$(bin)/ruff check --fix
+	$(bin)/ruff format
+	$(call c_files) | xargs -0 $(bin)/clang-format -i
+
+c_files = find src examples \( -name '*.c' -o -name '*.h' \) -print0
+
+native-test: $(ready)
+	@$(cmake) -S . -B build/native-test -G Ninja --log-level=WARNING -DCMAKE_BUILD_TYPE=Debug \
+		-DGATEWISE_MODULE=OFF -DGATEWISE_TESTS=ON -DGATEWISE_SANITIZE=ON -DGATEWISE_WERROR=$(WERROR)
+	@$(call ninja,build/native-test)
+	$(bin)/ctest --test-dir build/native-test --output-on-failure --no-tests=error
+
+# Sweeps over every float: minutes, so without sanitizers.
+native-test-full: $(ready)
+	@$(cmake) -S . -B build/native-test-full -G Ninja --log-level=WARNING -DCMAKE_BUILD_TYPE=Release \
+		-DGATEWISE_MODULE=OFF -DGATEWISE_TESTS=ON -DGATEWISE_FULL=ON -DGATEWISE_WERROR=$(WERROR)
+	@$(call ninja,build/native-test-full)
+	$(bin)/ctest --test-dir build/native-test-full --verbose --no-tests=error
+
+bench: build
+	$(bin)/python benchmarks/step.py
+
+wheel: $(ready)
+	rm -rf dist
+	$(bin)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+	@ls -l dist
+
+clean:
+	rm -rf build dist demo src/gatewise/_core*.so .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
