@@ -1,11 +1,12 @@
-/* The half of the primitives that is the same for every instruction set, written in the operations that prims_scalar.h
- * and prims_vector.h define before they include this file. Include one of those two, not this one.
+/* The half of the primitives that is the same for every instruction set, written in the operations that
+ * prims_scalar.h and prims_vector.h define before they include this file. Include one of those two, not this
+ * one.
  *
- * exp and sigmoid   exp(-x) = 2^n exp(-r), r = x + n ln2 in [-ln2/2, ln2/2]: Cody-Waite reduction with ln2 in two parts,
- *                   the first short enough that n * part is exact, then a polynomial in r.
- * tanh              x P(x^2) / Q(x^2) with P(0) = Q(0) = 1, so that tanh(x) = x for tiny x; x is first clamped to where
- *                   tanh rounds to 1.
- * Both sets of coefficients minimise the greatest relative error (Remez exchange at 60 digits, then rounded to float).
+ * exp and sigmoid   exp(-x) = 2^n exp(-r), r = x + n ln2 in [-ln2/2, ln2/2]: Cody-Waite reduction with ln2 in
+ * two parts, the first short enough that n * part is exact, then a polynomial in r. tanh              x
+ * P(x^2) / Q(x^2) with P(0) = Q(0) = 1, so that tanh(x) = x for tiny x; x is first clamped to where tanh
+ * rounds to 1. Both sets of coefficients minimise the greatest relative error (Remez exchange at 60 digits,
+ * then rounded to float).
  */
 #ifndef GW_PRIMS_COMMON_H
 #define GW_PRIMS_COMMON_H
@@ -14,12 +15,10 @@
 enum { GW_LINEAR = 0, GW_RELU = 1, GW_TANH = 2, GW_SIGMOID = 3, GW_SOFTMAX = 4, GW_HARD_SIGMOID = 5 };
 
 /* Rows rounded up to whole panels: what an accumulator has room for. */
-static inline int gw_padded(int rows) {
-    return (rows + GW_PANEL - 1) / GW_PANEL * GW_PANEL;
-}
+static inline int gw_padded(int rows) { return (rows + GW_PANEL - 1) / GW_PANEL * GW_PANEL; }
 
-/* 1.5 * 2^23: a float this large has a spacing of 1, so adding it rounds to an integer, which then stands in the low bits
- * of the sum. */
+/* 1.5 * 2^23: a float this large has a spacing of 1, so adding it rounds to an integer, which then stands in
+ * the low bits of the sum. */
 #define GW_ROUND 12582912.0f
 
 /* exp(-r) for |r| <= ln2 / 2: relative error 9.2e-8 before rounding. */
@@ -51,7 +50,8 @@ static inline gwv gwv_exp(gwv x) {
 
 /* 1 / (1 + exp(-x)) */
 static inline gwv gwv_sigmoid(gwv x) {
-    /* At -89 n is 128 and gwv_pow2 infinite, at 88 n is -127 and gwv_pow2 zero: sigmoid reaches 0 and 1 exactly. */
+    /* At -89 n is 128 and gwv_pow2 infinite, at 88 n is -127 and gwv_pow2 zero: sigmoid reaches 0 and 1
+     * exactly. */
     gwv y = gwv_clamp(x, gwv_set(-89.0f), gwv_set(88.0f));
     gwv z = gwv_fma(y, gwv_set(-1.44269504f), gwv_set(GW_ROUND));
     gwv p = gwv_exp_minus_reduced(gwv_reduce(y, gwv_sub(z, gwv_set(GW_ROUND))));
@@ -75,9 +75,7 @@ static inline gwv gwv_tanh(gwv x) {
     return gwv_clamp(gwv_div(gwv_mul(y, p), q), gwv_set(-1.0f), gwv_set(1.0f));
 }
 
-static inline gwv gwv_relu(gwv v) {
-    return gwv_max(gwv_set(0.0f), v);
-}
+static inline gwv gwv_relu(gwv v) { return gwv_max(gwv_set(0.0f), v); }
 
 /* min(1, max(0, slope v + offset)) */
 static inline gwv gwv_hard_sigmoid(gwv v, float slope, float offset) {

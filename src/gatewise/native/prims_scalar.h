@@ -1,11 +1,11 @@
-/* The primitives in portable C11, one float at a time: the device's copy, and the baseline every other one is held to.
- * A kernel written on them reads
+/* The primitives in portable C11, one float at a time: the device's copy, and the baseline every other one is
+ * held to. A kernel written on them reads
  *
  *     for (int i = 0; i < n; i += GW_LANES)
  *         gwv_store(y + i, gwv_sigmoid(gwv_load(x + i)));
  *
- * and is the same text for prims_vector.h. Needs no libm and no 64-bit arithmetic. Compile with -ffp-contract=off and
- * without -ffast-math: every sum has one chain, in the order written.
+ * and is the same text for prims_vector.h. Needs no libm and no 64-bit arithmetic. Compile with
+ * -ffp-contract=off and without -ffast-math: every sum has one chain, in the order written.
  */
 #ifndef GW_PRIMS_H
 #define GW_PRIMS_H
@@ -26,43 +26,26 @@
 
 typedef float gwv;
 
-static inline gwv gwv_load(const float *p) {
-    return *p;
-}
+static inline gwv gwv_load(const float *p) { return *p; }
 
-static inline void gwv_store(float *p, gwv v) {
-    *p = v;
-}
+static inline void gwv_store(float *p, gwv v) { *p = v; }
 
 /* The first n <= GW_LANES floats at p, the rest 0. */
-static inline gwv gwv_load_n(const float *p, int n) {
-    return n > 0 ? *p : 0.0f;
-}
+static inline gwv gwv_load_n(const float *p, int n) { return n > 0 ? *p : 0.0f; }
 
 static inline void gwv_store_n(float *p, gwv v, int n) {
-    if (n > 0)
-        *p = v;
+    if (n > 0) *p = v;
 }
 
-static inline gwv gwv_set(float x) {
-    return x;
-}
+static inline gwv gwv_set(float x) { return x; }
 
-static inline gwv gwv_add(gwv a, gwv b) {
-    return a + b;
-}
+static inline gwv gwv_add(gwv a, gwv b) { return a + b; }
 
-static inline gwv gwv_sub(gwv a, gwv b) {
-    return a - b;
-}
+static inline gwv gwv_sub(gwv a, gwv b) { return a - b; }
 
-static inline gwv gwv_mul(gwv a, gwv b) {
-    return a * b;
-}
+static inline gwv gwv_mul(gwv a, gwv b) { return a * b; }
 
-static inline gwv gwv_div(gwv a, gwv b) {
-    return a / b;
-}
+static inline gwv gwv_div(gwv a, gwv b) { return a / b; }
 
 /* a * b + c, here with two roundings: a microcontroller need not have a fused multiply-add. */
 static inline gwv gwv_fma(gwv a, gwv b, gwv c) {
@@ -71,13 +54,9 @@ static inline gwv gwv_fma(gwv a, gwv b, gwv c) {
 }
 
 /* min and max: NaN when either is NaN. */
-static inline gwv gwv_min(gwv a, gwv b) {
-    return a < b || a != a ? a : b;
-}
+static inline gwv gwv_min(gwv a, gwv b) { return a < b || a != a ? a : b; }
 
-static inline gwv gwv_max(gwv a, gwv b) {
-    return a > b || a != a ? a : b;
-}
+static inline gwv gwv_max(gwv a, gwv b) { return a > b || a != a ? a : b; }
 
 /* v held between two bounds that are no NaN; a NaN in v stays. */
 static inline gwv gwv_clamp(gwv v, gwv low, gwv high) {
@@ -86,9 +65,7 @@ static inline gwv gwv_clamp(gwv v, gwv low, gwv high) {
 }
 
 /* 0 for |v| < 2^-64: a state never decays into denormals, on any platform. NaN stays. */
-static inline gwv gwv_flush(gwv v) {
-    return v > -0x1p-64f && v < 0x1p-64f ? 0.0f : v;
-}
+static inline gwv gwv_flush(gwv v) { return v > -0x1p-64f && v < 0x1p-64f ? 0.0f : v; }
 
 /* 2^n for z = 1.5 * 2^23 + n, with 0 at n = -127 and infinity at n = 128. */
 static inline gwv gwv_pow2(gwv z) {
@@ -110,19 +87,16 @@ static inline void gw_pack_matrix(float *packed, const float *w, int rows, int c
                 *packed++ = r + j < rows ? w[(size_t)(r + j) * (size_t)row_stride + (size_t)k] : 0.0f;
 }
 
-/* acc[r] += w[r][k] * x[k] for k = 0, 1, ...: one chain per row, continued from what acc holds. acc has room for
- * gw_padded(rows) floats. */
-static inline void gw_matvec(float *restrict acc, const float *restrict packed, const float *restrict x, int rows,
-                             int cols) {
+/* acc[r] += w[r][k] * x[k] for k = 0, 1, ...: one chain per row, continued from what acc holds. acc has room
+ * for gw_padded(rows) floats. */
+static inline void gw_matvec(float *restrict acc, const float *restrict packed, const float *restrict x,
+                             int rows, int cols) {
     for (int r = 0; r < rows; r += GW_PANEL) {
         float sum[GW_PANEL];
-        for (int j = 0; j < GW_PANEL; j++)
-            sum[j] = acc[r + j];
+        for (int j = 0; j < GW_PANEL; j++) sum[j] = acc[r + j];
         for (int k = 0; k < cols; k++)
-            for (int j = 0; j < GW_PANEL; j++)
-                sum[j] += *packed++ * x[k];
-        for (int j = 0; j < GW_PANEL; j++)
-            acc[r + j] = sum[j];
+            for (int j = 0; j < GW_PANEL; j++) sum[j] += *packed++ * x[k];
+        for (int j = 0; j < GW_PANEL; j++) acc[r + j] = sum[j];
     }
 }
 

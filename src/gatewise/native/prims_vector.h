@@ -1,0 +1,198 @@
+/* The same primitives as prims_scalar.h, a vector at a time: 16 floats with AVX-512, 8 with AVX2 and FMA, 4
+ * with NEON. Written on the vector extensions of GCC and Clang (a + b adds lane by lane, a < b gives lanes of
+ * 0 or -1). What those lack stands in one block of intrinsics per instruction set, just below.
+ */
+#ifndef GW_PRIMS_H
+#define GW_PRIMS_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#if defined(__FAST_MATH__)
+#error "-ffast-math would reorder the sums and drop NaN: compile without it"
+#endif
+
+#if defined(__AVX512F__)
+#include <immintrin.h>
+#define GW_LANES 16
+#elif defined(__AVX2__) && defined(__FMA__)
+#include <immintrin.h>
+#define GW_LANES 8
+#elif defined(__aarch64__) && defined(__ARM_NEON)
+#include <arm_neon.h>
+#define GW_LANES 4
+#else
+#error "prims_vector.h needs AVX-512F, AVX2 with FMA, or NEON on aarch64; prims_scalar.h needs none of them"
+#endif
+
+typedef float gwv __attribute__((vector_size(4 * GW_LANES)));
+typedef int32_t gwv_int __attribute__((vector_size(4 * GW_LANES)));
+/* The same, anywhere in memory. */
+typedef float gwv_unaligned __attribute__((vector_size(4 * GW_LANES), aligned(4), may_alias));
+
+/* Per instruction set: gwv_fma(a, b, c) = a * b + c with one rounding; gwv_least and gwv_most, which give the
+ * second operand when either is NaN; gwv_load_n and gwv_store_n, the first n floats at p, touching no memory
+ * beyond them (the other lanes of a load are 0). GW_TILE: the accumulators of gw_matvec, as many as leave
+ * registers for weights and x. */
+#if defined(__AVX512F__)
+
+#ifndef GW_TILE
+#define GW_TILE 12
+#endif
+
+static inline gwv gwv_fma(gwv a, gwv b, gwv c) { return _mm512_fmadd_ps(a, b, c); }
+static inline gwv gwv_least(gwv a, gwv b) { return _mm512_min_ps(a, b); }
+static inline gwv gwv_most(gwv a, gwv b) { return _mm512_max_ps(a, b); }
+static inline __mmask16 gwv_mask(int n) { return (__mmask16)((1u << n) - 1u); }
+static inline gwv gwv_load_n(const float *p, int n) { return _mm512_maskz_loadu_ps(gwv_mask(n), p); }
+static inline void gwv_store_n(float *p, gwv v, int n) { _mm512_mask_storeu_ps(p, gwv_mask(n), v); }
+
+#elif defined(__AVX2__)
+
+#ifndef GW_TILE
+#define GW_TILE 12
+#endif
+
+static inline gwv gwv_fma(gwv a, gwv b, gwv c) { return _mm256_fmadd_ps(a, b, c); }
+static inline gwv gwv_least(gwv a, gwv b) { return _mm256_min_ps(a, b); }
+static inline gwv gwv_most(gwv a, gwv b) { return _mm256_max_ps(a, b); }
+static inline __m256i gwv_mask(int n) {
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+static inline gwv gwv_load_n(const float *p, int n) { return _mm256_maskload_ps(p, gwv_mask(n)); }
+static inline void gwv_store_n(float *p, gwv v, int n) { _mm256_maskstore_ps(p, gwv_mask(n), v); }
+
+#else /* NEON, which has no masked access: the tail goes through a small array */
+
+#ifndef GW_TILE
+#define GW_TILE 24
+#endif
+
+static inline gwv gwv_fma(gwv a, gwv b, gwv c) { return vfmaq_f32(c, a, b); }
+static inline gwv gwv_least(gwv a, gwv b) { return vbslq_f32(vcltq_f32(a, b), a, b); }
+static inline gwv gwv_most(gwv a, gwv b) { return vbslq_f32(vcgtq_f32(a, b), a, b); }
+static inline gwv gwv_load_n(const float *p, int n) {
+    float lanes[GW_LANES] = {0};
+    memcpy(lanes, p, (size_t)n * sizeof(float));
+    return vld1q_f32(lanes);
+}
+static inline void gwv_store_n(float *p, gwv v, int n) {
+    float lanes[GW_LANES];
+    vst1q_f32(lanes, v);
+    memcpy(p, lanes, (size_t)n * sizeof(float));
+}
+
+#endif
+
+static inline gwv gwv_load(const float *p) { return *(const gwv_unaligned *)p; }
+static inline void gwv_store(float *p, gwv v) { *(gwv_unaligned *)p = v; }
+static inline gwv gwv_set(float x) { return x - (gwv){0}; }
+static inline gwv gwv_add(gwv a, gwv b) { return a + b; }
+static inline gwv gwv_sub(gwv a, gwv b) { return a - b; }
+static inline gwv gwv_mul(gwv a, gwv b) { return a * b; }
+static inline gwv gwv_div(gwv a, gwv b) { return a / b; }
+
+/* a where the lanes of mask are -1, b where they are 0. */
+static inline gwv gwv_select(gwv_int mask, gwv a, gwv b) {
+    return (gwv)((mask & (gwv_int)a) | (~mask & (gwv_int)b));
+}
+
+/* min and max: NaN when either is NaN. */
+static inline gwv gwv_min(gwv a, gwv b) { return gwv_select(a != a, a, gwv_least(a, b)); }
+static inline gwv gwv_max(gwv a, gwv b) { return gwv_select(a != a, a, gwv_most(a, b)); }
+
+/* v held between two bounds that are no NaN; a NaN in v stays. */
+static inline gwv gwv_clamp(gwv v, gwv low, gwv high) { return gwv_least(high, gwv_most(low, v)); }
+
+/* 0 for |v| < 2^-64: a state never decays into denormals, on any platform. NaN stays. */
+static inline gwv gwv_flush(gwv v) {
+    return gwv_select((v > gwv_set(-0x1p-64f)) & (v < gwv_set(0x1p-64f)), gwv_set(0.0f), v);
+}
+
+/* 2^n for z = 1.5 * 2^23 + n, with 0 at n = -127 and infinity at n = 128. */
+static inline gwv gwv_pow2(gwv z) { return (gwv)(((gwv_int)z + 127) << 23); }
+
+#define GW_PANEL GW_LANES
+
+#include "prims_common.h"
+
+/* A tile is up to GW_TILE panels beside each other whose accumulators stay in registers together. The panels
+ * left are shared out evenly (13 as 7 and 6, not 12 and 1), since a narrow tile waits for the latency of its
+ * own chain. */
+static inline int gw_tile_panels(int panels_left) {
+    int tiles = (panels_left + GW_TILE - 1) / GW_TILE;
+    return (panels_left + tiles - 1) / tiles;
+}
+
+/* Tile by tile, then column k, then the rows of the tile, zero beyond the last row: gw_matvec reads one
+ * contiguous stream. Writes gw_padded(rows) * cols floats; packed is aligned to 64 bytes. w has row_stride
+ * floats from row to row. */
+static inline void gw_pack_matrix(float *packed, const float *w, int rows, int cols, int row_stride) {
+    for (int first = 0, last; first < rows; first = last) {
+        last = first + gw_tile_panels((gw_padded(rows) - first) / GW_PANEL) * GW_PANEL;
+        for (int k = 0; k < cols; k++)
+            for (int r = first; r < last; r++)
+                *packed++ = r < rows ? w[(size_t)r * (size_t)row_stride + (size_t)k] : 0.0f;
+    }
+}
+
+/* Inlined with a constant number of panels, so that sum[] is registers. */
+static inline __attribute__((always_inline)) void gw_tile(float *restrict acc, const float *restrict packed,
+                                                          const float *restrict x, int cols,
+                                                          const int panels) {
+    gwv sum[GW_TILE];
+#pragma GCC unroll 24
+    for (int j = 0; j < panels; j++) sum[j] = gwv_load(acc + j * GW_PANEL);
+    for (int k = 0; k < cols; k++, packed += panels * GW_PANEL) {
+        gwv xk = gwv_set(x[k]);
+#pragma GCC unroll 24
+        for (int j = 0; j < panels; j++) sum[j] = gwv_fma(gwv_load(packed + j * GW_PANEL), xk, sum[j]);
+    }
+#pragma GCC unroll 24
+    for (int j = 0; j < panels; j++) gwv_store(acc + j * GW_PANEL, sum[j]);
+}
+
+/* acc[r] = fma(w[r][k], x[k], acc[r]) for k = 0, 1, ...: one chain per row, continued from what acc holds.
+ * acc has room for gw_padded(rows) floats. */
+static inline void gw_matvec(float *restrict acc, const float *restrict packed, const float *restrict x,
+                             int rows, int cols) {
+    for (int left = gw_padded(rows) / GW_PANEL, panels; left > 0; left -= panels) {
+        panels = gw_tile_panels(left);
+        switch (panels) {
+#define GW_CASE(n)                                                                                           \
+    case n:                                                                                                  \
+        if (n <= GW_TILE) gw_tile(acc, packed, x, cols, n);                                                  \
+        break;
+            GW_CASE(1)
+            GW_CASE(2)
+            GW_CASE(3)
+            GW_CASE(4)
+            GW_CASE(5)
+            GW_CASE(6)
+            GW_CASE(7)
+            GW_CASE(8)
+            GW_CASE(9)
+            GW_CASE(10)
+            GW_CASE(11)
+            GW_CASE(12)
+            GW_CASE(13)
+            GW_CASE(14)
+            GW_CASE(15)
+            GW_CASE(16)
+            GW_CASE(17)
+            GW_CASE(18)
+            GW_CASE(19)
+            GW_CASE(20)
+            GW_CASE(21)
+            GW_CASE(22)
+            GW_CASE(23)
+            GW_CASE(24)
+#undef GW_CASE
+        }
+        acc += panels * GW_PANEL;
+        packed += (size_t)panels * GW_PANEL * (size_t)cols;
+    }
+}
+
+#endif
