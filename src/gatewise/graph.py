@@ -122,11 +122,14 @@ class Graph:
         Left out is what does not touch the state: names of columns, and how a head was calibrated.
         """
         described = [
-            [node.name, node.layer.kind, list(node.reads), node.writes, _structural(node.layer)] for node in self.nodes
+            [node.name, node.layer.kind, list(node.reads), node.writes, _structural(node.layer)]
+            for node in self.nodes
         ]
         fields = [[field.name, field.dtype, list(field.shape)] for field in self.state]
         context = self.spec.plain()["context"]
-        text = canonical_json({"width": self.edges[0].width, "nodes": described, "state": fields, "context": context})
+        text = canonical_json(
+            {"width": self.edges[0].width, "nodes": described, "state": fields, "context": context}
+        )
         return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -190,7 +193,9 @@ def check_tensors(graph: Graph, tensors: Mapping[str, Array]) -> dict[str, Array
         if value.dtype != np.float32 or value.shape != shape:
             raise SpecError(f"tensor {name!r} must be float32 {shape}, got {value.dtype} {value.shape}")
         if not np.isfinite(value).all():
-            raise SpecError(f"tensor {name!r} holds {np.count_nonzero(~np.isfinite(value))} non-finite values")
+            raise SpecError(
+                f"tensor {name!r} holds {np.count_nonzero(~np.isfinite(value))} non-finite values"
+            )
         copy = np.array(value, np.float32, order="C")
         copy.flags.writeable = False
         checked[name] = copy
@@ -262,7 +267,9 @@ def _check_size(node: Node) -> None:
         for length in shape:
             values *= length
         if values > MOST_VALUES:
-            raise SpecError(f"{name} would have shape {shape}, more than {MOST_VALUES} values; make the layer smaller")
+            raise SpecError(
+                f"{name} would have shape {shape}, more than {MOST_VALUES} values; make the layer smaller"
+            )
 
 
 def _structural(layer: Layer) -> dict[str, object]:

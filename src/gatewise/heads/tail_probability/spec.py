@@ -117,7 +117,12 @@ class Spec(Layer):
     def check(self, tensors: Mapping[str, Array]) -> None:
         """The table starts at (0, 0), its statistic ascends, its score does not fall; the unit's scale is positive."""
         statistic, score = tensors["statistic"], tensors["score"]
-        if statistic[0] != 0 or score[0] != 0 or not (np.diff(statistic) > 0).all() or (np.diff(score) < 0).any():
+        if (
+            statistic[0] != 0
+            or score[0] != 0
+            or not (np.diff(statistic) > 0).all()
+            or (np.diff(score) < 0).any()
+        ):
             raise SpecError("the table of statistic and score must start at (0, 0) and ascend")
         if not tensors["unit"][1] > 0:
             raise SpecError(f"the scale of the target's unit must be positive, got {tensors['unit'][1]}")

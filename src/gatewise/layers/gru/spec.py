@@ -104,7 +104,9 @@ class Spec(Layer):
     ) -> tuple[Array, dict[str, Array]]:
         """The equations above in float64."""
         h = state["hidden"]  # (batch, H)
-        xr, xz, xn = np.split(x[0] @ tensors["weight_ih"].T + tensors["bias_ih"], 3, axis=-1)  # 3 x (batch, H)
+        xr, xz, xn = np.split(
+            x[0] @ tensors["weight_ih"].T + tensors["bias_ih"], 3, axis=-1
+        )  # 3 x (batch, H)
         wr, wz, wn = np.split(tensors["weight_hh"], 3)  # 3 x (H, H)
         br, bz, bn = np.split(tensors["bias_hh"], 3)  # 3 x (H,)
         r = self.gate_activation(xr + h @ wr.T + br)
@@ -123,5 +125,7 @@ class Spec(Layer):
     def cautions(self) -> tuple[str, ...]:
         """Unbounded candidates make an unbounded memory."""
         if self.activation.kind in ("relu", "linear"):
-            return (f"candidate activation {self.activation.kind} is unbounded: the state may grow without limit",)
+            return (
+                f"candidate activation {self.activation.kind} is unbounded: the state may grow without limit",
+            )
         return ()

@@ -1,0 +1,177 @@
+"""The model file: safetensors with one metadata key. docs/format.md describes it byte by byte.
+
+The key `gatewise` holds canonical JSON: the model description, provenance, and three SHA-256 sums in hexadecimal:
+`structure` (what a saved state must match), `weights` (names, shapes and bytes of all tensors), and `sha256` over the
+JSON without that key. Together they cover everything in the file that means anything.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+
+from gatewise.errors import FileError, GatewiseError, SpecError
+from gatewise.spec import FORMAT, ModelSpec, canonical_json, parse_json
+
+KEY = "gatewise"
+MOST_BYTES = 1 << 31
+MOST_HEADER = 1 << 22
+
+Tensors = Mapping[str, np.ndarray[Any, Any]]
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """What a model file holds.
+
+    Attributes:
+        spec: the model description.
+        tensors: full name -> array.
+        structure: SHA-256 that a saved state must match.
+        provenance: where the model came from: plain JSON values.
+    """
+
+    spec: ModelSpec
+    tensors: Tensors
+    structure: str
+    provenance: Mapping[str, Any]
+
+
+def write_model(path: str | os.PathLike[str], model: ModelFile) -> None:
+    """Write a model file atomically: a crash leaves the old file or the new one, never a piece.
+
+    Raises:
+        FileError: the provenance is not plain JSON.
+        OSError: the system cannot write there.
+    """
+    described = {
+        "format": FORMAT,
+        "model": model.spec.plain(),
+        "provenance": dict(model.provenance),
+        "structure": model.structure,
+        "weights": digest(model.tensors),
+    }
+    try:
+        data = seal(model.tensors, described)
+    except (TypeError, ValueError) as error:
+        raise FileError(f"{path}: provenance must be plain JSON values: {error}") from None
+    atomic_write(path, data)
+
+
+def read_model(path: str | os.PathLike[str]) -> ModelFile:
+    """Read and verify a model file. Nothing in it is ever executed.
+
+    Raises:
+        FileError: not a model file, truncated, altered, hostile or of another version; the message says which.
+        OSError: no such file, or no permission.
+    """
+    data = read_bytes(path)
+    try:
+        tensors, described = unseal(data, ("format", "model", "provenance", "structure", "weights"))
+        if described["format"] != FORMAT or isinstance(described["format"], bool):
+            raise FileError(f"format {described['format']!r}, this version reads {FORMAT}; upgrade gatewise")
+        if described["weights"] != digest(tensors):
+            raise FileError("the tensors do not match their checksum: the file was altered")
+        spec = ModelSpec.from_plain(described["model"])
+    except GatewiseError as error:
+        raise FileError(f"{path}: {error}") from None
+    if not isinstance(described["provenance"], dict) or not isinstance(described["structure"], str):
+        raise FileError(f"{path}: provenance must be an object and structure a text")
+    return ModelFile(spec, tensors, described["structure"], described["provenance"])
+
+
+def seal(tensors: Tensors, described: Mapping[str, Any]) -> bytes:
+    """Safetensors bytes of tensors and a description, which gets a SHA-256 over itself."""
+    whole = {**described, "sha256": _sum(described)}
+    return safetensors.numpy.save(dict(tensors), metadata={KEY: canonical_json(whole)})
+
+
+def unseal(data: bytes, keys: tuple[str, ...]) -> tuple[dict[str, np.ndarray[Any, Any]], dict[str, Any]]:
+    """The reverse of `seal`. The caller still has to compare the tensors with the sum it put in.
+
+    Args:
+        data: the bytes.
+        keys: exactly the keys that the description must have.
+
+    Raises:
+        FileError: anything but bytes from `seal`, unaltered.
+    """
+    length = int.from_bytes(data[:8], "little")
+    if len(data) < 8 or length > MOST_HEADER or 8 + length > len(data):
+        raise FileError(f"no safetensors data, or cut off: {len(data)} bytes with a header of {length}")
+    try:
+        tensors = safetensors.numpy.load(data)
+        header = parse_json(data[8 : 8 + length].decode(), "header")
+        text = header["__metadata__"][KEY]
+    except (safetensors.SafetensorError, SpecError, UnicodeDecodeError, ValueError, TypeError) as error:
+        raise FileError(f"no valid safetensors data: {error}") from None
+    except KeyError as error:
+        raise FileError(f"not written by gatewise: {error} is missing or unknown") from None
+    described = parse_json(text, "description")
+    if not isinstance(described, dict) or set(described) != {*keys, "sha256"}:
+        raise FileError(
+            f"the description must have the keys {sorted((*keys, 'sha256'))}, got {sorted(described)[:20]}"
+        )
+    if described.pop("sha256") != _sum(described):
+        raise FileError("the description does not match its checksum: it was altered")
+    return tensors, described
+
+
+def digest(tensors: Tensors) -> str:
+    """SHA-256 in hexadecimal over names, dtypes, shapes and little-endian bytes, in order of name."""
+    total = hashlib.sha256()
+    for name in sorted(tensors):
+        value = np.ascontiguousarray(tensors[name])
+        little = value.astype(value.dtype.newbyteorder("<"), copy=False)
+        total.update(canonical_json([name, value.dtype.name, list(value.shape)]).encode())
+        total.update(little.tobytes())
+    return total.hexdigest()
+
+
+def read_bytes(path: str | os.PathLike[str]) -> bytes:
+    """All bytes of a file. Raises FileError above 2 GiB."""
+    with open(path, "rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > MOST_BYTES:
+            raise FileError(f"{path}: {size} bytes, more than the {MOST_BYTES} this version reads")
+        return file.read()
+
+
+def atomic_write(path: str | os.PathLike[str], data: bytes) -> None:
+    """Write bytes to a temporary name beside `path`, flush them to disk, and rename.
+
+    A crash at any moment leaves the old file or the new one; at worst a file `.NAME.PID.tmp` stays behind.
+    """
+    target = Path(os.path.realpath(path))
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    _sync_folder(target.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name == "posix":
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def _sum(described: Mapping[str, Any]) -> str:
+    return hashlib.sha256(canonical_json(described).encode()).hexdigest()
