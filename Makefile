@@ -36,8 +36,8 @@ $(ready): pyproject.toml constraints.txt
 	touch $@
 
 build: $(ready)
-	@$(cmake) -S . -B build/dev -G Ninja --log-level=WARNING -DPython_EXECUTABLE=$(abspath $(bin))/python \
-		-DGATEWISE_WERROR=$(WERROR)
+	@$(cmake) -S . -B build/dev -G Ninja -DPython_EXECUTABLE=$(abspath $(bin))/python \
+		-DGATEWISE_WERROR=$(WERROR) >/dev/null
 	@$(call ninja,build/dev)
 
 demo: build
@@ -64,15 +64,15 @@ format: $(ready)
 c_files = find src examples \( -name '*.c' -o -name '*.h' \) -print0
 
 native-test: $(ready)
-	@$(cmake) -S . -B build/native-test -G Ninja --log-level=WARNING -DCMAKE_BUILD_TYPE=Debug \
-		-DGATEWISE_MODULE=OFF -DGATEWISE_TESTS=ON -DGATEWISE_SANITIZE=ON -DGATEWISE_WERROR=$(WERROR)
+	@$(cmake) -S . -B build/native-test -G Ninja -DCMAKE_BUILD_TYPE=Debug \
+		-DGATEWISE_MODULE=OFF -DGATEWISE_TESTS=ON -DGATEWISE_SANITIZE=ON -DGATEWISE_WERROR=$(WERROR) >/dev/null
 	@$(call ninja,build/native-test)
 	$(bin)/ctest --test-dir build/native-test --output-on-failure --no-tests=error
 
 # Sweeps over every float: minutes, so without sanitizers.
 native-test-full: $(ready)
-	@$(cmake) -S . -B build/native-test-full -G Ninja --log-level=WARNING -DCMAKE_BUILD_TYPE=Release \
-		-DGATEWISE_MODULE=OFF -DGATEWISE_TESTS=ON -DGATEWISE_FULL=ON -DGATEWISE_WERROR=$(WERROR)
+	@$(cmake) -S . -B build/native-test-full -G Ninja -DCMAKE_BUILD_TYPE=Release \
+		-DGATEWISE_MODULE=OFF -DGATEWISE_TESTS=ON -DGATEWISE_FULL=ON -DGATEWISE_WERROR=$(WERROR) >/dev/null
 	@$(call ninja,build/native-test-full)
 	$(bin)/ctest --test-dir build/native-test-full --verbose --no-tests=error
 
