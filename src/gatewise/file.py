@@ -117,9 +117,7 @@ def unseal(data: bytes, keys: tuple[str, ...]) -> tuple[dict[str, np.ndarray[Any
         raise FileError(f"not written by gatewise: {error} is missing or unknown") from None
     described = parse_json(text, "description")
     if not isinstance(described, dict) or set(described) != {*keys, "sha256"}:
-        raise FileError(
-            f"the description must have the keys {sorted((*keys, 'sha256'))}, got {sorted(described)[:20]}"
-        )
+        raise FileError(f"the description must have the keys {sorted((*keys, 'sha256'))}, got {sorted(described)[:20]}")
     if described.pop("sha256") != _sum(described):
         raise FileError("the description does not match its checksum: it was altered")
     return tensors, described

@@ -107,7 +107,7 @@ class Graph:
     @property
     def refuses_missing(self) -> bool:
         """Whether non-finite readings are refused."""
-        return self.spec.input.options.get("missing", "raise") == "raise"
+        return bool(self.spec.input.options.get("missing", "raise") == "raise")
 
     @cached_property
     def output_names(self) -> tuple[str, ...]:
@@ -122,14 +122,11 @@ class Graph:
         Left out is what does not touch the state: names of columns, and how a head was calibrated.
         """
         described = [
-            [node.name, node.layer.kind, list(node.reads), node.writes, _structural(node.layer)]
-            for node in self.nodes
+            [node.name, node.layer.kind, list(node.reads), node.writes, _structural(node.layer)] for node in self.nodes
         ]
         fields = [[field.name, field.dtype, list(field.shape)] for field in self.state]
         context = self.spec.plain()["context"]
-        text = canonical_json(
-            {"width": self.edges[0].width, "nodes": described, "state": fields, "context": context}
-        )
+        text = canonical_json({"width": self.edges[0].width, "nodes": described, "state": fields, "context": context})
         return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -171,9 +168,7 @@ def resolve(spec: ModelSpec) -> Graph:
     if head is not None:
         add(heads.registry, head, [body, where["input"]])
         head = LayerSpec(head.kind, **nodes[-1].layer.options())
-    full = ModelSpec(
-        input=LayerSpec(spec.input.kind, **stage.options()), layers=plain, head=head, context=spec.context
-    )
+    full = ModelSpec(input=LayerSpec(spec.input.kind, **stage.options()), layers=plain, head=head, context=spec.context)
     return Graph(full, tuple(nodes), tuple(edges), len(edges) - 1, body)
 
 
@@ -193,9 +188,7 @@ def check_tensors(graph: Graph, tensors: Mapping[str, Array]) -> dict[str, Array
         if value.dtype != np.float32 or value.shape != shape:
             raise SpecError(f"tensor {name!r} must be float32 {shape}, got {value.dtype} {value.shape}")
         if not np.isfinite(value).all():
-            raise SpecError(
-                f"tensor {name!r} holds {np.count_nonzero(~np.isfinite(value))} non-finite values"
-            )
+            raise SpecError(f"tensor {name!r} holds {np.count_nonzero(~np.isfinite(value))} non-finite values")
         copy = np.array(value, np.float32, order="C")
         copy.flags.writeable = False
         checked[name] = copy
@@ -267,9 +260,7 @@ def _check_size(node: Node) -> None:
         for length in shape:
             values *= length
         if values > MOST_VALUES:
-            raise SpecError(
-                f"{name} would have shape {shape}, more than {MOST_VALUES} values; make the layer smaller"
-            )
+            raise SpecError(f"{name} would have shape {shape}, more than {MOST_VALUES} values; make the layer smaller")
 
 
 def _structural(layer: Layer) -> dict[str, object]:

@@ -43,10 +43,9 @@ class LayerSpec:
     kind: str
     name: str | None
     sources: tuple[str, ...]
+    _options: Mapping[str, Any]
 
-    def __init__(
-        self, kind: str, name: str | None = None, sources: str | Iterable[str] = (), **options: Any
-    ) -> None:
+    def __init__(self, kind: str, name: str | None = None, sources: str | Iterable[str] = (), **options: Any) -> None:
         if not isinstance(kind, str) or not _NAME.fullmatch(kind):
             raise SpecError(f"kind must be the name of a layer, got {kind!r}")
         if name is not None and (not isinstance(name, str) or not _NAME.fullmatch(name)):
@@ -94,9 +93,7 @@ class LayerSpec:
         try:
             return cls(value["kind"], value.get("name"), value.get("from", ()), **options)
         except TypeError:
-            raise SpecError(
-                f"{what}: from must be a list of names, got {_short(value.get('from'))}"
-            ) from None
+            raise SpecError(f"{what}: from must be a list of names, got {_short(value.get('from'))}") from None
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError("a LayerSpec is immutable; use replace()")
@@ -191,9 +188,7 @@ class ModelSpec:
             raise SpecError(f"a model description must be an object, got {_short(value)}")
         keys = {"format", "input", "nodes", "head", "context"}
         if set(value) - keys or not {"format", "input", "nodes"} <= set(value):
-            raise SpecError(
-                f"a model description has the keys {sorted(keys)}, got {sorted(map(str, value))[:20]}"
-            )
+            raise SpecError(f"a model description has the keys {sorted(keys)}, got {sorted(map(str, value))[:20]}")
         if value["format"] != FORMAT or isinstance(value["format"], bool):
             raise SpecError(
                 f"the model description has format {_short(value['format'])}, this version reads {FORMAT}; "
@@ -304,16 +299,12 @@ def _named(layers: Sequence[LayerSpec]) -> tuple[LayerSpec, ...]:
         node = layer if layer.name is not None else layer.replace(name=f"{layer.kind}{count}")
         assert node.name is not None
         if node.name in seen:
-            raise SpecError(
-                f"the name {node.name!r} is used twice or reserved; give each layer a name of its own"
-            )
+            raise SpecError(f"the name {node.name!r} is used twice or reserved; give each layer a name of its own")
         for source in node.sources:
             if source == "input" or (source in seen and source not in RESERVED):
                 continue
             where = "does not stand before it: a cycle" if source in later else "does not exist"
-            raise SpecError(
-                f"layer {node.name!r} reads {source!r}, which {where}; sources must be earlier layers"
-            )
+            raise SpecError(f"layer {node.name!r} reads {source!r}, which {where}; sources must be earlier layers")
         seen.add(node.name)
         nodes.append(node)
     return tuple(nodes)
@@ -326,6 +317,4 @@ def _context(context: str | Mapping[str, int]) -> str | Mapping[str, int]:
         window = context["window"]
         if isinstance(window, int) and not isinstance(window, bool) and 1 <= window <= 1 << 20:
             return MappingProxyType({"window": window})
-    raise SpecError(
-        f'context must be "carried" or {{"window": L}} with L from 1 to {1 << 20}, got {_short(context)}'
-    )
+    raise SpecError(f'context must be "carried" or {{"window": L}} with L from 1 to {1 << 20}, got {_short(context)}')

@@ -1,7 +1,7 @@
 """State as a value: what a model remembers between two steps, apart from the model and from any stream.
 
-A state is typed fields in one canonical order, so it can be kept in a file, moved to another machine or instruction set,
-and counted in bytes. It fits every model of the same structure, whatever its weights.
+A state is typed fields in one canonical order, so it can be kept in a file, moved to another machine or instruction
+set, and counted in bytes. It fits every model of the same structure, whatever its weights.
 """
 
 from __future__ import annotations
@@ -72,9 +72,7 @@ class State:
         try:
             fields, described = unseal(bytes(data), ("format", "structure", "fields"))
             if described["format"] != FORMAT or isinstance(described["format"], bool):
-                raise FileError(
-                    f"format {described['format']!r}, this version reads {FORMAT}; upgrade gatewise"
-                )
+                raise FileError(f"format {described['format']!r}, this version reads {FORMAT}; upgrade gatewise")
             if described["fields"] != digest(fields):
                 raise FileError("the values do not match their checksum: they were altered")
         except GatewiseError as error:
@@ -107,9 +105,7 @@ class State:
             value = self.fields.get(field.name)
             if value is None or value.dtype != field.dtype or value.shape != (batch, *field.shape):
                 got = "nothing" if value is None else f"{value.dtype} {value.shape}"
-                raise StateError(
-                    f"state field {field.name} must be {field.dtype} {(batch, *field.shape)}, got {got}"
-                )
+                raise StateError(f"state field {field.name} must be {field.dtype} {(batch, *field.shape)}, got {got}")
             if not np.isfinite(value).all():
                 raise StateError(f"state field {field.name} holds non-finite values; start with a new state")
             rows[:, at : at + field.size] = value.reshape(batch, -1)

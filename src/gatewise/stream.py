@@ -1,7 +1,7 @@
 """Model and Stream: run a model over whole sequences, or one step at a time with the state in your own hands.
 
-A `Model` is immutable and may be shared by all threads. A `Stream` owns one state; give each thread a Stream of its own.
-Both run in the native core, float32, without torch. One step, any chunking and a whole sequence give equal bits.
+A `Model` is immutable and may be shared by all threads. A `Stream` owns one state; give each thread one of its own. Both
+run in the native core, float32, without torch. One step, any chunking and a whole sequence give equal bits.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ class Model:
             y float32 (time, outputs) or (batch, time, outputs), and the State if asked for.
 
         Raises:
-            InputError: the shape or type of X does not fit, or X holds non-finite values and the input stage refuses them.
+            InputError: the shape or type of X does not fit, or X holds non-finite values and the model refuses them.
             StateError: the state does not fit.
         """
         x = as_float32(X, self.inputs, (2, 3))

@@ -46,9 +46,7 @@ class Activation:
             )
         if isinstance(value, Mapping) and value.get("kind") == "hard_sigmoid" and "hard_sigmoid" in choices:
             if set(value) != {"kind", "slope", "offset"}:
-                raise SpecError(
-                    f"{option}: hard_sigmoid needs slope and offset and no more, got {sorted(value)}"
-                )
+                raise SpecError(f"{option}: hard_sigmoid needs slope and offset and no more, got {sorted(value)}")
             check_number(f"{option}.slope", value["slope"], 1e-6, 1e6)
             check_number(f"{option}.offset", value["offset"], -1e6, 1e6)
             return cls("hard_sigmoid", float(value["slope"]), float(value["offset"]))

@@ -7,9 +7,9 @@ logarithm s of its scale. When that reading z comes::
     e' = e + alpha (u - e)                     smoothed, alpha = 2 / (smooth + 1)  (smooth = 1: not smoothed)
     score = S(|e'|)                            minus log10 of the probability of a residual at least this large
 
-S is read from a table of 64 knots (statistic, score), piecewise linear, starting at (0, 0), and beyond the last knot with
-the slope of the last segment. The table is measured on held-out data; scores above log10(samples) lie beyond what that data
-can show, come from a fitted generalised Pareto tail (Pickands 1975), and are marked by `extrapolated`.
+S is read from a table of 64 knots (statistic, score), piecewise linear, starting at (0, 0), and beyond the last knot
+with the slope of the last segment. The table is measured on held-out data; scores above log10(samples) lie beyond what
+that data can show, come from a fitted generalised Pareto tail (Pickands 1975), and are marked by `extrapolated`.
 
 Outputs, in the units of the target column where they have one:
 
@@ -117,12 +117,7 @@ class Spec(Layer):
     def check(self, tensors: Mapping[str, Array]) -> None:
         """The table starts at (0, 0), its statistic ascends, its score does not fall; the unit's scale is positive."""
         statistic, score = tensors["statistic"], tensors["score"]
-        if (
-            statistic[0] != 0
-            or score[0] != 0
-            or not (np.diff(statistic) > 0).all()
-            or (np.diff(score) < 0).any()
-        ):
+        if statistic[0] != 0 or score[0] != 0 or not (np.diff(statistic) > 0).all() or (np.diff(score) < 0).any():
             raise SpecError("the table of statistic and score must start at (0, 0) and ascend")
         if not tensors["unit"][1] > 0:
             raise SpecError(f"the scale of the target's unit must be positive, got {tensors['unit'][1]}")

@@ -6,7 +6,7 @@ the two places of the reset gate that later libraries made of it::
     r  = gate(W_ir x + b_ir + W_hr h + b_hr)                 reset   (H)
     z  = gate(W_iz x + b_iz + W_hz h + b_hz)                 update  (H)
     n  = act(W_in x + b_in + r * (W_hn h + b_hn))            candidate, reset "after"  (torch, cuDNN, Keras 2+)
-    n  = act(W_in x + b_in + W_hn (r * h) + b_hn)            candidate, reset "before" (the paper, Keras 1, ONNX default)
+    n  = act(W_in x + b_in + W_hn (r * h) + b_hn)            candidate, reset "before" (the paper, Keras 1, ONNX)
     h' = n + z * (h - n)                                     = (1 - z) * n + z * h
 
 gate is sigmoid and act is tanh unless an option says otherwise; `*` is elementwise.
@@ -104,9 +104,7 @@ class Spec(Layer):
     ) -> tuple[Array, dict[str, Array]]:
         """The equations above in float64."""
         h = state["hidden"]  # (batch, H)
-        xr, xz, xn = np.split(
-            x[0] @ tensors["weight_ih"].T + tensors["bias_ih"], 3, axis=-1
-        )  # 3 x (batch, H)
+        xr, xz, xn = np.split(x[0] @ tensors["weight_ih"].T + tensors["bias_ih"], 3, axis=-1)  # 3 x (batch, H)
         wr, wz, wn = np.split(tensors["weight_hh"], 3)  # 3 x (H, H)
         br, bz, bn = np.split(tensors["bias_hh"], 3)  # 3 x (H,)
         r = self.gate_activation(xr + h @ wr.T + br)
@@ -125,7 +123,5 @@ class Spec(Layer):
     def cautions(self) -> tuple[str, ...]:
         """Unbounded candidates make an unbounded memory."""
         if self.activation.kind in ("relu", "linear"):
-            return (
-                f"candidate activation {self.activation.kind} is unbounded: the state may grow without limit",
-            )
+            return (f"candidate activation {self.activation.kind} is unbounded: the state may grow without limit",)
         return ()
