@@ -13,7 +13,6 @@ PYTHON ?= $(shell for p in python3.11 python3 python3.12 python3.13 python3.14; 
 VENV ?= .venv
 bin := $(VENV)/bin
 ready := $(VENV)/.ready
-# The build tools of `pip install .` and `pip wheel` live in an environment of their own: this pins them too.
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -30,7 +29,7 @@ $(ready): pyproject.toml constraints.txt
 	@if [ -z "$(PYTHON)" ] || ! $(PYTHON) -c '$(new_enough)'; then \
 		echo "gatewise needs Python 3.11 or later, found: $$(python3 --version 2>&1 || true). Set PYTHON=/path/to/python3.11" >&2; exit 1; fi
 	test -x $(bin)/python || $(PYTHON) -m venv $(VENV)
-	$(bin)/python -m pip install --quiet scikit-build-core cmake ninja
+	$(bin)/python -m pip install --quiet pip scikit-build-core cmake ninja
 	$(bin)/python -m pip install --quiet --no-build-isolation --config-settings=editable.mode=inplace \
 		--config-settings=wheel.cmake=false --config-settings=wheel.py-api=py3 --editable '.[all]'
 	touch $@
@@ -81,7 +80,7 @@ bench: build
 
 wheel: $(ready)
 	rm -rf dist
-	$(bin)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+	$(bin)/python -m pip wheel --quiet --no-deps --build-constraint constraints.txt --wheel-dir dist .
 	@ls -l dist
 
 clean:
