@@ -1,6 +1,6 @@
 """Model and Stream: run a model over whole sequences, or one step at a time with the state in your own hands.
 
-A `Model` is immutable and may be shared by all threads. A `Stream` owns one state; give each thread one of its own. Both
+A `Model` is immutable and may be shared by all threads. A `Stream` owns one state; give each thread its own. Both
 run in the native core, float32, without torch. One step, any chunking and a whole sequence give equal bits.
 """
 
