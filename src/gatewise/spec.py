@@ -8,6 +8,7 @@ options of a kind mean is the business of its folder; `gatewise.graph.resolve` c
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
@@ -24,6 +25,9 @@ MOST_DEPTH = 32
 RESERVED = ("input", "head")
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
+
+# A whole string, closed or not, or one bracket. Possessive, so that hostile text costs linear time and no memory.
+_MARK = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[{\]}]', re.DOTALL)
 
 
 class LayerSpec:
@@ -51,7 +55,7 @@ class LayerSpec:
         if name is not None and (not isinstance(name, str) or not _NAME.fullmatch(name)):
             raise SpecError(f"name must be an identifier of at most 64 characters, got {name!r}")
         names = (sources,) if isinstance(sources, str) else tuple(sources)
-        if not all(isinstance(source, str) for source in names):
+        if isinstance(sources, Mapping) or not all(isinstance(source, str) for source in names):
             raise SpecError(f"from must name nodes, got {names!r}")
         set_ = object.__setattr__
         set_(self, "kind", kind)
@@ -99,10 +103,13 @@ class LayerSpec:
         raise AttributeError("a LayerSpec is immutable; use replace()")
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, LayerSpec) and self.plain() == other.plain()
+        return isinstance(other, LayerSpec) and canonical_json(self.plain()) == canonical_json(other.plain())
 
     def __hash__(self) -> int:
         return hash(canonical_json(self.plain()))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return LayerSpec.from_plain, (self.plain(), "layer")
 
     def __repr__(self) -> str:
         parts = [repr(self.kind)]
@@ -213,6 +220,9 @@ class ModelSpec:
     def __hash__(self) -> int:
         return hash(self.to_json())
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return ModelSpec.from_json, (self.to_json(),)
+
     def __repr__(self) -> str:
         head = "" if self.head is None else f", head={self.head!r}"
         return f"ModelSpec(input={self.input!r}, layers={list(self.nodes)!r}{head}, context={self.context!r})"
@@ -232,7 +242,7 @@ def parse_json(text: str, what: str) -> Any:
     if len(text) > MOST_JSON:
         raise SpecError(f"the {what} has {len(text)} characters of JSON, more than {MOST_JSON}")
     depth = deepest = 0
-    for token in re.finditer(r'"(?:[^"\\]|\\.)*"|[\[{\]}]', text):
+    for token in _MARK.finditer(text):
         if (mark := token.group()) in "[{":
             depth += 1
             deepest = max(deepest, depth)
@@ -241,13 +251,19 @@ def parse_json(text: str, what: str) -> Any:
     if deepest > MOST_DEPTH:
         raise SpecError(f"the {what} is nested {deepest} deep, more than {MOST_DEPTH}")
     try:
-        return json.loads(text, parse_constant=_no_constant, object_pairs_hook=_no_twins)
+        return json.loads(text, parse_constant=_no_constant, parse_float=_finite, object_pairs_hook=_no_twins)
     except ValueError as error:
         raise SpecError(f"the {what} is no valid JSON: {error}") from None
 
 
 def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is not allowed")
+
+
+def _finite(digits: str) -> float:
+    if not math.isfinite(value := float(digits)):
+        raise ValueError(f"the number {digits[:20]} is too large")
+    return value
 
 
 def _no_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
