@@ -101,6 +101,10 @@ class Model:
         """
         x = as_float32(X, self.inputs, (2, 3))
         batch = x if x.ndim == 3 else x[None]
+        if self.window is not None and batch.shape[1] > self.window:
+            raise InputError(
+                f"this model answers from {self.window} steps, got {batch.shape[1]}; run it on windows of that length"
+            )
         rows = _as_state(state).rows(self.graph, len(batch)) if state is not None else self._zeros(len(batch))
         y = np.empty((*batch.shape[:2], self.outputs), np.float32)
         self._native.run(batch, rows, y)
@@ -129,6 +133,11 @@ class Model:
             self.provenance if provenance is None else provenance,
             self.cpu if cpu is None else cpu,
         )
+
+    @property
+    def window(self) -> int | None:
+        """Steps that one answer depends on; None where the state is carried for ever."""
+        return None if isinstance(self.spec.context, str) else self.spec.context["window"]
 
     @property
     def inputs(self) -> int:
@@ -198,6 +207,11 @@ class Stream(_core.Stream):
         return super().__new__(cls, model._native)
 
     def __init__(self, model: Model, state: State | bytes | None = None) -> None:
+        if model.window is not None:
+            raise SpecError(
+                f"this model has a window of {model.window} steps and cannot be streamed; "
+                'use run on windows, or train with context="carried"'
+            )
         self.model = model
         if state is not None:
             self.load(state)
