@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,7 +63,7 @@ def write_model(path: str | os.PathLike[str], model: ModelFile) -> None:
     }
     try:
         data = seal(model.tensors, described)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise FileError(f"{path}: provenance must be plain JSON values: {error}") from None
     atomic_write(path, data)
 
@@ -89,9 +91,15 @@ def read_model(path: str | os.PathLike[str]) -> ModelFile:
 
 
 def seal(tensors: Tensors, described: Mapping[str, Any]) -> bytes:
-    """Safetensors bytes of tensors and a description, which gets a SHA-256 over itself."""
-    whole = {**described, "sha256": _sum(described)}
-    return safetensors.numpy.save(dict(tensors), metadata={KEY: canonical_json(whole)})
+    """Safetensors bytes of tensors and a description, which gets a SHA-256 over itself.
+
+    Raises:
+        SpecError: a description that could not be read again: too long, too deep, or a key twice.
+        TypeError, ValueError, RecursionError: a description that is no plain JSON.
+    """
+    text = canonical_json({**described, "sha256": _sum(described)})
+    parse_json(text, "description")
+    return safetensors.numpy.save(dict(tensors), metadata={KEY: text})
 
 
 def unseal(data: bytes, keys: tuple[str, ...]) -> tuple[dict[str, np.ndarray[Any, Any]], dict[str, Any]]:
@@ -109,7 +117,7 @@ def unseal(data: bytes, keys: tuple[str, ...]) -> tuple[dict[str, np.ndarray[Any
         raise FileError(f"no safetensors data, or cut off: {len(data)} bytes with a header of {length}")
     try:
         tensors = safetensors.numpy.load(data)
-        header = parse_json(data[8 : 8 + length].decode(), "header")
+        header = parse_json(data[8 : 8 + length].decode(), "header", MOST_HEADER)
         text = header["__metadata__"][KEY]
     except (safetensors.SafetensorError, SpecError, UnicodeDecodeError, ValueError, TypeError) as error:
         raise FileError(f"no valid safetensors data: {error}") from None
@@ -135,21 +143,23 @@ def digest(tensors: Tensors) -> str:
 
 
 def read_bytes(path: str | os.PathLike[str]) -> bytes:
-    """All bytes of a file. Raises FileError above 2 GiB."""
+    """All bytes of a file. Raises FileError above 2 GiB, and for what has no end (folders, pipes, devices)."""
+    found = os.stat(path)
+    if not stat.S_ISREG(found.st_mode):
+        raise FileError(f"{path}: not a regular file; give the path of a file that gatewise wrote")
+    if found.st_size > MOST_BYTES:
+        raise FileError(f"{path}: {found.st_size} bytes, more than the {MOST_BYTES} this version reads")
     with open(path, "rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        if size > MOST_BYTES:
-            raise FileError(f"{path}: {size} bytes, more than the {MOST_BYTES} this version reads")
-        return file.read()
+        return file.read(MOST_BYTES)
 
 
 def atomic_write(path: str | os.PathLike[str], data: bytes) -> None:
     """Write bytes to a temporary name beside `path`, flush them to disk, and rename.
 
-    A crash at any moment leaves the old file or the new one; at worst a file `.NAME.PID.tmp` stays behind.
+    A crash at any moment leaves the old file or the new one; at worst a file `.NAME.PID.THREAD.tmp` stays behind.
     """
     target = Path(os.path.realpath(path))
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.{threading.get_native_id()}.tmp")
     try:
         with open(temporary, "wb") as file:
             file.write(data)

@@ -233,14 +233,14 @@ def canonical_json(value: object) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 
 
-def parse_json(text: str, what: str) -> Any:
+def parse_json(text: str, what: str, most: int = MOST_JSON) -> Any:
     """Parse JSON from a file that may be hostile: limited size and depth, no NaN, no key twice.
 
     Raises:
         SpecError: naming `what` and the place.
     """
-    if len(text) > MOST_JSON:
-        raise SpecError(f"the {what} has {len(text)} characters of JSON, more than {MOST_JSON}")
+    if len(text) > most:
+        raise SpecError(f"the {what} has {len(text)} characters of JSON, more than {most}")
     depth = deepest = 0
     for token in _MARK.finditer(text):
         if (mark := token.group()) in "[{":
