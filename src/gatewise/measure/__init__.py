@@ -1,0 +1,1 @@
+"""Measures of a model, each one function with its formula: `gradients.gradient_by_lag`."""
