@@ -1,0 +1,80 @@
+/* Numeric input stage: one step on raw readings x of W columns.
+ *
+ *     s = (x - offset) * (1 / scale)      where it scales; 1 / scale is rounded once, when packed
+ *     s = held where x is not finite      where it holds
+ *     held' = flush(s)
+ *
+ * Reads one edge (W), writes s (W). State, where it holds: held (W).
+ * Options: scales (0, 1), holds (0, 1).
+ * Tensors, where it scales: offset (W), scale (W) > 0.
+ */
+
+typedef struct gw_numeric {
+    int width; /* W */
+    int holds;
+    const float *offset, *factor; /* (W) each; NULL where it does not scale */
+} gw_numeric;
+
+/* Neither NaN nor infinite, by the bits: all exponent bits set means one of them. */
+static inline int numeric_finite(float x) {
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return (bits & 0x7f800000u) != 0x7f800000u;
+}
+
+static void numeric_step(const void *layer, const float *const *in, float *out, float *held, float *scratch) {
+    const gw_numeric *s = layer;
+    const float *x = in[0];
+    (void)scratch;
+    for (int i = 0; i < s->width; i++) {
+        float v = s->factor ? (x[i] - s->offset[i]) * s->factor[i] : x[i];
+        if (s->holds) {
+            v = numeric_finite(x[i]) ? v : held[i];
+            held[i] = v > -0x1p-64f && v < 0x1p-64f ? 0.0f : v;
+        }
+        out[i] = v;
+    }
+}
+
+#ifndef GW_STEP_ONLY
+
+static gw_status numeric_check(const gw_place *place, gw_room *room, gw_need *need) {
+    const size_t W = (size_t)place->in[0];
+    const int scales = place->node->option_count > 0 && place->node->options[0] != 0.0f;
+    GW_TRY(gw_expect_counts(place, 1, 2, scales ? 2 : 0));
+    GW_TRY(gw_expect_option(place, 0, 1));
+    GW_TRY(gw_expect_option(place, 1, 1));
+    if (place->out != place->in[0]) return gw_fail(place, GW_BAD_OUTPUT_WIDTH, -1, (size_t)place->out, W);
+    gw_take(room, 1, sizeof(gw_numeric));
+    if (scales) {
+        GW_TRY(gw_expect_tensor(place, 0, W, 1));
+        GW_TRY(gw_expect_tensor(place, 1, W, 1));
+        const float *scale = place->node->tensors[1].data;
+        for (size_t i = 0; i < W; i++)
+            if (!(scale[i] > 0.0f) || !numeric_finite(1.0f / scale[i])) return gw_fail(place, GW_BAD_WEIGHT, 1, i, 0);
+        gw_take(room, W, sizeof(float));
+        gw_take(room, W, sizeof(float));
+    }
+    if (place->node->options[1] != 0.0f) need->state = W;
+    return GW_OK;
+}
+
+static const void *numeric_pack(const gw_place *place, gw_room *room) {
+    const gw_tensor *t = place->node->tensors;
+    const float *o = place->node->options;
+    const size_t W = (size_t)place->in[0];
+    gw_numeric *s = gw_take(room, 1, sizeof(gw_numeric));
+    *s = (gw_numeric){.width = place->in[0], .holds = o[1] != 0.0f};
+    if (o[0] != 0.0f) {
+        float *offset = gw_take(room, W, sizeof(float)), *factor = gw_take(room, W, sizeof(float));
+        memcpy(offset, t[0].data, W * sizeof(float));
+        for (size_t i = 0; i < W; i++) factor[i] = 1.0f / t[1].data[i];
+        s->offset = offset;
+        s->factor = factor;
+    }
+    return s;
+}
+
+static const gw_kernel gw_kernel_numeric = {"numeric", numeric_check, numeric_pack, numeric_step};
+
+#endif

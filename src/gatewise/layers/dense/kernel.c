@@ -1,0 +1,96 @@
+/* Fully connected layer: one step.
+ *
+ *     y = act(W x + b)
+ *     softmax: y_i = exp(a_i - max a) / sum_j exp(a_j - max a), summed with j ascending
+ *
+ * Reads one edge of I values, writes y (U). No state.
+ * Options: kind, slope, offset of the activation.
+ * Tensors: weight (U, I), bias (U).
+ */
+
+typedef struct gw_dense {
+    int inputs, units; /* I, U */
+    int act;           /* kind of activation */
+    float slope, offset;
+    const float *bias;   /* (U) */
+    const float *weight; /* (U, I) packed */
+} gw_dense;
+
+/* out = softmax(a); a (count) is used up. */
+static void dense_softmax(float *out, float *a, int count) {
+    float most = a[0], sum = 0.0f;
+    for (int i = 1; i < count; i++) most = a[i] > most ? a[i] : most;
+    for (int i = 0; i < count; i += GW_LANES) {
+        int n = count - i < GW_LANES ? count - i : GW_LANES;
+        gwv_store_n(a + i, gwv_exp(gwv_sub(gwv_load_n(a + i, n), gwv_set(most))), n);
+    }
+    for (int i = 0; i < count; i++) sum += a[i];
+    for (int i = 0; i < count; i++) out[i] = a[i] / sum;
+}
+
+static void dense_step(const void *layer, const float *const *in, float *out, float *state, float *scratch) {
+    const gw_dense *d = layer;
+    const int U = d->units;
+    float *a = scratch; /* (U), with room for whole panels */
+    (void)state;
+    memcpy(a, d->bias, (size_t)U * sizeof(float));
+    gw_matvec(a, d->weight, in[0], U, d->inputs);
+    if (d->act == GW_SOFTMAX) {
+        dense_softmax(out, a, U);
+        return;
+    }
+    int i = 0;
+    for (; i + GW_LANES <= U; i += GW_LANES)
+        gwv_store(out + i, gwv_activate(d->act, d->slope, d->offset, gwv_load(a + i)));
+    if (i < U) gwv_store_n(out + i, gwv_activate(d->act, d->slope, d->offset, gwv_load_n(a + i, U - i)), U - i);
+}
+
+#ifndef GW_STEP_ONLY
+
+typedef struct dense_parts {
+    gw_dense *d;
+    float *bias, *weight;
+} dense_parts;
+
+static dense_parts dense_take(const gw_place *place, gw_room *room) {
+    dense_parts p = {
+        .d = gw_take(room, 1, sizeof(gw_dense)),
+        .bias = gw_take(room, (size_t)place->out, sizeof(float)),
+        .weight = gw_take_matrix(room, place->out, place->in[0]),
+    };
+    return p;
+}
+
+static gw_status dense_check(const gw_place *place, gw_room *room, gw_need *need) {
+    GW_TRY(gw_expect_counts(place, 1, 3, 2));
+    GW_TRY(gw_expect_activation(place, 0, 1));
+    GW_TRY(gw_expect_tensor(place, 0, (size_t)place->out, (size_t)place->in[0]));
+    GW_TRY(gw_expect_tensor(place, 1, (size_t)place->out, 1));
+    dense_take(place, room);
+    need->scratch = (size_t)gw_padded(place->out);
+    need->macs = (uint64_t)place->out * (uint64_t)place->in[0];
+    return GW_OK;
+}
+
+static const void *dense_pack(const gw_place *place, gw_room *room) {
+    const dense_parts p = dense_take(place, room);
+    const gw_tensor *t = place->node->tensors;
+    const float *o = place->node->options;
+    const int U = place->out, I = place->in[0];
+    memcpy(p.bias, t[1].data, (size_t)U * sizeof(float));
+    gw_pack_matrix(p.weight, t[0].data, U, I, I);
+    *p.d = (gw_dense){
+        .inputs = I,
+        .units = U,
+        .act = (int)o[0],
+        .slope = o[1],
+        .offset = o[2],
+        .bias = p.bias,
+        .weight = p.weight,
+    };
+    return p.d;
+}
+
+static const gw_kernel gw_kernel_dense = {"dense", dense_check, dense_pack, dense_step};
+
+#endif

@@ -1,0 +1,151 @@
+/* Gated recurrent unit: one step.
+ *
+ *     r  = gate(W_ir x + b_ir + W_hr h + b_hr)
+ *     z  = gate(W_iz x + b_iz + W_hz h + b_hz)
+ *     n  = act(W_in x + b_in + r * (W_hn h + b_hn))        reset after
+ *     n  = act(W_in x + b_in + W_hn (r * h) + b_hn)        reset before
+ *     h' = flush(n + z * (h - n))
+ *
+ * Reads one edge of I values, writes h' (H). State: h (H). Gates in the order r, z, n.
+ * Options: reset (0 after, 1 before), gate kind, slope, offset, act kind, slope, offset.
+ * Tensors: weight_ih (3H, I), weight_hh (3H, H), bias_ih (3H), bias_hh (3H).
+ *
+ * Order of each sum: r and z begin with b_i + b_h (one rounding), then x ascending, then h ascending. With reset
+ * after, n has two sums: b_in then x, and b_hn then h. With reset before it has one: b_in + b_hn, x, r * h.
+ */
+
+typedef struct gw_gru {
+    int inputs, units; /* I, H */
+    int before;        /* reset before the recurrent matrix */
+    int gate, act;     /* kinds of activation */
+    float gate_slope, gate_offset, act_slope, act_offset;
+    const float *bias;     /* (4H): where the sums of r, z, n begin, then b_hn */
+    const float *weight_x; /* (3H, I) packed */
+    const float *weight_h; /* (3H, H) packed; with reset before (2H, H): r and z */
+    const float *weight_n; /* with reset before (H, H) packed: n */
+} gw_gru;
+
+static inline void gru_copy(float *to, const float *from, int count) {
+    int i = 0;
+    for (; i + GW_LANES <= count; i += GW_LANES) gwv_store(to + i, gwv_load(from + i));
+    gwv_store_n(to + i, gwv_load_n(from + i, count - i), count - i);
+}
+
+/* n lanes from i on of r, z, n and h'. Inlined with constant kinds, so that the choice of activation is made once. */
+static inline __attribute__((always_inline)) void gru_gates(const gw_gru *g, int gate, int act, const float *sum,
+                                                            const float *sum_n, float *h, float *out, int i, int n) {
+    const int H = g->units;
+    gwv z = gwv_activate(gate, g->gate_slope, g->gate_offset, gwv_load_n(sum + H + i, n));
+    gwv a = gwv_load_n(sum_n + i, n);
+    if (!g->before) {
+        gwv r = gwv_activate(gate, g->gate_slope, g->gate_offset, gwv_load_n(sum + i, n));
+        a = gwv_fma(r, gwv_load_n(sum + 2 * H + i, n), a);
+    }
+    a = gwv_activate(act, g->act_slope, g->act_offset, a);
+    gwv next = gwv_flush(gwv_fma(z, gwv_sub(gwv_load_n(h + i, n), a), a));
+    gwv_store_n(h + i, next, n);
+    gwv_store_n(out + i, next, n);
+}
+
+static inline __attribute__((always_inline)) void gru_update(const gw_gru *g, int gate, int act, const float *sum,
+                                                             const float *sum_n, float *h, float *out) {
+    int i = 0;
+    for (; i + GW_LANES <= g->units; i += GW_LANES) gru_gates(g, gate, act, sum, sum_n, h, out, i, GW_LANES);
+    if (i < g->units) gru_gates(g, gate, act, sum, sum_n, h, out, i, g->units - i);
+}
+
+static void gru_step(const void *layer, const float *const *in, float *out, float *h, float *scratch) {
+    const gw_gru *g = layer;
+    const int H = g->units;
+    float *sum = scratch;                  /* (3H) r, z, n, with room for whole panels */
+    float *sum_n = sum + gw_padded(3 * H); /* (H) the sum of n that begins with x */
+    gru_copy(sum, g->bias, 3 * H);
+    gw_matvec(sum, g->weight_x, in[0], 3 * H, g->inputs);
+    gru_copy(sum_n, sum + 2 * H, H);
+    if (g->before) {
+        float *rh = sum_n + gw_padded(H); /* (H) r * h */
+        gw_matvec(sum, g->weight_h, h, 2 * H, H);
+        for (int i = 0; i < H; i += GW_LANES) {
+            int n = H - i < GW_LANES ? H - i : GW_LANES;
+            gwv r = gwv_activate(g->gate, g->gate_slope, g->gate_offset, gwv_load_n(sum + i, n));
+            gwv_store_n(rh + i, gwv_mul(r, gwv_load_n(h + i, n)), n);
+        }
+        gw_matvec(sum_n, g->weight_n, rh, H, H);
+    } else {
+        gru_copy(sum + 2 * H, g->bias + 3 * H, H);
+        gw_matvec(sum, g->weight_h, h, 3 * H, H);
+    }
+    if (g->gate == GW_SIGMOID && g->act == GW_TANH)
+        gru_update(g, GW_SIGMOID, GW_TANH, sum, sum_n, h, out);
+    else
+        gru_update(g, g->gate, g->act, sum, sum_n, h, out);
+}
+
+#ifndef GW_STEP_ONLY
+
+typedef struct gru_parts {
+    gw_gru *g;
+    float *bias, *weight_x, *weight_h, *weight_n;
+} gru_parts;
+
+static gru_parts gru_take(const gw_place *place, gw_room *room) {
+    const int H = place->out, I = place->in[0], before = place->node->options[0] != 0.0f;
+    gru_parts p = {
+        .g = gw_take(room, 1, sizeof(gw_gru)),
+        .bias = gw_take(room, 4 * (size_t)H, sizeof(float)),
+        .weight_x = gw_take_matrix(room, 3 * H, I),
+        .weight_h = gw_take_matrix(room, before ? 2 * H : 3 * H, H),
+        .weight_n = before ? gw_take_matrix(room, H, H) : NULL,
+    };
+    return p;
+}
+
+static gw_status gru_check(const gw_place *place, gw_room *room, gw_need *need) {
+    GW_TRY(gw_expect_counts(place, 1, 7, 4));
+    const int H = place->out, I = place->in[0];
+    GW_TRY(gw_expect_option(place, 0, 1));
+    GW_TRY(gw_expect_activation(place, 1, 0));
+    GW_TRY(gw_expect_activation(place, 4, 0));
+    GW_TRY(gw_expect_tensor(place, 0, 3 * (size_t)H, (size_t)I));
+    GW_TRY(gw_expect_tensor(place, 1, 3 * (size_t)H, (size_t)H));
+    GW_TRY(gw_expect_tensor(place, 2, 3 * (size_t)H, 1));
+    GW_TRY(gw_expect_tensor(place, 3, 3 * (size_t)H, 1));
+    gru_take(place, room);
+    need->state = (size_t)H;
+    need->scratch = (size_t)(gw_padded(3 * H) + gw_padded(H) + H);
+    need->macs = 3 * (uint64_t)H * (uint64_t)(I + H);
+    return GW_OK;
+}
+
+static const void *gru_pack(const gw_place *place, gw_room *room) {
+    const gru_parts p = gru_take(place, room);
+    const gw_tensor *t = place->node->tensors;
+    const float *o = place->node->options;
+    const int H = place->out, I = place->in[0], before = o[0] != 0.0f;
+    const float *weight_hh = t[1].data, *bias_ih = t[2].data, *bias_hh = t[3].data;
+    for (int i = 0; i < 3 * H; i++) p.bias[i] = before || i < 2 * H ? bias_ih[i] + bias_hh[i] : bias_ih[i];
+    for (int i = 0; i < H; i++) p.bias[3 * H + i] = bias_hh[2 * H + i];
+    gw_pack_matrix(p.weight_x, t[0].data, 3 * H, I, I);
+    gw_pack_matrix(p.weight_h, weight_hh, before ? 2 * H : 3 * H, H, H);
+    if (before) gw_pack_matrix(p.weight_n, weight_hh + 2 * (size_t)H * (size_t)H, H, H, H);
+    *p.g = (gw_gru){
+        .inputs = I,
+        .units = H,
+        .before = before,
+        .gate = (int)o[1],
+        .act = (int)o[4],
+        .gate_slope = o[2],
+        .gate_offset = o[3],
+        .act_slope = o[5],
+        .act_offset = o[6],
+        .bias = p.bias,
+        .weight_x = p.weight_x,
+        .weight_h = p.weight_h,
+        .weight_n = p.weight_n,
+    };
+    return p.g;
+}
+
+static const gw_kernel gw_kernel_gru = {"gru", gru_check, gru_pack, gru_step};
+
+#endif

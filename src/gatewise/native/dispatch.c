@@ -1,0 +1,39 @@
+/* Everything that is compiled once per instruction set: the primitives, all kernels, the peaks. The build gives
+ * GW_ISA = base, avx2, avx512 or neon, for base GW_ISA_BASE as well, and two lists of the kernels it found. */
+#include "kernel.h"
+#ifdef GW_ISA_BASE
+#include "prims_scalar.h"
+#else
+#include "prims_vector.h"
+#endif
+#include "peaks.h"
+#include "gw_kernels.inc"
+
+#define GW_KIND(kind) &gw_kernel_##kind,
+static const gw_kernel *const kernels[] = {
+#include "gw_kinds.inc"
+};
+#undef GW_KIND
+
+static void activate(int kind, const float *x, float *y, size_t count) {
+    for (size_t i = 0; i < count; i += GW_LANES) {
+        int n = count - i < GW_LANES ? (int)(count - i) : GW_LANES;
+        gwv v = gwv_load_n(x + i, n);
+        gwv_store_n(y + i, kind == GW_EXP ? gwv_exp(v) : gwv_activate(kind, 0.0f, 0.0f, v), n);
+    }
+}
+
+#define GW_STRING_(text) #text
+#define GW_STRING(name)  GW_STRING_(name)
+#define GW_JOIN_(a, b)   a##b
+#define GW_JOIN(a, b)    GW_JOIN_(a, b)
+
+extern const gw_isa GW_JOIN(gw_isa_, GW_ISA);
+const gw_isa GW_JOIN(gw_isa_, GW_ISA) = {
+    .name = GW_STRING(GW_ISA),
+    .kernels = kernels,
+    .kernel_count = (int)(sizeof kernels / sizeof kernels[0]),
+    .activate = activate,
+    .read_bandwidth = gw_read_bandwidth,
+    .fma_peak = gw_fma_peak,
+};

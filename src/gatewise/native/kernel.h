@@ -1,0 +1,85 @@
+/* What a kernel (layers/gru/kernel.c, ...) gives to the core, and what the core gives to it.
+ *
+ * A kernel.c has two halves. The first is the step: a struct of sizes and packed weights, and a function written on the
+ * primitives only. The C exporter copies it to devices. The second, under #ifndef GW_STEP_ONLY, checks a node and packs its
+ * weights; it ends with
+ *
+ *     static const gw_kernel gw_kernel_gru = {"gru", gru_check, gru_pack, gru_step};
+ *
+ * dispatch.c includes all kernels once for each instruction set.
+ */
+#ifndef GW_KERNEL_H
+#define GW_KERNEL_H
+
+#include "gatewise.h"
+
+/* Memory handed out piece by piece, each aligned to GW_ALIGNMENT. With base NULL it only counts. */
+typedef struct gw_room {
+    char *base;
+    size_t used; /* SIZE_MAX once it has overflowed */
+} gw_room;
+
+/* A node in its graph, as check and pack see it. */
+typedef struct gw_place {
+    const gw_node *node;
+    int in[GW_MOST_INPUTS]; /* widths of the edges it reads */
+    int out;                /* width of the edge it writes */
+    int position;           /* of the node in the graph */
+    gw_fault *fault;
+} gw_place;
+
+/* What a node needs, beside what its struct takes from the room. */
+typedef struct gw_need {
+    size_t state;   /* floats */
+    size_t scratch; /* floats, shared between the nodes */
+    uint64_t macs;
+} gw_need;
+
+/* One step. layer: what pack made; in: one array for each edge read, not aligned; out: not aligned, overlaps no input;
+ * state: the node's own floats, not aligned; scratch: aligned to GW_ALIGNMENT. */
+typedef void gw_step_function(const void *layer, const float *const *in, float *out, float *state, float *scratch);
+
+typedef struct gw_kernel {
+    const char *kind;
+    /* Whether the node makes sense, and what it needs; with the room's base NULL, counts what pack will take from it. */
+    gw_status (*check)(const gw_place *place, gw_room *room, gw_need *need);
+    /* The node, already checked, packed into the room: what step receives. */
+    const void *(*pack)(const gw_place *place, gw_room *room);
+    gw_step_function *step;
+} gw_kernel;
+
+/* One instruction set: everything that dispatch.c compiles for it. */
+typedef struct gw_isa {
+    const char *name;
+    const gw_kernel *const *kernels;
+    int kernel_count;
+    /* y = activation(x), elementwise, kinds as in prims_common.h, GW_EXP beside them; for tests. */
+    void (*activate)(int kind, const float *x, float *y, size_t count);
+    double (*read_bandwidth)(size_t bytes, double seconds); /* bytes/s; peaks.h */
+    double (*fma_peak)(double seconds);                     /* FLOP/s */
+} gw_isa;
+
+enum { GW_EXP = 16 };
+
+/* The instruction set of this name, NULL for the best; NULL where there is none. */
+const gw_isa *gw_find_isa(const char *name);
+
+void *gw_take(gw_room *room, size_t count, size_t size);
+#define gw_take_matrix(room, rows, cols) gw_take(room, (size_t)gw_padded(rows) * (size_t)(cols), sizeof(float))
+
+/* Fill in the fault and return status. */
+gw_status gw_fail(const gw_place *place, gw_status status, int index, size_t got, size_t expected);
+
+/* The checks that every kernel has in common; all return GW_OK or a status, and fill in the fault. */
+gw_status gw_expect_counts(const gw_place *place, int reads, int options, int tensors);
+gw_status gw_expect_tensor(const gw_place *place, int index, size_t rows, size_t cols);
+gw_status gw_expect_option(const gw_place *place, int index, int most);        /* a whole number from 0 to most */
+gw_status gw_expect_activation(const gw_place *place, int index, int softmax); /* kind, slope, offset; softmax or not */
+
+#define GW_TRY(expression)                                                                                             \
+    do {                                                                                                               \
+        gw_status gw_tried = (expression);                                                                             \
+        if (gw_tried != GW_OK) return gw_tried;                                                                        \
+    } while (0)
+
+#endif

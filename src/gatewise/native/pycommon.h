@@ -1,0 +1,75 @@
+/* What Model and Stream share: the state of the module, errors, memory, and checks of arrays. */
+#ifndef GW_PYCOMMON_H
+#define GW_PYCOMMON_H
+
+#include <Python.h>
+
+#include "gatewise.h"
+#include "ndarray.h"
+
+#include <stdarg.h>
+#include <string.h>
+
+/* Multiply-accumulates from which a call lets other Python threads run meanwhile: some 50 us of work. Below that, giving up
+ * the interpreter and waiting to have it back costs more than it gains. */
+static const uint64_t release_work = 1u << 20;
+
+typedef struct module_state {
+    np_api np;
+    PyObject *name_x, *name_out; /* interned */
+    PyObject *model_type, *stream_type;
+} module_state;
+
+/* Raise a class of gatewise.errors, which is imported only now. Always NULL. */
+static PyObject *raise(const char *name, const char *format, ...) {
+    PyObject *errors = PyImport_ImportModule("gatewise.errors");
+    PyObject *class = errors ? PyObject_GetAttrString(errors, name) : NULL;
+    if (class) {
+        va_list values;
+        va_start(values, format);
+        PyErr_FormatV(class, format, values);
+        va_end(values);
+    }
+    Py_XDECREF(class);
+    Py_XDECREF(errors);
+    return NULL;
+}
+
+/* An aligned block; memory is what PyMem_Free takes. NULL with an exception. */
+static char *aligned_block(size_t bytes, void **memory) {
+    *memory = bytes <= (size_t)PY_SSIZE_T_MAX - GW_ALIGNMENT ? PyMem_Calloc(1, bytes + GW_ALIGNMENT) : NULL;
+    if (!*memory) PyErr_NoMemory();
+    const uintptr_t start = (uintptr_t)*memory;
+    return *memory ? (char *)*memory + (GW_ALIGNMENT - start % GW_ALIGNMENT) % GW_ALIGNMENT : NULL;
+}
+
+static int overlap(const void *a, size_t a_bytes, const void *b, size_t b_bytes) {
+    const uintptr_t a0 = (uintptr_t)a, b0 = (uintptr_t)b;
+    return a_bytes && b_bytes && a0 < b0 + b_bytes && b0 < a0 + a_bytes;
+}
+
+/* "float32 (3, 4)", or the type of what is no array. A new str. */
+static PyObject *described(const np_api *np, PyObject *object) {
+    if (!PyType_IsSubtype(Py_TYPE(object), np->type)) return PyObject_Str((PyObject *)Py_TYPE(object));
+    PyObject *dtype = PyObject_GetAttrString(object, "dtype"), *shape = PyObject_GetAttrString(object, "shape");
+    PyObject *text = dtype && shape ? PyUnicode_FromFormat("%S %S", dtype, shape) : NULL;
+    Py_XDECREF(dtype);
+    Py_XDECREF(shape);
+    return text;
+}
+
+/* InputError: `where` expects such an array. Always NULL. */
+static PyObject *refuse_array(const np_api *np, const char *where, PyObject *got, const char *expected, ...) {
+    va_list values;
+    va_start(values, expected);
+    PyObject *want = PyUnicode_FromFormatV(expected, values), *have = described(np, got);
+    va_end(values);
+    if (want && have) raise("InputError", "%s must be %U, got %U", where, want, have);
+    Py_XDECREF(want);
+    Py_XDECREF(have);
+    return NULL;
+}
+
+static const char *nonfinite_name(float value) { return value != value ? "nan" : value > 0.0f ? "inf" : "-inf"; }
+
+#endif

@@ -1,0 +1,209 @@
+/* gatewise._core.Model, for pymodule.c: a packed model, which never changes and any number of threads may use. */
+#ifndef GW_PYMODEL_H
+#define GW_PYMODEL_H
+
+#include "pycommon.h"
+#include "pygraph.h"
+
+#include <time.h>
+
+typedef struct Model {
+    PyObject_HEAD const gw_model *model;
+    const gw_sizes *sizes;
+    const module_state *module;
+    void *memory;
+    int refuse_nonfinite;
+} Model;
+
+/* SpecError from a fault. Always NULL. */
+static PyObject *raise_fault(const gw_fault *fault, const gw_graph *graph, const char *cpu) {
+    if (fault->status == GW_UNKNOWN_CPU)
+        return raise("InputError", "cpu '%s' is not available here; this build on this processor has %s and %s", cpu,
+                     gw_cpu(0), gw_cpu(1) ? gw_cpu(1) : "no other");
+    PyObject *where = fault->node < 0
+                          ? PyUnicode_FromString("graph")
+                          : PyUnicode_FromFormat("node %d (%s)", fault->node, graph->nodes[fault->node].kind);
+    PyObject *index = fault->index < 0 ? PyUnicode_FromString("") : PyUnicode_FromFormat(", position %d", fault->index);
+    if (where && index)
+        raise("SpecError", "%U%U: %s: got [%zu, %zu], expected [%zu, %zu]", where, index, gw_text(fault->status),
+              fault->got[0], fault->got[1], fault->expected[0], fault->expected[1]);
+    Py_XDECREF(where);
+    Py_XDECREF(index);
+    return NULL;
+}
+
+static PyObject *model_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
+    static char *names[] = {"nodes", "widths", "output", "refuse_nonfinite", "cpu", NULL};
+    const module_state *module = PyType_GetModuleState(type);
+    pygraph g = {0};
+    gw_fault fault;
+    gw_sizes sizes;
+    PyObject *nodes, *widths;
+    const char *cpu = NULL;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOip|z:Model", names, &nodes, &widths, &g.graph.output,
+                                     &g.graph.refuse_nonfinite, &cpu))
+        return NULL;
+    Model *self = NULL;
+    if (pygraph_fill(&module->np, &g, nodes, widths)) goto done;
+    if (gw_measure(&g.graph, cpu, &sizes, &fault) != GW_OK) {
+        raise_fault(&fault, &g.graph, cpu);
+        goto done;
+    }
+    self = (Model *)PyType_GenericAlloc(type, 0);
+    void *arena = self ? aligned_block(sizes.model_bytes, &self->memory) : NULL;
+    if (!arena) {
+        Py_CLEAR(self);
+        goto done;
+    }
+    self->module = module;
+    self->refuse_nonfinite = g.graph.refuse_nonfinite;
+    if (gw_build(&g.graph, cpu, arena, sizes.model_bytes, &self->model, &fault) != GW_OK) {
+        raise_fault(&fault, &g.graph, cpu);
+        Py_CLEAR(self);
+        goto done;
+    }
+    self->sizes = gw_model_sizes(self->model);
+done:
+    pygraph_free(&g);
+    return (PyObject *)self;
+}
+
+static void model_dealloc(PyObject *object) {
+    PyTypeObject *type = Py_TYPE(object);
+    PyObject_GC_UnTrack(object);
+    PyMem_Free(((Model *)object)->memory);
+    ((freefunc)PyType_GetSlot(type, Py_tp_free))(object);
+    Py_DECREF(type);
+}
+
+/* Of Model and, with the owner, of Stream. */
+static int traverse_type(PyObject *object, visitproc visit, void *arg) {
+    Py_VISIT(Py_TYPE(object));
+    return 0;
+}
+
+static PyObject *model_run(PyObject *object, PyObject *args, PyObject *kwargs) {
+    static char *names[] = {"x", "state", "out", NULL};
+    const Model *self = (Model *)object;
+    const gw_sizes *sizes = self->sizes;
+    const np_api *np = &self->module->np;
+    const intptr_t inputs = sizes->inputs, outputs = sizes->outputs, floats = (intptr_t)sizes->state_floats;
+    PyObject *x, *state, *out;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOO:run", names, &x, &state, &out)) return NULL;
+    if (!np_is_float32(np, x, 3, 0) || np_dim(x, 2) != inputs)
+        return refuse_array(np, "run: x", x, "C-contiguous float32 (batch, time, %zd)", inputs);
+    const intptr_t batch = np_dim(x, 0), time = np_dim(x, 1);
+    if (!np_is_float32(np, state, 2, NP_WRITEABLE) || np_dim(state, 0) != batch || np_dim(state, 1) != floats)
+        return refuse_array(np, "run: state", state, "writable C-contiguous float32 (%zd, %zd)", batch, floats);
+    if (!np_is_float32(np, out, 3, NP_WRITEABLE) || np_dim(out, 0) != batch || np_dim(out, 1) != time ||
+        np_dim(out, 2) != outputs)
+        return refuse_array(np, "run: out", out, "writable C-contiguous float32 (%zd, %zd, %zd)", batch, time, outputs);
+    const size_t x_row = (size_t)(time * inputs), y_row = (size_t)(time * outputs), s_row = (size_t)floats;
+    const size_t x_count = (size_t)batch * x_row, y_count = (size_t)batch * y_row, s_count = (size_t)batch * s_row;
+    const float *xs = np_data(x);
+    float *states = np_data(state), *ys = np_data(out);
+    const size_t f = sizeof(float);
+    if (overlap(xs, x_count * f, ys, y_count * f) || overlap(xs, x_count * f, states, s_count * f) ||
+        overlap(ys, y_count * f, states, s_count * f))
+        return raise("InputError", "run: x, state and out must not share memory; pass a copy");
+    void *memory;
+    char *scratch = aligned_block(sizes->scratch_bytes, &memory);
+    if (!scratch) return NULL;
+
+    PyThreadState *released = sizes->macs * (uint64_t)(batch * time) >= release_work ? PyEval_SaveThread() : NULL;
+    const size_t bad_state = gw_first_nonfinite(states, s_count);
+    const size_t bad = self->refuse_nonfinite ? gw_first_nonfinite(xs, x_count) : x_count;
+    if (bad == x_count && bad_state == s_count)
+        for (size_t b = 0; b < (size_t)batch; b++)
+            gw_run(self->model, (size_t)time, xs + b * x_row, states + b * s_row, ys + b * y_row, scratch);
+    if (released) PyEval_RestoreThread(released);
+    PyMem_Free(memory);
+    if (bad_state < s_count)
+        return raise("StateError", "run: value %zu of the state of row %zu is %s; start again from zeros",
+                     bad_state % s_row, bad_state / s_row, nonfinite_name(states[bad_state]));
+    if (bad < x_count)
+        return raise(
+            "InputError",
+            "run: input %zu at step %zu of row %zu is %s; this model's input stage declares no missing policy: "
+            "clean the data or train with missing='hold'",
+            bad % (size_t)inputs, bad % x_row / (size_t)inputs, bad / x_row, nonfinite_name(xs[bad]));
+    Py_RETURN_NONE;
+}
+
+static double seconds_now(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+static PyObject *model_time_steps(PyObject *object, PyObject *args, PyObject *kwargs) {
+    static char *names[] = {"steps", NULL};
+    const Model *self = (Model *)object;
+    const gw_sizes *sizes = self->sizes;
+    Py_ssize_t steps;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "n:time_steps", names, &steps)) return NULL;
+    if (steps < 1) return raise("InputError", "time_steps: steps must be at least 1, got %zd", steps);
+    void *memory;
+    const size_t inputs = (size_t)sizes->inputs, outputs = (size_t)sizes->outputs;
+    char *scratch =
+        aligned_block(sizes->scratch_bytes + (inputs + outputs + sizes->state_floats) * sizeof(float), &memory);
+    if (!scratch) return NULL;
+    float *x = (float *)(void *)(scratch + sizes->scratch_bytes), *y = x + inputs, *state = y + outputs;
+    for (size_t i = 0; i < inputs; i++) x[i] = (float)(i % 7) * 0.25f - 0.75f;
+    PyThreadState *released = PyEval_SaveThread();
+    const double start = seconds_now();
+    for (Py_ssize_t i = 0; i < steps; i++) gw_step(self->model, x, state, y, scratch);
+    const double seconds = seconds_now() - start;
+    PyEval_RestoreThread(released);
+    PyMem_Free(memory);
+    return PyFloat_FromDouble(seconds / (double)steps);
+}
+
+static PyObject *model_cpu(PyObject *self, void *closure) {
+    (void)closure;
+    return PyUnicode_FromString(gw_model_cpu(((Model *)self)->model));
+}
+
+enum { INPUTS, OUTPUTS, STATE_FLOATS, PACKED_BYTES };
+
+static PyObject *model_size(PyObject *self, void *closure) {
+    const gw_sizes *sizes = ((Model *)self)->sizes;
+    const size_t values[] = {(size_t)sizes->inputs, (size_t)sizes->outputs, sizes->state_floats, sizes->model_bytes};
+    return PyLong_FromSize_t(values[(intptr_t)closure]);
+}
+
+static PyMethodDef model_methods[] = {
+    {"run", (PyCFunction)(void (*)(void))model_run, METH_VARARGS | METH_KEYWORDS,
+     "run($self, /, x, state, out)\n--\n\nRun a batch of sequences; see _core.pyi."},
+    {"time_steps", (PyCFunction)(void (*)(void))model_time_steps, METH_VARARGS | METH_KEYWORDS,
+     "time_steps($self, /, steps)\n--\n\nSeconds for one step, without Python in the loop."},
+    {0},
+};
+
+static PyGetSetDef model_attributes[] = {
+    {"cpu", model_cpu, NULL, "Instruction set it runs on.", NULL},
+    {"inputs", model_size, NULL, "Values in at each step.", (void *)(intptr_t)INPUTS},
+    {"outputs", model_size, NULL, "Values out at each step.", (void *)(intptr_t)OUTPUTS},
+    {"state_floats", model_size, NULL, "Values in the state of one session.", (void *)(intptr_t)STATE_FLOATS},
+    {"packed_bytes", model_size, NULL, "Bytes of the packed weights.", (void *)(intptr_t)PACKED_BYTES},
+    {0},
+};
+
+static PyType_Slot model_slots[] = {
+    {Py_tp_doc, "Model(nodes, widths, output, refuse_nonfinite, cpu=None)\n--\n\nA packed model; immutable."},
+    {Py_tp_new, model_new},
+    {Py_tp_dealloc, model_dealloc},
+    {Py_tp_traverse, traverse_type},
+    {Py_tp_methods, model_methods},
+    {Py_tp_getset, model_attributes},
+    {0, NULL},
+};
+
+static PyType_Spec model_spec = {
+    .name = "gatewise._core.Model",
+    .basicsize = sizeof(Model),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE,
+    .slots = model_slots,
+};
+
+#endif

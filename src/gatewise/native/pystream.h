@@ -1,0 +1,278 @@
+/* gatewise._core.Stream, for pymodule.c: one session of a model. push is where the time of a caller goes, so its usual way
+ * makes no object but the answer, parses nothing, and looks into arrays directly. */
+#ifndef GW_PYSTREAM_H
+#define GW_PYSTREAM_H
+
+#include "pymodel.h"
+
+#include <stdatomic.h>
+
+/* One session. Whoever holds `busy` may touch state and scratch. */
+typedef struct Stream {
+    PyObject_HEAD Model *owner; /* NULL until __init__ */
+    const gw_model *model;
+    const module_state *module;
+    uint64_t macs;
+    int inputs, outputs;
+    atomic_int busy;
+    float *state;
+    void *scratch;
+    void *memory;
+} Stream;
+
+static int stream_init(PyObject *object, PyObject *args, PyObject *kwargs) {
+    static char *names[] = {"model", NULL};
+    Stream *self = (Stream *)object;
+    PyObject *model;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O:Stream", names, &model)) return -1;
+    if (PyType_GetSlot(Py_TYPE(model), Py_tp_new) != (void *)model_new) {
+        PyErr_Format(PyExc_TypeError, "Stream expects a gatewise._core.Model, got %R", Py_TYPE(model));
+        return -1;
+    }
+    if (self->owner) {
+        PyErr_SetString(PyExc_TypeError, "a Stream keeps the model it was made with; make another Stream");
+        return -1;
+    }
+    const gw_sizes *sizes = ((Model *)model)->sizes;
+    char *block = aligned_block(sizes->scratch_bytes + sizes->state_floats * sizeof(float), &self->memory);
+    if (!block) return -1;
+    self->scratch = block;
+    self->state = (float *)(void *)(block + sizes->scratch_bytes);
+    self->macs = sizes->macs;
+    self->inputs = sizes->inputs;
+    self->outputs = sizes->outputs;
+    self->module = ((Model *)model)->module;
+    self->model = ((Model *)model)->model;
+    Py_INCREF(model);
+    self->owner = (Model *)model;
+    return 0;
+}
+
+static int stream_traverse(PyObject *object, visitproc visit, void *arg) {
+    Py_VISIT(((Stream *)object)->owner);
+    return traverse_type(object, visit, arg);
+}
+
+static void stream_dealloc(PyObject *object) {
+    Stream *self = (Stream *)object;
+    PyTypeObject *type = Py_TYPE(object);
+    PyObject_GC_UnTrack(object);
+    PyMem_Free(self->memory);
+    Py_CLEAR(self->owner);
+    ((freefunc)PyType_GetSlot(type, Py_tp_free))(object);
+    Py_DECREF(type);
+}
+
+/* Take the stream for this thread: 0, or -1 with an exception. */
+static inline int take(Stream *self) {
+    if (!atomic_exchange_explicit(&self->busy, 1, memory_order_acquire)) return 0;
+    raise("BusyError", "this stream is in use by another thread; give each thread a stream of its own");
+    return -1;
+}
+
+static inline void give_back(Stream *self) { atomic_store_explicit(&self->busy, 0, memory_order_release); }
+
+static int initialised(const Stream *self) {
+    if (!self->owner) PyErr_SetString(PyExc_RuntimeError, "Stream.__init__ has not been called");
+    return self->owner != NULL;
+}
+
+/* x and out from the arguments of push and push_many, when they come in an unusual way. 0, or -1 with an exception. */
+static int parse_x_out(const module_state *module, const char *name, PyObject *const *args, Py_ssize_t count,
+                       PyObject *names, PyObject **x, PyObject **out) {
+    const Py_ssize_t named = names ? PyTuple_Size(names) : 0;
+    if (count > 2) {
+        PyErr_Format(PyExc_TypeError, "%s() takes x and out, got %zd positional arguments", name, count);
+        return -1;
+    }
+    *x = count > 0 ? args[0] : NULL;
+    *out = count > 1 ? args[1] : NULL;
+    for (Py_ssize_t i = 0; i < named; i++) {
+        PyObject *key = PyTuple_GetItem(names, i);
+        PyObject **to = !PyUnicode_Compare(key, module->name_x)     ? x
+                        : !PyUnicode_Compare(key, module->name_out) ? out
+                                                                    : NULL;
+        if (!to || *to) {
+            PyErr_Format(PyExc_TypeError, to ? "%s() got two values for %R" : "%s() has no argument %R", name, key);
+            return -1;
+        }
+        *to = args[count + i];
+    }
+    if (!*x) PyErr_Format(PyExc_TypeError, "%s() needs x", name);
+    return *x ? 0 : -1;
+}
+
+static int fits(const Stream *self, PyObject *x, int axes) {
+    return np_is_float32(&self->module->np, x, axes, 0) && np_dim(x, axes - 1) == self->inputs;
+}
+
+/* x as an array that fits, with the help of the subclass. A new reference, or NULL with an exception. */
+static PyObject *converted(Stream *self, const char *name, PyObject *x, int axes) {
+    PyObject *array = PyObject_CallMethod((PyObject *)self, "_as_float32", "Oi", x, axes);
+    if (!array || fits(self, array, axes)) return array;
+    refuse_array(&self->module->np, name, array, axes == 1 ? "float32 (%d,)" : "float32 (time, %d)", self->inputs);
+    Py_DECREF(array);
+    return NULL;
+}
+
+static PyObject *refuse_value(const Stream *self, const char *name, const float *x, size_t count) {
+    const size_t bad = gw_first_nonfinite(x, count), inputs = (size_t)self->inputs;
+    return raise(
+        "InputError",
+        "%s: value %zu of step %zu is %s; this model's input stage declares no missing policy: clean the data or "
+        "train with missing='hold'",
+        name, bad % inputs, bad / inputs, nonfinite_name(x[bad]));
+}
+
+/* push (axes 1) and push_many (axes 2). All that can be refused is refused before the state changes. */
+static inline __attribute__((always_inline)) PyObject *
+advance(PyObject *object, const char *name, PyObject *const *args, Py_ssize_t count, PyObject *names, const int axes) {
+    Stream *self = (Stream *)object;
+    const module_state *module = self->module;
+    PyObject *x = NULL, *out = NULL, *own_x = NULL, *result = NULL;
+    float *copy = NULL;
+    if (!initialised(self)) return NULL;
+    if (count == 1 && !names)
+        x = args[0];
+    else if (count == 1 && PyTuple_GetItem(names, 0) == module->name_out && PyTuple_Size(names) == 1)
+        x = args[0], out = args[1];
+    else if (parse_x_out(module, name, args, count, names, &x, &out))
+        return NULL;
+    if (!fits(self, x, axes)) {
+        if (!(own_x = converted(self, name, x, axes))) return NULL;
+        x = own_x;
+    }
+    const intptr_t steps = axes == 1 ? 1 : np_dim(x, 0), shape[2] = {axes == 1 ? self->outputs : steps, self->outputs};
+    if (!out || out == Py_None) {
+        if (!(out = np_new(&module->np, axes, shape))) goto done;
+    } else if (np_is_float32(&module->np, out, axes, NP_WRITEABLE) && np_dim(out, 0) == shape[0] &&
+               np_dim(out, axes - 1) == self->outputs) {
+        Py_INCREF(out);
+    } else {
+        refuse_array(&module->np, axes == 1 ? "push: out" : "push_many: out", out,
+                     axes == 1 ? "writable C-contiguous float32 (%zd,)" : "writable C-contiguous float32 (%zd, %zd)",
+                     shape[0], shape[1]);
+        goto done;
+    }
+    const float *from = np_data(x);
+    const size_t from_count = (size_t)(steps * self->inputs), to_count = (size_t)(steps * self->outputs);
+    if (overlap(from, from_count * sizeof(float), np_data(out), to_count * sizeof(float))) {
+        if (!(copy = PyMem_Malloc(from_count * sizeof(float)))) {
+            PyErr_NoMemory();
+            goto out;
+        }
+        from = memcpy(copy, from, from_count * sizeof(float));
+    }
+    if (take(self)) goto out;
+    PyThreadState *released = self->macs * (uint64_t)steps >= release_work ? PyEval_SaveThread() : NULL;
+    const gw_status status = gw_run(self->model, (size_t)steps, from, self->state, np_data(out), self->scratch);
+    if (released) PyEval_RestoreThread(released);
+    give_back(self);
+    if (status == GW_OK) {
+        Py_INCREF(out);
+        result = out;
+    } else {
+        refuse_value(self, name, from, from_count);
+    }
+out:
+    Py_DECREF(out);
+    PyMem_Free(copy);
+done:
+    Py_XDECREF(own_x);
+    return result;
+}
+
+static PyObject *stream_push(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names) {
+    return advance(self, "push", args, count, names, 1);
+}
+
+static PyObject *stream_push_many(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names) {
+    return advance(self, "push_many", args, count, names, 2);
+}
+
+static PyObject *stream_as_float32(PyObject *object, PyObject *args) {
+    Stream *self = (Stream *)object;
+    PyObject *x;
+    int axes;
+    if (!PyArg_ParseTuple(args, "Oi:_as_float32", &x, &axes) || !initialised(self)) return NULL;
+    return refuse_array(&self->module->np, axes == 1 ? "push: x" : "push_many: x", x,
+                        axes == 1 ? "C-contiguous float32 (%d,)" : "C-contiguous float32 (time, %d)", self->inputs);
+}
+
+static PyObject *stream_reset(PyObject *object, PyObject *unused) {
+    Stream *self = (Stream *)object;
+    (void)unused;
+    if (!initialised(self) || take(self)) return NULL;
+    gw_reset(self->model, self->state);
+    give_back(self);
+    Py_RETURN_NONE;
+}
+
+static PyObject *stream_get_state(PyObject *object, PyObject *unused) {
+    Stream *self = (Stream *)object;
+    (void)unused;
+    if (!initialised(self) || take(self)) return NULL;
+    const size_t bytes = self->owner->sizes->state_floats * sizeof(float);
+    PyObject *state = PyBytes_FromStringAndSize((const char *)self->state, (Py_ssize_t)bytes);
+    give_back(self);
+    return state;
+}
+
+static PyObject *stream_set_state(PyObject *object, PyObject *state) {
+    Stream *self = (Stream *)object;
+    const size_t floats = initialised(self) ? self->owner->sizes->state_floats : 0, bytes = floats * sizeof(float);
+    Py_buffer view;
+    if (!self->owner || PyObject_GetBuffer(state, &view, PyBUF_SIMPLE)) return NULL;
+    float value;
+    size_t bad = 0;
+    for (; (size_t)view.len == bytes && bad < floats; bad++) {
+        memcpy(&value, (const char *)view.buf + bad * sizeof value, sizeof value);
+        if (gw_first_nonfinite(&value, 1) == 0) break;
+    }
+    PyObject *result = NULL;
+    if ((size_t)view.len != bytes) {
+        raise("StateError", "set_state: this model's state has %zu bytes, got %zd; load a state of the same model",
+              bytes, view.len);
+    } else if (bad < floats) {
+        raise("StateError", "set_state: value %zu is %s; the state is damaged", bad, nonfinite_name(value));
+    } else if (!take(self)) {
+        memcpy(self->state, view.buf, bytes);
+        give_back(self);
+        result = Py_None;
+        Py_INCREF(result);
+    }
+    PyBuffer_Release(&view);
+    return result;
+}
+
+static PyMethodDef stream_methods[] = {
+    {"push", (PyCFunction)(void (*)(void))stream_push, METH_FASTCALL | METH_KEYWORDS,
+     "push($self, /, x, out=None)\n--\n\nOne step: x (inputs) gives y (outputs)."},
+    {"push_many", (PyCFunction)(void (*)(void))stream_push_many, METH_FASTCALL | METH_KEYWORDS,
+     "push_many($self, /, x, out=None)\n--\n\nMany steps: x (time, inputs) gives y (time, outputs)."},
+    {"_as_float32", stream_as_float32, METH_VARARGS,
+     "_as_float32($self, x, axes, /)\n--\n\nCalled with an x that does not fit as it is; a subclass converts it."},
+    {"reset", stream_reset, METH_NOARGS, "reset($self, /)\n--\n\nBack to the start of a sequence."},
+    {"get_state", stream_get_state, METH_NOARGS, "get_state($self, /)\n--\n\nThe state: float32 values as bytes."},
+    {"set_state", stream_set_state, METH_O, "set_state($self, state, /)\n--\n\nContinue from bytes of get_state."},
+    {0},
+};
+
+static PyType_Slot stream_slots[] = {
+    {Py_tp_doc, "Stream(model)\n--\n\nOne session of a model: owns one state."},
+    {Py_tp_new, PyType_GenericNew},
+    {Py_tp_init, stream_init},
+    {Py_tp_dealloc, stream_dealloc},
+    {Py_tp_traverse, stream_traverse},
+    {Py_tp_methods, stream_methods},
+    {0, NULL},
+};
+
+static PyType_Spec stream_spec = {
+    .name = "gatewise._core.Stream",
+    .basicsize = sizeof(Stream),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE,
+    .slots = stream_slots,
+};
+
+#endif
