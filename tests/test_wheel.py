@@ -55,9 +55,7 @@ def test_ships_what_the_exporter_copies(installed: Path) -> None:
     package = ROOT / "src" / "gatewise"
     sources = {p.relative_to(package) for pattern in ("*.c", "*.h") for p in package.rglob(pattern)}
     sources = {p for p in sources if p.parts[:2] != ("native", "tests")}
-    shipped = {
-        p.relative_to(installed / "gatewise") for pattern in ("*.c", "*.h") for p in installed.rglob(pattern)
-    }
+    shipped = {p.relative_to(installed / "gatewise") for pattern in ("*.c", "*.h") for p in installed.rglob(pattern)}
     assert sources
     assert shipped == sources
     assert (installed / "gatewise" / "py.typed").is_file()
