@@ -9,7 +9,7 @@
 
 /* One session. Whoever holds `busy` may touch state and scratch. */
 typedef struct Stream {
-    PyObject_HEAD Model *owner; /* NULL until __init__ */
+    PyObject_HEAD Model *owner;
     const gw_model *model;
     const module_state *module;
     uint64_t macs;
@@ -20,32 +20,32 @@ typedef struct Stream {
     void *memory;
 } Stream;
 
-static int stream_init(PyObject *object, PyObject *args, PyObject *kwargs) {
+static PyObject *stream_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
     static char *names[] = {"model", NULL};
-    Stream *self = (Stream *)object;
     PyObject *model;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O:Stream", names, &model)) return -1;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O:Stream", names, &model)) return NULL;
     if (PyType_GetSlot(Py_TYPE(model), Py_tp_new) != (void *)model_new) {
         PyErr_Format(PyExc_TypeError, "Stream expects a gatewise._core.Model, got %R", Py_TYPE(model));
-        return -1;
+        return NULL;
     }
-    if (self->owner) {
-        PyErr_SetString(PyExc_TypeError, "a Stream keeps the model it was made with; make another Stream");
-        return -1;
-    }
-    const gw_sizes *sizes = ((Model *)model)->sizes;
-    char *block = aligned_block(sizes->scratch_bytes + sizes->state_floats * sizeof(float), &self->memory);
-    if (!block) return -1;
-    self->scratch = block;
-    self->state = (float *)(void *)(block + sizes->scratch_bytes);
+    Stream *self = (Stream *)PyType_GenericAlloc(type, 0);
+    if (!self) return NULL;
+    Py_INCREF(model);
+    self->owner = (Model *)model;
+    self->model = self->owner->model;
+    self->module = self->owner->module;
+    const gw_sizes *sizes = self->owner->sizes;
     self->macs = sizes->macs;
     self->inputs = sizes->inputs;
     self->outputs = sizes->outputs;
-    self->module = ((Model *)model)->module;
-    self->model = ((Model *)model)->model;
-    Py_INCREF(model);
-    self->owner = (Model *)model;
-    return 0;
+    char *block = aligned_block(sizes->scratch_bytes + sizes->state_floats * sizeof(float), &self->memory);
+    if (!block) {
+        Py_DECREF((PyObject *)self);
+        return NULL;
+    }
+    self->scratch = block;
+    self->state = (float *)(void *)(block + sizes->scratch_bytes);
+    return (PyObject *)self;
 }
 
 static int stream_traverse(PyObject *object, visitproc visit, void *arg) {
@@ -58,7 +58,7 @@ static void stream_dealloc(PyObject *object) {
     PyTypeObject *type = Py_TYPE(object);
     PyObject_GC_UnTrack(object);
     PyMem_Free(self->memory);
-    Py_CLEAR(self->owner);
+    Py_XDECREF((PyObject *)self->owner);
     ((freefunc)PyType_GetSlot(type, Py_tp_free))(object);
     Py_DECREF(type);
 }
@@ -71,11 +71,6 @@ static inline int take(Stream *self) {
 }
 
 static inline void give_back(Stream *self) { atomic_store_explicit(&self->busy, 0, memory_order_release); }
-
-static int initialised(const Stream *self) {
-    if (!self->owner) PyErr_SetString(PyExc_RuntimeError, "Stream.__init__ has not been called");
-    return self->owner != NULL;
-}
 
 /* x and out from the arguments of push and push_many, when they come in an unusual way. 0, or -1 with an exception. */
 static int parse_x_out(const module_state *module, const char *name, PyObject *const *args, Py_ssize_t count,
@@ -131,7 +126,6 @@ advance(PyObject *object, const char *name, PyObject *const *args, Py_ssize_t co
     const module_state *module = self->module;
     PyObject *x = NULL, *out = NULL, *own_x = NULL, *result = NULL;
     float *copy = NULL;
-    if (!initialised(self)) return NULL;
     if (count == 1 && !names)
         x = args[0];
     else if (count == 1 && PyTuple_GetItem(names, 0) == module->name_out && PyTuple_Size(names) == 1)
@@ -194,7 +188,7 @@ static PyObject *stream_as_float32(PyObject *object, PyObject *args) {
     Stream *self = (Stream *)object;
     PyObject *x;
     int axes;
-    if (!PyArg_ParseTuple(args, "Oi:_as_float32", &x, &axes) || !initialised(self)) return NULL;
+    if (!PyArg_ParseTuple(args, "Oi:_as_float32", &x, &axes)) return NULL;
     return refuse_array(&self->module->np, axes == 1 ? "push: x" : "push_many: x", x,
                         axes == 1 ? "C-contiguous float32 (%d,)" : "C-contiguous float32 (time, %d)", self->inputs);
 }
@@ -202,7 +196,7 @@ static PyObject *stream_as_float32(PyObject *object, PyObject *args) {
 static PyObject *stream_reset(PyObject *object, PyObject *unused) {
     Stream *self = (Stream *)object;
     (void)unused;
-    if (!initialised(self) || take(self)) return NULL;
+    if (take(self)) return NULL;
     gw_reset(self->model, self->state);
     give_back(self);
     Py_RETURN_NONE;
@@ -211,7 +205,7 @@ static PyObject *stream_reset(PyObject *object, PyObject *unused) {
 static PyObject *stream_get_state(PyObject *object, PyObject *unused) {
     Stream *self = (Stream *)object;
     (void)unused;
-    if (!initialised(self) || take(self)) return NULL;
+    if (take(self)) return NULL;
     const size_t bytes = self->owner->sizes->state_floats * sizeof(float);
     PyObject *state = PyBytes_FromStringAndSize((const char *)self->state, (Py_ssize_t)bytes);
     give_back(self);
@@ -220,9 +214,9 @@ static PyObject *stream_get_state(PyObject *object, PyObject *unused) {
 
 static PyObject *stream_set_state(PyObject *object, PyObject *state) {
     Stream *self = (Stream *)object;
-    const size_t floats = initialised(self) ? self->owner->sizes->state_floats : 0, bytes = floats * sizeof(float);
+    const size_t floats = self->owner->sizes->state_floats, bytes = floats * sizeof(float);
     Py_buffer view;
-    if (!self->owner || PyObject_GetBuffer(state, &view, PyBUF_SIMPLE)) return NULL;
+    if (PyObject_GetBuffer(state, &view, PyBUF_SIMPLE)) return NULL;
     float value;
     size_t bad = 0;
     for (; (size_t)view.len == bytes && bad < floats; bad++) {
@@ -251,7 +245,7 @@ static PyMethodDef stream_methods[] = {
     {"push_many", (PyCFunction)(void (*)(void))stream_push_many, METH_FASTCALL | METH_KEYWORDS,
      "push_many($self, /, x, out=None)\n--\n\nMany steps: x (time, inputs) gives y (time, outputs)."},
     {"_as_float32", stream_as_float32, METH_VARARGS,
-     "_as_float32($self, x, axes, /)\n--\n\nCalled with an x that does not fit as it is; a subclass converts it."},
+     "_as_float32($self, x, ndim, /)\n--\n\nCalled with an x that does not fit as it is; a subclass converts it."},
     {"reset", stream_reset, METH_NOARGS, "reset($self, /)\n--\n\nBack to the start of a sequence."},
     {"get_state", stream_get_state, METH_NOARGS, "get_state($self, /)\n--\n\nThe state: float32 values as bytes."},
     {"set_state", stream_set_state, METH_O, "set_state($self, state, /)\n--\n\nContinue from bytes of get_state."},
@@ -260,8 +254,7 @@ static PyMethodDef stream_methods[] = {
 
 static PyType_Slot stream_slots[] = {
     {Py_tp_doc, "Stream(model)\n--\n\nOne session of a model: owns one state."},
-    {Py_tp_new, PyType_GenericNew},
-    {Py_tp_init, stream_init},
+    {Py_tp_new, stream_new},
     {Py_tp_dealloc, stream_dealloc},
     {Py_tp_traverse, stream_traverse},
     {Py_tp_methods, stream_methods},

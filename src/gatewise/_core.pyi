@@ -1,0 +1,137 @@
+"""The native core: packed models and the streams that run them. Most users want `gatewise.Model` and `gatewise.Stream`.
+
+Arrays are C-contiguous float32. The order of every sum is fixed, so steps taken one by one, in chunks of any length or
+in a batch give the same bits on one instruction set.
+"""
+
+from collections.abc import Sequence
+from typing import Self, final
+
+import numpy as np
+import numpy.typing as npt
+from typing_extensions import Buffer, disjoint_base
+
+@final
+class Model:
+    """A packed model: immutable, and free to be used by any number of threads at once."""
+
+    def __new__(
+        cls,
+        nodes: Sequence[tuple[str, Sequence[int], int, Sequence[float], Sequence[npt.NDArray[np.float32]]]],
+        widths: Sequence[int],
+        output: int,
+        refuse_nonfinite: bool,
+        cpu: str | None = None,
+    ) -> Self:
+        """Check a graph and pack its weights. The tensors are copied.
+
+        Args:
+            nodes: in order of execution: kind, numbers of the edges it reads, number of the edge it writes, options as
+                numbers and tensors in the order that its kernel.c states. Tensors have 1 or 2 axes.
+            widths: of each edge, in values. Edge 0 is the input.
+            output: number of the edge that is the answer.
+            refuse_nonfinite: whether NaN or infinity in the input is an InputError.
+            cpu: one of `instruction_sets()`; None = the best.
+
+        Raises:
+            SpecError: the graph cannot be; the message says which node and what was expected.
+            InputError: an unknown cpu.
+            TypeError, ValueError: arguments of another form than stated.
+        """
+
+    @property
+    def cpu(self) -> str:
+        """Instruction set it runs on."""
+
+    @property
+    def inputs(self) -> int:
+        """Values in at each step."""
+
+    @property
+    def outputs(self) -> int:
+        """Values out at each step."""
+
+    @property
+    def state_floats(self) -> int:
+        """Values in the state of one session."""
+
+    @property
+    def packed_bytes(self) -> int:
+        """Bytes of the packed weights."""
+
+    def run(self, x: npt.NDArray[np.float32], state: npt.NDArray[np.float32], out: npt.NDArray[np.float32]) -> None:
+        """Run a batch of sequences. The interpreter is released above a threshold of work.
+
+        Args:
+            x: (batch, time, inputs).
+            state: (batch, state_floats), updated in place.
+            out: (batch, time, outputs), written.
+
+        Raises:
+            InputError: an array of another shape or type, arrays that share memory, or a non-finite input; nothing has
+                changed then.
+            StateError: a non-finite state.
+        """
+
+    def time_steps(self, steps: int) -> float:
+        """Seconds for one step, the mean over `steps` of them, without Python in the loop."""
+
+@disjoint_base
+class Stream:
+    """One session: owns one state. For one thread at a time; a second one gets BusyError."""
+
+    def __new__(cls, model: Model) -> Self:
+        """Start at the beginning of a sequence: the state is zero."""
+
+    def push(self, x: npt.ArrayLike, out: npt.NDArray[np.float32] | None = None) -> npt.NDArray[np.float32]:
+        """One step.
+
+        Args:
+            x: (inputs,); the fast way is a C-contiguous float32 array, the rest goes through `_as_float32`.
+            out: (outputs,), writable, where the answer goes; None = a new array. It may share memory with x.
+
+        Returns:
+            y (outputs,) float32: out, if given.
+
+        Raises:
+            InputError: x or out does not fit, or x is not finite and the model refuses that.
+            BusyError: another thread is using this stream.
+            In either case the state is as it was.
+        """
+
+    def push_many(self, x: npt.ArrayLike, out: npt.NDArray[np.float32] | None = None) -> npt.NDArray[np.float32]:
+        """Many steps: x (time, inputs) gives y (time, outputs), bit for bit as `push` would.
+
+        All of x is checked before the state changes. Raises what `push` raises.
+        """
+
+    def reset(self) -> None:
+        """Back to the start of a sequence."""
+
+    def get_state(self) -> bytes:
+        """The state: float32 values in canonical order, native byte order."""
+
+    def set_state(self, state: Buffer | npt.NDArray[np.float32], /) -> None:
+        """Continue from the bytes of `get_state`.
+
+        Raises:
+            StateError: another size, or a value that is not finite; the state is then as it was.
+        """
+
+    def _as_float32(self, x: npt.ArrayLike, ndim: int, /) -> npt.NDArray[np.float32]:
+        """What `push` (ndim 1) and `push_many` (ndim 2) call with an x that does not fit as it is.
+
+        A subclass returns x as a C-contiguous float32 array; here it raises InputError.
+        """
+
+def instruction_sets() -> tuple[str, ...]:
+    """Instruction sets that this build and this processor both have, best first; the last is always "base"."""
+
+def bandwidth(nbytes: int, cpu: str | None = None) -> float:
+    """Bytes a second that one core reads again and again from a buffer of nbytes."""
+
+def fma_peak(cpu: str | None = None) -> float:
+    """Floating-point operations a second of one core at its best, a multiply-add counted as two."""
+
+def activation(name: str, x: npt.NDArray[np.float32], out: npt.NDArray[np.float32], cpu: str | None = None) -> None:
+    """Write "relu", "tanh", "sigmoid" or "exp" of x (n,) to out (n,), as the kernels compute it; for tests."""
