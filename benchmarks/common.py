@@ -14,6 +14,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from gatewise import _core
+from gatewise.measure.machine import processor_name
+
 FOLDER = Path(__file__).parent
 
 
@@ -57,8 +60,6 @@ def record(name: str, results: Any) -> Path:
 
 def about() -> dict[str, Any]:
     """The machine, versions and commit that a figure belongs to."""
-    import gatewise._core
-
     versions = {}
     for package in ("gatewise", "numpy", "torch", "onnxruntime", "scikit-learn", "scipy"):
         try:
@@ -70,8 +71,8 @@ def about() -> dict[str, Any]:
         "commit": _git("rev-parse", "--short", "HEAD") + ("+" if _git("status", "--porcelain", "src") else ""),
         "cores": os.cpu_count(),
         "date": time.strftime("%Y-%m-%d"),
-        "instruction_sets": list(gatewise._core.instruction_sets()),
-        "processor": _processor(),
+        "instruction_sets": list(_core.instruction_sets()),
+        "processor": processor_name(),
         "python": platform.python_version(),
         "system": platform.system(),
         "versions": versions,
@@ -87,11 +88,3 @@ def _seconds(work: Callable[[int], None], count: int) -> float:
 def _git(*arguments: str) -> str:
     done = subprocess.run(["git", *arguments], cwd=FOLDER, capture_output=True, text=True, check=False)
     return done.stdout.strip()
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown")
