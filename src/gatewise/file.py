@@ -21,7 +21,7 @@ import safetensors
 import safetensors.numpy
 
 from gatewise.errors import FileError, GatewiseError, SpecError
-from gatewise.spec import FORMAT, ModelSpec, canonical_json, parse_json
+from gatewise.spec import FORMAT, ModelSpec, canonical_json, parse_json, short
 
 KEY = "gatewise"
 MOST_BYTES = 1 << 31
@@ -79,12 +79,12 @@ def read_model(path: str | os.PathLike[str]) -> ModelFile:
     try:
         tensors, described = unseal(data, ("format", "model", "provenance", "structure", "weights"))
         if described["format"] != FORMAT or isinstance(described["format"], bool):
-            raise FileError(f"format {described['format']!r}, this version reads {FORMAT}; upgrade gatewise")
+            raise FileError(f"format {short(described['format'])}, this version reads {FORMAT}; upgrade gatewise")
         if described["weights"] != digest(tensors):
             raise FileError("the tensors do not match their checksum: the file was altered")
         spec = ModelSpec.from_plain(described["model"])
     except GatewiseError as error:
-        raise FileError(f"{path}: {error}") from None
+        raise FileError(f"{path}: {brief(error)}") from None
     if not isinstance(described["provenance"], dict) or not isinstance(described["structure"], str):
         raise FileError(f"{path}: provenance must be an object and structure a text")
     return ModelFile(spec, tensors, described["structure"], described["provenance"])
@@ -125,10 +125,16 @@ def unseal(data: bytes, keys: tuple[str, ...]) -> tuple[dict[str, np.ndarray[Any
         raise FileError(f"not written by gatewise: {error} is missing or unknown") from None
     described = parse_json(text, "description")
     if not isinstance(described, dict) or set(described) != {*keys, "sha256"}:
-        raise FileError(f"the description must have the keys {sorted((*keys, 'sha256'))}, got {sorted(described)[:20]}")
+        raise FileError(f"the description must have the keys {sorted((*keys, 'sha256'))}, got {short(described)}")
     if described.pop("sha256") != _sum(described):
         raise FileError("the description does not match its checksum: it was altered")
     return tensors, described
+
+
+def brief(error: GatewiseError) -> str:
+    """The text of an error about hostile data, which may quote a megabyte of it, in at most 500 characters."""
+    text = str(error)
+    return text if len(text) <= 500 else text[:497] + "..."
 
 
 def digest(tensors: Tensors) -> str:
@@ -150,7 +156,7 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
     if found.st_size > MOST_BYTES:
         raise FileError(f"{path}: {found.st_size} bytes, more than the {MOST_BYTES} this version reads")
     with open(path, "rb") as file:
-        return file.read(MOST_BYTES)
+        return file.read()
 
 
 def atomic_write(path: str | os.PathLike[str], data: bytes) -> None:

@@ -90,14 +90,14 @@ class LayerSpec:
     def from_plain(cls, value: object, what: str) -> LayerSpec:
         """The reverse of `plain`. `what` says in an error where in the spec the value stands."""
         if not isinstance(value, Mapping) or "kind" not in value:
-            raise SpecError(f"{what} must be an object with a kind, got {_short(value)}")
+            raise SpecError(f"{what} must be an object with a kind, got {short(value)}")
         options = {key: v for key, v in value.items() if key not in ("kind", "name", "from")}
         if clash := {"sources", "self"} & set(options):
             raise SpecError(f"{what} has no option {sorted(clash)}")
         try:
             return cls(value["kind"], value.get("name"), value.get("from", ()), **options)
         except TypeError:
-            raise SpecError(f"{what}: from must be a list of names, got {_short(value.get('from'))}") from None
+            raise SpecError(f"{what}: from must be a list of names, got {short(value.get('from'))}") from None
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError("a LayerSpec is immutable; use replace()")
@@ -192,17 +192,17 @@ class ModelSpec:
     def from_plain(cls, value: object) -> ModelSpec:
         """The reverse of `plain`."""
         if not isinstance(value, Mapping):
-            raise SpecError(f"a model description must be an object, got {_short(value)}")
+            raise SpecError(f"a model description must be an object, got {short(value)}")
         keys = {"format", "input", "nodes", "head", "context"}
         if set(value) - keys or not {"format", "input", "nodes"} <= set(value):
-            raise SpecError(f"a model description has the keys {sorted(keys)}, got {sorted(map(str, value))[:20]}")
+            raise SpecError(f"a model description has the keys {sorted(keys)}, got {short(sorted(map(str, value)))}")
         if value["format"] != FORMAT or isinstance(value["format"], bool):
             raise SpecError(
-                f"the model description has format {_short(value['format'])}, this version reads {FORMAT}; "
+                f"the model description has format {short(value['format'])}, this version reads {FORMAT}; "
                 "upgrade gatewise"
             )
         if not isinstance(value["nodes"], list):
-            raise SpecError(f"nodes must be a list, got {_short(value['nodes'])}")
+            raise SpecError(f"nodes must be a list, got {short(value['nodes'])}")
         head = value.get("head")
         return cls(
             input=LayerSpec.from_plain(value["input"], "input"),
@@ -273,7 +273,8 @@ def _no_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _short(value: object) -> str:
+def short(value: object) -> str:
+    """`repr` for a message, cut to 80 characters."""
     text = repr(value)
     return text if len(text) <= 80 else text[:77] + "..."
 
@@ -283,7 +284,7 @@ def _frozen(key: str, value: Any) -> Any:
     try:
         return json.loads(canonical_json(value))
     except (TypeError, ValueError, RecursionError):
-        raise SpecError(f"option {key} must be a plain JSON value, got {_short(value)}") from None
+        raise SpecError(f"option {key} must be a plain JSON value, got {short(value)}") from None
 
 
 def _nameless(node: LayerSpec) -> dict[str, Any]:
@@ -293,7 +294,7 @@ def _nameless(node: LayerSpec) -> dict[str, Any]:
 def _fixed(node: LayerSpec, role: str) -> LayerSpec:
     """The input stage and the head have fixed names and no sources of their own."""
     if not isinstance(node, LayerSpec):
-        raise SpecError(f"{role} must be a LayerSpec, got {_short(node)}")
+        raise SpecError(f"{role} must be a LayerSpec, got {short(node)}")
     if node.name not in (None, role) or node.sources:
         raise SpecError(f"{role} takes no name and no sources, got {node!r}")
     return node.replace(name=role)
@@ -309,7 +310,7 @@ def _named(layers: Sequence[LayerSpec]) -> tuple[LayerSpec, ...]:
     later = {layer.name for layer in layers if isinstance(layer, LayerSpec)}
     for layer in layers:
         if not isinstance(layer, LayerSpec):
-            raise SpecError(f"a layer must be a LayerSpec, got {_short(layer)}")
+            raise SpecError(f"a layer must be a LayerSpec, got {short(layer)}")
         count = counts.get(layer.kind, 0)
         counts[layer.kind] = count + 1
         node = layer if layer.name is not None else layer.replace(name=f"{layer.kind}{count}")
@@ -333,4 +334,4 @@ def _context(context: str | Mapping[str, int]) -> str | Mapping[str, int]:
         window = context["window"]
         if isinstance(window, int) and not isinstance(window, bool) and 1 <= window <= 1 << 20:
             return MappingProxyType({"window": window})
-    raise SpecError(f'context must be "carried" or {{"window": L}} with L from 1 to {1 << 20}, got {_short(context)}')
+    raise SpecError(f'context must be "carried" or {{"window": L}} with L from 1 to {1 << 20}, got {short(context)}')

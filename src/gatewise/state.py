@@ -13,7 +13,7 @@ from types import MappingProxyType
 import numpy as np
 
 from gatewise.errors import FileError, GatewiseError, StateError
-from gatewise.file import digest, seal, unseal
+from gatewise.file import brief, digest, seal, unseal
 from gatewise.graph import Graph
 from gatewise.layers.base import Array
 
@@ -76,7 +76,7 @@ class State:
             if described["fields"] != digest(fields):
                 raise FileError("the values do not match their checksum: they were altered")
         except GatewiseError as error:
-            raise StateError(f"saved state: {error}") from None
+            raise StateError(f"saved state: {brief(error)}") from None
         return cls(str(described["structure"]), fields)
 
     @classmethod

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from gatewise import _core
 from gatewise.errors import FileError, InputError, SpecError, StateError
-from gatewise.file import ModelFile, read_model, write_model
+from gatewise.file import ModelFile, brief, read_model, write_model
 from gatewise.graph import Graph, check_tensors, initial_tensors, own_tensors, resolve
 from gatewise.layers.base import Array
 from gatewise.spec import ModelSpec
@@ -60,9 +60,7 @@ class Model:
     ) -> None:
         graph = resolve(spec)
         checked = check_tensors(graph, tensors)
-        known = _core.instruction_sets()
-        if cpu is not None and cpu not in known:
-            raise SpecError(f"cpu must be one of {', '.join(known)} on this machine, got {cpu!r}")
+        cpu = _known_cpu(cpu)
         nodes = [
             (
                 node.layer.kind,
@@ -78,7 +76,7 @@ class Model:
         set_(self, "graph", graph)
         set_(self, "tensors", MappingProxyType(checked))
         set_(self, "provenance", MappingProxyType(dict(provenance or {})))
-        set_(self, "cpu", cpu or known[0])
+        set_(self, "cpu", cpu)
         widths = [edge.width for edge in graph.edges]
         set_(self, "_native", _core.Model(nodes, widths, graph.output, graph.refuses_missing, self.cpu))
 
@@ -253,13 +251,15 @@ def load(path: str | os.PathLike[str], cpu: str | None = None) -> Model:
 
     Raises:
         FileError: not a model file, truncated, altered, hostile, or of another version; the message says which.
+        SpecError: an instruction set this machine lacks.
         OSError: no such file, or no permission.
     """
+    cpu = _known_cpu(cpu)
     found = read_model(path)
     try:
         model = Model(found.spec, found.tensors, found.provenance, cpu)
     except SpecError as error:
-        raise FileError(f"{path}: {error}") from None
+        raise FileError(f"{path}: {brief(error)}") from None
     if model.graph.structure != found.structure:
         raise FileError(f"{path}: the stored structure hash does not match the model; the file was altered")
     return model
@@ -285,6 +285,15 @@ def as_float32(x: npt.ArrayLike, inputs: int, ndims: tuple[int, ...]) -> Array:
     if value.dtype.itemsize > 4 and (np.isinf(converted) & np.isfinite(value)).any():
         raise InputError("a reading is too large for float32 (beyond 3.4e38); scale the data first")
     return converted
+
+
+def _known_cpu(cpu: str | None) -> str:
+    known = _core.instruction_sets()
+    if cpu is None:
+        return known[0]
+    if cpu not in known:
+        raise SpecError(f"cpu must be one of {', '.join(known)} on this machine, got {cpu!r}")
+    return cpu
 
 
 def _as_state(state: State | bytes) -> State:
