@@ -1,0 +1,43 @@
+"""Numeric input stage in torch; the equations are in `spec.py`. Offset and scale are buffers: they are not trained."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from gatewise.inputs.numeric.spec import Spec
+from gatewise.layers.base import Edge
+from gatewise.layers.train import LayerModule, State, live_steps
+
+
+class Module(LayerModule):
+    """Scaling and missing values: (batch, time, W) -> (batch, time, W), with state "held" (batch, W) if it holds."""
+
+    offset: Tensor
+    scale: Tensor
+
+    def __init__(self, layer: Spec, edges: Sequence[Edge]) -> None:
+        super().__init__(layer, edges, trained=False)
+        self.layer = layer
+
+    def forward(
+        self, inputs: Sequence[Tensor], state: Mapping[str, Tensor], lengths: Tensor | None = None
+    ) -> tuple[Tensor, State]:
+        """See `LayerModule.forward`."""
+        x = inputs[0]
+        finite = torch.isfinite(x)
+        if self.layer.missing == "hold":
+            x = torch.where(finite, x, 0.0)
+        s = (x - self.offset) / self.scale if self.layer.scaling == "standard" else x
+        if self.layer.missing == "raise":
+            return s, {}
+        time = x.shape[1]
+        if lengths is not None:
+            finite = finite & live_steps(lengths, time)[:, :, None]
+        # The number, from 1, of the last step with a finite reading; 0 stands for the held value.
+        step = torch.arange(1, time + 1, device=x.device)[None, :, None]
+        last = torch.where(finite, step, 0).cummax(1).values
+        y = torch.cat([state["held"][:, None], s], 1).gather(1, last)
+        return y, {"held": y[:, -1] if time else state["held"]}

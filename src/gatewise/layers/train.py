@@ -1,0 +1,119 @@
+"""What the torch modules (`train.py`) of layers, input stages and heads have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from gatewise.layers.activation import Activation
+from gatewise.layers.base import Edge, Layer
+
+State = dict[str, Tensor]
+"""Field name within the node -> (batch, *field shape)."""
+
+
+class LayerModule(torch.nn.Module):
+    """Base of the torch module of a kind: its tensors are parameters of the same name, all zero until loaded.
+
+    Args:
+        layer: the checked options.
+        edges: what it reads.
+        trained: whether the tensors are parameters; buffers if not.
+    """
+
+    def __init__(self, layer: Layer, edges: Sequence[Edge], trained: bool = True) -> None:
+        super().__init__()
+        for name, shape in layer.tensors(edges).items():
+            values = torch.zeros(shape, dtype=torch.float32)
+            if trained:
+                self.register_parameter(name, torch.nn.Parameter(values))
+            else:
+                self.register_buffer(name, values)
+
+    def forward(
+        self, inputs: Sequence[Tensor], state: Mapping[str, Tensor], lengths: Tensor | None = None
+    ) -> tuple[Tensor, State]:
+        """Run over a batch of sequences.
+
+        Args:
+            inputs: for each edge read, (batch, time, width). Beyond the end of a row they are finite, but mean nothing.
+            state: field name within the node -> (batch, *field shape).
+            lengths: (batch,) steps in each row; None = all.
+
+        Returns:
+            y (batch, time, output width), of no meaning beyond the end of a row, and the state at each row's end.
+        """
+        raise NotImplementedError
+
+
+def live_steps(lengths: Tensor, time: int) -> Tensor:
+    """Which steps lie before the end of their row: bool (batch, time)."""
+    return torch.arange(time, device=lengths.device) < lengths[:, None]
+
+
+def at_end(first: Tensor, steps: Tensor, lengths: Tensor | None) -> Tensor:
+    """The value of a row's last step, or `first` where the row has none.
+
+    Args:
+        first: (batch, width), the value before the first step.
+        steps: (batch, time, width), the value after each step.
+        lengths: (batch,) or None = all steps.
+    """
+    whole = torch.cat([first[:, None], steps], 1)
+    return whole[:, -1] if lengths is None else whole[torch.arange(len(first), device=first.device), lengths]
+
+
+def activate(activation: Activation, x: Tensor) -> Tensor:
+    """The activation, elementwise; softmax over the last axis."""
+    match activation.kind:
+        case "linear":
+            return x
+        case "relu":
+            return torch.relu(x)
+        case "tanh":
+            return torch.tanh(x)
+        case "sigmoid":
+            return torch.sigmoid(x)
+        case "softmax":
+            return torch.softmax(x, -1)
+        case _:
+            return torch.clamp(activation.slope * x + activation.offset, 0.0, 1.0)
+
+
+def activate_(activation: Activation, x: Tensor) -> Tensor:
+    """An elementwise activation in place, outside of autograd."""
+    match activation.kind:
+        case "linear":
+            return x
+        case "relu":
+            return x.relu_()
+        case "tanh":
+            return x.tanh_()
+        case "sigmoid":
+            return x.sigmoid_()
+        case "hard_sigmoid":
+            return x.mul_(activation.slope).add_(activation.offset).clamp_(0.0, 1.0)
+        case _:
+            raise ValueError(f"{activation.kind} is not elementwise")
+
+
+def derivative(activation: Activation, y: Tensor) -> Tensor:
+    """The derivative of an elementwise activation, from its own value y: what a backward pass has at hand.
+
+    At the corners of relu and hard_sigmoid it is 0.
+    """
+    match activation.kind:
+        case "linear":
+            return torch.ones_like(y)
+        case "relu":
+            return (y > 0).to(y.dtype)
+        case "tanh":
+            return 1.0 - y * y
+        case "sigmoid":
+            return y * (1.0 - y)
+        case "hard_sigmoid":
+            return activation.slope * ((y > 0) & (y < 1)).to(y.dtype)
+        case _:
+            raise ValueError(f"{activation.kind} is not elementwise")
