@@ -53,14 +53,14 @@ check: build
 	$(bin)/mypy
 	$(bin)/python -m mypy.stubtest gatewise._core --mypy-config-file pyproject.toml
 	$(bin)/lint-imports
-	$(call c_files) | xargs -0 $(bin)/clang-format --dry-run -Werror
+	$(c_files) | xargs -0 $(bin)/clang-format --dry-run -Werror
 
 format: $(ready)
 	$(bin)/ruff check --fix
 	$(bin)/ruff format
-	$(call c_files) | xargs -0 $(bin)/clang-format -i
+	$(c_files) | xargs -0 $(bin)/clang-format -i
 
-c_files = find src examples \( -name '*.c' -o -name '*.h' \) -print0
+c_files = find src $(wildcard examples) \( -name '*.c' -o -name '*.h' \) -print0
 
 native-test: $(ready)
 	@$(cmake) -S . -B build/native-test -G Ninja -DCMAKE_BUILD_TYPE=Debug \
