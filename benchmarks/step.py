@@ -174,9 +174,7 @@ def main() -> None:
     options = parser.parse_args()
     results = [measure(units, options.inputs, options.rounds, options.seconds) for units in options.units]
     print(f"one step, batch 1, {options.inputs} inputs; medians of {options.rounds} interleaved rounds")
-    print(
-        f"{'units':>5} {'push us':>9} {'nn.GRU':>8} {'GRUCell':>8} {'onnxruntime':>12} {'C us':>8} {'bound us':>9} {'C/bound':>8}"
-    )
+    print("units   push us   nn.GRU  GRUCell  onnxruntime     C us  bound us  C/bound")
     for row in results:
         print(
             f"{row['units']:>5} {row['microseconds']['push']:>9.3f} {row['ratio to nn.GRU']:>7.1f}x"
