@@ -1,0 +1,141 @@
+/* Models for the tests of the core: random tensors, a GRU, a chain of every kind of node. */
+#ifndef GW_GRAPHS_H
+#define GW_GRAPHS_H
+
+#include "gatewise.h"
+
+#include <math.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "check.h"
+
+enum { LINEAR, RELU, TANH, SIGMOID, SOFTMAX, HARD_SIGMOID };
+
+static uint32_t seed = 1;
+
+/* Uniform in -1..1. */
+static float draw(void) {
+    seed = seed * 1664525u + 1013904223u;
+    return (float)(int32_t)seed * 0x1p-31f;
+}
+
+static float *draws(size_t count, float scale) {
+    float *values = malloc((count + 1) * sizeof *values);
+    for (size_t i = 0; i < count; i++) values[i] = scale * draw();
+    return values;
+}
+
+/* A built model with one session; memory is exactly as large as the sizes say, so that a sanitizer sees any overrun. */
+typedef struct session {
+    gw_sizes sizes;
+    const gw_model *model;
+    void *arena, *scratch;
+    float *state;
+} session;
+
+static void *exactly(size_t bytes) { return aligned_alloc(GW_ALIGNMENT, bytes); }
+
+static session opened(const gw_graph *graph, const char *cpu) {
+    session s = {0};
+    gw_fault fault;
+    gw_status status = gw_measure(graph, cpu, &s.sizes, &fault);
+    if (status == GW_OK) {
+        s.arena = exactly(s.sizes.model_bytes);
+        status = gw_build(graph, cpu, s.arena, s.sizes.model_bytes, &s.model, &fault);
+    }
+    if (status != GW_OK) {
+        printf("node %d, position %d: %s\n", fault.node, fault.index, gw_text(status));
+        exit(1);
+    }
+    s.scratch = exactly(s.sizes.scratch_bytes);
+    s.state = malloc(s.sizes.state_floats * sizeof(float) + 1);
+    gw_reset(s.model, s.state);
+    return s;
+}
+
+static void closed(session *s) {
+    free(s->arena);
+    free(s->scratch);
+    free(s->state);
+}
+
+/* One GRU with its tensors and the graph around it. */
+typedef struct gru {
+    int I, H;
+    float options[7];
+    float *weight_ih, *weight_hh, *bias_ih, *bias_hh;
+    gw_tensor tensors[4];
+    gw_node node;
+    int widths[2];
+    gw_graph graph;
+} gru;
+
+static const float usual[7] = {0, SIGMOID, 0, 0, TANH, 0, 0};
+static const float reset_before[7] = {1, SIGMOID, 0, 0, TANH, 0, 0};
+static const int first_edge[] = {0};
+
+static void gru_draw(gru *g, int I, int H, const float *options) {
+    const size_t n = (size_t)H, i = (size_t)I;
+    g->I = I;
+    g->H = H;
+    memcpy(g->options, options, sizeof g->options);
+    g->weight_ih = draws(3 * n * i, 1.5f / sqrtf((float)I));
+    g->weight_hh = draws(3 * n * n, 1.5f / sqrtf((float)H));
+    g->bias_ih = draws(3 * n, 0.5f);
+    g->bias_hh = draws(3 * n, 0.5f);
+    const gw_tensor tensors[] = {
+        {g->weight_ih, 3 * n, i}, {g->weight_hh, 3 * n, n}, {g->bias_ih, 3 * n, 1}, {g->bias_hh, 3 * n, 1}};
+    memcpy(g->tensors, tensors, sizeof tensors);
+    g->node = (gw_node){"gru", first_edge, 1, 1, g->options, 7, g->tensors, 4};
+    g->widths[0] = I;
+    g->widths[1] = H;
+    g->graph = (gw_graph){&g->node, 1, g->widths, 2, 1, 1};
+}
+
+static void gru_free(gru *g) {
+    free(g->weight_ih);
+    free(g->weight_hh);
+    free(g->bias_ih);
+    free(g->bias_hh);
+}
+
+/* numeric (scales, holds) -> gru -> dense -> tail_probability, which also reads the scaled input. */
+enum { COLUMNS = 3, UNITS = 9, KNOTS = 4 };
+
+typedef struct chain {
+    gru g;
+    float offset[COLUMNS], scale[COLUMNS], weight[2 * UNITS], bias[2];
+    float statistic[KNOTS], score[KNOTS], band[2], unit[2];
+    gw_tensor numeric[2], dense[2], tail[4];
+    gw_node nodes[4];
+    gw_graph graph;
+} chain;
+
+static const float scale_and_hold[] = {1, 1}, linear[] = {LINEAR, 0, 0}, tail_options[] = {2, 0.25f, 3.0f};
+static const int from_1[] = {1}, from_2[] = {2}, from_3_and_1[] = {3, 1},
+                 chain_widths[] = {COLUMNS, COLUMNS, UNITS, 2, 5};
+
+static void chain_draw(chain *c) {
+    gru_draw(&c->g, COLUMNS, UNITS, usual);
+    for (int i = 0; i < COLUMNS; i++) c->offset[i] = 10 * draw(), c->scale[i] = 2 + draw();
+    for (int i = 0; i < 2 * UNITS; i++) c->weight[i] = draw();
+    c->bias[0] = draw(), c->bias[1] = draw() - 1;
+    const float statistic[] = {0.0f, 0.5f, 1.0f, 2.0f}, score[] = {0.0f, 0.25f, 1.0f, 4.0f};
+    memcpy(c->statistic, statistic, sizeof statistic);
+    memcpy(c->score, score, sizeof score);
+    c->band[0] = -1.5f, c->band[1] = 2.0f;
+    c->unit[0] = c->offset[2], c->unit[1] = c->scale[2];
+    c->numeric[0] = (gw_tensor){c->offset, COLUMNS, 1}, c->numeric[1] = (gw_tensor){c->scale, COLUMNS, 1};
+    c->dense[0] = (gw_tensor){c->weight, 2, UNITS}, c->dense[1] = (gw_tensor){c->bias, 2, 1};
+    c->tail[0] = (gw_tensor){c->statistic, KNOTS, 1}, c->tail[1] = (gw_tensor){c->score, KNOTS, 1};
+    c->tail[2] = (gw_tensor){c->band, 2, 1}, c->tail[3] = (gw_tensor){c->unit, 2, 1};
+    c->nodes[0] = (gw_node){"numeric", first_edge, 1, 1, scale_and_hold, 2, c->numeric, 2};
+    c->nodes[1] = (gw_node){"gru", from_1, 1, 2, c->g.options, 7, c->g.tensors, 4};
+    c->nodes[2] = (gw_node){"dense", from_2, 1, 3, linear, 3, c->dense, 2};
+    c->nodes[3] = (gw_node){"tail_probability", from_3_and_1, 2, 4, tail_options, 3, c->tail, 4};
+    c->graph = (gw_graph){c->nodes, 4, chain_widths, 5, 4, 0};
+}
+
+#endif

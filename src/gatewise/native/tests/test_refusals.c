@@ -1,0 +1,170 @@
+/* What the core refuses: one change at a time to a good graph or call, each with the status, node and position it must give. */
+#include "graphs.h"
+
+static char seen[GW_STATUS_COUNT];
+
+static void refused(const gw_graph *graph, const char *cpu, gw_status wanted, int node, int index, const char *what) {
+    gw_sizes sizes;
+    gw_fault fault;
+    const gw_status status = gw_measure(graph, cpu, &sizes, &fault);
+    seen[status] = 1;
+    check(status == wanted && fault.status == wanted && fault.node == node && fault.index == index &&
+              gw_measure(graph, cpu, &sizes, NULL) == wanted,
+          "refused: %s: %s", what, gw_text(status));
+}
+
+static void test_graph_refusals(void) {
+    chain c;
+    chain_draw(&c);
+    const gw_graph good = c.graph;
+    gw_graph bad;
+#define GRAPH(change, status, node, index)                                                                             \
+    bad = good;                                                                                                        \
+    change;                                                                                                            \
+    refused(&bad, NULL, status, node, index, #change)
+    GRAPH(bad.nodes = NULL, GW_BAD_ARGUMENT, -1, -1);
+    GRAPH(bad.widths = NULL, GW_BAD_ARGUMENT, -1, -1);
+    GRAPH(bad.node_count = 0, GW_BAD_COUNT, -1, -1);
+    GRAPH(bad.node_count = -1, GW_BAD_COUNT, -1, -1);
+    GRAPH(bad.edge_count = GW_MOST_NODES + 1, GW_BAD_COUNT, -1, -1);
+    GRAPH(bad.output = 5, GW_BAD_EDGE, -1, -1);
+    GRAPH(bad.output = -1, GW_BAD_EDGE, -1, -1);
+    GRAPH(bad.output = 0, GW_UNWRITTEN_EDGE, -1, -1);
+    GRAPH(bad.node_count = 3, GW_UNWRITTEN_EDGE, -1, -1);
+    int widths[5];
+#define WIDTH(edge, width, status, node, index)                                                                        \
+    memcpy(widths, chain_widths, sizeof widths);                                                                       \
+    widths[edge] = width;                                                                                              \
+    GRAPH(bad.widths = widths, status, node, index)
+    WIDTH(2, 0, GW_BAD_WIDTH, -1, 2);
+    WIDTH(2, GW_MOST_WIDTH + 1, GW_BAD_WIDTH, -1, 2);
+    WIDTH(1, 4, GW_BAD_OUTPUT_WIDTH, 0, -1);
+    WIDTH(4, 4, GW_BAD_OUTPUT_WIDTH, 3, -1);
+    WIDTH(0, 4, GW_BAD_OUTPUT_WIDTH, 0, -1);
+    gw_node nodes[4];
+#define NODE(at, change, status, index)                                                                                \
+    memcpy(nodes, c.nodes, sizeof nodes);                                                                              \
+    nodes[at].change;                                                                                                  \
+    bad = good;                                                                                                        \
+    bad.nodes = nodes;                                                                                                 \
+    refused(&bad, NULL, status, at, index, "node " #at ": " #change)
+    static const int from_4[] = {4}, from_9[] = {9}, from_below[] = {-1}, from_2_and_1[] = {2, 1};
+    NODE(1, kind = NULL, GW_BAD_ARGUMENT, -1);
+    NODE(1, kind = "lstm", GW_UNKNOWN_KIND, -1);
+    NODE(1, reads = NULL, GW_BAD_ARGUMENT, -1);
+    NODE(1, reads = from_9, GW_BAD_EDGE, 0);
+    NODE(1, reads = from_below, GW_BAD_EDGE, 0);
+    NODE(1, reads = from_4, GW_UNWRITTEN_EDGE, 0); /* a cycle */
+    NODE(1, reads = from_2, GW_UNWRITTEN_EDGE, 0); /* reads what it writes */
+    NODE(1, writes = 7, GW_BAD_EDGE, -1);
+    NODE(1, writes = 0, GW_REWRITTEN_EDGE, -1);
+    NODE(1, writes = 1, GW_REWRITTEN_EDGE, -1);
+    NODE(1, read_count = 0, GW_BAD_INPUTS, -1);
+    NODE(1, read_count = GW_MOST_INPUTS + 1, GW_BAD_INPUTS, -1);
+    NODE(3, read_count = 1, GW_BAD_INPUTS, -1);
+    NODE(3, reads = from_2_and_1, GW_BAD_INPUT_WIDTH, 0);
+    NODE(1, option_count = 6, GW_BAD_OPTIONS, -1);
+    NODE(0, option_count = 0, GW_BAD_OPTIONS, -1);
+    NODE(1, tensor_count = 3, GW_BAD_TENSORS, -1);
+    NODE(0, tensor_count = 0, GW_BAD_TENSORS, -1);
+#define OPTION(at, position, value)                                                                                    \
+    do {                                                                                                               \
+        float options[7];                                                                                              \
+        memcpy(options, c.nodes[at].options, (size_t)c.nodes[at].option_count * sizeof(float));                        \
+        options[position] = value;                                                                                     \
+        NODE(at, options = options, GW_BAD_OPTION, position);                                                          \
+    } while (0)
+    OPTION(0, 0, 2);
+    OPTION(0, 1, 0.5f);
+    OPTION(1, 0, -1);
+    OPTION(1, 1, SOFTMAX);
+    OPTION(1, 4, 6);
+    OPTION(1, 2, NAN);
+    OPTION(2, 0, 1e30f);
+    OPTION(3, 0, COLUMNS);
+    OPTION(3, 1, INFINITY);
+    gw_tensor tensors[4];
+#define TENSOR(at, position, change, status)                                                                           \
+    memcpy(tensors, c.nodes[at].tensors, (size_t)c.nodes[at].tensor_count * sizeof(gw_tensor));                        \
+    tensors[position].change;                                                                                          \
+    NODE(at, tensors = tensors, status, position)
+    TENSOR(0, 0, rows = 2, GW_BAD_SHAPE);
+    TENSOR(1, 1, cols = 8, GW_BAD_SHAPE);
+    TENSOR(2, 0, rows = SIZE_MAX, GW_BAD_SHAPE);
+    TENSOR(3, 0, rows = 1, GW_BAD_SHAPE);
+    TENSOR(3, 1, rows = 5, GW_BAD_SHAPE);
+    TENSOR(3, 0, rows = SIZE_MAX, GW_TOO_LARGE);
+    TENSOR(2, 1, data = NULL, GW_BAD_ARGUMENT);
+#define VALUE(array, at, value, node, position)                                                                        \
+    do {                                                                                                               \
+        const float kept = array[at];                                                                                  \
+        array[at] = value;                                                                                             \
+        refused(&good, NULL, GW_BAD_WEIGHT, node, position, #array " holds " #value);                                  \
+        array[at] = kept;                                                                                              \
+    } while (0)
+    VALUE(c.g.weight_hh, 3 * UNITS * UNITS - 1, NAN, 1, 1);
+    VALUE(c.bias, 1, INFINITY, 2, 1);
+    VALUE(c.scale, 2, 0.0f, 0, 1);
+    VALUE(c.scale, 1, -1.0f, 0, 1);
+    VALUE(c.scale, 1, 1e-40f, 0, 1); /* its inverse is infinite */
+    VALUE(c.statistic, 2, 0.5f, 3, 0);
+    refused(&good, "pdp11", GW_UNKNOWN_CPU, -1, -1, "a CPU that nobody has");
+    refused(&good, "", GW_UNKNOWN_CPU, -1, -1, "a CPU without a name");
+    gru_free(&c.g);
+
+    /* Tensors larger than any memory, described but never read. */
+    const float one = 1.0f;
+    const int huge[] = {GW_MOST_WIDTH, GW_MOST_WIDTH};
+    const gw_tensor wide[] = {{&one, GW_MOST_WIDTH, GW_MOST_WIDTH}, {&one, GW_MOST_WIDTH, 1}};
+    const gw_node node = {"dense", first_edge, 1, 1, linear, 3, wide, 2};
+    const gw_graph graph = {&node, 1, huge, 2, 1, 1};
+    refused(&graph, NULL, GW_TOO_LARGE, 0, 0, "a matrix of 2^40 values");
+}
+
+static void test_call_refusals(void) {
+    gru g;
+    gru_draw(&g, 2, 3, usual);
+    gw_sizes sizes;
+    gw_fault fault;
+    const gw_model *model = NULL;
+#define REFUSED(call, status)                                                                                          \
+    do {                                                                                                               \
+        const gw_status got = call;                                                                                    \
+        seen[got] = 1;                                                                                                 \
+        check(got == status, "refused: " #call ": %s", gw_text(got));                                                  \
+    } while (0)
+    REFUSED(gw_measure(NULL, NULL, &sizes, &fault), GW_BAD_ARGUMENT);
+    REFUSED(gw_measure(&g.graph, NULL, NULL, &fault), GW_BAD_ARGUMENT);
+    REFUSED(gw_measure(&g.graph, NULL, &sizes, &fault), GW_OK);
+    const size_t bytes = sizes.model_bytes;
+    char *arena = exactly(bytes + GW_ALIGNMENT);
+    REFUSED(gw_build(&g.graph, NULL, NULL, bytes, &model, &fault), GW_BAD_ARGUMENT);
+    REFUSED(gw_build(&g.graph, NULL, arena, bytes, NULL, &fault), GW_BAD_ARGUMENT);
+    REFUSED(gw_build(&g.graph, NULL, arena, bytes - 1, &model, &fault), GW_SMALL_ARENA);
+    check(fault.got[0] == bytes - 1 && fault.expected[0] == bytes, "the fault says how large the arena should be");
+    REFUSED(gw_build(&g.graph, NULL, arena + 4, bytes, &model, &fault), GW_MISALIGNED);
+    check(model == NULL, "no model from a refused build");
+    free(arena);
+
+    session s = opened(&g.graph, NULL);
+    float x[] = {0.5f, 0.25f, 0.5f, NAN}, y[6] = {7, 7, 7, 7, 7, 7}, kept[3];
+    gw_step(s.model, x, s.state, y, s.scratch);
+    memcpy(kept, s.state, sizeof kept);
+    REFUSED(gw_run(s.model, 2, x, s.state, y, s.scratch), GW_NONFINITE_INPUT);
+    x[3] = INFINITY;
+    REFUSED(gw_step(s.model, x + 2, s.state, y, s.scratch), GW_NONFINITE_INPUT);
+    REFUSED(gw_step(s.model, x, s.state, y, (char *)s.scratch + 4), GW_MISALIGNED);
+    check(!memcmp(kept, s.state, sizeof kept) && y[3] == 7, "a refused run leaves state and answer as they were");
+    check(gw_first_nonfinite(x, 4) == 3 && gw_first_nonfinite(x, 3) == 3 && gw_first_nonfinite(NULL, 0) == 0,
+          "the first non-finite value is found");
+    closed(&s);
+    gru_free(&g);
+    for (int i = 0; i < GW_STATUS_COUNT; i++) check(seen[i], "status %d has been seen: %s", i, gw_text((gw_status)i));
+    check(gw_text((gw_status)-1) && gw_text(GW_STATUS_COUNT), "numbers that are no status have a text too");
+}
+
+int main(void) {
+    test_graph_refusals();
+    test_call_refusals();
+    return check_failures();
+}
