@@ -1,0 +1,240 @@
+"""The models that every execution is held to: for each kind, its options; and graphs of several layers.
+
+A new layer, input stage or head needs an entry in LAYERS, INPUTS or HEADS, or the suite fails. Tensors are drawn here,
+not by `initial`, so that biases and scales are no zeros and ones.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gatewise import heads, inputs, layers
+from gatewise.graph import Graph, Node
+from gatewise.layers.base import Array
+from gatewise.layers.registry import Registry
+from gatewise.spec import LayerSpec, ModelSpec
+
+HARD_TORCH = {"kind": "hard_sigmoid", "slope": 1 / 6, "offset": 0.5}
+HARD_KERAS = {"kind": "hard_sigmoid", "slope": 0.2, "offset": 0.5}
+
+UNITS = (1, 3, 8, 16, 17, 33, 64, 100)
+WIDTHS = (1, 2, 5, 16, 19)
+
+LAYERS: Mapping[str, Sequence[Mapping[str, Any]]] = {
+    "gru": [
+        {},
+        {"reset": "before"},
+        {"reset": "before", "gate_activation": HARD_KERAS},
+        {"gate_activation": HARD_TORCH},
+        {"gate_activation": HARD_KERAS, "activation": "sigmoid"},
+        {"activation": "relu"},
+        {"activation": "linear", "reset": "before"},
+        {"activation": HARD_TORCH, "gate_activation": "tanh"},
+        {"gate_activation": "relu", "activation": "tanh", "reset": "before"},
+        {"gate_activation": "linear", "activation": "tanh"},
+    ],
+    "dense": [
+        {},
+        {"activation": "relu"},
+        {"activation": "tanh"},
+        {"activation": "sigmoid"},
+        {"activation": "softmax"},
+        {"activation": HARD_KERAS},
+        {"activation": HARD_TORCH},
+    ],
+}
+"""Options of each layer, without its `units`: each is run at several sizes."""
+
+INPUTS: Mapping[str, Sequence[Mapping[str, Any]]] = {
+    "numeric": [
+        {"width": 3},
+        {"width": 2, "scaling": "standard", "columns": ["a", "b"]},
+        {"width": 17, "scaling": "standard"},
+        {"width": 1, "missing": "hold"},
+        {"width": 17, "missing": "hold"},
+        {"width": 3, "scaling": "standard", "missing": "hold"},
+        {"width": 33, "scaling": "standard", "missing": "hold", "columns": [f"c{i}" for i in range(33)]},
+    ],
+}
+
+HEADS: Mapping[str, Sequence[Mapping[str, Any]]] = {
+    "tail_probability": [
+        {},
+        {"target": 2, "smooth": 5, "samples": 20},
+        {"target": 1, "smooth": 144, "samples": 100_000, "false_alarms_per_1000": 0.1, "df": 3.0},
+    ],
+}
+
+FAMILIES: Mapping[str, tuple[Registry, Mapping[str, Sequence[Mapping[str, Any]]]]] = {
+    "LAYERS": (layers.registry, LAYERS),
+    "INPUTS": (inputs.registry, INPUTS),
+    "HEADS": (heads.registry, HEADS),
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A spec with a name for the test report. With the tensors drawn here, errors in its state die out."""
+
+    name: str
+    spec: ModelSpec
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def _sizes(options: int) -> list[tuple[int, int]]:
+    """(units, width) pairs: all for the first options of a kind, a few odd ones for the others."""
+    return list(itertools.product(UNITS, WIDTHS)) if options == 0 else [(1, 2), (17, 5), (33, 19), (64, 16)]
+
+
+def _label(options: Mapping[str, Any]) -> str:
+    def short(value: Any) -> str:
+        if isinstance(value, Mapping):
+            return f"hard{value['slope']:.2f}"
+        return f"{len(value)}names" if isinstance(value, list) else str(value)
+
+    return ",".join(f"{key}={short(value)}" for key, value in options.items()) or "default"
+
+
+def _layer_cases() -> Iterator[Case]:
+    for kind in layers.KINDS:
+        for i, options in enumerate(LAYERS.get(kind, ())):
+            for units, width in _sizes(i):
+                layer = LayerSpec(kind, units=units, **options)
+                yield Case(f"{kind}-{units}x{width}-{_label(options)}", ModelSpec(width, [layer]))
+
+
+def _input_cases() -> Iterator[Case]:
+    for kind in inputs.KINDS:
+        for options in INPUTS.get(kind, ()):
+            spec = ModelSpec(input=LayerSpec(kind, **options), layers=[LayerSpec("dense", units=5)])
+            yield Case(f"{kind}-{_label(options)}", spec)
+
+
+def _head_cases() -> Iterator[Case]:
+    stage = LayerSpec("numeric", width=3, scaling="standard", missing="hold")
+    body = [LayerSpec("gru", units=9), LayerSpec("dense", units=2)]
+    for kind in heads.KINDS:
+        for options in HEADS.get(kind, ()):
+            for input, what in ((stage, "scaled"), (LayerSpec("numeric", width=3), "raw")):
+                spec = ModelSpec(input=input, layers=body, head=LayerSpec(kind, **options))
+                yield Case(f"{kind}-{what}-{_label(options)}", spec)
+
+
+def _graph_cases() -> Iterator[Case]:
+    def gru(units: int, **more: Any) -> LayerSpec:
+        return LayerSpec("gru", units=units, **more)
+
+    def dense(units: int, **more: Any) -> LayerSpec:
+        return LayerSpec("dense", units=units, **more)
+
+    stage = LayerSpec("numeric", width=4, scaling="standard", missing="hold")
+    head = LayerSpec("tail_probability", target=3, smooth=3)
+    graphs = {
+        "stack-of-3": ModelSpec(5, [gru(16), gru(7, reset="before"), gru(3)]),
+        "deep-20": ModelSpec(2, [gru(4) for _ in range(20)]),
+        "dense-first": ModelSpec(3, [dense(6, activation="tanh"), gru(8), dense(2, activation="softmax")]),
+        "reads-input": ModelSpec(4, [gru(9), dense(3, sources="input", activation="sigmoid")]),
+        "reads-scaled-input": ModelSpec(input=stage, layers=[gru(9), gru(5, sources="input"), dense(2)]),
+        "skip": ModelSpec(4, [gru(6, name="a"), gru(5, name="b"), dense(4, sources="a"), dense(3, sources="b")]),
+        "diamond": ModelSpec(3, [gru(8, name="top"), gru(4, sources="top"), gru(4, name="end", sources="top")]),
+        "long-names": ModelSpec(2, [dense(2, name="x" * 64), gru(2, name="_"), dense(2, sources="_")]),
+        "everything": ModelSpec(input=stage, layers=[gru(20), gru(11, sources="input"), dense(2)], head=head),
+    }
+    for name, spec in graphs.items():
+        yield Case(f"graph-{name}", spec)
+
+
+CASES = [*_layer_cases(), *_input_cases(), *_head_cases(), *_graph_cases()]
+"""One case per options and size of every kind, and the graphs."""
+
+SMALL = [
+    *(
+        Case(f"{kind}-3x2-{_label(options)}", ModelSpec(2, [LayerSpec(kind, units=3, **options)]))
+        for kind in layers.KINDS
+        for options in LAYERS.get(kind, ())
+    ),
+    *(case for case in CASES if case.name.startswith("numeric-") and case.spec.input.options["width"] < 10),
+    *(case for case in CASES if case.name.startswith(("tail_probability-", "graph-reads", "graph-diamond"))),
+]
+"""Every kind with all its options once, small enough for finite differences."""
+
+FEW = [
+    case
+    for case in CASES
+    if case.name.startswith(("graph-", "numeric-", "tail_probability-raw")) or case.name.split("-")[1] == "17x5"
+]
+"""Every kind with all its options once, at one odd size: for checks that take longer."""
+
+
+def node_tensors(node: Node, rng: np.random.Generator, gain: float = 1.0) -> dict[str, Array]:
+    """Random tensors that make sense for a node, float32, by short name. `gain` multiplies recurrent weights."""
+    drawn: dict[str, Array] = {}
+    gate = node.layer.options().get("gate_activation", "sigmoid")
+    small = 0.3 if gate in ("linear", "relu", "tanh") else 1.0  # a gate beyond 0 and 1 would make the state explode
+    for name, shape in node.layer.tensors(node.edges).items():
+        if name.startswith("weight"):
+            bound = small * (gain if name.endswith("hh") else 1.0) / math.sqrt(shape[-1])
+            drawn[name] = rng.uniform(-bound, bound, shape)
+        elif name == "statistic":
+            drawn[name] = np.concatenate([[0.0], np.cumsum(rng.uniform(0.02, 0.15, shape[0] - 1))])
+        elif name == "score":
+            drawn[name] = np.concatenate(
+                [[0.0], np.cumsum(np.diff(drawn["statistic"]) * rng.uniform(0.3, 3, shape[0] - 1))]
+            )
+        elif name == "band":
+            drawn[name] = np.sort(rng.normal(0, 2, shape))
+        elif name == "unit":
+            drawn[name] = np.array([rng.normal(), np.exp(rng.normal())])
+        elif name == "scale":
+            drawn[name] = np.exp(rng.normal(0, 1, shape))
+        elif name.startswith(("bias", "offset")):
+            drawn[name] = small * rng.uniform(-0.5, 0.5, shape)
+        else:
+            raise AssertionError(f"tests/conformance/cases.py does not know how to draw {node.layer.kind}.{name}")
+    return {name: np.ascontiguousarray(value, np.float32) for name, value in drawn.items()}
+
+
+def tensors(graph: Graph, seed: int = 0, gain: float = 1.0) -> dict[str, Array]:
+    """Random tensors for a whole graph, by full name."""
+    rng = np.random.default_rng([seed, zlib.crc32(graph.spec.to_json().encode())])
+    return {
+        f"{node.name}.{name}": value for node in graph.nodes for name, value in node_tensors(node, rng, gain).items()
+    }
+
+
+def readings(graph: Graph, batch: int, time: int, seed: int = 0) -> Array:
+    """Random readings (batch, time, inputs) float32; with NaN and infinities where the model holds the last value."""
+    rng = np.random.default_rng([seed, batch, time])
+    x = rng.normal(0, 1, (batch, time, graph.edges[0].width))
+    if not graph.refuses_missing:
+        gone = rng.uniform(size=x.shape) < 0.25
+        x[gone] = rng.choice([np.nan, np.inf, -np.inf], gone.sum())
+    return x.astype(np.float32)
+
+
+def unexercised(registry: Registry, table: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
+    """Kinds without an entry; options and activations that no entry ever sets."""
+    found = []
+    for kind in registry.kinds:
+        if not table.get(kind):
+            found.append(f"{registry.family} {kind!r} has no entry")
+            continue
+        for field in dataclasses.fields(registry.spec(kind)):
+            tried = [options[field.name] for options in table[kind] if field.name in options]
+            if not tried and field.name != "units":
+                found.append(f"option {field.name!r} of {registry.family} {kind!r} is in no entry")
+            if field.name.endswith("activation"):
+                names = {value if isinstance(value, str) else value["kind"] for value in [*tried, field.default]}
+                for choice in sorted(set(registry.face(kind, "spec").ACTIVATIONS) - names):
+                    found.append(f"{field.name} {choice!r} of {registry.family} {kind!r} is in no entry")
+    return found
