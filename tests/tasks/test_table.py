@@ -1,0 +1,259 @@
+"""Tables in: what is read, and where exactly what is refused."""
+
+from __future__ import annotations
+
+import gzip
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from gatewise.errors import InputError
+from gatewise.tasks.table import read_table, standardise
+
+STAMPS = pd.date_range("2024-03-01", periods=6, freq="5min")
+
+
+def frame(**columns: Any) -> pd.DataFrame:
+    return pd.DataFrame({"stamp": STAMPS.astype(str), "a": np.arange(6.0), **columns})
+
+
+def written(tmp_path: Path, text: str, name: str = "t.csv") -> Path:
+    path = tmp_path / name
+    path.write_text(text)
+    return path
+
+
+def test_reads_the_same_from_frame_csv_gzip_and_parquet(tmp_path: Path) -> None:
+    data = frame(b=np.array([1.5, -2, 3, 4, 1e-3, 6]), on=[True, False] * 3)
+    csv, packed, parquet = tmp_path / "t.csv", tmp_path / "t.csv.gz", tmp_path / "t.parquet"
+    data.to_csv(csv, index=False)
+    packed.write_bytes(gzip.compress(csv.read_bytes()))
+    data.to_parquet(parquet)
+    expected = data[["a", "b", "on"]].to_numpy(np.float32)
+    for source in (data, csv, str(packed), parquet):
+        table = read_table(source, time="stamp")
+        assert table.columns == ("a", "b", "on")
+        assert table.values.dtype == np.float32
+        np.testing.assert_array_equal(table.values, expected)
+        assert table.times is not None
+        assert list(table.times) == list(STAMPS)
+        assert table.cautions == ()
+
+
+def test_reads_arrays_series_and_lists() -> None:
+    assert read_table(np.arange(5)).values.tolist() == [[0], [1], [2], [3], [4]]
+    assert read_table([1.0, 2.0]).columns == ("x0",)
+    assert read_table(np.ones((3, 2))).columns == ("x0", "x1")
+    series = pd.Series(np.arange(6.0), index=STAMPS, name="flow")
+    table = read_table(series)
+    assert table.columns == ("flow",)
+    assert table.times is not None
+    assert table.times.equals(STAMPS)
+    assert read_table(pd.Series([1.0, 2.0])).columns == ("x0",)
+
+
+def test_columns_are_taken_by_name_in_the_order_asked_for() -> None:
+    table = read_table(frame(b=np.arange(6) * 2), columns=["b", "a"])
+    assert table.columns == ("b", "a")
+    np.testing.assert_array_equal(table.values, np.stack([np.arange(6) * 2, np.arange(6)], axis=1))
+
+
+def test_object_columns_of_numbers_and_nullable_types_are_read() -> None:
+    data = pd.DataFrame({"a": [Decimal("1.5"), Decimal(2)], "b": pd.array([1, 2], "Int64")})
+    np.testing.assert_array_equal(read_table(data).values, [[1.5, 1], [2, 2]])
+    gap = pd.DataFrame({"a": pd.array([1, None], "Int64"), "b": np.array([1.0, None], object)})
+    np.testing.assert_array_equal(read_table(gap, missing="hold").values, [[1, 1], [np.nan, np.nan]])
+
+
+def test_a_frame_of_results_keeps_index_and_times() -> None:
+    out = read_table(frame(), time="stamp").frame({"score": np.zeros(6)})
+    assert list(out.columns) == ["stamp", "score"]
+    assert list(out["stamp"]) == list(STAMPS)
+    dated = read_table(frame().set_index(STAMPS)[["a"]]).frame({"score": np.zeros(6)})
+    assert list(dated.columns) == ["score"]
+    assert dated.index.equals(STAMPS)
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        ["2024-01-01", "2024-01-01 00:05:00", "2024-01-01T00:10:00"],  # ISO 8601 in several spellings
+        ["2024-01-01T00:00:00Z", "2024-01-01T00:05:00Z", "2024-01-01T00:10:00Z"],
+        ["01.02.2024 00:00", "01.02.2024 00:05", "01.02.2024 00:10"],
+        [0.0, 0.5, 1.0],
+        [1704067200, 1704067500, 1704067800],
+    ],
+)
+def test_times_in_several_notations_are_read(times: list[Any]) -> None:
+    table = read_table(pd.DataFrame({"t": times, "v": [1.0, 2.0, 3.0]}), time="t")
+    assert table.times is not None
+    assert table.times.is_monotonic_increasing
+    assert table.cautions == ()
+
+
+def swapped(name: str, row: int, value: Any) -> pd.DataFrame:
+    data = frame()
+    data[name] = data[name].astype(object)
+    data.loc[row, name] = value
+    return data
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (swapped("stamp", 3, str(STAMPS[1])), r"00:05:00 at row 3 is earlier than 2024-03-01 00:10:00 .*sort the rows"),
+        (swapped("stamp", 3, str(STAMPS[2])), r"00:10:00 at row 3 is there already in the row before \(1 such rows\)"),
+        (swapped("stamp", 2, "yesterday"), r"cannot be read at row 2: 'yesterday'"),
+        (swapped("stamp", 2, None), r"the time 'stamp' is missing at row 2 \(1 in all\)"),
+        (swapped("stamp", 4, "2024-03-01T00:20:00+01:00"), r"mix UTC offsets: none at row 0, \+01:00 at row 4"),
+        (swapped("a", 2, "n.a."), r"'a' is not numeric: 'n.a.' at row 2, 2024-03-01 00:10:00"),
+        (swapped("a", 5, np.nan), r'a non-finite reading at row 5, 2024-03-01 00:25:00: nan; pass missing="hold"'),
+        (swapped("a", 0, np.inf), r"at row 0, 2024-03-01 00:00:00: inf"),
+        (swapped("a", 1, 1e39), r"'a' holds 1e\+39 at row 1, 2024-03-01 00:05:00, too large for float32"),
+        (frame(b=["1", "2", "3", "4", "5", "6"]), r"'b' holds numbers as text .*pandas.to_numeric"),
+        (frame(b=STAMPS), r"'b' holds dates; pass time='b'"),
+        (frame(b=np.arange(6) * 1j), r"'b' is not numeric"),
+        (frame(b=pd.Categorical(list("xyxyxy"))), r"'b' is not numeric: 'x' at row 0"),
+        (frame().iloc[:0], "the frame has no rows"),
+        (frame()[["stamp"]], "no columns of readings besides the time"),
+        (pd.DataFrame([[1, 2, 3]], columns=["stamp", "v", "v"]), r"the column 'v' 2 times, at \[1, 2\]"),
+        (frame().rename(columns={"stamp": "when"}), r"no time column 'stamp'; it has 'when', 'a'"),
+    ],
+)
+def test_what_does_not_fit_is_refused_with_its_place(data: pd.DataFrame, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        read_table(data, time="stamp")
+
+
+def test_mixed_offsets_of_a_clock_change_are_refused() -> None:
+    times = ["2024-10-27T01:30:00+02:00", "2024-10-27T02:30:00+02:00", "2024-10-27T02:30:00+01:00"]
+    with pytest.raises(InputError, match=r"mix UTC offsets: \+02:00 at row 0, \+01:00 at row 2.*utc=True"):
+        read_table(pd.DataFrame({"t": times, "v": [1.0, 2, 3]}), time="t")
+
+
+def test_a_text_column_that_looks_like_the_time_says_so() -> None:
+    with pytest.raises(InputError, match="pass time='stamp'"):
+        read_table(frame())
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (np.zeros((2, 3, 4)), r"got shape \(2, 3, 4\)"),
+        (np.array(["a"]), "must hold real numbers"),
+        (np.array([1j]), "must hold real numbers"),
+        ([[1, 2], [3]], "no array"),
+        (np.zeros(0), "no rows"),
+        (np.zeros((0, 2)), "no rows"),
+        (np.float32(3), "got shape"),
+        (Path("/nowhere/t.csv"), "there is no file"),
+    ],
+)
+def test_what_is_no_table_is_refused(data: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        read_table(data)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "is empty"),
+        ("1.5,2\n2.5,3\n", "has no header line: its first line is 1.5,2"),
+        (",v\n0,1\n1,2\n", "column 0 has no name"),
+        ("a;b\n1;2\n", r"not separated by commas; read it with pandas.read_csv\(path, sep"),
+        ("v,v\n1,2\n", r"column 'v' 2 times"),
+        ("a,b\n1,2\n3,4,5\n", "every line must have 2 fields"),
+        ("a,b\n1,2,9\n3,4,9\n", "every line must have 2 fields"),
+        ("a,b\n1,2\n3\n", r"'b' has a non-finite reading at row 1 \(line 3\): nan"),
+        ("a\n1\n\n3\n", r"'a' has a non-finite reading at row 1 \(line 3\): nan"),
+        ("a\n1\nx\n3\n", r"'a' is not numeric: 'x' at row 1 \(line 3\)"),
+        ("a,b\n", "has no rows"),
+    ],
+)
+def test_csv_files_that_do_not_fit_are_refused(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        read_table(written(tmp_path, text))
+
+
+def test_files_of_another_kind_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"neither .csv nor .parquet"):
+        read_table(written(tmp_path, "v\n1\n", "t.txt"))
+    with pytest.raises(InputError, match="no readable Parquet"):
+        read_table(written(tmp_path, "v\n1\n", "t.parquet"))
+    broken = tmp_path / "t.csv.gz"
+    broken.write_bytes(gzip.compress(b"v\n1\n2\n")[:-6])
+    with pytest.raises(InputError, match="cannot be read"):
+        read_table(broken)
+    latin = tmp_path / "latin.csv"
+    latin.write_bytes("a,größe\n1,2\n".encode("latin-1"))
+    with pytest.raises(InputError, match="not UTF-8"):
+        read_table(latin)
+
+
+def test_a_byte_order_mark_is_no_part_of_the_name(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_bytes(b"\xef\xbb\xbfv\n1\n2\n")
+    assert read_table(path).columns == ("v",)
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        (["b"], "no column 'b'; it has 'stamp', 'a'"),
+        (["a", "a"], "names a column twice"),
+        ("a", r"list of names, got the text 'a'"),
+        (["stamp"], "both the time and a reading"),
+        ([], "empty list"),
+    ],
+)
+def test_bad_choices_of_columns_are_refused(columns: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        read_table(frame(), time="stamp", columns=columns)
+
+
+def test_uneven_steps_are_noted_not_changed() -> None:
+    data = frame().drop(index=[2, 3])
+    table = read_table(data, time="stamp")
+    assert len(table) == 4
+    assert table.cautions == (
+        "1 of 3 steps are not the usual 0 days 00:05:00 apart; the longest, 0 days 00:15:00, ends at row 2, "
+        "2024-03-01 00:20:00. The model counts steps, not time",
+    )
+
+
+def test_missing_readings_are_let_through_and_counted_when_held() -> None:
+    values = np.arange(100.0)
+    values[10:14] = np.nan
+    values[50:54] = np.inf
+    table = read_table(values, missing="hold")
+    assert np.isnan(table.values).sum() == 8
+    assert table.cautions == (
+        "column 'x0': 8.0% of the readings are missing and held at the last finite one, up to 4 in a row; "
+        "nothing can be detected in them",
+    )
+
+
+def test_scaling_is_that_of_the_training_part() -> None:
+    rng = np.random.default_rng(0)
+    values = rng.normal([5, -3], [2, 0.1], (200, 2))
+    values[7, 0] = np.nan
+    offset, scale = standardise(read_table(values, missing="hold"), 100)
+    np.testing.assert_allclose(offset, np.nanmean(values[:100], axis=0), rtol=1e-6)
+    np.testing.assert_allclose(scale, np.nanstd(values[:100], axis=0), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (np.r_[np.full(50, 7.25), np.arange(50)], "'x0' is 7.25 throughout in the 50 rows of the training part"),
+        (np.r_[np.full(50, np.nan), np.arange(50)], "'x0' has no readings"),
+        (1.7e9 + np.random.default_rng(0).normal(0, 300, 100), "float32 holds steps of 128; subtract a constant"),
+    ],
+)
+def test_columns_that_teach_nothing_are_refused(values: np.ndarray, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        standardise(read_table(values, missing="hold"), 50)
