@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
@@ -54,6 +55,9 @@ class State:
 
     def __hash__(self) -> int:
         return hash(self.to_bytes())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return State, (self.structure, dict(self.fields))
 
     def to_bytes(self) -> bytes:
         """As bytes: safetensors with the structure hash and a checksum. The same state gives the same bytes."""

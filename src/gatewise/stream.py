@@ -232,6 +232,9 @@ class Stream(_core.Stream):
         """
         self.set_state(_as_state(state).rows(self.model.graph, 1))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Stream, (self.model, self.save())
+
     def _as_float32(self, x: npt.ArrayLike, ndim: int) -> Array:
         """What the core calls for input that is not contiguous float32 of the right width already."""
         return as_float32(x, self.model.inputs, (ndim,))
@@ -268,10 +271,17 @@ def load(path: str | os.PathLike[str], cpu: str | None = None) -> Model:
 def as_float32(x: npt.ArrayLike, inputs: int, ndims: tuple[int, ...]) -> Array:
     """Real numbers of the expected shape as a contiguous float32 array; a single number will do for one input.
 
+    What a masked array masks is missing, so it becomes NaN.
+
     Raises:
-        InputError: not numeric, complex, another shape, or a number beyond float32.
+        InputError: not numeric, complex, ragged, another shape, or a number beyond float32.
     """
-    value = np.asarray(x)
+    if isinstance(x, np.ma.MaskedArray) and x.dtype.kind in "fiub":
+        x = np.ma.filled(x.astype(np.float64), np.nan)
+    try:
+        value = np.asarray(x)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"readings must be an array of real numbers: {error}") from None
     if value.dtype.kind not in "fiub":
         raise InputError(f"readings must be real numbers, got {value.dtype}; convert the column first")
     if value.ndim == 0 and inputs == 1 and 1 in ndims:
@@ -280,8 +290,8 @@ def as_float32(x: npt.ArrayLike, inputs: int, ndims: tuple[int, ...]) -> Array:
         names = {1: "(inputs,)", 2: "(time, inputs)", 3: "(batch, time, inputs)"}
         wanted = " or ".join(names[n] for n in ndims)
         raise InputError(f"expected {wanted} with {inputs} inputs a step, got shape {value.shape}")
-    with np.errstate(over="ignore"):
-        converted = np.ascontiguousarray(value, np.float32)
+    with np.errstate(all="ignore"):
+        converted = np.require(value, np.float32, ("C", "A"))
     if value.dtype.itemsize > 4 and (np.isinf(converted) & np.isfinite(value)).any():
         raise InputError("a reading is too large for float32 (beyond 3.4e38); scale the data first")
     return converted
