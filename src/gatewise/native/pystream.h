@@ -102,21 +102,23 @@ static int fits(const Stream *self, PyObject *x, int axes) {
 }
 
 /* x as an array that fits, with the help of the subclass. A new reference, or NULL with an exception. */
-static PyObject *converted(Stream *self, const char *name, PyObject *x, int axes) {
+static PyObject *converted(Stream *self, PyObject *x, int axes) {
     PyObject *array = PyObject_CallMethod((PyObject *)self, "_as_float32", "Oi", x, axes);
     if (!array || fits(self, array, axes)) return array;
-    refuse_array(&self->module->np, name, array, axes == 1 ? "float32 (%d,)" : "float32 (time, %d)", self->inputs);
+    refuse_array(&self->module->np, "_as_float32", array,
+                 axes == 1 ? "C-contiguous float32 (%d,)" : "C-contiguous float32 (time, %d)", self->inputs);
     Py_DECREF(array);
     return NULL;
 }
 
-static PyObject *refuse_value(const Stream *self, const char *name, const float *x, size_t count) {
+/* InputError for the first non-finite value. Always NULL. */
+static PyObject *refuse_value(const Stream *self, const float *x, size_t count, int axes) {
     const size_t bad = gw_first_nonfinite(x, count), inputs = (size_t)self->inputs;
-    return raise(
-        "InputError",
-        "%s: value %zu of step %zu is %s; this model's input stage declares no missing policy: clean the data or "
-        "train with missing='hold'",
-        name, bad % inputs, bad / inputs, nonfinite_name(x[bad]));
+    const char *advice =
+        "this model's input stage declares no missing policy: clean the data or train with missing='hold'";
+    const char *name = nonfinite_name(x[bad]);
+    if (axes == 1) return raise("InputError", "push: value %zu is %s; %s", bad, name, advice);
+    return raise("InputError", "push_many: value %zu of step %zu is %s; %s", bad % inputs, bad / inputs, name, advice);
 }
 
 /* push (axes 1) and push_many (axes 2). All that can be refused is refused before the state changes. */
@@ -133,7 +135,7 @@ advance(PyObject *object, const char *name, PyObject *const *args, Py_ssize_t co
     else if (parse_x_out(module, name, args, count, names, &x, &out))
         return NULL;
     if (!fits(self, x, axes)) {
-        if (!(own_x = converted(self, name, x, axes))) return NULL;
+        if (!(own_x = converted(self, x, axes))) return NULL;
         x = own_x;
     }
     const intptr_t steps = axes == 1 ? 1 : np_dim(x, 0), shape[2] = {axes == 1 ? self->outputs : steps, self->outputs};
@@ -166,7 +168,7 @@ advance(PyObject *object, const char *name, PyObject *const *args, Py_ssize_t co
         Py_INCREF(out);
         result = out;
     } else {
-        refuse_value(self, name, from, from_count);
+        refuse_value(self, from, from_count, axes);
     }
 out:
     Py_DECREF(out);
