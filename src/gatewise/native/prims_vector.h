@@ -27,47 +27,35 @@
 #endif
 
 typedef float gwv __attribute__((vector_size(4 * GW_LANES)));
-typedef int32_t gwv_int __attribute__((vector_size(4 * GW_LANES)));
-/* The same, anywhere in memory. */
+typedef int32_t gwv_mask __attribute__((vector_size(4 * GW_LANES))); /* what a < b gives */
+typedef uint32_t gwv_bits __attribute__((vector_size(4 * GW_LANES)));
+/* A vector anywhere in memory. */
 typedef float gwv_unaligned __attribute__((vector_size(4 * GW_LANES), aligned(4), may_alias));
 
-/* Per instruction set: gwv_fma(a, b, c) = a * b + c with one rounding; gwv_least and gwv_most, which give the
- * second operand when either is NaN; gwv_load_n and gwv_store_n, the first n floats at p, touching no memory
- * beyond them (the other lanes of a load are 0). GW_TILE: the accumulators of gw_matvec, as many as leave
- * registers for weights and x. */
+/* Per instruction set: gwv_fma(a, b, c) = a * b + c with one rounding; gwv_least and gwv_most, which give the second
+ * operand when either is NaN; gwv_load_n and gwv_store_n, the first n <= GW_LANES floats at p, touching no memory beyond
+ * them (the other lanes of a load are 0). */
 #if defined(__AVX512F__)
-
-#ifndef GW_TILE
-#define GW_TILE 12
-#endif
 
 static inline gwv gwv_fma(gwv a, gwv b, gwv c) { return _mm512_fmadd_ps(a, b, c); }
 static inline gwv gwv_least(gwv a, gwv b) { return _mm512_min_ps(a, b); }
 static inline gwv gwv_most(gwv a, gwv b) { return _mm512_max_ps(a, b); }
-static inline __mmask16 gwv_mask(int n) { return (__mmask16)((1u << n) - 1u); }
-static inline gwv gwv_load_n(const float *p, int n) { return _mm512_maskz_loadu_ps(gwv_mask(n), p); }
-static inline void gwv_store_n(float *p, gwv v, int n) { _mm512_mask_storeu_ps(p, gwv_mask(n), v); }
+static inline __mmask16 gwv_first(int n) { return (__mmask16)((1u << n) - 1u); }
+static inline gwv gwv_load_n(const float *p, int n) { return _mm512_maskz_loadu_ps(gwv_first(n), p); }
+static inline void gwv_store_n(float *p, gwv v, int n) { _mm512_mask_storeu_ps(p, gwv_first(n), v); }
 
 #elif defined(__AVX2__)
-
-#ifndef GW_TILE
-#define GW_TILE 12
-#endif
 
 static inline gwv gwv_fma(gwv a, gwv b, gwv c) { return _mm256_fmadd_ps(a, b, c); }
 static inline gwv gwv_least(gwv a, gwv b) { return _mm256_min_ps(a, b); }
 static inline gwv gwv_most(gwv a, gwv b) { return _mm256_max_ps(a, b); }
-static inline __m256i gwv_mask(int n) {
+static inline __m256i gwv_first(int n) {
     return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
 }
-static inline gwv gwv_load_n(const float *p, int n) { return _mm256_maskload_ps(p, gwv_mask(n)); }
-static inline void gwv_store_n(float *p, gwv v, int n) { _mm256_maskstore_ps(p, gwv_mask(n), v); }
+static inline gwv gwv_load_n(const float *p, int n) { return _mm256_maskload_ps(p, gwv_first(n)); }
+static inline void gwv_store_n(float *p, gwv v, int n) { _mm256_maskstore_ps(p, gwv_first(n), v); }
 
 #else /* NEON, which has no masked access: the tail goes through a small array */
-
-#ifndef GW_TILE
-#define GW_TILE 24
-#endif
 
 static inline gwv gwv_fma(gwv a, gwv b, gwv c) { return vfmaq_f32(c, a, b); }
 static inline gwv gwv_least(gwv a, gwv b) { return vbslq_f32(vcltq_f32(a, b), a, b); }
@@ -87,6 +75,7 @@ static inline void gwv_store_n(float *p, gwv v, int n) {
 
 static inline gwv gwv_load(const float *p) { return *(const gwv_unaligned *)p; }
 static inline void gwv_store(float *p, gwv v) { *(gwv_unaligned *)p = v; }
+/* x - 0 is x, be it -0 or NaN: compilers make it a broadcast. */
 static inline gwv gwv_set(float x) { return x - (gwv){0}; }
 static inline gwv gwv_add(gwv a, gwv b) { return a + b; }
 static inline gwv gwv_sub(gwv a, gwv b) { return a - b; }
@@ -94,8 +83,8 @@ static inline gwv gwv_mul(gwv a, gwv b) { return a * b; }
 static inline gwv gwv_div(gwv a, gwv b) { return a / b; }
 
 /* a where the lanes of mask are -1, b where they are 0. */
-static inline gwv gwv_select(gwv_int mask, gwv a, gwv b) {
-    return (gwv)((mask & (gwv_int)a) | (~mask & (gwv_int)b));
+static inline gwv gwv_select(gwv_mask mask, gwv a, gwv b) {
+    return (gwv)((mask & (gwv_mask)a) | (~mask & (gwv_mask)b));
 }
 
 /* min and max: NaN when either is NaN. */
@@ -110,24 +99,29 @@ static inline gwv gwv_flush(gwv v) {
     return gwv_select((v > gwv_set(-0x1p-64f)) & (v < gwv_set(0x1p-64f)), gwv_set(0.0f), v);
 }
 
+/* |v|, and v >= 0 with the sign of another. */
+static inline gwv gwv_abs(gwv v) { return (gwv)((gwv_bits)v & 0x7fffffffu); }
+static inline gwv gwv_with_sign(gwv sign, gwv v) { return (gwv)((gwv_bits)v | ((gwv_bits)sign & 0x80000000u)); }
+
 /* 2^n for z = 1.5 * 2^23 + n, with 0 at n = -127 and infinity at n = 128. */
-static inline gwv gwv_pow2(gwv z) { return (gwv)(((gwv_int)z + 127) << 23); }
+static inline gwv gwv_pow2(gwv z) { return (gwv)(((gwv_bits)z + 127u) << 23); }
 
 #define GW_PANEL GW_LANES
 
 #include "prims_common.h"
 
-/* A tile is up to GW_TILE panels beside each other whose accumulators stay in registers together. The panels
- * left are shared out evenly (13 as 7 and 6, not 12 and 1), since a narrow tile waits for the latency of its
- * own chain. */
+/* A tile is up to 12 panels beside each other whose sums stay in registers together: enough chains to hide the latency of
+ * the multiply-adds, and with x[k] they fit the 16 registers of AVX2. The panels left are shared out evenly (13 as 7 and 6,
+ * not 12 and 1), since a narrow tile waits for its own chains. */
+#define GW_TILE 12
+
 static inline int gw_tile_panels(int panels_left) {
     int tiles = (panels_left + GW_TILE - 1) / GW_TILE;
     return (panels_left + tiles - 1) / tiles;
 }
 
-/* Tile by tile, then column k, then the rows of the tile, zero beyond the last row: gw_matvec reads one
- * contiguous stream. Writes gw_padded(rows) * cols floats; packed is aligned to 64 bytes. w has row_stride
- * floats from row to row. */
+/* Tile by tile, then column k, then the rows of the tile, zero beyond the last row: gw_matvec reads one contiguous stream.
+ * Writes gw_padded(rows) * cols floats; packed should be aligned to 64 bytes. w has row_stride floats from row to row. */
 static inline void gw_pack_matrix(float *packed, const float *w, int rows, int cols, int row_stride) {
     for (int first = 0, last; first < rows; first = last) {
         last = first + gw_tile_panels((gw_padded(rows) - first) / GW_PANEL) * GW_PANEL;
@@ -139,55 +133,42 @@ static inline void gw_pack_matrix(float *packed, const float *w, int rows, int c
 
 /* Inlined with a constant number of panels, so that sum[] is registers. */
 static inline __attribute__((always_inline)) void gw_tile(float *restrict acc, const float *restrict packed,
-                                                          const float *restrict x, int cols,
-                                                          const int panels) {
+                                                          const float *restrict x, int cols, const int panels) {
     gwv sum[GW_TILE];
-#pragma GCC unroll 24
+    GW_UNROLL
     for (int j = 0; j < panels; j++) sum[j] = gwv_load(acc + j * GW_PANEL);
     for (int k = 0; k < cols; k++, packed += panels * GW_PANEL) {
         gwv xk = gwv_set(x[k]);
-#pragma GCC unroll 24
+        GW_UNROLL
         for (int j = 0; j < panels; j++) sum[j] = gwv_fma(gwv_load(packed + j * GW_PANEL), xk, sum[j]);
     }
-#pragma GCC unroll 24
+    GW_UNROLL
     for (int j = 0; j < panels; j++) gwv_store(acc + j * GW_PANEL, sum[j]);
 }
 
-/* acc[r] = fma(w[r][k], x[k], acc[r]) for k = 0, 1, ...: one chain per row, continued from what acc holds.
- * acc has room for gw_padded(rows) floats. */
-static inline void gw_matvec(float *restrict acc, const float *restrict packed, const float *restrict x,
-                             int rows, int cols) {
+/* acc[r] = fma(w[r][k], x[k], acc[r]) for k = 0, 1, ...: one chain per row, continued from what acc holds. acc has room
+ * for gw_padded(rows) floats; neither acc nor x need be aligned. */
+static inline void gw_matvec(float *restrict acc, const float *restrict packed, const float *restrict x, int rows,
+                             int cols) {
     for (int left = gw_padded(rows) / GW_PANEL, panels; left > 0; left -= panels) {
         panels = gw_tile_panels(left);
         switch (panels) {
-#define GW_CASE(n)                                                                                           \
-    case n:                                                                                                  \
-        if (n <= GW_TILE) gw_tile(acc, packed, x, cols, n);                                                  \
-        break;
-            GW_CASE(1)
-            GW_CASE(2)
-            GW_CASE(3)
-            GW_CASE(4)
-            GW_CASE(5)
-            GW_CASE(6)
-            GW_CASE(7)
-            GW_CASE(8)
-            GW_CASE(9)
-            GW_CASE(10)
-            GW_CASE(11)
-            GW_CASE(12)
-            GW_CASE(13)
-            GW_CASE(14)
-            GW_CASE(15)
-            GW_CASE(16)
-            GW_CASE(17)
-            GW_CASE(18)
-            GW_CASE(19)
-            GW_CASE(20)
-            GW_CASE(21)
-            GW_CASE(22)
-            GW_CASE(23)
-            GW_CASE(24)
+#define GW_CASE(n)                                                                                                     \
+    case n:                                                                                                            \
+        gw_tile(acc, packed, x, cols, n);                                                                              \
+        break
+            GW_CASE(1);
+            GW_CASE(2);
+            GW_CASE(3);
+            GW_CASE(4);
+            GW_CASE(5);
+            GW_CASE(6);
+            GW_CASE(7);
+            GW_CASE(8);
+            GW_CASE(9);
+            GW_CASE(10);
+            GW_CASE(11);
+            GW_CASE(12);
 #undef GW_CASE
         }
         acc += panels * GW_PANEL;

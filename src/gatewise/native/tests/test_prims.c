@@ -1,0 +1,259 @@
+/* The primitives against libm in double precision and against plain loops. The compiler's flags choose the instruction set
+ * and with it the header; without AVX2 and beyond, or with -DGW_ISA_BASE=1, that is the scalar one. With -DGW_FULL=1 the
+ * activations are checked on all 2^32 floats, which takes minutes.
+ */
+#include <math.h>
+#include "check.h"
+
+#if !defined(GW_ISA_BASE) && (defined(__AVX512F__) || (defined(__AVX2__) && defined(__FMA__)) || defined(__aarch64__))
+#include "prims_vector.h"
+#define MULTIPLY_ADD(a, b, c) fmaf(a, b, c)
+#else
+#include "prims_scalar.h"
+#define MULTIPLY_ADD(a, b, c) ((a) * (b) + (c))
+#endif
+#include "peaks.h"
+
+static const uint32_t infinity_bits = 0x7f800000u, sign_bit = 0x80000000u;
+
+static float from_bits(uint32_t bits) {
+    float x;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
+static int same_bits(float a, float b) { return memcmp(&a, &b, sizeof a) == 0; }
+
+static int is_cpu_able(void) {
+#if defined(__AVX512F__) && GW_LANES == 16
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw");
+#elif defined(__AVX2__) && GW_LANES == 8
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+#else
+    return 1;
+#endif
+}
+
+/* ---- activations ---- */
+
+static double sigmoid(double x) { return 1.0 / (1.0 + exp(-x)); }
+
+typedef struct function {
+    const char *name;
+    gwv (*approximate)(gwv);
+    double (*exact)(double);
+    double absolute, relative; /* greatest errors promised; the relative one where the result is a normal float */
+    float least, most;         /* of the results */
+} function;
+
+static const function functions[] = {
+    {"exp", gwv_exp, exp, INFINITY, 1e-7, 0.0f, INFINITY},
+    {"sigmoid", gwv_sigmoid, sigmoid, 1e-7, 1.6e-7, 0.0f, 1.0f},
+    {"tanh", gwv_tanh, tanh, 1.6e-7, 2e-7, -1.0f, 1.0f},
+};
+
+static float apply(const function *f, float x) {
+    float y[GW_LANES];
+    gwv_store(y, f->approximate(gwv_set(x)));
+    return y[0];
+}
+
+/* Every step-th float from 0 to infinity, or from -0 to -infinity. */
+static void check_errors(const function *f, uint32_t sign, uint32_t step) {
+    enum { block = 1024 };
+    float x[block], y[block], absolute_at = 0.0f, relative_at = 0.0f;
+    double absolute = 0.0, relative = 0.0;
+    long outside = 0;
+    for (uint32_t bits = 0; bits <= infinity_bits;) {
+        int count = 0;
+        for (; count < block && bits <= infinity_bits; count++, bits += step) x[count] = from_bits(bits | sign);
+        for (int i = count; i < block; i++) x[i] = 0.0f;
+        for (int i = 0; i < block; i += GW_LANES) gwv_store(y + i, f->approximate(gwv_load(x + i)));
+        for (int i = 0; i < count; i++) {
+            const double exact = f->exact((double)x[i]);
+            outside += !(y[i] >= f->least && y[i] <= f->most);
+            if (isinf(y[i]) && isinf((float)exact)) continue;
+            const double error = fabs((double)y[i] - exact);
+            if (!(error <= absolute)) absolute = error, absolute_at = x[i];
+            if (fabs(exact) < 0x1p-126) continue;
+            if (!(error <= relative * fabs(exact))) relative = error / fabs(exact), relative_at = x[i];
+        }
+    }
+    const char *argument = sign ? "-x" : "x";
+    check(absolute <= f->absolute, "%s(%s): absolute error %.3g, at %.9g", f->name, argument, absolute,
+          (double)absolute_at);
+    check(relative <= f->relative, "%s(%s): relative error %.3g, at %.9g", f->name, argument, relative,
+          (double)relative_at);
+    check(outside == 0, "%s(%s): %ld results outside [%g, %g]", f->name, argument, outside, (double)f->least,
+          (double)f->most);
+}
+
+static void check_activations(void) {
+    const function *e = &functions[0], *s = &functions[1], *t = &functions[2];
+#if GW_FULL
+    const uint32_t step = 1;
+#else
+    const uint32_t step = 4099; /* a prime: all exponents and all patterns of low bits */
+#endif
+    for (int i = 0; i < 3; i++) {
+        const function *f = &functions[i];
+        check_errors(f, 0, step);
+        check_errors(f, sign_bit, step);
+        check(isnan(apply(f, NAN)) && isnan(apply(f, -NAN)), "%s(NaN) is NaN", f->name);
+    }
+    check(apply(e, 0.0f) == 1.0f && apply(e, -0.0f) == 1.0f, "exp(0) is 1");
+    check(apply(e, INFINITY) == INFINITY && apply(e, -INFINITY) == 0.0f, "exp at the infinities");
+    check(isfinite(apply(e, 88.7228f)) && isinf(apply(e, 88.7229f)), "exp overflows where the floats end");
+    check(apply(s, 0.0f) == 0.5f && apply(s, -0.0f) == 0.5f, "sigmoid(0) is 1/2");
+    check(apply(s, INFINITY) == 1.0f && apply(s, -INFINITY) == 0.0f, "sigmoid at the infinities");
+    check(apply(s, 17.5f) == 1.0f && apply(s, 3e38f) == 1.0f && apply(s, -3e38f) == 0.0f, "sigmoid saturates");
+    check(apply(t, INFINITY) == 1.0f && apply(t, -INFINITY) == -1.0f, "tanh at the infinities");
+    check(same_bits(apply(t, 0.0f), 0.0f) && same_bits(apply(t, -0.0f), -0.0f), "tanh(+-0) is +-0");
+    int exact = 1, odd = 1, ordered = 1, saturated = 1;
+    for (uint32_t bits = 0; bits <= infinity_bits; bits += 4099) {
+        const float x = from_bits(bits), y = apply(t, x);
+        odd &= same_bits(-y, apply(t, -x));
+        exact &= x >= 0x1p-26f || same_bits(x, y);
+        saturated &= x < 9.02f || y == 1.0f;
+    }
+    float last = -1.0f;
+    for (int i = -2000; i <= 2000; i++) { /* coarse enough that the truth grows by more than a rounding */
+        const float y = apply(t, (float)i * 0x1p-7f);
+        ordered &= y >= last;
+        last = y;
+    }
+    check(exact, "tanh(x) is x for |x| < 2^-26, denormals included");
+    check(odd, "tanh(-x) is -tanh(x)");
+    check(ordered, "tanh grows");
+    check(saturated, "tanh(x) is 1 from 9.02 on");
+}
+
+static void check_choices(void) {
+    const gwv nan = gwv_set(NAN), two = gwv_set(2.0f);
+    float y[8][GW_LANES];
+    gwv_store(y[0], gwv_min(nan, two));
+    gwv_store(y[1], gwv_min(two, nan));
+    gwv_store(y[2], gwv_max(nan, two));
+    gwv_store(y[3], gwv_max(two, nan));
+    gwv_store(y[4], gwv_relu(nan));
+    gwv_store(y[5], gwv_hard_sigmoid(nan, 0.2f, 0.5f));
+    gwv_store(y[6], gwv_flush(nan));
+    gwv_store(y[7], gwv_clamp(nan, two, two));
+    int all = 1;
+    for (int i = 0; i < 8; i++) all &= isnan(y[i][0]) && isnan(y[i][GW_LANES - 1]);
+    check(all, "min, max, relu, hard sigmoid, flush and clamp keep NaN");
+    gwv_store(y[0], gwv_min(gwv_set(-1.0f), two));
+    gwv_store(y[1], gwv_max(gwv_set(-1.0f), two));
+    gwv_store(y[2], gwv_activate(GW_RELU, 0.0f, 0.0f, gwv_set(-3.0f)));
+    gwv_store(y[3], gwv_activate(GW_HARD_SIGMOID, 0.25f, 0.5f, gwv_set(1.0f)));
+    gwv_store(y[4], gwv_activate(GW_HARD_SIGMOID, 0.25f, 0.5f, gwv_set(9.0f)));
+    gwv_store(y[5], gwv_activate(GW_LINEAR, 0.0f, 0.0f, gwv_set(9.0f)));
+    check(y[0][0] == -1.0f && y[1][0] == 2.0f && y[2][0] == 0.0f && y[3][0] == 0.75f && y[4][0] == 1.0f &&
+              y[5][0] == 9.0f,
+          "min, max, relu, hard sigmoid, linear");
+    gwv_store(y[0], gwv_flush(gwv_set(0x1.fffffep-65f)));
+    gwv_store(y[1], gwv_flush(gwv_set(-0x1.fffffep-65f)));
+    gwv_store(y[2], gwv_flush(gwv_set(0x1p-64f)));
+    gwv_store(y[3], gwv_flush(gwv_set(-0x1p-64f)));
+    gwv_store(y[4], gwv_flush(gwv_set(-INFINITY)));
+    check(same_bits(y[0][0], 0.0f) && same_bits(y[1][0], 0.0f) && y[2][0] == 0x1p-64f && y[3][0] == -0x1p-64f &&
+              y[4][0] == -INFINITY,
+          "flush zeroes below 2^-64 only");
+}
+
+/* On the heap and of the exact size, so that the address sanitizer sees a touch beyond it. */
+static float *floats(size_t count) {
+    float *p = malloc((count > 0 ? count : 1) * sizeof *p);
+    if (!p) abort();
+    return p;
+}
+
+static void check_tails(void) {
+    int loads = 1, stores = 1;
+    for (int n = 0; n <= GW_LANES; n++) {
+        float *exact = floats((size_t)n), lanes[GW_LANES], wide[GW_LANES];
+        for (int i = 0; i < n; i++) exact[i] = (float)(i + 1);
+        gwv_store(lanes, gwv_load_n(exact, n));
+        for (int i = 0; i < GW_LANES; i++) loads &= lanes[i] == (i < n ? (float)(i + 1) : 0.0f);
+        gwv_store_n(exact, gwv_set(-1.0f), n);
+        for (int i = 0; i < n; i++) stores &= exact[i] == -1.0f;
+        for (int i = 0; i < GW_LANES; i++) wide[i] = 7.0f;
+        gwv_store_n(wide, gwv_set(-1.0f), n);
+        for (int i = 0; i < GW_LANES; i++) stores &= wide[i] == (i < n ? -1.0f : 7.0f);
+        free(exact);
+    }
+    check(loads, "load_n reads n and fills up with 0");
+    check(stores, "store_n writes n and no more");
+}
+
+/* ---- matrix times vector ---- */
+
+/* Uniform in [-1, 1), by a generator of 32 bits. */
+static float noise(void) {
+    static uint32_t state = 12345;
+    state = state * 1664525u + 1013904223u;
+    return (float)(int32_t)(state & 0xffffff00u) * 0x1p-31f;
+}
+
+/* Whether the sums are those of a naive loop, bit for bit, and near the truth. x and acc are not aligned. */
+static int is_matvec_right(int rows, int cols, double *error) {
+    const int stride = cols + 3, padded = gw_padded(rows);
+    float *w = floats((size_t)rows * (size_t)stride), *x = floats((size_t)cols + 1) + 1;
+    float *packed = aligned_alloc(64, ((size_t)padded * (size_t)cols * sizeof(float) + 63) / 64 * 64);
+    float *acc = floats((size_t)padded + 1) + 1;
+    if (!packed) abort();
+    for (int i = 0; i < rows * stride; i++) w[i] = noise();
+    for (int k = 0; k < cols; k++) x[k] = noise();
+    for (int r = 0; r < padded; r++) acc[r] = (float)r * 0.01f;
+    gw_pack_matrix(packed, w, rows, cols, stride);
+    gw_matvec(acc, packed, x, rows, cols);
+    int equal = padded >= rows && padded < rows + GW_PANEL;
+    for (int r = 0; r < rows; r++) {
+        volatile float chain = (float)r * 0.01f; /* volatile: compiled as written */
+        double truth = (double)chain, size = fabs(truth);
+        for (int k = 0; k < cols; k++) {
+            chain = MULTIPLY_ADD(w[r * stride + k], x[k], chain);
+            truth += (double)w[r * stride + k] * (double)x[k];
+            size += fabs((double)w[r * stride + k] * (double)x[k]);
+        }
+        equal &= same_bits(acc[r], chain);
+        *error = fmax(*error, fabs((double)acc[r] - truth) / (size * (cols + 1) * 0x1p-23));
+    }
+    for (int r = rows; r < padded; r++) equal &= acc[r] == (float)r * 0.01f; /* weights there are 0 */
+    free(w), free(x - 1), free(packed), free(acc - 1);
+    return equal;
+}
+
+static void check_matvec(void) {
+    const int cols[] = {1, 2, 7, 16, 33, 128};
+    int equal = 1;
+    double error = 0.0;
+    for (size_t c = 0; c < sizeof cols / sizeof *cols; c++)
+        for (int rows = 1; rows <= 30 * GW_LANES + 1; rows += rows < 70 ? 1 : 13)
+            equal &= is_matvec_right(rows, cols[c], &error);
+    check(equal, "matvec: one chain per row, in order");
+    check(error <= 1.0, "matvec: error %.3g of the bound (cols + 1) 2^-23 sum |w x|", error);
+}
+
+static void check_peaks(void) {
+    const double near = gw_read_bandwidth(16384, 0.01), far = gw_read_bandwidth(1 << 20, 0.01),
+                 peak = gw_fma_peak(0.01);
+    check(near > 1e8 && near < 1e13 && far > 1e8 && far < 1e13, "reads %.1f GB/s from 16 KiB, %.1f from 1 MiB",
+          near * 1e-9, far * 1e-9);
+    check(peak > 1e8 && peak < 1e13, "multiply-adds %.1f GFLOP/s", peak * 1e-9);
+}
+
+int main(void) {
+    if (!is_cpu_able()) {
+        puts("skipped: this CPU lacks the instruction set");
+        return 0;
+    }
+    printf("%d lanes, panels of %d rows\n", GW_LANES, GW_PANEL);
+    check_choices();
+    check_tails();
+    check_matvec();
+    check_peaks();
+    check_activations();
+    return check_failures();
+}
