@@ -93,6 +93,11 @@ class Recurrent(torch.nn.Module):
         values, after = self._run(nodes, x, state, lengths)
         return values[self.graph.body], values[1 if nodes[0].name == "input" else 0], after
 
+    def scaled(self, x: Tensor, state: Mapping[str, Tensor] | None = None, lengths: Tensor | None = None) -> Tensor:
+        """What the input stage alone makes of x; arguments as those of `forward`, result as in `body`."""
+        stage = self.graph.nodes[:1] if self.graph.nodes[0].name == "input" else ()
+        return self._run(stage, x, state, lengths)[0][len(stage)]
+
     def _run(
         self, nodes: tuple[Node, ...], x: Tensor, state: Mapping[str, Tensor] | None, lengths: Tensor | None
     ) -> tuple[dict[int, Tensor], dict[str, Tensor]]:

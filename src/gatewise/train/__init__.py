@@ -11,5 +11,10 @@ except ImportError as error:  # pragma: no cover - the tests run with torch
     raise MissingExtraError("training needs torch: pip install 'gatewise[train]'") from error
 
 from gatewise.nn import Recurrent, from_torch, to_torch
+from gatewise.train.checkpoint import recover
+from gatewise.train.history import History, Record
+from gatewise.train.loop import fit
+from gatewise.train.progress import Status
+from gatewise.train.run import Loss
 
-__all__ = ["Recurrent", "from_torch", "to_torch"]
+__all__ = ["History", "Loss", "Record", "Recurrent", "Status", "fit", "from_torch", "recover", "to_torch"]

@@ -1,0 +1,64 @@
+"""What a training borrows from its process, and gives back: torch's threads and generator, and Ctrl-C."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType, TracebackType
+from typing import Any, Self
+
+import torch
+
+from gatewise.graph import Graph
+
+SMALL_STEP = 3_000_000
+"""Multiply-accumulates in one step of all lanes below which a second thread costs more than it brings (measured: a GRU
+of 128 units over 16 lanes, 0.9 million, is slower with two threads; of 256 over 32, 10 million, faster)."""
+
+
+def threads_for(graph: Graph, batch: int) -> int:
+    """Threads that torch should use: 1 for small models, else as many as are set."""
+    return 1 if graph.macs * batch < SMALL_STEP else torch.get_num_threads()
+
+
+@contextmanager
+def torch_settings(seed: int, threads: int) -> Iterator[None]:
+    """Seed torch, set its threads, record gradients; put everything back as it was at the end."""
+    before = torch.get_num_threads()
+    with torch.random.fork_rng(devices=[]), torch.enable_grad():
+        torch.manual_seed(seed)
+        torch.set_num_threads(threads)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)
+
+
+class Interrupt:
+    """Holds Ctrl-C back until the step is finished; a second Ctrl-C stops at once.
+
+    Only in the main thread, and only where Python's own handler is installed: otherwise Ctrl-C is somebody else's.
+    """
+
+    def __init__(self) -> None:
+        self.asked = False
+        self._before: Any = None
+
+    def __enter__(self) -> Self:
+        main = threading.current_thread() is threading.main_thread()
+        if main and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            self._before = signal.signal(signal.SIGINT, self._ask)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._before is not None:
+            signal.signal(signal.SIGINT, self._before)
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True

@@ -1,0 +1,176 @@
+"""Windows, lanes and the held-out part, counted step by step."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gatewise.errors import InputError
+from gatewise.nn import to_torch
+from gatewise.spec import LayerSpec, ModelSpec
+from gatewise.stream import init
+from gatewise.train.data import WARM, Data, Tape, held_batches, held_lanes, lanes_for, plan_epoch, prepare, window_of
+
+FORECASTER = ModelSpec(
+    input=LayerSpec("numeric", width=2, scaling="standard", missing="hold"),
+    layers=[LayerSpec("gru", units=3), LayerSpec("dense", units=2)],
+    head=LayerSpec("tail_probability", target=1),
+)
+PLAIN = ModelSpec(inputs=2, layers=[LayerSpec("dense", units=3)])
+
+
+def tape_of(*lengths: int) -> Tape:
+    """A tape whose reading at each step is the step's number."""
+    steps = torch.arange(sum(lengths), dtype=torch.float32)
+    return Tape(steps[:, None], steps, torch.ones_like(steps, dtype=torch.bool), lengths)
+
+
+@given(
+    lengths=st.lists(st.integers(1, 300), min_size=1, max_size=12),
+    batch=st.integers(1, 16),
+    window=st.integers(1, 64),
+    seed=st.integers(0, 1000),
+)
+def test_an_epoch_visits_each_step_once(lengths: list[int], batch: int, window: int, seed: int) -> None:
+    lanes = lanes_for(tape_of(*lengths), batch, window)
+    assert 1 <= lanes <= batch
+    plan = plan_epoch(lengths, lanes, window, np.random.default_rng(seed))
+    assert plan.start.shape == (len(plan), lanes)
+    series = np.repeat(np.arange(len(lengths)), lengths)
+    visits = np.zeros(sum(lengths), int)
+    begins = {0, *np.cumsum(lengths).tolist()}
+    cut = set()
+    for lane in range(lanes):
+        rows = list(zip(plan.start[:, lane], plan.length[:, lane], plan.fresh[:, lane], strict=True))
+        rows = [row for row in rows if row[1]]
+        assert all(length == 0 for length in plan.length[len(rows) :, lane])
+        for i, (start, length, fresh) in enumerate(rows):
+            assert 1 <= length <= window
+            visits[start : start + length] += 1
+            assert len(set(series[start : start + length])) == 1  # never over the end of a series
+            if fresh and int(start) not in begins:
+                cut.add(series[start])
+            if not fresh:  # goes on where this lane was
+                assert start == rows[i - 1][0] + rows[i - 1][1]
+    assert (visits == 1).all()
+    share = -(-sum(lengths) // lanes)
+    assert all(lengths[i] > share for i in cut)  # what fits a lane stays whole
+
+
+@pytest.mark.parametrize(("steps", "lanes"), [(4000, 16), (4001, 16), (999, 7), (130, 2), (20, 1)])
+def test_one_series_fills_its_lanes_evenly(steps: int, lanes: int) -> None:
+    assert lanes_for(tape_of(steps), 16 if lanes == 16 else lanes, 64) == lanes
+    first = plan_epoch([steps], lanes, 64, np.random.default_rng(0))
+    fewest = math.ceil(math.ceil(steps / lanes) / 64)
+    assert len(first) == fewest  # no lane makes the others wait
+    if lanes > 1:
+        starts = {tuple(plan_epoch([steps], lanes, 64, np.random.default_rng(i)).start[0]) for i in range(9)}
+        assert len(starts) > 1  # lanes begin elsewhere in another epoch
+    again = plan_epoch([steps], lanes, 64, np.random.default_rng(0))
+    assert (again.start == first.start).all()
+
+
+def test_a_window_holds_what_the_plan_says() -> None:
+    tape = tape_of(10, 5)
+    full = window_of(tape, np.array([0, 11]), np.array([3, 3]))
+    assert full.lengths is None
+    assert full.x[:, :, 0].tolist() == [[0, 1, 2], [11, 12, 13]]
+    ragged = window_of(tape, np.array([8, 15, 14]), np.array([2, 0, 1]))
+    assert ragged.lengths is not None
+    assert ragged.lengths.tolist() == [2, 0, 1]
+    assert ragged.target[ragged.mask].tolist() == [8, 9, 14]
+
+
+@given(
+    ranges=st.lists(st.tuples(st.integers(0, 90), st.integers(1, 400)), min_size=1, max_size=5),
+    batch=st.integers(1, 8),
+    window=st.integers(1, 20),
+)
+def test_validation_counts_each_held_out_step_once(ranges: list[tuple[int, int]], batch: int, window: int) -> None:
+    tape = tape_of(*(before + held for before, held in ranges))
+    parts, at = [], 0
+    for before, held in ranges:
+        parts.append((at, at + before, at + before + held))
+        at += before + held
+    data = Data(tape, tape, tuple(parts), "")
+    lanes = held_lanes(data, batch, window)
+    seen: list[float] = []
+    last: dict[int, float] = {}
+    for first, found in held_batches(tape, lanes, batch, 2 * window):
+        seen += found.target[found.mask].tolist()
+        for row in range(len(found.x)):
+            steps = found.x.shape[1] if found.lengths is None else int(found.lengths[row])
+            if first:
+                last[row] = found.x[row, 0, 0].item() - 1
+            if steps:  # each row goes on where it was
+                assert found.x[row, :steps, 0].tolist() == list(np.arange(steps) + last[row] + 1)
+                last[row] += steps
+    assert sorted(seen) == [float(i) for _, start, end in parts for i in range(start, end)]
+    for begin, start, _ in lanes:
+        floor = next(first for first, a, b in parts if first <= start < b)
+        assert begin == max(floor, start - WARM * window)
+
+
+def test_a_forecast_is_held_to_the_next_reading_where_it_was_seen() -> None:
+    module = to_torch(init(FORECASTER))
+    x = np.arange(24.0).reshape(12, 2)
+    x[4, 1] = np.nan
+    x[7, 0] = np.nan  # another column: no matter
+    data = prepare(module, x, None, 0.25)
+    tape = data.train
+    assert tape.lengths == (9,)
+    seen = [i for i in range(8) if i != 3]  # not the gap, and not beyond the training part
+    assert torch.nonzero(tape.mask).flatten().tolist() == seen
+    assert tape.target[tape.mask].tolist() == [x[i + 1, 1] for i in seen]
+    assert data.held is not None
+    assert data.ranges == ((0, 9, 12),)
+    assert torch.nonzero(data.held.mask).flatten().tolist() == [*seen, 8, 9, 10]
+
+
+def test_targets_may_have_gaps() -> None:
+    module = to_torch(init(PLAIN))
+    x = np.zeros((6, 2))
+    tape = prepare(module, [x], [np.array([[1, np.nan], [2, 3], [np.nan, np.nan], [4, 5], [6, 7], [8, 9]])], 0).train
+    assert tape.target.tolist() == [[1, 0], [2, 3], [0, 0], [4, 5], [6, 7], [8, 9]]
+    assert tape.mask.tolist() == [[True, False], [True, True], [False, False], *[[True, True]] * 3]
+    whole = prepare(module, x, np.arange(6), 0).train
+    assert whole.target.dtype == torch.int64
+    assert whole.mask.shape == (6,)
+
+
+def test_another_series_has_another_fingerprint() -> None:
+    module = to_torch(init(FORECASTER))
+    x = np.random.default_rng(0).standard_normal((50, 2))
+    prints = {
+        prepare(module, series, None, share).fingerprint
+        for series, share in ((x, 0.2), (x, 0.3), (x + 1, 0.2), (x[:-1], 0.2), ([x[:25], x[25:]], 0.2), (x, x))
+    }
+    assert len(prints) == 6
+    assert prepare(module, x, None, 0.2).fingerprint == prepare(module, [x.copy()], None, 0.2).fingerprint
+
+
+@pytest.mark.parametrize(
+    ("spec", "series", "targets", "validation", "message"),
+    [
+        (PLAIN, [np.zeros((5, 2)), np.full((5, 2), np.nan)], [np.zeros(5)] * 2, 0, "series 1 is not finite at step 0"),
+        (PLAIN, np.zeros((5, 3)), np.zeros(5), 0, r"series 0: .* 2 inputs a step, got shape \(5, 3\)"),
+        (PLAIN, [], [], 0, "no series"),
+        (PLAIN, [np.zeros((0, 2))], [np.zeros(0)], 0, "series 0 has no steps"),
+        (PLAIN, np.zeros((5, 2)), np.zeros(4), 0, "one row for each of 5 steps, got float64"),
+        (PLAIN, np.zeros((5, 2)), [np.zeros(5)], 0, "one row for each of 5 steps"),
+        (PLAIN, [np.zeros((5, 2))], [np.zeros(5)] * 2, 0, "1 series but 2 targets"),
+        (PLAIN, [np.zeros((5, 2))] * 2, [np.zeros(5), np.zeros((5, 2))], 0, "same width and type"),
+        (PLAIN, np.zeros((5, 2)), np.full(5, np.nan), 0, "training part has no step with a target"),
+        (PLAIN, np.zeros((9, 2)), np.zeros(9), np.zeros((9, 2)), r"tuple \(series, targets\)"),
+        (FORECASTER, np.zeros((5, 2)), None, 0.2, "5 steps, too few to hold out 0.2"),
+        (FORECASTER, np.zeros((5, 2)), None, 1.0, "below 1"),
+        (FORECASTER, np.zeros((1, 2)), None, 0, "training part has no step with a target"),
+        (FORECASTER, np.zeros((9, 2)), None, np.zeros((1, 2)), "validation part has no step with a target"),
+    ],
+)
+def test_what_does_not_fit_is_refused(spec, series, targets, validation, message) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(InputError, match=message):
+        prepare(to_torch(init(spec)), series, targets, validation)
