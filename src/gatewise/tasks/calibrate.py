@@ -31,8 +31,8 @@ from gatewise.errors import InputError
 from gatewise.heads.tail_probability.spec import KNOTS, piecewise_linear
 from gatewise.layers.base import Array
 
-LEAST = 200
-"""Held-out residuals below which nothing is calibrated: a tail of a tenth would be fewer than 20 of them."""
+LEAST = 50
+"""Held-out residuals below which nothing is calibrated."""
 
 NEEDED = 5.0
 """Independent residuals that must lie beyond an alarm threshold before it is called supported. With 5, alarms on fresh
@@ -47,6 +47,7 @@ without a mean (beyond 1) is taken to have one."""
 
 _TIE = 10.0
 _LEAST_PEAKS = 50
+_PRIOR_PEAKS, _PRIOR_SHAPE = 10, 0.1
 _BODY = 24
 _DATA_TAIL = 26
 
@@ -93,7 +94,7 @@ def calibrate(statistic: Array) -> Calibration:
         statistic: (n,) the head's |smoothed residual| at held-out steps, in time order (clusters are measured).
 
     Raises:
-        InputError: fewer than 200 steps, non-finite or negative values, or hardly any different ones.
+        InputError: fewer than 50 steps, non-finite or negative values, or hardly any different ones.
     """
     series = np.asarray(statistic, np.float64).reshape(-1)
     n = len(series)
@@ -145,8 +146,8 @@ def pareto_fit(peaks: Array) -> tuple[float, float]:
         peaks: (k,) ascending and positive.
 
     The estimator of Zhang and Stephens (2009): a posterior mean over theta = -shape / scale of the profile likelihood
-    (their sign of the shape is the opposite). A shape outside `SHAPES` is moved to the bound and its scale set by
-    maximum likelihood.
+    (their sign of the shape is the opposite). The shape is then drawn towards 0.1 with the weight of 10 peaks, which
+    steadies small samples and hardly touches large ones, and kept within `SHAPES`; the scale is the most likely for it.
     """
     k, largest = len(peaks), float(peaks[-1])
     grid = np.arange(1, 31 + int(math.sqrt(k)))
@@ -157,12 +158,8 @@ def pareto_fit(peaks: Array) -> tuple[float, float]:
     likelihood = k * (np.log(-theta / shapes) - shapes - 1.0)
     weight = np.exp(likelihood - likelihood.max())
     best = float((theta * weight).sum() / weight.sum())
-    shape = float(np.log1p(-best * peaks).mean())
-    scale = -shape / best
-    low, high = SHAPES
-    if low <= shape <= high and abs(shape) > 1e-6:
-        return shape, scale
-    shape = min(max(shape, low), high)
+    shape = (k * float(np.log1p(-best * peaks).mean()) + _PRIOR_PEAKS * _PRIOR_SHAPE) / (k + _PRIOR_PEAKS)
+    shape = min(max(shape, SHAPES[0]), SHAPES[1])
     return shape, _scale_given(shape, peaks)
 
 

@@ -27,6 +27,9 @@ except ImportError as error:  # pragma: no cover - tried in an environment witho
 MANY_MISSING = 0.05
 """Share of missing readings in a column above which a caution is given."""
 
+ARRAY = "the array"
+"""What an array is called in messages."""
+
 _Where = Callable[[int], str]
 _OFFSET = re.compile(r"(Z|[+-]\d{2}:?\d{2})\s*$")
 
@@ -38,6 +41,7 @@ class Table:
     Attributes:
         values: (rows, columns) float32, C-contiguous; NaN where a reading is missing (only with missing "hold").
         columns: their names.
+        named: whether they are the data's own: those of an array are not.
         index: pandas index of the rows, as handed in.
         times: pandas index of the times, strictly ascending, or None.
         time: name of the time column, or None.
@@ -48,6 +52,7 @@ class Table:
 
     values: Array
     columns: tuple[str, ...]
+    named: bool
     index: pd.Index
     times: pd.Index | None
     time: str | None
@@ -105,7 +110,7 @@ def read_table(
     for k, name in enumerate(chosen):
         values[:, k] = _numbers(frame.iloc[:, names.index(name)], name, where)
         _check_finite(values[:, k], name, missing, where, cautions)
-    return Table(values, chosen, frame.index, times, time, origin, tuple(cautions), where)
+    return Table(values, chosen, origin != ARRAY, frame.index, times, time, origin, tuple(cautions), where)
 
 
 def _places(first_line: int | None, times: pd.Index | None) -> _Where:
@@ -135,7 +140,7 @@ def _load(data: Any) -> tuple[pd.DataFrame, str, int | None]:
     if array.ndim not in (1, 2):
         raise InputError(f"the array must be (rows,) or (rows, columns), got shape {array.shape}")
     array = array.reshape(len(array), -1) if array.size else array.reshape(len(array), array.shape[-1:][0] or 1)
-    return pd.DataFrame(array, columns=[f"x{i}" for i in range(array.shape[1])]), "the array", None
+    return pd.DataFrame(array, columns=[f"x{i}" for i in range(array.shape[1])]), ARRAY, None
 
 
 def _read_file(path: Path) -> tuple[pd.DataFrame, str, int | None]:
