@@ -114,6 +114,9 @@ def fit(
     )
     if threads is not None and (not isinstance(threads, int) or threads < 1):
         raise InputError(f"threads must be a whole number of at least 1, got {threads!r}")
+    for name, path in (("checkpoint", checkpoint), ("metrics", metrics)):
+        if path is not None and not os.path.isdir(os.path.dirname(os.path.realpath(path))):
+            raise InputError(f"{name}: there is no folder {os.path.dirname(os.path.realpath(path))}; create it first")
     if model.spec.context != "carried":
         raise SpecError(f"fit trains models that carry their state; this one has the context {model.spec.context!r}")
     if model.spec.head is None and (loss is None or targets is None):

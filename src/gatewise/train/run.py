@@ -36,6 +36,7 @@ from gatewise.train.data import (
     window_of,
 )
 from gatewise.train.history import COLUMNS, History, Record, from_array, to_array
+from gatewise.train.optimiser import AdamW
 from gatewise.train.progress import Status
 
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -149,11 +150,7 @@ class Run:
         self.lanes = lanes_for(self.data.train, settings.batch, settings.window)
         self.held = held_lanes(self.data, settings.batch, settings.window)
         self.parameters = dict(self.module.named_parameters())
-        groups = [
-            {"params": [p for p in self.parameters.values() if p.ndim > 1], "weight_decay": settings.weight_decay},
-            {"params": [p for p in self.parameters.values() if p.ndim <= 1], "weight_decay": 0.0},
-        ]
-        self.optimiser = torch.optim.AdamW(groups, lr=settings.learning_rate, fused=True)
+        self.optimiser = AdamW(self.parameters, settings.weight_decay)
         self.fields = [field for node in model.graph.nodes if node.name != "head" for field in node.state]
         self.state = {field.name: torch.zeros(self.lanes, *field.shape) for field in self.fields}
         self.best = tensors_of(self.module)
@@ -199,14 +196,12 @@ class Run:
         norm = float(torch.nn.utils.clip_grad_norm_(self.parameters.values(), limit))
         loss = float(mean.detach())
         if not (math.isfinite(loss) and math.isfinite(norm)):
-            self.optimiser.zero_grad()
+            self.optimiser.forget_gradients()
             what = "gradient" if math.isfinite(loss) else "loss"
             where = f"in step {self.at.step + 1}, at a learning rate of {rate:.3g}"
             raise TrainError(f"training diverged: the {what} is not finite {where}")
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
-        self.optimiser.step()
-        self.optimiser.zero_grad()
+        self.optimiser.step(rate)
+        self.optimiser.forget_gradients()
         self.state = {name: value.detach() for name, value in after.items()}
         self._count(loss, norm, norm > limit, rate)
 
@@ -250,8 +245,7 @@ class Run:
         tensors: dict[str, Array] = {f"weights.{name}": value for name, value in tensors_of(self.module).items()}
         tensors |= {f"best.{name}": value for name, value in self.best.items()}
         tensors |= {f"state.{name}": value.numpy() for name, value in self.state.items()}
-        for name, parameter in self.parameters.items():
-            memory = self.optimiser.state.get(parameter, {})
+        for name, memory in self.optimiser.memory.items():
             tensors |= {f"adam.{key}.{name}": value.numpy() for key, value in memory.items()}
         tensors["generator"] = torch.get_rng_state().numpy()
         tensors["records"] = to_array(self.records)
@@ -275,11 +269,8 @@ class Run:
         self.state = {
             field.name: take(f"state.{field.name}", (self.lanes, *field.shape), field.dtype) for field in self.fields
         }
-        for name, parameter in self.parameters.items():
-            if f"adam.step.{name}" in found.tensors:
-                shape = tuple(parameter.shape)
-                memory = {key: take(f"adam.{key}.{name}", shape) for key in ("exp_avg", "exp_avg_sq")}
-                self.optimiser.state[parameter] = {"step": take(f"adam.step.{name}", ()), **memory}
+        for name, memory in self.optimiser.memory.items():
+            memory.update({key: take(f"adam.{key}.{name}", tuple(value.shape)) for key, value in memory.items()})
         torch.set_rng_state(take("generator", tuple(torch.get_rng_state().shape), "uint8"))
         rows = len(found.tensors.get("records", ()))
         self.records = from_array(checkpoints.take(path, found, "records", (rows, len(COLUMNS)), "float64"))

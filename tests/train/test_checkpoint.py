@@ -1,0 +1,298 @@
+"""A run that is killed, stopped or tampered with: it ends with the bits it would have had, or says why not."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gatewise.errors import FileError, InputError
+from gatewise.file import seal, unseal
+from gatewise.spec import LayerSpec, ModelSpec
+from gatewise.stream import Model, init, load
+from gatewise.train import History, Status, fit, recover
+
+SPEC = ModelSpec(
+    inputs=1,
+    layers=[LayerSpec("gru", units=4), LayerSpec("dense", units=2)],
+    head=LayerSpec("tail_probability"),
+)
+OPTIONS: dict[str, Any] = {"steps": 24, "validate_every": 5, "window": 16, "batch": 3}
+
+
+def series() -> np.ndarray[Any, Any]:
+    return np.sin(np.arange(260) / 5)[:, None] + 0.1 * np.random.default_rng(0).standard_normal((260, 1))
+
+
+def outcome(result: tuple[Model, History]) -> Any:
+    """All that must be the same: the bits of the weights, provenance, and the history but for its seconds."""
+    model, history = result
+    records = [
+        (r.step, r.epoch, r.loss, r.validation, r.learning_rate, r.gradient_norm, r.clip_rate) for r in history.records
+    ]
+    weights = {name: value.tobytes() for name, value in model.tensors.items()}
+    return weights, dict(model.provenance), records, history.best_step, history.best_validation, history.stopped
+
+
+@pytest.fixture(scope="module")
+def whole() -> Any:
+    """The run, uninterrupted."""
+    return outcome(fit(init(SPEC), series(), **OPTIONS))
+
+
+@pytest.fixture
+def broken_off(tmp_path: Path) -> Path:
+    """A checkpoint after step 13."""
+    path = tmp_path / "run.safetensors"
+
+    def stop(status: Status) -> None:
+        if status.step == 13:
+            raise EOFError
+
+    with pytest.raises(EOFError):
+        fit(init(SPEC), series(), checkpoint=path, checkpoint_every=0, progress=stop, **OPTIONS)
+    return path
+
+
+KILLED = """
+# One process trains, again and again, each time in a child that is killed; torch is imported only once.
+import os, random, signal, sys, time
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+import torch
+torch.set_num_threads(1)
+from train.test_checkpoint import OPTIONS, SPEC, series
+from gatewise.stream import init
+from gatewise.train import fit
+import gatewise.file
+
+folder = Path(sys.argv[2])
+random.seed(1)
+
+def child(die_in):
+    if die_in == "writing":  # in the third checkpoint, half of whose bytes have reached the file
+        count = 0
+        sync = os.fsync
+        def half(handle):
+            nonlocal count
+            count += 1
+            if count == 5:  # each checkpoint flushes its file and its folder
+                os.ftruncate(handle, os.fstat(handle).st_size // 2)
+                os.kill(os.getpid(), signal.SIGKILL)
+            sync(handle)
+        gatewise.file.os.fsync = half
+    elif die_in == "renaming":
+        def never(*names):
+            os.kill(os.getpid(), signal.SIGKILL)
+        gatewise.file.os.replace = never
+    files = {"checkpoint": folder / "run", "checkpoint_every": 0, "metrics": folder / "csv"}
+    model, _ = fit(init(SPEC), series(), **files, **OPTIONS)
+    model.save(folder / "model")
+
+fit(init(SPEC), series(), steps=1)  # what is imported at first use is imported here
+kills = 0
+plan = ["renaming", 0.01, "writing", "renaming", "writing", 0.02, "writing"]
+while True:
+    how = plan.pop(0) if plan else random.uniform(0.0, 0.02 * 1.05**kills)
+    if (pid := os.fork()) == 0:
+        child(how)
+        os._exit(0)
+    if not isinstance(how, str):
+        time.sleep(how)
+        os.kill(pid, signal.SIGKILL)
+    _, status = os.waitpid(pid, 0)
+    if os.WIFEXITED(status):
+        sys.exit(os.WEXITSTATUS(status) or print(kills))
+    kills += 1
+    if kills > 200:
+        sys.exit("no progress")
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_killed_at_any_moment_it_ends_with_the_same_bits(tmp_path: Path, whole: Any) -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", KILLED, str(Path(__file__).parents[1]), str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) >= 7
+    model = load(tmp_path / "model")
+    assert {name: value.tobytes() for name, value in model.tensors.items()} == whole[0]
+    assert dict(model.provenance) == whole[1]
+    rows = [line.split(",") for line in (tmp_path / "csv").read_text().splitlines()[1:]]
+    assert [int(row[0]) for row in rows] == [record[0] for record in whole[2]]  # no row twice, none lost
+    assert [float(row[2]) for row in rows] == pytest.approx([record[2] for record in whole[2]], rel=1e-8)
+
+
+@pytest.mark.parametrize("at", [1, 5, 12, 23])
+def test_resumed_after_any_step_it_ends_with_the_same_bits(tmp_path: Path, whole: Any, at: int) -> None:
+    path = tmp_path / "run"
+
+    def stop(status: Status) -> None:
+        if status.step == at:
+            raise EOFError
+
+    with pytest.raises(EOFError):
+        fit(init(SPEC), series(), checkpoint=path, checkpoint_every=0, progress=stop, **OPTIONS)
+    steps: list[int] = []
+    resumed = fit(init(SPEC), series(), checkpoint=path, progress=lambda s: steps.append(s.step), **OPTIONS)
+    assert steps == list(range(at + 1, 25))
+    assert outcome(resumed) == whole
+
+
+def test_losses_that_draw_random_numbers_resume_too(tmp_path: Path) -> None:
+    import torch
+
+    def noisy(out: torch.Tensor, target: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        return (out[..., 0] + 0.3 * torch.randn_like(target) - target) ** 2
+
+    def stop(status: Status) -> None:
+        if status.step == 9:
+            raise EOFError
+
+    path = tmp_path / "run"
+    straight = fit(init(SPEC), series(), loss=noisy, **OPTIONS)
+    with pytest.raises(EOFError):
+        fit(init(SPEC), series(), loss=noisy, checkpoint=path, checkpoint_every=0, progress=stop, **OPTIONS)
+    torch.randn(100)
+    assert outcome(fit(init(SPEC), series(), loss=noisy, checkpoint=path, **OPTIONS)) == outcome(straight)
+
+
+def test_a_complete_run_returns_its_result_again(tmp_path: Path, whole: Any) -> None:
+    path = tmp_path / "run"
+    first = fit(init(SPEC), series(), checkpoint=path, checkpoint_every=1000, **OPTIONS)
+    bytes_then = path.read_bytes()
+    steps: list[Status] = []
+    again = fit(init(SPEC), series(), checkpoint=path, progress=steps.append, **OPTIONS)
+    assert outcome(first) == outcome(again) == whole
+    assert not steps
+    assert path.read_bytes() == bytes_then
+    assert {name: value.tobytes() for name, value in recover(path).tensors.items()} == whole[0]
+
+
+def test_ctrl_c_finishes_the_step_and_keeps_it(tmp_path: Path, whole: Any) -> None:
+    path = tmp_path / "run"
+    handler = signal.getsignal(signal.SIGINT)
+
+    def press(status: Status) -> None:
+        if status.step == 7:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt, match=r"stopped after step 7, run it again to go on from .*run"):
+        fit(init(SPEC), series(), checkpoint=path, checkpoint_every=1000, progress=press, **OPTIONS)
+    assert signal.getsignal(signal.SIGINT) is handler
+    assert outcome(fit(init(SPEC), series(), checkpoint=path, **OPTIONS)) == whole
+    with pytest.raises(KeyboardInterrupt, match="without a checkpoint"):
+        fit(init(SPEC), series(), progress=press, **OPTIONS)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"learning_rate": 0.1}, r"learning_rate \(0.003 there, 0.1 here\)"),
+        ({"steps": 25}, r"steps \(24 there, 25 here\)"),
+        ({"seed": 1}, "seed"),
+        ({"validation": 0.3}, "data"),
+        ({"loss": lambda y, t, m: y[..., 0] - t}, r"loss \('head' there"),
+    ],
+)
+def test_a_checkpoint_of_another_run_is_refused(broken_off: Path, change: dict[str, Any], message: str) -> None:
+    before = broken_off.read_bytes()
+    with pytest.raises(FileError, match=rf"belongs to another run, which differs in {message}.*resume=False"):
+        fit(init(SPEC), series(), checkpoint=broken_off, **{**OPTIONS, **change})
+    assert broken_off.read_bytes() == before
+
+
+def test_a_checkpoint_of_another_model_or_data_is_refused(broken_off: Path, whole: Any) -> None:
+    with pytest.raises(FileError, match="differs in model"):
+        fit(init(SPEC, seed=1), series(), checkpoint=broken_off, **OPTIONS)
+    assert SPEC.head is not None
+    with pytest.raises(FileError, match="differs in model"):
+        fit(init(SPEC.replace(head=SPEC.head.replace(df=4.0))), series(), checkpoint=broken_off, **OPTIONS)
+    with pytest.raises(FileError, match="differs in data"):
+        fit(init(SPEC), series() + 1, checkpoint=broken_off, **OPTIONS)
+    anew = fit(init(SPEC), series(), checkpoint=broken_off, resume=False, **OPTIONS)
+    assert outcome(anew) == whole
+
+
+def test_a_damaged_checkpoint_is_refused(broken_off: Path, tmp_path: Path) -> None:
+    data = broken_off.read_bytes()
+    length = int.from_bytes(data[:8], "little")
+    flipped = [
+        data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :] for at in (3, 20, length - 40, length + 9, len(data) - 1)
+    ]
+    model = tmp_path / "model"
+    init(SPEC).save(model)
+    for damaged in (
+        b"",
+        data[:7],
+        data[:100],
+        data[: len(data) // 2],
+        data[:-1],
+        data + b"x",
+        *flipped,
+        model.read_bytes(),
+    ):
+        broken_off.write_bytes(damaged)
+        with pytest.raises(FileError, match=r"checkpoint .*run\.safetensors"):
+            fit(init(SPEC), series(), checkpoint=broken_off, **OPTIONS)
+        with pytest.raises(FileError):
+            recover(broken_off)
+
+
+def _without(name: str) -> Any:
+    return lambda tensors, told: tensors.pop(name)
+
+
+def _with(name: str, value: Any) -> Any:
+    return lambda tensors, told: tensors.update({name: value})
+
+
+def _counter(name: str, value: Any) -> Any:
+    return lambda tensors, told: told["counters"].update({name: value})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (_without("weights.gru0.weight_ih"), r"weights.gru0.weight_ih must be float32 \(12, 1\), got nothing"),
+        (_with("best.dense0.bias", np.zeros(3, np.float32)), r"best.dense0.bias must be float32 \(2,\)"),
+        (_with("state.gru0.hidden", np.zeros((3, 4))), r"state.gru0.hidden must be float32 \(3, 4\), got float64"),
+        (_with("adam.step.gru0.bias_hh", np.zeros(2, np.float32)), r"adam.step.gru0.bias_hh must be float32 \(\)"),
+        (_with("generator", np.zeros(3, np.uint8)), "generator must be uint8"),
+        (_with("records", np.zeros((2, 3))), "records must be float64"),
+        (_counter("window", 10**6), "window 1000000 of an epoch of"),
+        (_counter("step", "many"), "counter step is 'many'"),
+        (_counter("epoch", -1), "counter epoch is -1"),
+        (_counter("more", 1), "has the counters"),
+    ],
+)
+def test_a_forged_checkpoint_is_refused(broken_off: Path, change: Any, message: str) -> None:
+    """Its checksums are right; what it says is not."""
+    keys = ("format", "run", "model", "counters", "tensors")
+    tensors, described = unseal(broken_off.read_bytes(), keys)
+    change(tensors, described)
+    from gatewise.file import digest
+
+    broken_off.write_bytes(seal(tensors, {**described, "tensors": digest(tensors)}))
+    with pytest.raises(FileError, match=message):
+        fit(init(SPEC), series(), checkpoint=broken_off, **OPTIONS)
+
+
+def test_another_version_is_refused(broken_off: Path) -> None:
+    tensors, described = unseal(broken_off.read_bytes(), ("format", "run", "model", "counters", "tensors"))
+    broken_off.write_bytes(seal(tensors, {**described, "format": 2}))
+    with pytest.raises(FileError, match="format 2, this version reads 1; upgrade gatewise"):
+        recover(broken_off)
+
+
+def test_a_checkpoint_that_cannot_be_written_is_reported_at_once(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="checkpoint: there is no folder"):
+        fit(init(SPEC), series(), checkpoint=tmp_path / "none" / "run", **OPTIONS)

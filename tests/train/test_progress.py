@@ -1,0 +1,57 @@
+"""What a callback is told, and the bar."""
+
+import io
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from gatewise.spec import LayerSpec, ModelSpec
+from gatewise.stream import init
+from gatewise.train import Status, fit
+from gatewise.train.progress import describe, reporter
+
+
+def status(**changes: Any) -> Status:
+    values: dict[str, Any] = {"step": 5, "epoch": 1, "fraction": 0.25, "loss": 1.5, "validation": 2.0}
+    values |= {"best_validation": 1.75, "clip_rate": 0.5, "steps_per_second": 123.4, "seconds_left": 61.2}
+    return Status(**{**values, **changes})
+
+
+def test_the_line_says_what_matters() -> None:
+    line = describe(status())
+    for part in ("step 5", "loss 1.5000", "validation 2.0000 (best 1.7500)", "clipped 50%", "123 steps/s", "1:02 left"):
+        assert part in line
+    assert "validation" not in describe(status(validation=math.nan))
+    assert "1:00:01 left" in describe(status(seconds_left=3600.5))
+
+
+@pytest.mark.parametrize(("terminal", "shown"), [(True, True), (False, False)])
+def test_the_bar_shows_on_a_terminal_only(terminal: bool, shown: bool) -> None:
+    text = io.StringIO()
+    console = Console(file=text, force_terminal=terminal, width=150, legacy_windows=False)
+    with reporter("bar", console) as show:
+        assert (show is not None) == shown
+        if show is not None:
+            show(status())
+            show(status(step=20, fraction=1.0))
+    assert ("step 5  loss 1.5000" in text.getvalue()) == shown
+    assert ("step 20" in text.getvalue()) == shown
+
+
+def test_quiet_by_default(capfd: pytest.CaptureFixture[str]) -> None:
+    spec = ModelSpec(inputs=1, layers=[LayerSpec("dense", units=2)], head=LayerSpec("tail_probability"))
+    x = np.random.default_rng(0).standard_normal((100, 1))
+    told: list[Status] = []
+    fit(init(spec), x, steps=3)
+    fit(init(spec), x, steps=3, progress="bar")  # no terminal here
+    assert capfd.readouterr() == ("", "")
+    fit(init(spec), x, steps=4, validate_every=2, progress=told.append)
+    assert [s.step for s in told] == [1, 2, 3, 4]
+    assert [s.fraction for s in told] == [0.25, 0.5, 0.75, 1.0]
+    assert math.isnan(told[0].validation)
+    assert math.isfinite(told[1].validation)
+    assert told[-1].seconds_left == 0.0
+    assert all(s.steps_per_second > 0 for s in told)
