@@ -1,0 +1,185 @@
+"""What the machine allows: read bandwidth, FMA peak, and the bound they set for one step of a model.
+
+One step at batch 1 reads every weight once and does two floating-point operations with it, so on one core
+
+    t >= max(packed bytes / bandwidth(packed bytes), 2 MACs / peak)
+
+(the roofline model: Williams, Waterman and Patterson 2009, "Roofline: An Insightful Visual Performance Model for
+Multicore Architectures"). The bandwidth is that of the cache level which holds the weights, so it is measured on a
+working set of the same size. Activations, gates and the call itself come on top: no step reaches the bound.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from gatewise import _core
+from gatewise.stream import Model
+
+KIB = 1024
+SIZES = (16 * KIB, 64 * KIB, 256 * KIB, 1024 * KIB, 4096 * KIB, 16384 * KIB, 65536 * KIB)
+"""Working sets, in bytes, for which `machine_peaks` measures the bandwidth: from the first cache to main memory."""
+
+
+@dataclass(frozen=True)
+class Cache:
+    """One cache of the first core: its name (L1d, L2, L3, ...) and size in bytes."""
+
+    name: str
+    nbytes: int
+
+
+@dataclass(frozen=True)
+class Peaks:
+    """What one core of this machine reaches with one instruction set.
+
+    Attributes:
+        cpu: the instruction set measured.
+        instruction_sets: all that can be used here, best first.
+        processor: the name of the processor, as the system gives it.
+        cores: cores this process may use.
+        caches: those of the first core, where the system tells.
+        bandwidth: working set in bytes -> bytes read per second.
+        flops: floating-point operations per second in fused multiply-adds (two each).
+    """
+
+    cpu: str
+    instruction_sets: tuple[str, ...]
+    processor: str
+    cores: int
+    caches: tuple[Cache, ...]
+    bandwidth: Mapping[int, float]
+    flops: float
+
+
+@dataclass(frozen=True)
+class StepBound:
+    """The least time of one step at batch 1 on one core.
+
+    Attributes:
+        packed_bytes: weights as the core keeps them; each is read once a step.
+        macs: multiply-accumulates of a step, two floating-point operations each.
+        bandwidth: bytes per second, measured on a working set of packed_bytes.
+        flops: floating-point operations per second.
+    """
+
+    packed_bytes: int
+    macs: int
+    bandwidth: float
+    flops: float
+
+    @property
+    def reading(self) -> float:
+        """Seconds to read the weights: packed_bytes / bandwidth."""
+        return self.packed_bytes / self.bandwidth
+
+    @property
+    def computing(self) -> float:
+        """Seconds to do the arithmetic: 2 macs / flops."""
+        return 2 * self.macs / self.flops
+
+    @property
+    def seconds(self) -> float:
+        """The bound: the longer of the two, as they overlap at best."""
+        return max(self.reading, self.computing)
+
+
+@dataclass(frozen=True)
+class StepTimes:
+    """Measured seconds for one step at batch 1: in C alone, and through `Stream.push` with `out` given."""
+
+    native: float
+    push: float
+
+
+def machine_peaks(cpu: str | None = None, sizes: Sequence[int] = SIZES) -> Peaks:
+    """Measure bandwidth and FMA peak of one core. Takes about 50 ms for each size and 50 ms more.
+
+    Args:
+        cpu: instruction set; None = the best this machine has.
+        sizes: working sets in bytes.
+
+    Raises:
+        InputError: an instruction set this machine lacks.
+    """
+    known = _core.instruction_sets()
+    return Peaks(
+        cpu=cpu or known[0],
+        instruction_sets=known,
+        flops=_core.fma_peak(cpu),
+        bandwidth={size: _core.bandwidth(size, cpu) for size in sizes},
+        processor=processor_name(),
+        cores=usable_cores(),
+        caches=caches(),
+    )
+
+
+def step_bound(model: Model) -> StepBound:
+    """Measure the bound for one step of a model, with the instruction set it runs on. Takes about 0.1 s."""
+    size = model._native.packed_bytes
+    bandwidth = _core.bandwidth(max(size, 1), model.cpu)
+    return StepBound(size, model.graph.macs, bandwidth, _core.fma_peak(model.cpu))
+
+
+def step_times(model: Model, seconds: float = 0.5) -> StepTimes:
+    """Measure one step of a model: the fastest of several rounds, as all that disturbs a round makes it slower.
+
+    Args:
+        model: the model; it must carry its context, as a window cannot be streamed.
+        seconds: time to spend, roughly.
+
+    Raises:
+        SpecError: the model has a window.
+    """
+    stream = model.stream()
+    x = np.zeros(model.inputs, np.float32)
+    out = np.empty(model.outputs, np.float32)
+    push, start = stream.push, time.perf_counter()
+    for _ in range(10):
+        push(x, out)
+    steps = max(10, int(seconds / 20 * 10 / max(time.perf_counter() - start, 1e-9)))
+    native, pushed = [], []
+    for _ in range(10):
+        native.append(model._native.time_steps(steps))
+        start = time.perf_counter()
+        for _ in range(steps):
+            push(x, out)
+        pushed.append((time.perf_counter() - start) / steps)
+    return StepTimes(min(native), min(pushed))
+
+
+def usable_cores() -> int:
+    """Cores this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def processor_name() -> str:
+    """The name of the processor as Linux gives it in /proc/cpuinfo, else what the platform calls it."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text(errors="replace").splitlines():
+            key, _, value = line.partition(":")
+            if key.strip() in ("model name", "Model", "Hardware") and value.strip():
+                return value.strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def caches(folder: str | os.PathLike[str] = "/sys/devices/system/cpu/cpu0/cache") -> tuple[Cache, ...]:
+    """Data caches of the first core, from Linux's sysfs; empty elsewhere."""
+    found = []
+    for index in sorted(Path(folder).glob("index*")):
+        try:
+            level, kind, size = ((index / name).read_text().strip() for name in ("level", "type", "size"))
+        except OSError:
+            continue
+        if kind != "Instruction" and size.endswith("K") and size[:-1].isdigit():
+            found.append(Cache(f"L{level}{'d' if kind == 'Data' else ''}", int(size[:-1]) * KIB))
+    return tuple(found)
