@@ -7,8 +7,8 @@ it was, in those units and smoothed over `smooth` steps, is looked up in a table
 
 The rows are cut in order of time::
 
-    |-- training -------------------------------|-- stopping --|-- calibration ----------|
-                  1 - validation                 validation / 3      2 validation / 3
+    |-- training -------------------------------|-- stopping --|-- calibration ----------------|
+                  1 - validation                 validation / 5        4 validation / 5
 
 Weights are trained on the first part; the second decides which of them are kept; the table is measured on the third,
 which they have never seen. There is no second training on all rows: its residuals would not be those calibrated.
@@ -91,8 +91,8 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
             shifts, later, and needs more calibration rows for the same rate.
         false_alarms_per_1000: alarms to expect in 1,000 steps of data like those calibrated on.
         coverage: share of held-out readings that the band from low to high is to hold.
-        validation: share of the rows, at the end, that is kept from training: a third decides when to stop, two thirds
-            calibrate.
+        validation: share of the rows, at the end, that is kept from training: a fifth of it decides when to stop, the
+            rest calibrates.
         learning_rate, batch, window: of the training, see `gatewise.train.fit`.
         steps, epochs: its budget; also `seconds` of `fit`. None at all = 2,000 steps.
         random_state: seed of weights and sampling. The same seed, machine and data give the same bits, unless the
@@ -341,13 +341,14 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         if not isinstance(self.coverage, (int, float)) or not 0.0 < self.coverage < 1.0:
             raise InputError(f"coverage must be a share between 0 and 1, got {self.coverage!r}")
         held = round(share * rows)
-        split = Split(rows - held, held // 3, held - held // 3)
-        if split.training < LEAST_TRAINING or split.stopping < LEAST_STOPPING or split.calibration < LEAST:
-            needed = max(LEAST_TRAINING / (1 - share), 3 * LEAST_STOPPING / share, 1.5 * LEAST / share)
+        stopping = max(LEAST_STOPPING, held // 5)
+        split = Split(rows - held, stopping, held - stopping)
+        if split.training < LEAST_TRAINING or split.calibration < LEAST:
+            needed = max(LEAST_TRAINING / (1 - share), (LEAST_STOPPING + LEAST) / share)
             raise InputError(
-                f"{rows} rows are too few: {split.training} to train on (at least {LEAST_TRAINING}), {split.stopping} "
-                f"to decide when to stop (at least {LEAST_STOPPING}), {split.calibration} to calibrate on (at least "
-                f"{LEAST}); give at least {math.ceil(needed) + 3}"
+                f"{rows} rows are too few: {split.training} to train on (at least {LEAST_TRAINING}), {stopping} to "
+                f"decide when to stop, {max(split.calibration, 0)} to calibrate on (at least {LEAST}); "
+                f"give at least {math.ceil(needed)}"
             )
         return split
 
@@ -396,6 +397,11 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         readings = table.values[:, target].astype(np.float64)
         held_out = np.isfinite(readings)
         held_out[: split.training + split.stopping] = False
+        if held_out.any() and np.ptp(readings[held_out]) == 0:
+            raise InputError(
+                f"column {table.columns[target]!r} is {readings[held_out][0]:g} throughout the {split.calibration:,} "
+                "rows of the calibration part; give rows in which it varies"
+            )
         statistic, location, _, end = answers[held_out, :4].T
         offset, scale = (float(model.tensors[f"input.{key}"][target]) for key in ("offset", "scale"))
         residual = ((readings[held_out] - offset) / scale - location) / np.maximum(end - location, 1e-30)
