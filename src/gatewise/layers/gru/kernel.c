@@ -41,9 +41,9 @@ static inline void gru_copy(float *to, const float *from, int count) {
     if (i < count) gwv_store_n(to + i, gwv_load_n(from + i, count - i), count - i);
 }
 
-/* n lanes from i on of r, z, n and h'. Inlined with constant kinds, so that the choice of activation is made once. */
-static inline __attribute__((always_inline)) void gru_gates(const gw_gru *g, int gate, int act, const float *sum,
-                                                            const float *sum_n, float *h, float *out, int i, int n) {
+/* n lanes from i on of r, z, n and h'. Called with constant kinds where speed matters, so that the choice of activation is made once. */
+static inline void gru_gates(const gw_gru *g, int gate, int act, const float *sum, const float *sum_n, float *h,
+                             float *out, int i, int n) {
     const int H = g->units;
     gwv z = gwv_activate(gate, g->gate_slope, g->gate_offset, gru_load(sum + H + i, n));
     gwv a = gru_load(sum_n + i, n);
@@ -57,8 +57,8 @@ static inline __attribute__((always_inline)) void gru_gates(const gw_gru *g, int
     gru_store(out + i, next, n);
 }
 
-static inline __attribute__((always_inline)) void gru_update(const gw_gru *g, int gate, int act, const float *sum,
-                                                             const float *sum_n, float *h, float *out) {
+static inline void gru_update(const gw_gru *g, int gate, int act, const float *sum, const float *sum_n, float *h,
+                              float *out) {
     int i = 0;
     for (; i + GW_LANES <= g->units; i += GW_LANES) gru_gates(g, gate, act, sum, sum_n, h, out, i, GW_LANES);
     if (i < g->units) gru_gates(g, gate, act, sum, sum_n, h, out, i, g->units - i);
