@@ -12,7 +12,7 @@ typedef struct gw_dense {
     int inputs, units; /* I, U */
     int act;           /* kind of activation */
     float slope, offset;
-    const float *bias;   /* (U) */
+    const float *bias;   /* (U), 0 up to a whole panel */
     const float *weight; /* (U, I) packed */
 } gw_dense;
 
@@ -33,7 +33,7 @@ static void dense_step(const void *layer, const float *const *in, float *out, fl
     const int U = d->units;
     float *a = scratch; /* (U), with room for whole panels */
     (void)state;
-    memcpy(a, d->bias, (size_t)U * sizeof(float));
+    memcpy(a, d->bias, (size_t)gw_padded(U) * sizeof(float));
     gw_matvec(a, d->weight, in[0], U, d->inputs);
     if (d->act == GW_SOFTMAX) {
         dense_softmax(out, a, U);
@@ -55,7 +55,7 @@ typedef struct dense_parts {
 static dense_parts dense_take(const gw_place *place, gw_room *room) {
     dense_parts p = {
         .d = gw_take(room, 1, sizeof(gw_dense)),
-        .bias = gw_take(room, (size_t)place->out, sizeof(float)),
+        .bias = gw_take(room, (size_t)gw_padded(place->out), sizeof(float)),
         .weight = gw_take_matrix(room, place->out, place->in[0]),
     };
     return p;
@@ -77,7 +77,7 @@ static const void *dense_pack(const gw_place *place, gw_room *room) {
     const gw_tensor *t = place->node->tensors;
     const float *o = place->node->options;
     const int U = place->out, I = place->in[0];
-    memcpy(p.bias, t[1].data, (size_t)U * sizeof(float));
+    for (int i = 0; i < gw_padded(U); i++) p.bias[i] = i < U ? t[1].data[i] : 0.0f;
     gw_pack_matrix(p.weight, t[0].data, U, I, I);
     *p.d = (gw_dense){
         .inputs = I,

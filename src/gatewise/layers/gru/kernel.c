@@ -19,7 +19,8 @@ typedef struct gw_gru {
     int before;        /* reset before the recurrent matrix */
     int gate, act;     /* kinds of activation */
     float gate_slope, gate_offset, act_slope, act_offset;
-    const float *bias;     /* (4H): where the sums of r, z, n begin, then b_hn */
+    const float *bias;     /* (3H) where the sums of r, z, n begin, 0 up to a whole panel */
+    const float *bias_n;   /* (H) b_hn */
     const float *weight_x; /* (3H, I) packed */
     const float *weight_h; /* (3H, H) packed; with reset before (2H, H): r and z */
     const float *weight_n; /* with reset before (H, H) packed: n */
@@ -41,7 +42,7 @@ static inline void gru_copy(float *to, const float *from, int count) {
     if (i < count) gwv_store_n(to + i, gwv_load_n(from + i, count - i), count - i);
 }
 
-/* n lanes from i on of r, z, n and h'. Called with constant kinds where speed matters, so that the choice of activation is made once. */
+/* n lanes from i on of r, z, n and h'. Called with constant kinds where speed matters: then the switches are gone. */
 static inline void gru_gates(const gw_gru *g, int gate, int act, const float *sum, const float *sum_n, float *h,
                              float *out, int i, int n) {
     const int H = g->units;
@@ -69,7 +70,7 @@ static void gru_step(const void *layer, const float *const *in, float *out, floa
     const int H = g->units;
     float *sum = scratch;                  /* (3H) r, z, n, with room for whole panels */
     float *sum_n = sum + gw_padded(3 * H); /* (H) the sum of n that begins with x */
-    gru_copy(sum, g->bias, 3 * H);
+    gru_copy(sum, g->bias, gw_padded(3 * H));
     gw_matvec(sum, g->weight_x, in[0], 3 * H, g->inputs);
     gru_copy(sum_n, sum + 2 * H, H);
     if (g->before) {
@@ -80,9 +81,10 @@ static void gru_step(const void *layer, const float *const *in, float *out, floa
             gwv r = gwv_activate(g->gate, g->gate_slope, g->gate_offset, gru_load(sum + i, n));
             gru_store(rh + i, gwv_mul(r, gru_load(h + i, n)), n);
         }
+        for (int i = H; i < gw_padded(H); i++) sum_n[i] = 0.0f;
         gw_matvec(sum_n, g->weight_n, rh, H, H);
     } else {
-        gru_copy(sum + 2 * H, g->bias + 3 * H, H);
+        gru_copy(sum + 2 * H, g->bias_n, H);
         gw_matvec(sum, g->weight_h, h, 3 * H, H);
     }
     if (g->gate == GW_SIGMOID && g->act == GW_TANH)
@@ -95,14 +97,15 @@ static void gru_step(const void *layer, const float *const *in, float *out, floa
 
 typedef struct gru_parts {
     gw_gru *g;
-    float *bias, *weight_x, *weight_h, *weight_n;
+    float *bias, *bias_n, *weight_x, *weight_h, *weight_n;
 } gru_parts;
 
 static gru_parts gru_take(const gw_place *place, gw_room *room) {
     const int H = place->out, I = place->in[0], before = place->node->options[0] != 0.0f;
     gru_parts p = {
         .g = gw_take(room, 1, sizeof(gw_gru)),
-        .bias = gw_take(room, 4 * (size_t)H, sizeof(float)),
+        .bias = gw_take(room, (size_t)gw_padded(3 * H), sizeof(float)),
+        .bias_n = gw_take(room, (size_t)H, sizeof(float)),
         .weight_x = gw_take_matrix(room, 3 * H, I),
         .weight_h = gw_take_matrix(room, before ? 2 * H : 3 * H, H),
         .weight_n = before ? gw_take_matrix(room, H, H) : NULL,
@@ -133,8 +136,9 @@ static const void *gru_pack(const gw_place *place, gw_room *room) {
     const float *o = place->node->options;
     const int H = place->out, I = place->in[0], before = o[0] != 0.0f;
     const float *weight_hh = t[1].data, *bias_ih = t[2].data, *bias_hh = t[3].data;
-    for (int i = 0; i < 3 * H; i++) p.bias[i] = before || i < 2 * H ? bias_ih[i] + bias_hh[i] : bias_ih[i];
-    for (int i = 0; i < H; i++) p.bias[3 * H + i] = bias_hh[2 * H + i];
+    for (int i = 0; i < gw_padded(3 * H); i++)
+        p.bias[i] = i >= 3 * H ? 0.0f : before || i < 2 * H ? bias_ih[i] + bias_hh[i] : bias_ih[i];
+    memcpy(p.bias_n, bias_hh + 2 * H, (size_t)H * sizeof(float));
     gw_pack_matrix(p.weight_x, t[0].data, 3 * H, I, I);
     gw_pack_matrix(p.weight_h, weight_hh, before ? 2 * H : 3 * H, H, H);
     if (before) gw_pack_matrix(p.weight_n, weight_hh + 2 * (size_t)H * (size_t)H, H, H, H);
@@ -149,6 +153,7 @@ static const void *gru_pack(const gw_place *place, gw_room *room) {
         .act_slope = o[5],
         .act_offset = o[6],
         .bias = p.bias,
+        .bias_n = p.bias_n,
         .weight_x = p.weight_x,
         .weight_h = p.weight_h,
         .weight_n = p.weight_n,

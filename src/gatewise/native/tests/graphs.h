@@ -43,6 +43,7 @@ static session opened(const gw_graph *graph, const char *cpu) {
     gw_status status = gw_measure(graph, cpu, &s.sizes, &fault);
     if (status == GW_OK) {
         s.arena = exactly(s.sizes.model_bytes);
+        memset(s.arena, 0xff, s.sizes.model_bytes);
         status = gw_build(graph, cpu, s.arena, s.sizes.model_bytes, &s.model, &fault);
     }
     if (status != GW_OK) {
@@ -50,6 +51,7 @@ static session opened(const gw_graph *graph, const char *cpu) {
         exit(1);
     }
     s.scratch = exactly(s.sizes.scratch_bytes);
+    memset(s.scratch, 0xff, s.sizes.scratch_bytes); /* NaN: what a step has not written it must not use */
     s.state = malloc(s.sizes.state_floats * sizeof(float) + 1);
     gw_reset(s.model, s.state);
     return s;
