@@ -130,7 +130,7 @@ advance(PyObject *object, const char *name, PyObject *const *args, Py_ssize_t co
     float *copy = NULL;
     if (count == 1 && !names)
         x = args[0];
-    else if (count == 1 && PyTuple_GetItem(names, 0) == module->name_out && PyTuple_Size(names) == 1)
+    else if (count == 1 && PyTuple_Size(names) == 1 && PyTuple_GetItem(names, 0) == module->name_out)
         x = args[0], out = args[1];
     else if (parse_x_out(module, name, args, count, names, &x, &out))
         return NULL;
