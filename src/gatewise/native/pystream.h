@@ -116,7 +116,7 @@ static PyObject *refuse_value(const Stream *self, const float *x, size_t count, 
     const size_t bad = gw_first_nonfinite(x, count), inputs = (size_t)self->inputs;
     const char *advice =
         "this model's input stage declares no missing policy: clean the data or train with missing='hold'";
-    const char *name = nonfinite_name(x[bad]);
+    const char *name = bad < count ? nonfinite_name(x[bad]) : "nan"; /* x may have changed since it was refused */
     if (axes == 1) return raise("InputError", "push: value %zu is %s; %s", bad, name, advice);
     return raise("InputError", "push_many: value %zu of step %zu is %s; %s", bad % inputs, bad / inputs, name, advice);
 }
