@@ -120,9 +120,9 @@ def _input_cases() -> Iterator[Case]:
             yield Case(f"{kind}-{_label(options)}", spec)
 
 
-def _head_cases() -> Iterator[Case]:
+def _head_cases(units: int) -> Iterator[Case]:
     stage = LayerSpec("numeric", width=3, scaling="standard", missing="hold")
-    body = [LayerSpec("gru", units=9), LayerSpec("dense", units=2)]
+    body = [LayerSpec("gru", units=units), LayerSpec("dense", units=2)]
     for kind in heads.KINDS:
         for options in HEADS.get(kind, ()):
             for input, what in ((stage, "scaled"), (LayerSpec("numeric", width=3), "raw")):
@@ -154,7 +154,7 @@ def _graph_cases() -> Iterator[Case]:
         yield Case(f"graph-{name}", spec)
 
 
-CASES = [*_layer_cases(), *_input_cases(), *_head_cases(), *_graph_cases()]
+CASES = [*_layer_cases(), *_input_cases(), *_head_cases(9), *_graph_cases()]
 """One case per options and size of every kind, and the graphs."""
 
 SMALL = [
@@ -164,7 +164,11 @@ SMALL = [
         for options in LAYERS.get(kind, ())
     ),
     *(case for case in CASES if case.name.startswith("numeric-") and case.spec.input.options["width"] < 10),
-    *(case for case in CASES if case.name.startswith(("tail_probability-", "graph-reads", "graph-diamond"))),
+    *(case for case in _head_cases(2) if "scaled" in case.name),
+    Case(
+        "graph-both",
+        ModelSpec(2, [LayerSpec("gru", units=2), LayerSpec("gru", units=2), LayerSpec("dense", "d", "gru0", units=2)]),
+    ),
 ]
 """Every kind with all its options once, small enough for finite differences."""
 

@@ -72,7 +72,7 @@ def test_gradients_are_finite_differences(case: Case) -> None:
     names = [name for name, _ in module.named_parameters()]
     states = [field.name for field in graph.state]
     rng = np.random.default_rng(5)
-    x = torch.from_numpy(readings(graph, 2, 4).astype(np.float64))
+    x = torch.from_numpy(readings(graph, 2, 3).astype(np.float64))
     live = torch.isfinite(x)
     keep = 4 if graph.spec.head is not None else None  # the last answer of the head is a step function
 
