@@ -27,11 +27,14 @@ from torch import Tensor
 from gatewise.errors import InputError
 from gatewise.layers.base import Array
 
+ROWS = 512
+"""Rows in one pass: more would cost memory, fewer time."""
+
 
 def gradient_by_lag(module: torch.nn.Module, windows: Array | Tensor, lags: int, column: int | None = None) -> Array:
     """G_T(k), the Frobenius norm of dh_T / dx_{T-k}, for k = 0 .. lags, where T is the last step of each window.
 
-    Costs one forward and H backward passes over all windows, in float64. The module itself is left as it is.
+    Costs about what H sequences a window cost, forward and backward, in float64. The module itself is left as it is.
 
     Args:
         module: a batch-first torch module with `forward(x) -> (y, state)` that starts from a zero state:
@@ -57,14 +60,21 @@ def gradient_by_lag(module: torch.nn.Module, windows: Array | Tensor, lags: int,
     if column is not None and not 0 <= column < x.shape[2]:
         raise InputError(f"column must be 0 to {x.shape[2] - 1}, got {column}")
     measured = copy.deepcopy(module).to(torch.float64).eval()
-    with torch.enable_grad():
-        h = _hidden(measured(x.requires_grad_())[1])  # (windows, H)
-        squares = torch.zeros(x.shape[0], lags + 1, dtype=torch.float64)
-        for unit in range(h.shape[1]):
-            # Windows do not touch one another, so the gradient of their sum holds the gradient of each.
-            (gradient,) = torch.autograd.grad(h[:, unit].sum(), x, retain_graph=True)  # (windows, time, inputs)
-            recent = gradient.flip(1)[:, : lags + 1]
-            squares += (recent if column is None else recent[:, :, column : column + 1]).square().sum(2)
+    with torch.no_grad():
+        units = _hidden(measured(x[:1])[1]).shape[1]
+    squares = torch.zeros(x.shape[0], lags + 1, dtype=torch.float64)
+    at_once = max(1, ROWS // max(1, x.shape[0]))
+    for first in range(0, units, at_once):
+        # A row for each unit and window: rows do not touch one another, so that the gradient of the sum over all of
+        # them holds the gradient of each, and one pass serves many units.
+        some = torch.arange(first, min(first + at_once, units))
+        rows = x.repeat(len(some), 1, 1).requires_grad_()  # (some * windows, time, inputs)
+        with torch.enable_grad():
+            h = _hidden(measured(rows)[1]).view(len(some), x.shape[0], units)
+            total = h[torch.arange(len(some)), :, some].sum()
+        (gradient,) = torch.autograd.grad(total, rows)
+        recent = gradient.view(len(some), *x.shape).flip(2)[:, :, : lags + 1]
+        squares += (recent if column is None else recent[..., column : column + 1]).square().sum((0, 3))
     return np.asarray(squares.sqrt().numpy(), np.float64)
 
 

@@ -1,0 +1,81 @@
+"""The demo: a GRU detector on the El Nino series, streamed month by month, and a page that shows what it found."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from gatewise.errors import GatewiseError, MissingExtraError
+
+
+def run(
+    folder: str | os.PathLike[str] = "demo",
+    *,
+    seed: int = 0,
+    other_seeds: int = 4,
+    steps: int | None = None,
+    say: Callable[[str], None] | None = print,
+) -> dict[str, Any]:
+    """Train on the years before 1980, stream those after, and write what was found.
+
+    Into the folder go `report.html` (one file, no network needed), `figure.png` (the picture of the README),
+    `elnino.csv` (the series) and `model.safetensors` (the detector).
+
+    Args:
+        folder: made where it does not exist.
+        seed: of all weights and sampling. The same seed and machine give the same findings; times differ.
+        other_seeds: how many further detectors, with the seeds that follow, show what hangs on the seed.
+        steps: updates of each training; None = at most 2,000.
+        say: takes each line of text about what is done and found; None = silence.
+
+    Returns:
+        The numbers, as plain JSON values; those on the page are these.
+
+    Raises:
+        MissingExtraError: what `pip install 'gatewise[train]'` brings is missing.
+        OSError: the folder cannot be written to.
+    """
+    say = say or (lambda text: None)
+    began = time.perf_counter()
+    try:
+        from gatewise.demo.data import FIRST_STREAMED_YEAR, load_elnino
+        from gatewise.demo.experiment import fit_detector, forecast_errors, microseconds_per_step, stream_months
+        from gatewise.demo.figures import png, readme_figure
+        from gatewise.demo.report import render
+        from gatewise.demo.summary import lines, summarise
+        from gatewise.demo.train import lag_curves
+        from gatewise.file import atomic_write
+    except GatewiseError:
+        raise
+    except ImportError as error:
+        raise MissingExtraError(f"the demo needs {error.name}: pip install 'gatewise[train]'") from error
+
+    into = Path(folder)
+    into.mkdir(parents=True, exist_ok=True)
+    series = load_elnino()
+    streamed = series["month"].dt.year >= FIRST_STREAMED_YEAR
+    past, later = series[~streamed], series[streamed]
+
+    say(f"training a GRU on {len(past)} months, before {FIRST_STREAMED_YEAR} ...")
+    detector, fit_seconds = fit_detector(past, seed, steps)
+    findings = stream_months(detector, later)
+    microseconds = microseconds_per_step(detector.model_, detector.state_, findings.readings)
+    say(f"training {other_seeds} more, with other seeds ...")
+    others = [stream_months(fit_detector(past, seed + i, steps)[0], later) for i in range(1, other_seeds + 1)]
+    say("training a plain RNN and an LSTM, and measuring how far back gradients reach ...")
+    curves = lag_curves(detector, past["temperature"].to_numpy(), seed, steps)
+
+    errors = forecast_errors(findings, past, later)
+    summary = summarise(detector, past, findings, others, curves, errors, microseconds, fit_seconds)
+    series.to_csv(into / "elnino.csv", index=False, date_format="%Y-%m-%d")
+    detector.save(into / "model.safetensors")
+    atomic_write(into / "figure.png", png(readme_figure(findings, curves), dpi=128))
+    atomic_write(into / "report.html", render(summary, findings, curves).encode())
+    summary["seconds"]["total"] = time.perf_counter() - began
+    summary["files"] = [str(into / name) for name in ("report.html", "figure.png", "elnino.csv", "model.safetensors")]
+    for line in lines(summary):
+        say(line)
+    return summary

@@ -1,0 +1,125 @@
+"""What the demo found: the streamed years, the strongest anomalies, and the gradient by lag."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from gatewise.layers.base import Array
+
+GREAT = {"1982-83": (1982, 1983), "1997-98": (1997, 1998)}
+"""The two great El Ninos of the streamed years, as calendar years."""
+
+STRONGEST = 5
+APART = 12
+"""Months: what lies closer to a higher score is taken for the same episode."""
+
+
+@dataclass(frozen=True)
+class Episode:
+    """A month whose score is the highest for a year around it.
+
+    Attributes:
+        peak: its place among the streamed months.
+        alarms: alarms less than a year from it.
+    """
+
+    peak: int
+    alarms: int
+
+
+@dataclass(frozen=True)
+class Findings:
+    """The months that were streamed, M of them, one value each where no shape is given.
+
+    Attributes:
+        dates: datetime64[D], the first of each month.
+        readings: measured, in the unit of the data.
+        expected: forecast one month before.
+        low: lower edge of the forecast band.
+        high: upper edge.
+        scores: -log10 of the tail probability.
+        extrapolated: bool, the score lies beyond what the calibration months can show.
+        hidden: (M, H) the hidden state after each month.
+        alarm_score: the score at and above which a month is an alarm.
+        equal_bits: whether the streamed answers are those of the whole sequence, bit for bit.
+    """
+
+    dates: Array
+    readings: Array
+    expected: Array
+    low: Array
+    high: Array
+    scores: Array
+    extrapolated: Array
+    hidden: Array
+    alarm_score: float
+    equal_bits: bool
+
+    @cached_property
+    def alarms(self) -> Array:
+        """Whether each month is an alarm, bool (M,)."""
+        return np.asarray(self.scores >= self.alarm_score)
+
+    @cached_property
+    def episodes(self) -> tuple[Episode, ...]:
+        """The strongest, by falling score; each at least a year from a stronger one."""
+        found: list[Episode] = []
+        for place in np.argsort(-self.scores, kind="stable"):
+            if len(found) == STRONGEST:
+                break
+            if all(abs(int(place) - episode.peak) >= APART for episode in found):
+                near = slice(max(0, int(place) - APART + 1), int(place) + APART)
+                found.append(Episode(int(place), int(self.alarms[near].sum())))
+        return tuple(found)
+
+    @property
+    def alarm_episodes(self) -> int:
+        """Groups of alarms that are less than a year apart."""
+        places = np.flatnonzero(self.alarms)
+        return int(len(places) > 0) + int((np.diff(places) >= APART).sum())
+
+    @property
+    def great_alarms(self) -> dict[str, int]:
+        """Alarms in each of the great El Ninos."""
+        years = self.dates.astype("datetime64[Y]").astype(int) + 1970
+        return {
+            name: int((self.alarms & (years >= first) & (years <= last)).sum()) for name, (first, last) in GREAT.items()
+        }
+
+    @property
+    def great_lead(self) -> bool:
+        """Whether the two strongest anomalies lie one in each of the great El Ninos."""
+        years = [int(str(self.dates[episode.peak])[:4]) for episode in self.episodes[:2]]
+        return all(any(first <= year <= last for year in years) for first, last in GREAT.values())
+
+    @cached_property
+    def slowest_first(self) -> Array:
+        """The units (H,) by falling correlation of each with itself one month later: the slow ones keep the past."""
+        centred = self.hidden - self.hidden.mean(axis=0)
+        power = (centred**2).sum(axis=0)
+        lagged = (centred[1:] * centred[:-1]).sum(axis=0) / np.where(power > 0, power, 1.0)
+        return np.argsort(-lagged, kind="stable")
+
+
+@dataclass(frozen=True)
+class LagCurve:
+    """The gradient norm of one recurrence by lag, K + 1 values each, as a share of that at lag 0.
+
+    Attributes:
+        name: "RNN", "LSTM" or "GRU".
+        positions: months that the lags are counted from.
+        median: over the positions, after training.
+        low: tenth percentile.
+        high: ninetieth percentile.
+        untrained: median over the positions, before training.
+    """
+
+    name: str
+    positions: int
+    median: Array
+    low: Array
+    high: Array
+    untrained: Array
