@@ -110,12 +110,13 @@ def prepare(module: Recurrent, series: Series, targets: Any, validation: Any) ->
         series: one or several series.
         targets: for each series, (time, ...) numbers, NaN where there is none; None = those of the head.
         validation: the last part of each series that is held out, from 0 to below 1, or series of their own
-            (with targets: a tuple of series and targets).
+            (with targets: a tuple of series and targets); None = 0.
 
     Raises:
         InputError: what does not fit, naming the series and where in it.
     """
     whole = _pairs(module, series, targets, "series")
+    validation = 0.0 if validation is None else validation
     if isinstance(validation, (int, float)) and not isinstance(validation, bool):
         train, ranges, at = [], [], 0
         for i, (x, target) in enumerate(whole):

@@ -61,7 +61,7 @@ def fit(
         targets: for each series what the outputs are held to: (time, ...) floats, NaN where there is none, or whole
             numbers. None = what the model's head takes from the series itself.
         validation: the share at the end of each series that is held out, or series of their own (with targets: a tuple
-            of series and targets), or 0. Held-out parts are run in up to `batch` lanes, each warmed up on the
+            of series and targets), or 0 or None. Held-out parts are run in up to `batch` lanes, each warmed up on the
             4 * window steps before it, in the training part too.
         loss: a `Loss`; None = that of the head.
         steps: the budget in updates.

@@ -15,7 +15,7 @@ from gatewise.graph import Graph
 
 SMALL_STEP = 3_000_000
 """Multiply-accumulates in one step of all lanes below which a second thread costs more than it brings (measured: a GRU
-of 128 units over 16 lanes, 0.9 million, is slower with two threads; of 256 over 32, 10 million, faster)."""
+of 128 units over 16 lanes, 0.9 million, is slower with two threads; of 256 over 32, 8 million, faster)."""
 
 
 def threads_for(graph: Graph, batch: int) -> int:

@@ -309,7 +309,10 @@ class Run:
                 "python": platform.python_version(),
             },
             "metrics": measured,
-            "training": {key: value for key, value in self.identity.items() if key not in ("data", "seed")},
+            "training": {
+                **{key: value for key, value in self.identity.items() if key not in ("data", "seed")},
+                "threads": torch.get_num_threads(),
+            },
         }
         model = self.model.replace(tensors=self.best, provenance=provenance)
         return model, History(tuple(self.records), at.best_step, at.best, str(at.stopped))
