@@ -5,6 +5,17 @@
  * Waite, with ln2 in two parts of which the first is short enough that n times it is exact. 1 - exp(-r) is a polynomial
  * r + r^2 q(r); q of degree 4 has the least greatest relative error, 1.3e-8, by Remez exchange at 40 digits, and was then
  * rounded to floats. Beginning with 1 - exp rather than exp keeps the relative error of tanh small where it is nearly x.
+ *
+ * Greatest errors against libm in double precision, over all 2^32 floats (tests/test_prims.c with GW_FULL=1). AVX2 and
+ * AVX-512 give the same bits. The relative errors are those of normal results.
+ *
+ *                  fused               base (two roundings)
+ *                  absolute  relative  absolute  relative
+ *     exp                    8.5e-8              8.3e-8
+ *     sigmoid      8.9e-8    1.5e-7    8.9e-8    1.5e-7
+ *     tanh         1.5e-7    1.8e-7    1.5e-7    1.9e-7
+ *
+ * Over all floats each of them grows wherever it is not constant: no result is below that of a smaller x. NaN stays.
  */
 #ifndef GW_PRIMS_COMMON_H
 #define GW_PRIMS_COMMON_H

@@ -64,7 +64,8 @@ static void check_errors(const function *f, uint32_t sign, uint32_t step) {
     enum { block = 1024 };
     float x[block], y[block], absolute_at = 0.0f, relative_at = 0.0f;
     double absolute = 0.0, relative = 0.0;
-    long outside = 0;
+    long outside = 0, falls = 0;
+    float last = sign ? INFINITY : -INFINITY;
     for (uint32_t bits = 0; bits <= infinity_bits;) {
         int count = 0;
         for (; count < block && bits <= infinity_bits; count++, bits += step) x[count] = from_bits(bits | sign);
@@ -73,6 +74,8 @@ static void check_errors(const function *f, uint32_t sign, uint32_t step) {
         for (int i = 0; i < count; i++) {
             const double exact = f->exact((double)x[i]);
             outside += !(y[i] >= f->least && y[i] <= f->most);
+            falls += sign ? y[i] > last : y[i] < last;
+            last = y[i];
             if (isinf(y[i]) && isinf((float)exact)) continue;
             const double error = fabs((double)y[i] - exact);
             if (!(error <= absolute)) absolute = error, absolute_at = x[i];
@@ -87,6 +90,7 @@ static void check_errors(const function *f, uint32_t sign, uint32_t step) {
           (double)relative_at);
     check(outside == 0, "%s(%s): %ld results outside [%g, %g]", f->name, argument, outside, (double)f->least,
           (double)f->most);
+    check(falls == 0, "%s(%s): grows, and falls %ld times", f->name, argument, falls);
 }
 
 static void check_activations(void) {
@@ -110,22 +114,15 @@ static void check_activations(void) {
     check(apply(s, 17.5f) == 1.0f && apply(s, 3e38f) == 1.0f && apply(s, -3e38f) == 0.0f, "sigmoid saturates");
     check(apply(t, INFINITY) == 1.0f && apply(t, -INFINITY) == -1.0f, "tanh at the infinities");
     check(same_bits(apply(t, 0.0f), 0.0f) && same_bits(apply(t, -0.0f), -0.0f), "tanh(+-0) is +-0");
-    int exact = 1, odd = 1, ordered = 1, saturated = 1;
+    int exact = 1, odd = 1, saturated = 1;
     for (uint32_t bits = 0; bits <= infinity_bits; bits += 4099) {
         const float x = from_bits(bits), y = apply(t, x);
         odd &= same_bits(-y, apply(t, -x));
         exact &= x >= 0x1p-26f || same_bits(x, y);
         saturated &= x < 9.02f || y == 1.0f;
     }
-    float last = -1.0f;
-    for (int i = -2000; i <= 2000; i++) { /* coarse enough that the truth grows by more than a rounding */
-        const float y = apply(t, (float)i * 0x1p-7f);
-        ordered &= y >= last;
-        last = y;
-    }
     check(exact, "tanh(x) is x for |x| < 2^-26, denormals included");
     check(odd, "tanh(-x) is -tanh(x)");
-    check(ordered, "tanh grows");
     check(saturated, "tanh(x) is 1 from 9.02 on");
 }
 
