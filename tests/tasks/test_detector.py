@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 from typing import Any
@@ -350,3 +352,32 @@ def test_fitting_again_forgets_names() -> None:
         warnings.simplefilter("ignore")
         found.fit(frame()["vibration"].to_numpy())
     assert not hasattr(found, "feature_names_in_")
+
+
+def run_alone(code: str) -> str:
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert not done.returncode, done.stderr
+    return done.stdout
+
+
+def test_scoring_needs_no_torch(tmp_path: Path, detector: Detector) -> None:
+    path = tmp_path / "pump.safetensors"
+    detector.save(path)
+    said = run_alone(
+        "import sys, numpy as np\n"
+        "from gatewise import Detector\n"
+        f"print(Detector.load({str(path)!r}).score_samples(np.ones((5, 2))).shape, 'torch' in sys.modules)"
+    )
+    assert said == "(5,) False\n"
+
+
+@pytest.mark.parametrize("absent", ["pandas", "sklearn", "torch"])
+def test_an_extra_that_is_missing_is_named(absent: str) -> None:
+    said = run_alone(
+        "import sys\nclass Absent:\n    def find_spec(self, name, *_):\n"
+        f"        if name.split('.')[0] == {absent!r}: raise ImportError(name)\n"
+        "sys.meta_path.insert(0, Absent())\nimport gatewise\n"
+        "try:\n    gatewise.Detector(validation=0.4).fit(list(range(400)))\n"
+        "except gatewise.errors.MissingExtraError as error:\n    print(error)"
+    )
+    assert "pip install 'gatewise[train]'" in said

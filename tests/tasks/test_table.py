@@ -233,7 +233,7 @@ def test_missing_readings_are_let_through_and_counted_when_held() -> None:
     assert np.isnan(table.values).sum() == 8
     assert table.cautions == (
         "column 'x0': 8.0% of the readings are missing and held at the last finite one, up to 4 in a row; "
-        "nothing can be detected in them",
+        "scores there tell nothing",
     )
 
 

@@ -86,7 +86,8 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         target: the column that is forecast, by name or position; None = the only one. All columns are read.
         time: name of the time column; None = the frame's index if it holds dates, else none.
         columns: names of the columns to read; None = all but the time.
-        missing: "raise" refuses non-finite readings, "hold" repeats the last finite one of the column.
+        missing: "raise" refuses non-finite readings, "hold" repeats the last finite one of the column. Rows without a
+            reading of the target neither train nor calibrate; what they score tells nothing.
         smooth: span, in steps, over which residuals are smoothed: 1 finds single strange readings, more finds lasting
             shifts, later, and needs more calibration rows for the same rate.
         false_alarms_per_1000: alarms to expect in 1,000 steps of data like those calibrated on.

@@ -288,7 +288,7 @@ def _check_finite(values: Array, name: str, missing: str, where: _Where, caution
         longest = max(len(run) for run in np.split(bad, np.flatnonzero(np.diff(bad) > 1) + 1))
         cautions.append(
             f"column {name!r}: {share:.1%} of the readings are missing and held at the last finite one, "
-            f"up to {longest:,} in a row; nothing can be detected in them"
+            f"up to {longest:,} in a row; scores there tell nothing"
         )
     values[bad] = np.nan
 
