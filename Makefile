@@ -18,7 +18,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 # Ninja does the incremental work, so these are run each time; a build with nothing to do takes a moment.
 cmake := PATH="$(abspath $(bin)):$$PATH" $(bin)/cmake
-ninja = $(bin)/ninja -C $(1) --quiet
+# Two ninjas in one folder spoil its record of what depends on what, and then all is compiled each time: hence the lock.
+ninja = $(if $(shell command -v flock),flock $(1)/.lock) $(bin)/ninja -C $(1) --quiet
 WERROR ?= OFF
 
 .PHONY: venv build demo test check native-test native-test-full pytest bench wheel format clean
