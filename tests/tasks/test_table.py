@@ -225,6 +225,12 @@ def test_uneven_steps_are_noted_not_changed() -> None:
     )
 
 
+def test_calendar_months_are_even() -> None:
+    months = pd.date_range("1950-01-01", periods=48, freq="MS")
+    table = read_table(pd.DataFrame({"month": months, "v": np.arange(48.0)}), time="month")
+    assert table.cautions == ()
+
+
 def test_missing_readings_are_let_through_and_counted_when_held() -> None:
     values = np.arange(100.0)
     values[10:14] = np.nan

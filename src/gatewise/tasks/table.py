@@ -371,7 +371,7 @@ def _spacing(times: pd.Index, where: _Where) -> list[str]:
     if len(steps) < 2:
         return []
     usual = float(np.median(steps))
-    uneven = np.abs(steps - usual) > 0.01 * usual
+    uneven = np.abs(steps - usual) > 0.1 * usual  # calendar months (28 to 31 days) and days of 23 hours are even
     if not uneven.any():
         return []
     longest = int(np.argmax(steps))
