@@ -1,0 +1,24 @@
+"""gatewise demo: train, stream and report on a small real series. The Python twin is `gatewise.demo.run`."""
+
+from __future__ import annotations
+
+import click
+
+from gatewise.cli.common import emit, json_option, say
+
+
+@click.command()
+@click.option("--folder", metavar="DIR", default="demo", show_default=True, help="Where the report goes.")
+@click.option("--seed", type=click.IntRange(min=0), metavar="N", default=0, show_default=True, help="Of all weights.")
+@json_option
+def demo(folder: str, seed: int, as_json: bool) -> None:
+    """Find the anomalies in monthly sea-surface temperatures.
+
+    Trains a detector on the years before 1980 of the El Nino series, streams the later ones through the native core,
+    prints the strongest anomalies, and writes DIR/report.html, the model and the series. Takes a minute or two.
+    """
+    from gatewise.demo import run
+
+    found = run(folder, seed=seed, say=say if as_json else click.echo)
+    if as_json:
+        emit(found)

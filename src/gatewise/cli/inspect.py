@@ -1,0 +1,151 @@
+"""gatewise inspect: what a model file holds and what the model costs. The Python twin is `gatewise.measure.cost`."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gatewise.cli.common import emit, heading, json_option, size, table, wrap
+
+if TYPE_CHECKING:
+    from gatewise.stream import Model
+
+
+@click.command()
+@click.argument("model", metavar="MODEL")
+@json_option
+def inspect(model: str, as_json: bool) -> None:
+    """Show a model file: layers, costs, state, provenance, cautions, hashes.
+
+    MACs are multiply-accumulates in one step. Packed bytes are what a step reads on this machine.
+    """
+    from gatewise.stream import load
+
+    found = describe(load(model), model)
+    if as_json:
+        emit(found)
+    else:
+        click.echo(_page(found))
+
+
+def describe(model: Model, path: str) -> dict[str, Any]:
+    """What `inspect` shows, as plain JSON values."""
+    from gatewise.file import digest
+    from gatewise.measure.cost import cost
+
+    found = cost(model)
+    detector = model.provenance.get("detector")
+    told = detector.get("cautions", []) if isinstance(detector, dict) else []
+    return {
+        "file": path,
+        "inputs": model.inputs,
+        "columns": model.spec.plain()["input"].get("columns"),
+        "missing": model.spec.input.options.get("missing"),
+        "outputs": list(model.output_names),
+        "context": model.spec.plain()["context"],
+        "layers": [
+            {
+                "name": node.name,
+                "kind": node.kind,
+                "reads": list(node.reads),
+                "writes": node.writes,
+                "parameters": node.parameters,
+                "macs": node.macs,
+            }
+            for node in found.nodes
+        ],
+        "parameters": found.parameters,
+        "macs": found.macs,
+        "bytes": found.bytes,
+        "packed_bytes": found.packed_bytes,
+        "cpu": model.cpu,
+        "state": [
+            {"name": field.name, "dtype": field.dtype, "shape": list(field.shape), "bytes": field.nbytes}
+            for node in found.nodes
+            for field in node.state
+        ],
+        "state_bytes": found.state_bytes,
+        "cautions": [f"{node.name}: {text}" for node in found.nodes for text in node.cautions] + list(told),
+        "provenance": dict(model.provenance),
+        "structure": model.graph.structure,
+        "weights": digest(model.tensors),
+        "spec": model.spec.plain(),
+    }
+
+
+def _page(found: dict[str, Any]) -> str:
+    columns = f" ({', '.join(found['columns'])})" if found["columns"] else ""
+    context = found["context"] if isinstance(found["context"], str) else f"window of {found['context']['window']} steps"
+    missing = {"hold": "last reading repeated", "raise": "refused"}.get(str(found["missing"]), str(found["missing"]))
+    parts = [
+        heading(found["file"]),
+        _facts(
+            {
+                "inputs": f"{found['inputs']}{columns}",
+                "outputs": f"{len(found['outputs'])} ({', '.join(found['outputs'])})",
+                "missing": missing,
+                "context": context,
+            }
+        ),
+        heading("layers"),
+        table(
+            [
+                ("name", "kind", "width", "parameters", "MACs"),
+                *(
+                    (
+                        layer["name"],
+                        layer["kind"],
+                        f"{' + '.join(map(str, layer['reads']))} -> {layer['writes']}",
+                        f"{layer['parameters']:,}",
+                        f"{layer['macs']:,}",
+                    )
+                    for layer in found["layers"]
+                ),
+                ("total", "", "", f"{found['parameters']:,}", f"{found['macs']:,}"),
+            ],
+            "lllrr",
+        ),
+        _facts({"weights": f"{size(found['bytes'])}, packed {size(found['packed_bytes'])} for {found['cpu']}"}),
+        heading("state"),
+        table(
+            [
+                *(
+                    (field["name"], field["dtype"], str(tuple(field["shape"])), f"{field['bytes']:,} bytes")
+                    for field in found["state"]
+                ),
+                ("total", "", "", f"{found['state_bytes']:,} bytes"),
+            ],
+            "lllr",
+        ),
+        heading("provenance"),
+        _facts({key: _short(value) for key, value in found["provenance"].items()} or {"": "none recorded"}),
+        heading("hashes"),
+        _facts({"structure": found["structure"], "weights": found["weights"]}),
+    ]
+    if found["cautions"]:
+        parts += [heading("cautions"), *(wrap(text, "  ", "  ") for text in found["cautions"])]
+    return "\n".join(parts)
+
+
+def _facts(facts: dict[str, str]) -> str:
+    width = max(map(len, facts)) + 2
+    return "\n".join(wrap(text, "  " + name.ljust(width), " " * (width + 2)) for name, text in facts.items())
+
+
+def _short(value: object) -> str:
+    """A value of the provenance, without what is too long to read; `--json` has the whole."""
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_short_inner(v)}" for key, v in value.items() if v is not None)
+    return _short_inner(value) if not isinstance(value, str) else value
+
+
+def _short_inner(value: object) -> str:
+    if isinstance(value, dict):
+        return f"({_short(value)})"
+    if isinstance(value, str):
+        return value if len(value) <= 24 else value[:12] + "..."
+    if isinstance(value, list) and len(json.dumps(value)) > 60:
+        return f"({len(value)})"
+    return f"{value:.6g}" if isinstance(value, float) else json.dumps(value)

@@ -1,0 +1,42 @@
+"""The program as a subprocess, and models for it."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+
+import numpy as np
+
+import gatewise as gw
+
+PROGRAM = [sys.executable, "-c", "from gatewise.cli import main; main()"]
+
+
+def gatewise(
+    *arguments: str | os.PathLike[str], stdin: str | bytes = b"", env: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run the program to its end."""
+    data = stdin.encode() if isinstance(stdin, str) else stdin
+    ran = subprocess.run(
+        [*PROGRAM, *map(str, arguments)],
+        input=data,
+        capture_output=True,
+        env={**os.environ, **(env or {})},
+        timeout=120,
+    )
+    return subprocess.CompletedProcess(ran.args, ran.returncode, ran.stdout.decode(), ran.stderr.decode())
+
+
+def detector(columns: Sequence[str] | None, width: int, missing: str, seed: int, units: int = 12) -> gw.Model:
+    """A detector with random weights that answers with something other than zeros."""
+    spec = gw.ModelSpec(
+        input=gw.LayerSpec("numeric", width=width, columns=columns, scaling="standard", missing=missing),
+        layers=[gw.LayerSpec("gru", units=units), gw.LayerSpec("dense", units=2)],
+        head=gw.LayerSpec("tail_probability", smooth=3, false_alarms_per_1000=40.0, samples=100),
+    )
+    model = gw.init(spec, seed)
+    rng = np.random.default_rng(seed)
+    biases = {name: rng.normal(size=v.shape).astype(np.float32) for name, v in model.tensors.items() if "bias" in name}
+    table = model.tensors["head.score"]
+    head = {"head.unit": np.array([10.0, 2.0], np.float32), "head.score": table * np.float32(1.5)}
+    return model.replace(tensors={**model.tensors, **biases, **head})

@@ -1,0 +1,173 @@
+"""gatewise train: the same model as through the API, and what it says about it."""
+
+import csv
+import json
+import os
+import pty
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import gatewise as gw
+from cli.program import PROGRAM, gatewise
+from gatewise.cli.app import cli, main
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A pump: two columns of 1,200 readings with a time."""
+    rng = np.random.default_rng(0)
+    t = np.arange(1200)
+    path = tmp_path_factory.mktemp("data") / "pump.csv"
+    vibration = np.sin(t / 9) + 0.1 * rng.normal(size=len(t))
+    load = np.cos(t / 9) + 0.1 * rng.normal(size=len(t))
+    lines = [
+        f"2024-01-01T{i // 60:02}:{i % 60:02}:00,{v:.4f},{w:.4f}" for i, v, w in zip(t, vibration, load, strict=True)
+    ]
+    path.write_text("\n".join(["time,vibration,load", *lines]) + "\n")
+    return path
+
+
+OPTIONS = ["--target", "vibration", "--time", "time", "--units", "6", "--steps", "40"]
+
+
+def train(*arguments: object) -> tuple[str, str]:
+    """Run the command in this process, where torch is imported but once; standard output and error."""
+    ran = CliRunner().invoke(cli, ["train", *map(str, arguments)], catch_exceptions=False)
+    assert ran.exit_code == 0
+    return ran.stdout, ran.stderr
+
+
+@pytest.fixture(scope="module")
+def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str]:
+    """The model file, standard output and standard error of one training."""
+    out = tmp_path_factory.mktemp("trained") / "pump.safetensors"
+    return out, *train(data, *OPTIONS, "-o", out, "--json", "--metrics", out.with_suffix(".csv"))
+
+
+def test_equals_the_api(data: Path, trained: tuple[Path, str, str]) -> None:
+    detector = gw.Detector(units=6, steps=40, target="vibration", time="time")
+    with pytest.warns(UserWarning, match="false alarms"):
+        detector.fit(str(data))
+    model = gw.load(trained[0])
+    assert set(model.tensors) == set(detector.model_.tensors)
+    for name, value in detector.model_.tensors.items():
+        np.testing.assert_array_equal(model.tensors[name], value)
+
+
+def test_what_it_says(data: Path, trained: tuple[Path, str, str]) -> None:
+    out, stdout, stderr = trained
+    found = json.loads(stdout)
+    assert found["file"] == str(out)
+    assert (found["target"], found["columns"], found["time"]) == ("vibration", ["vibration", "load"], "time")
+    assert sum(found["rows"].values()) == 1200
+    assert found["steps"] == 40
+    assert found["alarm_score"] == 3
+    assert found["cautions"]
+    assert stderr.splitlines() == [f"gatewise: caution: {text}" for text in found["cautions"]]
+    with open(out.with_suffix(".csv"), newline="") as file:
+        assert list(csv.DictReader(file))[-1]["step"] == "40"
+
+
+def test_the_model_streams(data: Path, trained: tuple[Path, str, str]) -> None:
+    ran = gatewise("stream", trained[0], "--pass", "time", stdin=data.read_text())
+    lines = [json.loads(line) for line in ran.stdout.splitlines()]
+    assert len(lines) == 1200
+    assert lines[61]["time"] == "2024-01-01T01:01:00"
+    truth = gw.Detector.load(trained[0])
+    scores = truth.score_samples(str(data))
+    np.testing.assert_array_equal(np.array([line["score"] for line in lines], np.float32), -scores.astype(np.float32))
+    assert [line["alarm"] for line in lines] == (truth.predict(str(data)) == -1).tolist()
+
+
+def test_page(data: Path, tmp_path: Path) -> None:
+    """On a terminal: a bar while it trains, then a summary; the command it ends with works."""
+    out = tmp_path / "m.safetensors"
+    screen, terminal = pty.openpty()
+    process = subprocess.Popen(
+        [*PROGRAM, "train", data.name, *OPTIONS, "-o", str(out)],
+        cwd=data.parent,
+        stdout=subprocess.PIPE,
+        stderr=terminal,
+        env={**os.environ, "COLUMNS": "100", "TERM": "xterm"},
+    )
+    os.close(terminal)
+    bar = b""
+    while True:
+        try:
+            piece = os.read(screen, 4096)
+        except OSError:  # Linux says so when the other side of a terminal is closed
+            break
+        if not piece:
+            break
+        bar += piece
+    os.close(screen)
+    page = process.communicate(timeout=60)[0].decode()
+    assert process.returncode == 0
+    assert b"training" in bar
+    assert b"steps/s" in bar
+    assert "vibration, from vibration, load" in page
+    (command,) = [line.split(None, 1)[1] for line in page.splitlines() if line.startswith("  next ")]
+    assert command == f"gatewise stream {out} --pass time < pump.csv"
+
+
+def test_goes_on_from_its_checkpoint(data: Path, tmp_path: Path) -> None:
+    """Ctrl-C ends it with 130 and a checkpoint; the same command then gives the bits of an uninterrupted run."""
+    options = ["--target", "vibration", "--time", "time", "--units", "6", "--steps", "120", "--quiet"]
+    out, metrics, checkpoint = (tmp_path / name for name in ("m.safetensors", "m.csv", "run.ckpt"))
+    command = [data, *options, "-o", out, "--metrics", metrics, "--checkpoint", checkpoint]
+    with subprocess.Popen([*PROGRAM, "train", *map(str, command)], stderr=subprocess.PIPE) as process:
+        assert process.stderr
+        while not metrics.exists() and process.poll() is None:  # written at the first look, after 25 steps
+            time.sleep(0.005)
+        process.send_signal(signal.SIGINT)
+        message = process.stderr.read().decode()
+    assert process.returncode == 130
+    assert message.strip().startswith("gatewise: training stopped after step")
+    assert message.strip().endswith(f"run it again to go on from {checkpoint}")
+    assert not out.exists()
+    assert train(*command)[1].startswith(f"gatewise: continuing from {checkpoint}\n")
+    train(data, *options, "-o", tmp_path / "whole.safetensors")
+    whole, resumed = gw.load(tmp_path / "whole.safetensors"), gw.load(out)
+    for name, value in whole.tensors.items():
+        np.testing.assert_array_equal(resumed.tensors[name], value)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (["none.csv", "-o", "m"], 1, "none.csv: no such file"),
+        (["DATA", "-o", "none/m"], 1, "there is no folder"),
+        (["DATA", "-o", "."], 1, "cannot be written"),
+        (["DATA", "-o", "m"], 1, "if it is the time, pass --time time"),
+        (["DATA", "-o", "m", "--time", "time"], 1, "pass --target to say which to forecast"),
+        (["DATA", "-o", "m", "--target", "pressure", "--time", "time"], 1, "pressure"),
+        (["DATA", "-o", "m", "--recurrence", "abacus", "--target", "load", "--time", "time"], 1, "abacus"),
+        (["DATA", "-o", "m", "--units", "0"], 2, "0 is not in the range x>=1"),
+        (["DATA", "-o", "m", "--task", "guess"], 2, "'guess' is not 'detect'"),
+        (["DATA", "-o", "m", "--seconds", "0"], 2, "0.0 is not in the range x>0"),
+    ],
+)
+def test_refused(
+    data: Path,
+    tmp_path: Path,
+    arguments: list[str],
+    status: int,
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as ended:
+        main(["train", *(str(data) if argument == "DATA" else argument for argument in arguments)])
+    out, err = capsys.readouterr()
+    assert (ended.value.code, out) == (status, "")
+    assert err.startswith("gatewise: ")
+    assert message in err
+    assert err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
