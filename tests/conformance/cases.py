@@ -24,6 +24,8 @@ from gatewise.spec import LayerSpec, ModelSpec
 
 HARD_TORCH = {"kind": "hard_sigmoid", "slope": 1 / 6, "offset": 0.5}
 HARD_KERAS = {"kind": "hard_sigmoid", "slope": 0.2, "offset": 0.5}
+HARD_GATE = {"kind": "hard_sigmoid", "slope": 0.3, "offset": 0.4}
+HARD_CANDIDATE = {"kind": "hard_sigmoid", "slope": 0.7, "offset": 0.1}
 
 UNITS = (1, 3, 8, 16, 17, 33, 64, 100)
 WIDTHS = (1, 2, 5, 16, 19)
@@ -38,6 +40,8 @@ LAYERS: Mapping[str, Sequence[Mapping[str, Any]]] = {
         {"activation": "relu"},
         {"activation": "linear", "reset": "before"},
         {"activation": HARD_TORCH, "gate_activation": "tanh"},
+        {"activation": HARD_CANDIDATE, "gate_activation": HARD_GATE},
+        {"activation": HARD_CANDIDATE, "gate_activation": HARD_GATE, "reset": "before"},
         {"gate_activation": "relu", "activation": "tanh", "reset": "before"},
         {"gate_activation": "linear", "activation": "tanh"},
     ],
@@ -49,6 +53,7 @@ LAYERS: Mapping[str, Sequence[Mapping[str, Any]]] = {
         {"activation": "softmax"},
         {"activation": HARD_KERAS},
         {"activation": HARD_TORCH},
+        {"activation": HARD_CANDIDATE},
     ],
 }
 """Options of each layer, without its `units`: each is run at several sizes."""
