@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 import gatewise as gw
 from conformance.cases import CASES, Case, tensors
-from gatewise.errors import FileError
+from gatewise.errors import FileError, SpecError
 from gatewise.file import ModelFile, atomic_write, read_model, write_model
 from gatewise.graph import initial_tensors, resolve
 from hostile.attacks import SPEC, whole
@@ -247,3 +247,18 @@ def test_threads_that_save_one_path_leave_one_whole_file(tmp_path: Path) -> None
     assert failed == []
     assert read_model(path).provenance["by"] in names
     assert os.listdir(tmp_path) == ["model.safetensors"]
+
+
+def test_the_longest_model_there_and_back(tmp_path: Path) -> None:
+    # As many layers as a spec may have, with names as long as they may be: every limit must let it through.
+    names = [f"{i:_>64}" for i in range(1000)]
+    hard = {"kind": "hard_sigmoid", "slope": 1 / 6, "offset": 0.123456789}
+    options = {"units": 1, "reset": "before", "activation": hard, "gate_activation": hard}
+    layers = [gw.LayerSpec("gru", name, names[max(i - 1, 0) : i], **options) for i, name in enumerate(names)]
+    model = gw.init(gw.ModelSpec(1, layers))
+    model.save(tmp_path / "model.safetensors")
+    again = gw.load(tmp_path / "model.safetensors")
+    assert again.spec == model.spec
+    assert again.stream(model.stream().save()).push(1.0).tobytes() == model.stream().push(1.0).tobytes()
+    with pytest.raises(SpecError, match="1 to 1000 layers, got 1001"):
+        gw.ModelSpec(1, [*layers, gw.LayerSpec("gru", units=1)])

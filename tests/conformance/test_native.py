@@ -261,3 +261,30 @@ def test_a_tiny_state_is_zero_on_every_instruction_set(cpu: str) -> None:
             stream = found.stream(start)
             assert stream.push([0.0])[0] == sign * wanted
             assert stream.state.fields["gru0.hidden"][0, 0] == sign * wanted
+
+
+@pytest.mark.parametrize("cpu", CPUS)
+@pytest.mark.parametrize("case", FEW, ids=str)
+def test_tiny_readings_leave_no_tiny_state(case: Case, cpu: str) -> None:
+    graph = resolve(case.spec)
+    drawn = tensors(graph)
+    for name, value in drawn.items():
+        if "bias" in name or name == "input.offset":
+            value[:] = 0.0
+    for size in (1e-19, 1e-25, 1e-36, 1e-42):
+        stream = gw.Model(case.spec, drawn, cpu=cpu).stream()
+        stream.push_many(size * np.random.default_rng(0).normal(size=(6, graph.edges[0].width)))
+        for value in stream.state.fields.values():
+            assert unflushed(value).size == 0
+
+
+@pytest.mark.parametrize("cpu", CPUS)
+@pytest.mark.parametrize("log_scale", [-1000.0, -10.5, -9.5, 9.5, 10.5, 1000.0])
+def test_the_head_clips_a_wild_scale(log_scale: float, cpu: str) -> None:
+    spec = ModelSpec(1, [LayerSpec("dense", units=2)], head=LayerSpec("tail_probability", smooth=3))
+    drawn = tensors(resolve(spec))
+    drawn["dense0.weight"][:] = 0.0
+    drawn["dense0.bias"][:] = [0.25, log_scale]
+    found = gw.Model(spec, drawn, cpu=cpu)
+    x = readings(found.graph, 1, 6)
+    np.testing.assert_allclose(found.run(x), reference(found, x)[0], rtol=1e-5, atol=1e-5)
