@@ -23,11 +23,14 @@ def test_version() -> None:
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, f"gatewise {gw.__version__}\n", "")
 
 
-def test_help_lists_every_command() -> None:
-    found = CliRunner().invoke(cli, ["--help"])
-    assert found.exit_code == 0
-    listed = [line.split()[0] for line in found.stdout.partition("Commands:\n")[2].splitlines()]
-    assert tuple(listed) == COMMANDS == tuple(cli.commands)
+@pytest.mark.parametrize("arguments", [["--help"], ["-h"], []])
+def test_help_lists_every_command(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 0
+    lines = capsys.readouterr().out.partition("Commands:\n")[2].splitlines()
+    assert tuple(line.split()[0] for line in lines) == COMMANDS == tuple(cli.commands)
+    assert not any("..." in line for line in lines)
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -15,6 +16,7 @@ import pytest
 
 import gatewise as gw
 from cli.program import PROGRAM, gatewise
+from gatewise.cli.session import Session
 
 RNG = np.random.default_rng(7)
 V = RNG.normal(size=(60, 1)).astype(np.float32)
@@ -220,11 +222,48 @@ def test_signal_while_nobody_reads_the_results(two: Path, tmp_path: Path) -> Non
 
 
 def test_reader_goes_away(one: Path, tmp_path: Path) -> None:
-    command = ["bash", "-c", 'set -o pipefail; yes 1 | "$@" | head -n 2', "bash", *PROGRAM, "stream", str(one)]
+    state = tmp_path / "s"
+    program = [*PROGRAM, "stream", str(one), "--state", str(state)]
+    command = ["bash", "-c", 'set -o pipefail; yes 1 | "$@" | head -n 2', "bash", *program]
     ran = subprocess.run(command, capture_output=True, timeout=60, check=False)
     assert len(ran.stdout.splitlines()) == 2
     assert ran.stderr == b""
     assert ran.returncode == 141
+    answered = gatewise("stream", one, "--state", state).stderr
+    assert re.fullmatch(r"gatewise: continuing after step \d+\n", answered), "what was written is known, if not read"
+    again = gatewise("stream", one, "--state", state, "--after", "2", stdin="1\n")
+    assert again.stdout == gatewise("stream", one, stdin="1\n" * 3).stdout.splitlines(keepends=True)[2]
+
+
+def test_killed_between_state_and_result(two: Path, tmp_path: Path) -> None:
+    """It says so; the default takes the result for written, and --after says that it was not."""
+    truth = gatewise("stream", two, stdin=rows(AB, "arrays")).stdout.splitlines(keepends=True)
+    read, write = os.pipe()
+    for state in ("default", "after"):
+        with Session(gw.load(two), str(tmp_path / state), output=write) as session:
+            session.advance(AB[:2])
+            session.commit()
+    os.close(read)
+    os.close(write)
+    rest = rows(AB, "arrays").splitlines(keepends=True)
+    ran = gatewise("stream", two, "--state", tmp_path / "default", stdin="".join(rest[2:]))
+    assert ran.stdout == "".join(truth[2:])
+    assert ran.stderr.splitlines() == [
+        "gatewise: continuing after step 2",
+        "gatewise: the stream ended as it wrote; if your results end at another step K, start again with --after K",
+    ]
+    ran = gatewise("stream", two, "--state", tmp_path / "after", "--after", "1", stdin="".join(rest[1:]))
+    assert (ran.stdout, ran.stderr) == ("".join(truth[1:]), "gatewise: continuing after step 1\n")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="/dev/full is a device of Linux")
+def test_full_disk(one: Path, tmp_path: Path) -> None:
+    with open("/dev/full", "wb") as full, running("stream", one, "--state", tmp_path / "s", stdout=full) as process:
+        _, error = process.communicate(b"1\n", timeout=60)
+    assert process.returncode == 1
+    assert error == b"gatewise: No space left on device\n"
+    ran = gatewise("stream", one, "--state", tmp_path / "s", stdin="1\n")
+    assert results(ran.stdout)[0]["step"] == 1
 
 
 def test_foreign_state_is_refused(one: Path, two: Path, tmp_path: Path) -> None:

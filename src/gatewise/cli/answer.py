@@ -146,8 +146,14 @@ class _Answers:
         for i, (count, piece) in enumerate(pieces):
             if i and not self.stop.writable(self.output):
                 break
-            while piece:
-                piece = piece[os.write(self.output, piece) :]
+            rest = piece
+            try:
+                while rest:
+                    rest = rest[os.write(self.output, rest) :]
+            except OSError:
+                if rest is piece:  # else a part of it stands in the output, which the next start will look at
+                    self.session.settle(unwritten)
+                raise
             unwritten -= count
         self.session.settle(unwritten)
         if unwritten:

@@ -63,8 +63,9 @@ for command in (train, stream, inspect, doctor, demo):
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run a command and exit. What a user can mend is one line on standard error, without a traceback."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        status = cli.main(arguments, prog_name="gatewise", standalone_mode=False)
+        status = cli.main(given or ["--help"], prog_name="gatewise", standalone_mode=False)
         sys.stdout.flush()
     except click.UsageError as error:
         where = f" (see '{error.ctx.command_path} --help')" if error.ctx else ""

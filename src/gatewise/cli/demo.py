@@ -7,7 +7,7 @@ import click
 from gatewise.cli.common import emit, json_option, say
 
 
-@click.command()
+@click.command(short_help="Find El Nino: train, stream and report on real data.")
 @click.option("--folder", metavar="DIR", default="demo", show_default=True, help="Where the report goes.")
 @click.option("--seed", type=click.IntRange(min=0), metavar="N", default=0, show_default=True, help="Of all weights.")
 @json_option

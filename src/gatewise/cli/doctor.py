@@ -21,7 +21,7 @@ TRAIN_PACKAGES = ("torch", "pandas", "pyarrow", "scikit-learn", "scipy", "statsm
 BAR = 32
 
 
-@click.command()
+@click.command(short_help="Measure this machine, and its bound for a model.")
 @click.argument("model", metavar="[MODEL]", required=False)
 @click.option("--cpu", metavar="NAME", help="Instruction set to measure; by default the best of this machine.")
 @json_option

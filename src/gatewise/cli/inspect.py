@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from gatewise.stream import Model
 
 
-@click.command()
+@click.command(short_help="Show what a model file holds and costs.")
 @click.argument("model", metavar="MODEL")
 @json_option
 def inspect(model: str, as_json: bool) -> None:

@@ -274,13 +274,16 @@ class Session:
         # One temporary name for all times: kills leave at most one such file behind, and the next save takes it over.
         temporary = self._path.with_name(f".{self._path.name}.tmp")
         data = seal(tensors, described) + _LOG
-        with open(temporary, "w+b") as file:
-            # The log is written out, or a full disk would only be found in the mapping.
-            file.write(data + bytes(described["log"]))
-            file.flush()
-            self._map(file.fileno(), len(data))
-            os.fsync(file.fileno())
-        os.replace(temporary, self._path)
+        try:
+            with open(temporary, "w+b") as file:
+                # The log is written out, or a full disk would only be found in the mapping.
+                file.write(data + bytes(described["log"]))
+                file.flush()
+                self._map(file.fileno(), len(data))
+                os.fsync(file.fileno())
+            os.replace(temporary, self._path)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, self._name) from error
         self._flushed = time.monotonic()
 
     def _map(self, descriptor: int, end: int) -> None:

@@ -11,7 +11,7 @@ from gatewise.cli.common import say
 from gatewise.cli.lines import FORMATS, LineReader
 
 
-@click.command()
+@click.command(short_help="Answer readings from standard input as they come.")
 @click.argument("model", metavar="MODEL")
 @click.option("--format", "form", type=click.Choice(FORMATS), default="auto", help="Form of the input.")
 @click.option("--pass", "keep", multiple=True, metavar="COL", help="Copy this field of each line to its result.")
@@ -72,7 +72,7 @@ def stream(
         if session.resumed:
             say(f"continuing after step {session.step}")
         if session.in_doubt:
-            say("the stream was killed as it wrote; if your results end at another step K, start again with --after K")
+            say("the stream ended as it wrote; if your results end at another step K, start again with --after K")
         columns, refuses = loaded.spec.input.options.get("columns"), loaded.graph.refuses_missing
         reader = LineReader(columns, loaded.inputs, refuses, keep, form, session.header)
         if os.isatty(0):

@@ -25,7 +25,7 @@ LOG_EVERY = 10.0
 COUNT = click.IntRange(min=1)
 
 
-@click.command()
+@click.command(short_help="Train a model on a table of readings.")
 @click.argument("file", metavar="FILE")
 @click.option("-o", "--output", metavar="OUT", required=True, help="The model file to write.")
 @click.option("--task", type=click.Choice(["detect"]), default="detect", show_default=True, help="What to train for.")
