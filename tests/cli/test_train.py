@@ -109,7 +109,7 @@ def test_page(data: Path, tmp_path: Path) -> None:
     os.close(screen)
     page = process.communicate(timeout=60)[0].decode()
     assert process.returncode == 0
-    assert b"training" in bar
+    assert b"step " in bar
     assert b"steps/s" in bar
     assert "vibration, from vibration, load" in page
     (command,) = [line.split(None, 1)[1] for line in page.splitlines() if line.startswith("  next ")]

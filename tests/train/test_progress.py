@@ -22,10 +22,11 @@ def status(**changes: Any) -> Status:
 
 def test_the_line_says_what_matters() -> None:
     line = describe(status())
-    for part in ("step 5", "loss 1.5000", "validation 2.0000 (best 1.7500)", "clipped 50%", "123 steps/s", "1:02 left"):
+    for part in ("step 5", "loss 1.5000", "val 2.0000", "clipped 50%", "123 steps/s", "1:02 left"):
         assert part in line
-    assert "validation" not in describe(status(validation=math.nan))
+    assert "val" not in describe(status(validation=math.nan))
     assert "1:00:01 left" in describe(status(seconds_left=3600.5))
+    assert len(describe(status(step=99_999, loss=-1.5, validation=-1.5, steps_per_second=999))) <= 80 - 11  # the bar
 
 
 @pytest.mark.parametrize(("terminal", "shown"), [(True, True), (False, False)])
@@ -37,7 +38,7 @@ def test_the_bar_shows_on_a_terminal_only(terminal: bool, shown: bool) -> None:
         if show is not None:
             show(status())
             show(status(step=20, fraction=1.0))
-    assert ("step 5  loss 1.5000" in text.getvalue()) == shown
+    assert ("step 5 loss 1.5000" in text.getvalue()) == shown
     assert ("step 20" in text.getvalue()) == shown
 
 

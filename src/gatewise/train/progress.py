@@ -72,7 +72,7 @@ def reporter(progress: str | Callback | None, console: Any = None) -> Iterator[C
 def _bar(console: Any) -> Iterator[Callback]:
     from rich.progress import BarColumn, Progress, TextColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(bar_width=20), TextColumn("{task.fields[text]}"))
+    columns = (BarColumn(bar_width=10), TextColumn("{task.fields[text]}"))
     last = -math.inf
     with Progress(*columns, console=console, auto_refresh=False) as bar:
         task = bar.add_task("training", total=1.0, text="")
@@ -87,12 +87,12 @@ def _bar(console: Any) -> Iterator[Callback]:
 
 
 def describe(status: Status) -> str:
-    """One line: loss, validation loss, clip rate, speed and time left."""
+    """Step, loss, validation loss, clip rate, speed and time left, in a line that a terminal has room for."""
     parts = [f"step {status.step}", f"loss {status.loss:.4f}"]
     if not math.isnan(status.validation):
-        parts.append(f"validation {status.validation:.4f} (best {status.best_validation:.4f})")
+        parts.append(f"val {status.validation:.4f}")
     minutes, seconds = divmod(math.ceil(status.seconds_left), 60)
     hours, minutes = divmod(minutes, 60)
     left = f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
     parts += [f"clipped {status.clip_rate:.0%}", f"{status.steps_per_second:.0f} steps/s", f"{left} left"]
-    return "  ".join(parts)
+    return " ".join(parts)
