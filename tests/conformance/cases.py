@@ -195,7 +195,7 @@ def node_tensors(node: Node, rng: np.random.Generator, gain: float = 1.0) -> dic
             bound = small * (gain if name.endswith("hh") else 1.0) / math.sqrt(shape[-1])
             drawn[name] = rng.uniform(-bound, bound, shape)
         elif name == "statistic":
-            drawn[name] = np.concatenate([[0.0], np.cumsum(rng.uniform(0.02, 0.15, shape[0] - 1))])
+            drawn[name] = np.concatenate([[0.0], np.cumsum(rng.uniform(0.002, 0.03, shape[0] - 1))])
         elif name == "score":
             drawn[name] = np.concatenate(
                 [[0.0], np.cumsum(np.diff(drawn["statistic"]) * rng.uniform(0.3, 3, shape[0] - 1))]

@@ -288,3 +288,27 @@ def test_the_head_clips_a_wild_scale(log_scale: float, cpu: str) -> None:
     found = gw.Model(spec, drawn, cpu=cpu)
     x = readings(found.graph, 1, 6)
     np.testing.assert_allclose(found.run(x), reference(found, x)[0], rtol=1e-5, atol=1e-5)
+
+
+def test_scores_lie_within_the_table_and_beyond_it() -> None:
+    # Otherwise one of the two ways to a score would go untested above.
+    for case in (case for case in CASES if case.name.startswith("tail_probability") and "smooth" not in case.name):
+        _, y, _, _ = truth(case)
+        last = tensors(resolve(case.spec))["head.score"][-1]
+        assert (y[..., 0] < last).any()
+        assert (y[..., 0] > last).any()
+
+
+@pytest.mark.parametrize("cpu", CPUS)
+@pytest.mark.parametrize("units", [2, 16, 17, 33])
+def test_softmax_of_huge_sums(units: int, cpu: str) -> None:
+    spec = ModelSpec(1, [LayerSpec("dense", units=units, activation="softmax")])
+    drawn = tensors(resolve(spec))
+    for size in (1e2, 1e4, 1e30):
+        found = gw.Model(
+            spec, {"dense0.weight": size * drawn["dense0.weight"], "dense0.bias": drawn["dense0.bias"]}, cpu=cpu
+        )
+        x = np.array([[[1.0], [-1.0], [0.0]]], np.float32)
+        got = found.run(x)
+        np.testing.assert_allclose(got, reference(found, x)[0], rtol=0, atol=3e-6)
+        np.testing.assert_allclose(got.sum(axis=-1), 1, rtol=0, atol=1e-6)
