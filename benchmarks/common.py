@@ -33,8 +33,8 @@ def interleave(contestants: Mapping[str, Callable[[int], None]], rounds: int, se
     """
     repeats = {}
     for name, work in contestants.items():
-        work(10)
-        count = 10
+        work(1)
+        count = 1
         while (took := _seconds(work, count)) < seconds / 4:
             count *= 2
         repeats[name] = max(1, round(count * seconds / took))

@@ -262,3 +262,12 @@ def test_the_longest_model_there_and_back(tmp_path: Path) -> None:
     assert again.stream(model.stream().save()).push(1.0).tobytes() == model.stream().push(1.0).tobytes()
     with pytest.raises(SpecError, match="1 to 1000 layers, got 1001"):
         gw.ModelSpec(1, [*layers, gw.LayerSpec("gru", units=1)])
+
+
+def test_a_rewritten_file_keeps_its_permissions(tmp_path: Path) -> None:
+    path = tmp_path / "secret"
+    atomic_write(path, b"old")
+    path.chmod(0o600)
+    atomic_write(path, b"new")
+    assert path.read_bytes() == b"new"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600

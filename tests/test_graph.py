@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gatewise.errors import SpecError
+from gatewise.errors import InputError, SpecError
 from gatewise.graph import Graph, check_tensors, initial_tensors, resolve, zero_state
 from gatewise.layers.base import Array, Edge, Field
 from gatewise.spec import LayerSpec, ModelSpec
@@ -227,3 +227,14 @@ def test_the_zero_state_has_every_field() -> None:
         field.name: ("float32", (7, *field.shape)) for field in graph.state
     }
     assert not any(value.any() for value in state.values())
+
+
+@pytest.mark.parametrize("seed", [-1, "a", 1.5, None, True])
+def test_a_seed_is_a_whole_number(seed: Any) -> None:
+    with pytest.raises(InputError, match="whole number"):
+        initial_tensors(resolve(detector()), seed)
+
+
+def test_only_a_spec_describes_a_model() -> None:
+    with pytest.raises(SpecError, match="ModelSpec, got 'gru'"):
+        resolve("gru")  # type: ignore[arg-type]

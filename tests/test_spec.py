@@ -3,6 +3,7 @@
 import copy
 import json
 import pickle
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -187,7 +188,7 @@ def test_the_constructor_is_refused_in_words() -> None:
         (lambda: ModelSpec(2, [GRU], head="softmax"), "head must be a LayerSpec"),  # type: ignore[arg-type]
         (lambda: ModelSpec(2, [GRU], head=LayerSpec("tail_probability", name="x")), "head takes no name"),
         (lambda: LayerSpec("gru", name="a b", units=1), "name must be an identifier"),
-        (lambda: LayerSpec("gru", sources=[1], units=1), "from must name nodes"),  # type: ignore[list-item]
+        (lambda: LayerSpec("gru", sources=[1], units=1), "must be names of nodes"),  # type: ignore[list-item]
         (lambda: LayerSpec(5, units=1), "kind must be the name of a layer"),  # type: ignore[arg-type]
     ):
         with pytest.raises(SpecError, match=words):
@@ -267,3 +268,23 @@ def test_any_json_is_a_spec_or_refused(value: Any) -> None:
 def test_the_index_exports_them() -> None:
     assert gw.ModelSpec is ModelSpec
     assert gw.LayerSpec is LayerSpec
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: ModelSpec(inputs=1, layers=None),  # type: ignore[arg-type]
+        lambda: ModelSpec(inputs=1, layers=LayerSpec("dense", units=1)),  # type: ignore[arg-type]
+        lambda: LayerSpec("gru", sources=5),  # type: ignore[arg-type]
+        lambda: ModelSpec.from_json(b"{}"),  # type: ignore[arg-type]
+        lambda: ModelSpec.from_json(None),  # type: ignore[arg-type]
+    ],
+)
+def test_arguments_of_another_type_are_refused(make: Callable[[], object]) -> None:
+    with pytest.raises(SpecError, match="must"):
+        make()
+
+
+def test_layers_may_come_from_a_generator() -> None:
+    spec = ModelSpec(inputs=1, layers=(LayerSpec("dense", units=n) for n in (2, 1)))
+    assert [node.name for node in spec.nodes] == ["dense0", "dense1"]

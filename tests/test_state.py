@@ -113,3 +113,29 @@ def test_a_model_without_state_has_an_empty_one() -> None:
     model.run(X, state=state)
     with pytest.raises(StateError, match="another structure"):
         model.stream(MODEL.stream().save())
+
+
+def test_a_state_that_has_diverged_cannot_be_saved() -> None:
+    """Nothing could go on from it, so it must not replace the last good one."""
+    state = gw.State("s", {"gru0.hidden": np.array([[1.0, np.nan]], np.float32)})
+    with pytest.raises(StateError, match=r"gru0\.hidden.*non-finite.*reset"):
+        state.to_bytes()
+
+
+@pytest.mark.parametrize("given", [(5, {}), ("s", [1])])
+def test_no_state_without_a_hash_and_fields(given: tuple[object, object]) -> None:
+    with pytest.raises(StateError, match="structure hash and a mapping"):
+        gw.State(*given)  # type: ignore[arg-type]
+
+
+def test_a_window_starts_at_zero() -> None:
+    model = gw.init(SPEC.replace(context={"window": 7}))
+    state = gw.State(model.graph.structure, {f.name: np.zeros((3, *f.shape), np.float32) for f in model.graph.state})
+    with pytest.raises(StateError, match="without a state"):
+        model.run(X, state)
+
+
+def test_a_pickled_model_takes_the_best_of_where_it_is_loaded() -> None:
+    assert MODEL.__reduce__()[1][-1] is None
+    assert gw.init(SPEC, cpu="base").__reduce__()[1][-1] == "base"
+    assert pickle.loads(pickle.dumps(gw.init(SPEC, cpu="base"))).cpu == "base"

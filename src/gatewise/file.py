@@ -162,7 +162,8 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
 def atomic_write(path: str | os.PathLike[str], data: bytes) -> None:
     """Write bytes to a temporary name beside `path`, flush them to disk, and rename.
 
-    A crash at any moment leaves the old file or the new one; at worst a file `.NAME.PID.THREAD.tmp` stays behind.
+    A crash at any moment leaves the old file or the new one; at worst a file `.NAME.PID.THREAD.tmp` stays behind. The
+    new file has the permissions of the old one.
     """
     target = Path(os.path.realpath(path))
     temporary = target.with_name(f".{target.name}.{os.getpid()}.{threading.get_native_id()}.tmp")
@@ -171,6 +172,8 @@ def atomic_write(path: str | os.PathLike[str], data: bytes) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
+        if target.exists():
+            os.chmod(temporary, stat.S_IMODE(os.stat(target).st_mode))
         os.replace(temporary, target)
     except BaseException:
         temporary.unlink(missing_ok=True)

@@ -15,10 +15,10 @@ from functools import cached_property
 import numpy as np
 
 from gatewise import heads, inputs, layers
-from gatewise.errors import SpecError
+from gatewise.errors import InputError, SpecError
 from gatewise.layers.base import Array, Edge, Field, Layer
 from gatewise.layers.registry import Registry
-from gatewise.spec import LayerSpec, ModelSpec, canonical_json
+from gatewise.spec import LayerSpec, ModelSpec, canonical_json, short
 
 MOST_VALUES = 1 << 28
 """No tensor and no state may hold more values than this (1 GiB of float32)."""
@@ -136,6 +136,8 @@ def resolve(spec: ModelSpec) -> Graph:
     Raises:
         SpecError: an unknown kind, a bad option, layers that do not fit together, or more than this version can hold.
     """
+    if not isinstance(spec, ModelSpec):
+        raise SpecError(f"a model is described by a ModelSpec, got {short(spec)}")
     stage = _parse(inputs.registry, spec.input)
     edges = [Edge(int(stage.options()["width"]))]
     nodes: list[Node] = []
@@ -149,6 +151,11 @@ def resolve(spec: ModelSpec) -> Graph:
             written = layer.outputs(read)
         except SpecError as error:
             raise SpecError(f"layer {node.name!r}: {error}") from None
+        if written.dtype != "float32" or written.clock != 1:
+            raise SpecError(
+                f"layer {node.name!r} writes {written.dtype} with clock {written.clock}; this version runs float32 at "
+                "each step only"
+            )
         edges.append(written)
         assert node.name is not None
         found = Node(node.name, registry, layer, tuple(reads), len(edges) - 1, read)
@@ -206,8 +213,14 @@ def own_tensors(node: Node, tensors: Mapping[str, Array]) -> dict[str, Array]:
 
 
 def initial_tensors(graph: Graph, seed: int = 0) -> dict[str, Array]:
-    """Freshly initialised tensors under their full names; the same seed gives the same numbers everywhere."""
-    streams = np.random.SeedSequence(seed).spawn(len(graph.nodes))
+    """Freshly initialised tensors under their full names; the same seed gives the same numbers everywhere.
+
+    Raises:
+        InputError: the seed is no whole number of at least 0.
+    """
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
+        raise InputError(f"seed must be a whole number of at least 0, got {seed!r}")
+    streams = np.random.SeedSequence(int(seed)).spawn(len(graph.nodes))
     found: dict[str, Array] = {}
     for node, stream in zip(graph.nodes, streams, strict=True):
         values = node.layer.initial(node.edges, np.random.default_rng(stream))

@@ -27,7 +27,7 @@ class Recurrent(torch.nn.Module):
         graph: what it runs.
         tensors: full name -> array; None = all zero.
         provenance: carried along for `from_torch`.
-        cpu: the instruction set of the model it came from, carried along.
+        cpu: the instruction set that was asked for, carried along; None = the best.
 
     Raises:
         SpecError: a layer named "training".
@@ -165,7 +165,7 @@ class Recurrent(torch.nn.Module):
 
 def to_torch(model: Model) -> Recurrent:
     """The model as a torch module that can be trained, in float32, with weights of its own."""
-    return Recurrent(model.graph, model.tensors, model.provenance, model.cpu)
+    return Recurrent(model.graph, model.tensors, model.provenance, model._asked_cpu)
 
 
 def from_torch(module: Recurrent) -> Model:

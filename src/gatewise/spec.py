@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -54,9 +54,9 @@ class LayerSpec:
             raise SpecError(f"kind must be the name of a layer, got {kind!r}")
         if name is not None and (not isinstance(name, str) or not _NAME.fullmatch(name)):
             raise SpecError(f"name must be an identifier of at most 64 characters, got {name!r}")
-        names = (sources,) if isinstance(sources, str) else tuple(sources)
-        if isinstance(sources, Mapping) or not all(isinstance(source, str) for source in names):
-            raise SpecError(f"from must name nodes, got {names!r}")
+        names = (sources,) if isinstance(sources, str) else _listed(sources)
+        if names is None or not all(isinstance(source, str) for source in names):
+            raise SpecError(f"sources (from) must be names of nodes, got {short(sources)}")
         set_ = object.__setattr__
         set_(self, "kind", kind)
         set_(self, "name", name)
@@ -96,8 +96,8 @@ class LayerSpec:
             raise SpecError(f"{what} has no option {sorted(clash)}")
         try:
             return cls(value["kind"], value.get("name"), value.get("from", ()), **options)
-        except TypeError:
-            raise SpecError(f"{what}: from must be a list of names, got {short(value.get('from'))}") from None
+        except SpecError as error:
+            raise SpecError(f"{what}: {error}") from None
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError("a LayerSpec is immutable; use replace()")
@@ -143,7 +143,7 @@ class ModelSpec:
     def __init__(
         self,
         inputs: int | None = None,
-        layers: Sequence[LayerSpec] = (),
+        layers: Iterable[LayerSpec] = (),
         *,
         input: LayerSpec | None = None,
         head: LayerSpec | None = None,
@@ -239,6 +239,8 @@ def parse_json(text: str, what: str, most: int = MOST_JSON) -> Any:
     Raises:
         SpecError: naming `what` and the place.
     """
+    if not isinstance(text, str):
+        raise SpecError(f"the {what} must be text, got {type(text).__name__}")
     if len(text) > most:
         raise SpecError(f"the {what} has {len(text)} characters of JSON, more than {most}")
     depth = deepest = 0
@@ -300,8 +302,16 @@ def _fixed(node: LayerSpec, role: str) -> LayerSpec:
     return node.replace(name=role)
 
 
-def _named(layers: Sequence[LayerSpec]) -> tuple[LayerSpec, ...]:
+def _listed(values: object) -> tuple[Any, ...] | None:
+    """The members of a list, tuple or other series; None where there is none."""
+    return tuple(values) if isinstance(values, Iterable) and not isinstance(values, (str, bytes, Mapping)) else None
+
+
+def _named(given: Iterable[LayerSpec]) -> tuple[LayerSpec, ...]:
     """Give every node its default name; check names and sources."""
+    layers = _listed(given)
+    if layers is None:
+        raise SpecError(f"layers must be a list of LayerSpec, got {short(given)}")
     if not 1 <= len(layers) <= MOST_NODES:
         raise SpecError(f"a model has 1 to {MOST_NODES} layers, got {len(layers)}")
     seen: set[str] = set(RESERVED)

@@ -34,6 +34,8 @@ class State:
     fields: Mapping[str, Array]
 
     def __post_init__(self) -> None:
+        if not isinstance(self.structure, str) or not isinstance(self.fields, Mapping):
+            raise StateError("a State is a structure hash and a mapping of fields; see State.from_bytes")
         copies = {}
         for name, value in self.fields.items():
             copies[name] = np.array(value, order="C")
@@ -51,16 +53,29 @@ class State:
         return next((len(value) for value in self.fields.values()), 1)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, State) and self.to_bytes() == other.to_bytes()
+        return isinstance(other, State) and self._sealed() == other._sealed()
 
     def __hash__(self) -> int:
-        return hash(self.to_bytes())
+        return hash(self._sealed())
 
     def __reduce__(self) -> tuple[Any, ...]:
         return State, (self.structure, dict(self.fields))
 
     def to_bytes(self) -> bytes:
-        """As bytes: safetensors with the structure hash and a checksum. The same state gives the same bytes."""
+        """As bytes: safetensors with the structure hash and a checksum. The same state gives the same bytes.
+
+        Raises:
+            StateError: the state holds a non-finite value, so nothing could go on from it.
+        """
+        for name, value in self.fields.items():
+            if not np.isfinite(value).all():
+                raise StateError(
+                    f"state field {name} holds non-finite values: the model has diverged. "
+                    "Go on from a state saved before, or reset the stream"
+                )
+        return self._sealed()
+
+    def _sealed(self) -> bytes:
         described = {"format": FORMAT, "structure": self.structure, "fields": digest(self.fields)}
         return seal(self.fields, described)
 

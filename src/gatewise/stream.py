@@ -43,12 +43,13 @@ class Model:
         SpecError: a spec that cannot be, tensors that do not fit it, or an instruction set this machine lacks.
     """
 
-    __slots__ = ("_native", "cpu", "graph", "provenance", "spec", "tensors")
+    __slots__ = ("_asked_cpu", "_native", "cpu", "graph", "provenance", "spec", "tensors")
     spec: ModelSpec
     graph: Graph
     tensors: Mapping[str, Array]
     provenance: Mapping[str, Any]
     cpu: str
+    _asked_cpu: str | None
     _native: _core.Model
 
     def __init__(
@@ -60,7 +61,7 @@ class Model:
     ) -> None:
         graph = resolve(spec)
         checked = check_tensors(graph, tensors)
-        cpu = _known_cpu(cpu)
+        best = _known_cpu(cpu)
         nodes = [
             (
                 node.layer.kind,
@@ -76,7 +77,8 @@ class Model:
         set_(self, "graph", graph)
         set_(self, "tensors", MappingProxyType(checked))
         set_(self, "provenance", MappingProxyType(dict(provenance or {})))
-        set_(self, "cpu", cpu)
+        set_(self, "cpu", best)
+        set_(self, "_asked_cpu", cpu)
         widths = [edge.width for edge in graph.edges]
         set_(self, "_native", _core.Model(nodes, widths, graph.output, graph.refuses_missing, self.cpu))
 
@@ -103,6 +105,8 @@ class Model:
             raise InputError(
                 f"this model answers from {self.window} steps, got {batch.shape[1]}; run it on windows of that length"
             )
+        if self.window is not None and state is not None:
+            raise StateError("this model starts each window at zero; run it without a state")
         rows = _as_state(state).rows(self.graph, len(batch)) if state is not None else self._zeros(len(batch))
         y = np.empty((*batch.shape[:2], self.outputs), np.float32)
         self._native.run(batch, rows, y)
@@ -129,7 +133,7 @@ class Model:
             self.spec if spec is None else spec,
             self.tensors if tensors is None else tensors,
             self.provenance if provenance is None else provenance,
-            self.cpu if cpu is None else cpu,
+            self._asked_cpu if cpu is None else cpu,
         )
 
     @property
@@ -164,7 +168,7 @@ class Model:
         raise AttributeError("a Model is immutable; use replace()")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Model, (self.spec, dict(self.tensors), dict(self.provenance), self.cpu)
+        return Model, (self.spec, dict(self.tensors), dict(self.provenance), self._asked_cpu)
 
     def __repr__(self) -> str:
         graph = self.graph
@@ -202,6 +206,8 @@ class Stream(_core.Stream):
 
     def __new__(cls, model: Model, state: State | bytes | None = None) -> Stream:
         """Open the native stream."""
+        if not isinstance(model, Model):
+            raise InputError(f"a Stream needs a Model, got {type(model).__name__}; use gatewise.load or gatewise.init")
         return super().__new__(cls, model._native)
 
     def __init__(self, model: Model, state: State | bytes | None = None) -> None:

@@ -16,7 +16,7 @@ from gatewise.errors import SpecError
 from gatewise.layers.base import Array, check_number
 
 CODES = {"linear": 0, "relu": 1, "tanh": 2, "sigmoid": 3, "softmax": 4, "hard_sigmoid": 5}
-"""Numbers by which `kernel.c` knows them (native/kernel.h)."""
+"""Numbers by which `kernel.c` knows them: the GW_ names of the public header."""
 
 
 @dataclass(frozen=True)

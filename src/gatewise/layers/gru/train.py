@@ -1,9 +1,8 @@
 """Gated recurrent unit in torch; the equations and the order of gates are in `spec.py`.
 
 torch has no fused GRU for the CPU: `torch.nn.GRU` records some ten small operations for each step and walks them back
-one by one. Here the whole sequence is one autograd function with its gradient written out, which takes about half the
-time of `torch.nn.GRU` up to 64 units, no more from 256 on, and covers every activation. Only reset "before", kept for
-models of older libraries, is left to autograd.
+one by one. Here the whole sequence is one autograd function with its gradient written out, which needs fewer operations
+and covers every activation. Only reset "before", kept for models of older libraries, is left to autograd.
 """
 
 from __future__ import annotations
