@@ -1,6 +1,7 @@
 """What every test shares: reproducible hypothesis runs, and the folders of shared data."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,9 @@ from hypothesis import settings
 # The same examples each run, so a failure is a change in the code; no deadline, as CI machines stall.
 settings.register_profile("gatewise", derandomize=True, deadline=None)
 settings.load_profile("gatewise")
+
+# A shell starts background jobs with Ctrl-C ignored, and children inherit that: tests that send it need it heard.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _folder(variable: str, what: str) -> Path:
