@@ -40,3 +40,12 @@ def detector(columns: Sequence[str] | None, width: int, missing: str, seed: int,
     table = model.tensors["head.score"]
     head = {"head.unit": np.array([10.0, 2.0], np.float32), "head.score": table * np.float32(1.5)}
     return model.replace(tensors={**model.tensors, **biases, **head})
+
+
+def diverging() -> gw.Model:
+    """A model of one input whose state grows without bound: a recurrent unit of relu that doubles it at each step."""
+    spec = gw.ModelSpec(inputs=1, layers=[gw.LayerSpec("gru", units=1, activation="relu")])
+    zeros = {name: np.zeros_like(value) for name, value in gw.init(spec).tensors.items()}
+    zeros["gru0.weight_ih"][:] = [[0], [0], [1]]
+    zeros["gru0.weight_hh"][:] = [[0], [0], [8]]
+    return gw.Model(spec, zeros)

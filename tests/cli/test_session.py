@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cli.program import detector
+from cli.program import detector, diverging
 from gatewise.cli.session import Session, last_step, path_of
 from gatewise.errors import StateError
 
@@ -245,3 +245,91 @@ def test_without_a_file_nothing_is_kept(tmp_path: Path, pipe: int) -> None:
     advance(session, 1)
     assert not session.remembers
     assert list(tmp_path.iterdir()) == []
+
+
+def test_readings_that_spell_the_mark_of_the_log(tmp_path: Path, pipe: int) -> None:
+    mark = b"\ngatewise log\n"
+    readings = np.frombuffer(b"\0" + mark + b"\0", np.float32).reshape(2, 2)
+    assert np.isfinite(readings).all()
+    path = tmp_path / "s"
+    session = Session(MODEL, str(path), output=pipe)
+    session.advance(readings)
+    session.commit()
+    session.settle()
+    session.remember_header(("a", "b"))  # which moves the readings from the log into the safetensors part
+    assert path.read_bytes().count(mark) == 2
+    again = Session(MODEL, str(path), output=pipe)
+    assert (again.step, again.in_doubt) == (2, False)
+    assert again.stream.state == session.stream.state
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b'{"a":1}',
+        b'{"a":{"data_offsets":[]}}',
+        b'{"a":{"data_offsets":[0,"1"]}}',
+        b'{"a":{"data_offsets":[0,-99]}}',
+        b'{"a":{"data_offsets":[0,1e9]}}',
+        b'{"a":{"data_offsets":[0,99999999999999999999]}}',
+        b"\xff",
+    ],
+)
+def test_headers_that_do_not_say_how_long_they_are(tmp_path: Path, pipe: int, header: bytes) -> None:
+    path = lay(tmp_path / "s", len(header).to_bytes(8, "little") + header + b"\ngatewise log\n" + bytes(100))
+    with pytest.raises(StateError, match="no state of a stream"):
+        Session(MODEL, path, output=pipe)
+
+
+def test_state_that_would_not_be_finite(tmp_path: Path, pipe: int) -> None:
+    """The reading is not answered, in whatever blocks the readings come, and the file stays good."""
+    model, readings = diverging(), np.ones((400, 1), np.float32)
+    truth = model.run(readings)
+    steps = []
+    for block in (1, 7, 400):
+        path = str(tmp_path / f"s{block}")
+        session = Session(model, path, output=pipe)
+        found = []
+        for at in range(0, 400, block):
+            answers = session.advance(readings[at : at + block])
+            session.commit()
+            session.settle()
+            found.append(answers)
+            if len(answers) < len(readings[at : at + block]):
+                break
+        steps.append(session.step)
+        assert all(np.isfinite(value).all() for value in session.stream.state.fields.values())
+        np.testing.assert_array_equal(np.concatenate(found), truth[: session.step])
+        assert Session(model, path, output=pipe).step == session.step
+    assert 10 < steps[0] < 400
+    assert len(set(steps)) == 1
+    alone = Session(model, output=pipe)
+    assert len(alone.advance(readings)) == alone.step == steps[0]
+
+
+def test_retrained_model_that_diverges(tmp_path: Path, pipe: int) -> None:
+    model, path = diverging(), str(tmp_path / "s")
+    tensors = {**model.tensors, "gru0.weight_hh": model.tensors["gru0.weight_hh"] * 0}
+    session = Session(model.replace(tensors=tensors), path, output=pipe)
+    session.advance(np.ones((400, 1), np.float32))
+    session.commit()
+    session.settle()
+    with pytest.raises(StateError, match="beyond float32; start with a new file"):
+        Session(model, path, output=pipe)
+
+
+def test_where_a_new_session_begins(tmp_path: Path, pipe: int) -> None:
+    begin = MODEL.run(READINGS[:50], return_state=True)[1]
+    session = Session(MODEL, str(tmp_path / "s"), output=pipe, begin=begin)
+    assert (session.step, session.resumed) == (0, False)
+    np.testing.assert_array_equal(session.advance(READINGS[50:60]), TRUTH[50:60])
+    session.commit()
+    session.settle()
+    again = Session(MODEL, str(tmp_path / "s"), output=pipe, begin=begin)
+    assert (again.step, again.resumed) == (10, True)
+    np.testing.assert_array_equal(again.advance(READINGS[60:70]), TRUTH[60:70])
+    early = Session(MODEL, str(tmp_path / "s"), after=0, output=pipe)
+    np.testing.assert_array_equal(early.advance(READINGS[50:60]), TRUTH[50:60])

@@ -12,7 +12,7 @@ import numpy as np
 from gatewise.cli.lines import LineError, LineReader
 from gatewise.cli.session import Session, path_of
 from gatewise.cli.signals import Stop
-from gatewise.errors import InputError
+from gatewise.errors import InputError, StateError
 from gatewise.layers.base import Array
 from gatewise.stream import Model
 
@@ -50,6 +50,7 @@ def answer_lines(
 
     Raises:
         InputError: a malformed line, or with `replay` an input that is too short. The results before it are written.
+        StateError: a reading that takes the state beyond float32. The results before it are written.
         OSError: input, output or state file failed.
     """
     with Stop() as stop:
@@ -127,7 +128,12 @@ class _Answers:
             self.write()
 
     def write(self) -> None:
-        """Answer what was collected. Raises _NoRoom; then the session stands after the last result written."""
+        """Answer what was collected.
+
+        Raises:
+            _NoRoom: the session stands after the last result written.
+            StateError: the session stands before a reading that takes the state beyond float32.
+        """
         if not self.rows:
             return
         # Wait for room and prepare all first, so that next to no time lies between the save and the write.
@@ -135,13 +141,24 @@ class _Answers:
             raise _NoRoom
         before = self.session.step
         values = self.session.advance(np.array(self.rows, np.float32))
-        lines = self.format(before + 1, self.kept, values)
+        diverges = len(values) < len(self.rows)
+        lines = self.format(before + 1, self.kept[: len(values)], values)
+        self.rows, self.kept = [], []
+        if lines:
+            self._put(lines)
+        if diverges:
+            raise StateError(
+                f"step {self.session.step + 1}: this reading takes the state of the model beyond float32, so the "
+                "stream ends before it; a model that diverges on its data must be trained anew"
+            )
+
+    def _put(self, lines: list[bytes]) -> None:
+        """Save the readings and write their results."""
         pieces = _pieces(lines)
         if self.by_piece:
             longest = max(map(len, lines)) + 8  # results differ by a few digits
             self.most = max(1, min(self.session.most, PIECE // longest))
-        unwritten = len(self.rows)
-        self.rows, self.kept = [], []
+        unwritten = len(lines)
         self.session.commit()
         for i, (count, piece) in enumerate(pieces):
             if i and not self.stop.writable(self.output):

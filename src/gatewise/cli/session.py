@@ -8,9 +8,10 @@ A result and a state cannot be written in one atomic act, so after a kill either
 3. A reading is in the file before its result is written. So if K is the step of the last result that was written, then
    K is between `start` and the last reading in the file, and the state after K can be restored.
 
-The file is safetensors (the state, the readings since, a description) followed by a log of fixed length. The log is
-mapped into memory, so that what is stored there costs no call of the system, and is in the file whenever the process is
-killed. When a thousand readings have come together, a new file is made and replaces this one by rename. Little endian::
+The file is safetensors (the state, the readings since, a description) followed by a log of fixed length. Readings may
+spell anything, so it is the safetensors header that says where the log begins. The log is mapped into memory, so that
+what is stored there costs no call of the system, and is in the file whenever the process is killed. When a thousand
+readings have come together, a new file is made and replaces this one by rename. Little endian::
 
     LF "gatewise log" LF, and zeros to a multiple of 8 bytes
     progress:  2 * length of the records + 1 if all their results are written (uint32), CRC-32 of these 4 bytes
@@ -43,8 +44,9 @@ from typing import Any, Self
 import numpy as np
 
 from gatewise.errors import FileError, GatewiseError, StateError
-from gatewise.file import digest, read_bytes, seal, unseal
+from gatewise.file import MOST_HEADER, digest, read_bytes, seal, unseal
 from gatewise.layers.base import Array
+from gatewise.spec import parse_json
 from gatewise.state import State
 from gatewise.stream import Model, Stream
 
@@ -75,6 +77,7 @@ class Session:
         path: the state file, made if it does not exist; None = nothing is remembered.
         after: go on after this step; None = find out.
         output: descriptor of the file that results are written to.
+        begin: the state in which a new session begins; None = the start of a sequence. A state file comes first.
 
     Attributes:
         stream: the stream, at `step`.
@@ -84,12 +87,20 @@ class Session:
         most: how many readings `advance` takes at once.
 
     Raises:
-        StateError: a state file that is damaged, belongs to another model, or does not reach `after`.
+        StateError: a state file that is damaged, belongs to another model, or does not reach `after`; or `begin` is of
+            another model.
         OSError: the file cannot be read or written.
     """
 
-    def __init__(self, model: Model, path: str | None = None, after: int | None = None, output: int = 1) -> None:
-        self.stream: Stream = model.stream()
+    def __init__(
+        self,
+        model: Model,
+        path: str | None = None,
+        after: int | None = None,
+        output: int = 1,
+        begin: State | None = None,
+    ) -> None:
+        self.stream: Stream = model.stream(begin)
         self.header: tuple[str, ...] | None = None
         self.resumed = False
         self.in_doubt = False
@@ -134,15 +145,36 @@ class Session:
         return self._path is not None
 
     def advance(self, readings: Array) -> Array:
-        """Answer up to `most` readings (steps, inputs) float32 -> (steps, outputs)."""
+        """Answer up to `most` readings (steps, inputs) float32 -> (steps, outputs).
+
+        Fewer steps are answered when the next reading would take the state beyond float32: no state file could hold
+        that. The stream then stands before this reading.
+        """
+        answers = self._push(readings)
+        count = len(answers)
         if self._path is None:
-            self._start += len(readings)
+            self._start += count
         else:
             if self._log is None:
                 self._save()
-            self._readings[self._count : self._count + len(readings)] = readings
-            self._count += len(readings)
-        return self.stream.push_many(readings)
+            self._readings[self._count : self._count + count] = readings[:count]
+            self._count += count
+        return answers
+
+    def _push(self, readings: Array) -> Array:
+        """The answers to the readings before the first after which the state is not finite."""
+        before = self.stream.get_state()
+        answers = self.stream.push_many(readings)
+        if np.isfinite(answers).all() and _is_finite(self.stream):
+            return answers
+        self.stream.set_state(before)
+        for i in range(len(readings)):
+            before = self.stream.get_state()
+            self.stream.push(readings[i])
+            if not _is_finite(self.stream):
+                self.stream.set_state(before)
+                return answers[:i]
+        return answers
 
     def commit(self) -> None:
         """Save the readings of the last `advance`: now their answers may be written."""
@@ -202,11 +234,12 @@ class Session:
 
     def _open(self, path: Path, after: int | None, output: int) -> None:
         """Go on from the file."""
-        sealed, found, log = read_bytes(path).partition(_LOG)
+        data = read_bytes(path)
         try:
-            if not found:
+            end = _sealed_bytes(data)
+            if data[end : end + len(_LOG)] != _LOG:
                 raise FileError("it has no log, or was cut off")
-            fields, described = unseal(sealed, _KEYS)
+            fields, described = unseal(data[:end], _KEYS)
             if described["format"] != FORMAT or isinstance(described["format"], bool):
                 raise FileError(f"format {described['format']!r}, this version reads {FORMAT}; upgrade gatewise")
             if described["tensors"] != digest(fields):
@@ -218,9 +251,10 @@ class Session:
         self._base = State(str(described["structure"]), fields)
         try:
             self._base.rows(self.stream.model.graph, 1)
-            if len(log) != described["log"]:
+            end += len(_LOG)
+            if len(data) - end != described["log"]:
                 raise FileError("it was cut off, or something was appended to it")
-            blocks, written = _read_log(log[-(len(sealed) + len(_LOG)) % 8 :], self.stream.model.inputs)
+            blocks, written = _read_log(data[end + -end % 8 :], self.stream.model.inputs)
         except GatewiseError as error:
             raise StateError(f"{self._name}: {error}") from None
         if (
@@ -254,6 +288,9 @@ class Session:
         self._start, self._base = start + passed, self.stream.state
         self._readings[: len(known) - passed] = known[passed:]
         self._restore(len(known) - passed)
+        base_is_finite = all(np.isfinite(field).all() for field in self._base.fields.values())
+        if not (base_is_finite and _is_finite(self.stream)):
+            raise StateError(f"{self._name}: with this model its readings lead beyond float32; start with a new file")
         self.header = None if header is None else tuple(header)
         self.resumed = True
 
@@ -307,6 +344,29 @@ class Session:
             found = self._path.stat()
             if (found.st_dev, found.st_ino) != self._number:
                 raise StateError(f"{self._name} was changed by another process; give each stream a file of its own")
+
+
+def _sealed_bytes(data: bytes) -> int:
+    """Length of the safetensors data that `data` begins with. What it holds may look like anything, so no mark ends it.
+
+    Raises:
+        FileError: there is no header that says how long it is.
+    """
+    begin = 8 + int.from_bytes(data[:8], "little")
+    if begin > min(len(data), MOST_HEADER):
+        raise FileError("no safetensors data, or cut off")
+    try:
+        header = parse_json(data[8:begin].decode(), "header", MOST_HEADER)
+        end = max((entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"), default=0)
+        if not isinstance(end, int) or end < 0:
+            raise ValueError(f"a tensor ends at {end!r}")
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+        raise FileError(f"no valid safetensors data: {str(error)[:200]}") from None
+    return begin + end
+
+
+def _is_finite(stream: Stream) -> bool:
+    return bool(np.isfinite(np.frombuffer(stream.get_state(), np.float32)).all())
 
 
 def _log_bytes(readings: int, inputs: int) -> int:
