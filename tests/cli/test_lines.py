@@ -81,6 +81,8 @@ def test_unusable_header(options: dict[str, object], line: str, message: str) ->
         ("[" * 100_000, "nested too deeply|no valid JSON"),
         ("1", r"expected 2 numbers \(a, b\), or a header line first, got 1 field"),
         ("1,2,3", "got 3 fields"),
+        ('{"a":1,"b":2,"a":3}', "'a' stands twice in one object"),
+        ('{"a":1,"b":2,"c":{"d":1,"d":1}}', "'d' stands twice"),
         ("1,x", "column 'b' must be a number, got x"),
         ("1,1_000", "must be a number, got 1_000"),
         ('1,"2', "no valid CSV"),

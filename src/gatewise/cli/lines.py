@@ -77,7 +77,9 @@ class LineReader:
 
     def _read_json(self, text: str) -> tuple[list[float], str]:
         try:
-            value = json.loads(text)
+            value = json.loads(text, object_pairs_hook=_no_twins)
+        except LineError:
+            raise
         except RecursionError:
             raise LineError("nested too deeply to be a reading") from None
         except ValueError as error:
@@ -183,6 +185,16 @@ class LineReader:
     def _expected(self) -> str:
         names = "" if self.columns is None else f" ({_names(self.columns)})"
         return f"{self.width} number{'s' if self.width != 1 else ''}{names}"
+
+
+def _no_twins(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """An object of JSON; which of two values of one name is meant cannot be told."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        names = [name for name, _ in pairs]
+        twin = next(name for name in names if names.count(name) > 1)
+        raise LineError(f"{_short(twin)!r} stands twice in one object")
+    return found
 
 
 def _is_number(field: str) -> bool:
