@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import pytest
+
 import gatewise as gw
 from cli.program import gatewise
 
@@ -63,15 +65,62 @@ def test_cautions_and_provenance(two: Path, tmp_path: Path) -> None:
     model = gw.load(two)
     assert model.spec.head is not None
     spec = model.spec.replace(head=model.spec.head.replace(samples=0))
-    told = {"data": "f" * 64, "detector": {"cautions": ["few rows"], "state": "A" * 500, "x": {"y": 0.5}, "z": None}}
+    told = {"data": "f" * 64, "detector": {"cautions": ["few rows"], "s": "A" * 500, "x": {"y": 0.5}, "z": None}}
     path = tmp_path / "m.safetensors"
     model.replace(spec=spec, provenance=told).save(path)
     page = gatewise("inspect", path).stdout
     assert page.endswith("cautions\n  head: scores are not calibrated: they assume normal residuals\n  few rows\n")
-    assert "  detector  cautions (1), state AAAAAAAAAAAA..., x (y 0.5)\n" in page.replace('["few rows"]', "(1)")
+    assert "  detector  cautions (1), s AAAAAAAAAAAA..., x (y 0.5)\n" in page.replace('["few rows"]', "(1)")
     assert json.loads(gatewise("inspect", path, "--json").stdout)["provenance"] == told
 
 
 def test_empty_provenance(two: Path, tmp_path: Path) -> None:
     gw.load(two).replace(provenance={}).save(tmp_path / "m.safetensors")
     assert "none recorded" in gatewise("inspect", tmp_path / "m.safetensors").stdout
+
+
+@pytest.mark.parametrize("told", [5, [1], [None, {}], "text", {"a": "b"}, [["x"]], None])
+def test_odd_cautions(two: Path, tmp_path: Path, told: object) -> None:
+    path = tmp_path / "m.safetensors"
+    gw.load(two).replace(provenance={"detector": {"cautions": told}}).save(path)
+    ran = gatewise("inspect", path)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert json.loads(gatewise("inspect", path, "--json").stdout)["cautions"] == []
+
+
+@pytest.mark.parametrize("detector", [5, [1], "text", None, [], {}])
+def test_odd_provenance(two: Path, tmp_path: Path, detector: object) -> None:
+    path = tmp_path / "m.safetensors"
+    odd = {"": [[]], "n": None, "x" * 5000: "y" * 5000, "d": {"": {"": [1, {"a": 2.5}]}}, "detector": detector}
+    gw.load(two).replace(provenance=odd).save(path)
+    ran = gatewise("inspect", path)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert len(ran.stdout) < 5000
+    assert json.loads(gatewise("inspect", path, "--json").stdout)["provenance"] == odd
+
+
+def test_control_characters_and_surrogates_are_escaped(two: Path, tmp_path: Path) -> None:
+    model = gw.load(two)
+    evil = "\x1b[31m\x07\u202e\x7f\ud800\x9b"
+    escaped = r"\x1b[31m\x07\u202e\x7f\ud800\x9b"
+    path = tmp_path / "m.safetensors"
+    spec = model.spec.replace(input=model.spec.input.replace(columns=[evil, "b\nb"]))
+    told = {evil: {evil: evil}, "detector": {"cautions": [evil + " x"]}, "t": evil, "l": [evil]}
+    model.replace(spec=spec, provenance=told).save(path)
+    for arguments in ([], ["--json"]):
+        ran = gatewise("inspect", path, *arguments)
+        assert (ran.returncode, ran.stderr) == (0, "")
+        assert {c for c in ran.stdout if not c.isprintable()} == {"\n"}
+    page = gatewise("inspect", path).stdout
+    assert f"({escaped}, b\\nb)" in page
+    assert f"  {escaped} x\n" in page
+    ran = gatewise("stream", path, stdin="{}\n")
+    assert (ran.returncode, ran.stdout) == (1, "")
+    assert {c for c in ran.stderr if not c.isprintable()} == {"\n"}
+
+
+def test_state_after_training_is_not_shown(two: Path, tmp_path: Path) -> None:
+    path = tmp_path / "m.safetensors"
+    gw.load(two).replace(provenance={"detector": {"state": "QUJD" * 99, "until": "t"}}).save(path)
+    assert "QUJD" not in gatewise("inspect", path).stdout
+    assert json.loads(gatewise("inspect", path, "--json").stdout)["provenance"] == {"detector": {"until": "t"}}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import os
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import click
@@ -24,12 +26,41 @@ def emit(value: object) -> None:
 
 def say(message: str) -> None:
     """A message for people, on one line of standard error."""
-    click.echo(f"gatewise: {' '.join(message.split())}", err=True)
+    click.echo(f"gatewise: {printable(' '.join(message.split()))}", err=True)
+
+
+def printable(text: str) -> str:
+    """Text that may stand in a file from anywhere, with control characters and lone surrogates as escapes."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def refuse_same_file(places: Mapping[str, str | None]) -> None:
+    """Refuse two arguments that name the same file, of which one would be lost.
+
+    Args:
+        places: name of the argument -> path, or None where it was not given.
+
+    Raises:
+        click.UsageError: naming both.
+    """
+    given = [(name, path) for name, path in places.items() if path is not None]
+    for (name, path), (other, there) in itertools.combinations(given, 2):
+        if _same_file(path, there):
+            raise click.UsageError(f"{name} and {other} are the same file, {there}; give each a file of its own")
+
+
+def _same_file(one: str, other: str) -> bool:
+    try:
+        return os.path.realpath(one) == os.path.realpath(other) or os.path.samefile(one, other)
+    except (OSError, ValueError):  # one of them does not exist, or cannot
+        return False
 
 
 def heading(text: str) -> str:
     """A heading: bold on a terminal."""
-    return click.style(text, bold=True)
+    return click.style(printable(text), bold=True)
 
 
 def table(rows: Sequence[Sequence[str]], align: str, indent: str = "  ") -> str:
@@ -40,6 +71,7 @@ def table(rows: Sequence[Sequence[str]], align: str, indent: str = "  ") -> str:
         align: "l" or "r" for each column.
         indent: before each line.
     """
+    rows = [[printable(cell) for cell in row] for row in rows]
     widths = [max(len(row[i]) for row in rows) for i in range(len(align))]
     lines = []
     for row in rows:
@@ -54,7 +86,12 @@ def table(rows: Sequence[Sequence[str]], align: str, indent: str = "  ") -> str:
 def wrap(text: str, first: str, rest: str) -> str:
     """Text on lines of at most 80 columns, where its words allow."""
     return textwrap.fill(
-        text, 80, initial_indent=first, subsequent_indent=rest, break_long_words=False, break_on_hyphens=False
+        printable(text),
+        80,
+        initial_indent=printable(first),
+        subsequent_indent=rest,
+        break_long_words=False,
+        break_on_hyphens=False,
     )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gatewise.cli.common import emit, heading, json_option, size, table, wrap
+from gatewise.cli.common import emit, heading, json_option, printable, size, table, wrap
 
 if TYPE_CHECKING:
     from gatewise.stream import Model
@@ -36,8 +36,13 @@ def describe(model: Model, path: str) -> dict[str, Any]:
     from gatewise.measure.cost import cost
 
     found = cost(model)
-    detector = model.provenance.get("detector")
-    told = detector.get("cautions", []) if isinstance(detector, dict) else []
+    # A file may come from anywhere, and its provenance be any JSON.
+    provenance = dict(model.provenance)
+    told = None
+    if isinstance(detector := provenance.get("detector"), dict):
+        told = detector.get("cautions")
+        provenance["detector"] = {key: value for key, value in detector.items() if key != "state"}
+    cautions = [text for text in told if isinstance(text, str)] if isinstance(told, list) else []
     return {
         "file": path,
         "inputs": model.inputs,
@@ -67,8 +72,8 @@ def describe(model: Model, path: str) -> dict[str, Any]:
             for field in node.state
         ],
         "state_bytes": found.state_bytes,
-        "cautions": [f"{node.name}: {text}" for node in found.nodes for text in node.cautions] + list(told),
-        "provenance": dict(model.provenance),
+        "cautions": [f"{node.name}: {text}" for node in found.nodes for text in node.cautions] + cautions,
+        "provenance": provenance,
         "structure": model.graph.structure,
         "weights": digest(model.tensors),
         "spec": model.spec.plain(),
@@ -130,22 +135,27 @@ def _page(found: dict[str, Any]) -> str:
 
 
 def _facts(facts: dict[str, str]) -> str:
-    width = max(map(len, facts)) + 2
-    return "\n".join(wrap(text, "  " + name.ljust(width), " " * (width + 2)) for name, text in facts.items())
+    named = [(printable(_cut(name, 32)), text) for name, text in facts.items()]
+    width = max(len(name) for name, _ in named) + 2
+    return "\n".join(wrap(text, "  " + name.ljust(width), " " * (width + 2)) for name, text in named)
 
 
 def _short(value: object) -> str:
     """A value of the provenance, without what is too long to read; `--json` has the whole."""
     if isinstance(value, dict):
-        return ", ".join(f"{key} {_short_inner(v)}" for key, v in value.items() if v is not None)
-    return _short_inner(value) if not isinstance(value, str) else value
+        return ", ".join(f"{_cut(key, 32)} {_short_inner(v)}" for key, v in value.items() if v is not None)
+    return _short_inner(value) if not isinstance(value, str) else _cut(value, 200)
 
 
 def _short_inner(value: object) -> str:
     if isinstance(value, dict):
         return f"({_short(value)})"
     if isinstance(value, str):
-        return value if len(value) <= 24 else value[:12] + "..."
+        return _cut(value, 24)
     if isinstance(value, list) and len(json.dumps(value)) > 60:
         return f"({len(value)})"
     return f"{value:.6g}" if isinstance(value, float) else json.dumps(value)
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most // 2] + "..."
