@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import gatewise as gw
-from cli.program import PROGRAM, gatewise
+from cli.program import PROGRAM, diverging, gatewise
 from gatewise.cli.session import Session
 
 RNG = np.random.default_rng(7)
@@ -273,6 +273,50 @@ def test_foreign_state_is_refused(one: Path, two: Path, tmp_path: Path) -> None:
     assert ran.stderr.startswith(f"gatewise: {tmp_path}/s: this state belongs to a model of another structure")
     assert ran.stderr.count("\n") == 1
     assert results(gatewise("stream", one, "--state", tmp_path / "s", stdin="1\n").stdout)[0]["step"] == 2
+
+
+def test_state_that_would_not_be_finite(tmp_path: Path) -> None:
+    diverging().save(tmp_path / "m")
+    ran = gatewise("stream", tmp_path / "m", stdin="1\n" * 400)
+    assert ran.returncode == 1
+    step = len(ran.stdout.splitlines()) + 1
+    assert ran.stderr.startswith(f"gatewise: step {step}: this reading takes the state of the model beyond float32")
+    assert ran.stderr.count("\n") == 1
+    kept = gatewise("stream", tmp_path / "m", "--state", tmp_path / "s", stdin="1\n" * 400)
+    assert (kept.returncode, kept.stdout, kept.stderr) == (1, ran.stdout, ran.stderr)
+    again = gatewise("stream", tmp_path / "m", "--state", tmp_path / "s", stdin="1\n")
+    assert (again.returncode, again.stdout) == (1, "")
+    assert again.stderr.splitlines() == [f"gatewise: continuing after step {step - 1}", ran.stderr.strip()]
+
+
+@pytest.mark.parametrize(
+    ("provenance", "message"),
+    [
+        ({}, "does not say where its training data ended"),
+        ({"detector": 5}, "does not say where its training data ended"),
+        ({"detector": {"state": [1]}}, "does not say where its training data ended"),
+        ({"detector": {"state": "\u00e9"}}, "the state after training: "),
+        ({"detector": {"state": "QUJD"}}, "the state after training: saved state: "),
+    ],
+)
+def test_no_state_after_training(one: Path, tmp_path: Path, provenance: dict[str, Any], message: str) -> None:
+    gw.load(one).replace(provenance=provenance).save(tmp_path / "m")
+    ran = gatewise("stream", tmp_path / "m", "--after-training", "--state", tmp_path / "s", stdin="1\n")
+    assert (ran.returncode, ran.stdout) == (1, "")
+    assert ran.stderr.startswith(f"gatewise: {tmp_path}/m")
+    assert message in ran.stderr
+    assert ran.stderr.endswith("leave out --after-training\n")
+    assert ran.stderr.count("\n") == 1
+    assert not (tmp_path / "s").exists()
+
+
+def test_state_file_that_is_the_model(one: Path, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(one)
+    before = one.read_bytes()
+    ran = gatewise("stream", one, "--state", tmp_path / "link", stdin="1\n")
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert "MODEL and --state are the same file" in ran.stderr
+    assert one.read_bytes() == before
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import os
 import signal
+from typing import TYPE_CHECKING
 
 import click
 
-from gatewise.cli.common import say
+from gatewise.cli.common import refuse_same_file, say
 from gatewise.cli.lines import FORMATS, LineReader
+from gatewise.errors import StateError
+
+if TYPE_CHECKING:
+    from gatewise.state import State
+    from gatewise.stream import Model
 
 
 @click.command(short_help="Answer readings from standard input as they come.")
@@ -17,6 +23,7 @@ from gatewise.cli.lines import FORMATS, LineReader
 @click.option("--pass", "keep", multiple=True, metavar="COL", help="Copy this field of each line to its result.")
 @click.option("--state", metavar="FILE", help="Go on from this file, and keep the state in it.")
 @click.option("--after", type=click.IntRange(min=0), metavar="STEP", help="Go on after this step; needs --state.")
+@click.option("--after-training", is_flag=True, help="Begin a new stream where the training data ended.")
 @click.option("--replay", is_flag=True, help="The input starts anew: skip the readings answered before.")
 @click.option(
     "--on-error",
@@ -32,6 +39,7 @@ def stream(
     keep: tuple[str, ...],
     state: str | None,
     after: int | None,
+    after_training: bool,
     replay: bool,
     on_error: str,
     as_json: bool,
@@ -41,6 +49,9 @@ def stream(
     A line of input is a JSON object with the model's columns, a JSON array, a bare number (one column), or CSV with
     or without a header line. A result carries its step (1 = the first reading) and the model's outputs; for a detector
     also "alarm". A missing value (null, empty, NaN) is held or refused, as the model was trained.
+
+    A new stream begins without any past, so its first scores rest on poor forecasts. If the readings follow on those
+    the model was trained on, give --after-training. A --state FILE that exists comes first: it says where to go on.
 
     \b
     With --state FILE a stream that was stopped, or killed at any moment,
@@ -63,12 +74,14 @@ def stream(
     from gatewise.cli.session import Session
     from gatewise.stream import load
 
+    refuse_same_file({"MODEL": model, "--state": state})
     if state is None and (after is not None or replay):
         raise click.UsageError("--after and --replay need --state, the file that says what was answered before")
     loaded = load(model)
     if clash := {"step", "alarm", *loaded.output_names} & set(keep):
         raise click.UsageError(f"--pass {min(clash)}: results have a member of that name already")
-    with Session(loaded, state, after, output=1) as session:
+    begin = trained_state(loaded, model) if after_training else None
+    with Session(loaded, state, after, output=1, begin=begin) as session:
         if session.resumed:
             say(f"continuing after step {session.step}")
         if session.in_doubt:
@@ -79,3 +92,28 @@ def stream(
             say("reading from the terminal; Ctrl-D ends")
         stopped = answer_lines(session, reader, 0, 1, replay=replay, skip=on_error == "skip", say=say)
     return 128 + signal.SIGINT if stopped == signal.SIGINT else 0
+
+
+def trained_state(model: Model, path: str) -> State:
+    """The state at the end of the training data, which a detector keeps in its provenance.
+
+    Raises:
+        StateError: there is none, it is damaged, or does not fit the model.
+    """
+    import base64
+
+    from gatewise.state import State
+
+    detector = model.provenance.get("detector")
+    text = detector.get("state") if isinstance(detector, dict) else None
+    if not isinstance(text, str):
+        raise StateError(
+            f"{path} does not say where its training data ended, which 'gatewise train' and Detector.save write; "
+            "leave out --after-training"
+        )
+    try:
+        state = State.from_bytes(base64.b64decode(text, validate=True))
+        state.rows(model.graph, 1)
+    except ValueError as error:  # StateError is one
+        raise StateError(f"{path}: the state after training: {error}; leave out --after-training") from None
+    return state
