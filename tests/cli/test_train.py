@@ -67,6 +67,8 @@ def test_what_it_says(data: Path, trained: tuple[Path, str, str]) -> None:
     assert (found["target"], found["columns"], found["time"]) == ("vibration", ["vibration", "load"], "time")
     assert sum(found["rows"].values()) == 1200
     assert found["steps"] == 40
+    with open(out.with_suffix(".csv"), newline="") as file:
+        assert found["seconds"] == pytest.approx(float(list(csv.DictReader(file))[-1]["seconds"]), rel=1e-3)
     assert found["alarm_score"] == 3
     assert found["cautions"]
     assert stderr.splitlines() == [f"gatewise: caution: {text}" for text in found["cautions"]]
@@ -83,6 +85,21 @@ def test_the_model_streams(data: Path, trained: tuple[Path, str, str]) -> None:
     scores = truth.score_samples(str(data))
     np.testing.assert_array_equal(np.array([line["score"] for line in lines], np.float32), -scores.astype(np.float32))
     assert [line["alarm"] for line in lines] == (truth.predict(str(data)) == -1).tolist()
+
+
+def test_stream_that_follows_on_the_training_data(data: Path, trained: tuple[Path, str, str], tmp_path: Path) -> None:
+    lines = data.read_text().splitlines()
+    (tmp_path / "new.csv").write_text("\n".join([lines[0], *lines[1:90]]) + "\n")
+    detector = gw.Detector.load(trained[0])
+    truth = -detector.score_samples(str(tmp_path / "new.csv"), detector.state_).astype(np.float32)
+    assert (truth != -detector.score_samples(str(tmp_path / "new.csv")).astype(np.float32)).any()
+    command = ["stream", trained[0], "--after-training", "--state", tmp_path / "s"]
+    first = gatewise(*command, stdin="\n".join(lines[:50]))
+    second = gatewise(*command, stdin="\n".join(lines[50:90]))
+    assert (first.returncode, second.returncode) == (0, 0)
+    found = [json.loads(line) for line in (first.stdout + second.stdout).splitlines()]
+    assert [line["step"] for line in found] == list(range(1, 90))
+    np.testing.assert_array_equal(np.array([line["score"] for line in found], np.float32), truth)
 
 
 def test_page(data: Path, tmp_path: Path) -> None:
@@ -142,6 +159,12 @@ def test_goes_on_from_its_checkpoint(data: Path, tmp_path: Path) -> None:
     ("arguments", "status", "message"),
     [
         (["none.csv", "-o", "m"], 1, "none.csv: no such file"),
+        (["DATA", "-o", "DATA"], 2, "FILE and --output are the same file"),
+        (["DATA", "-o", "m", "--metrics", "DATA"], 2, "FILE and --metrics are the same file"),
+        (["DATA", "-o", "m", "--checkpoint", "DATA"], 2, "FILE and --checkpoint are the same file"),
+        (["DATA", "-o", "m", "--checkpoint", "./m"], 2, "--output and --checkpoint are the same file"),
+        (["DATA", "-o", "m", "--metrics", "../LINK/m"], 2, "--output and --metrics are the same file"),
+        (["DATA", "-o", "m", "--metrics", "c", "--checkpoint", "c"], 2, "--checkpoint and --metrics are the same"),
         (["DATA", "-o", "none/m"], 1, "there is no folder"),
         (["DATA", "-o", "."], 1, "cannot be written"),
         (["DATA", "-o", "m"], 1, "if it is the time, pass --time time"),
@@ -163,6 +186,8 @@ def test_refused(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    before = data.read_bytes()
+    arguments = [argument.replace("LINK", tmp_path.name) for argument in arguments]
     with pytest.raises(SystemExit) as ended:
         main(["train", *(str(data) if argument == "DATA" else argument for argument in arguments)])
     out, err = capsys.readouterr()
@@ -171,3 +196,16 @@ def test_refused(
     assert message in err
     assert err.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+    assert data.read_bytes() == before
+
+
+def test_links_to_the_data_are_the_data(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "soft").symlink_to(data)
+    (tmp_path / "hard").hardlink_to(data)
+    before = data.read_bytes()
+    for name in ("soft", "hard"):
+        with pytest.raises(SystemExit) as ended:
+            main(["train", str(data), *OPTIONS, "-o", str(tmp_path / name)])
+        assert ended.value.code == 2
+        assert "FILE and --output are the same file" in capsys.readouterr().err
+    assert data.read_bytes() == before

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gatewise.cli.common import emit, heading, json_option, say, size, table
+from gatewise.cli.common import emit, heading, json_option, refuse_same_file, say, size, table
 from gatewise.errors import GatewiseError, InputError
 
 if TYPE_CHECKING:
@@ -75,6 +75,7 @@ def train(
       gatewise train pump.csv --target vibration --time time -o pump.safetensors
       gatewise stream pump.safetensors --pass time < readings.csv
     """  # noqa: D301
+    refuse_same_file({"FILE": file, "--output": output, "--checkpoint": checkpoint, "--metrics": metrics})
     _check_output(output)
     if not os.path.exists(file):
         raise InputError(f"{file}: no such file")
@@ -88,7 +89,6 @@ def train(
     )
     if checkpoint is not None and os.path.exists(checkpoint):
         say(f"continuing from {checkpoint}")
-    start = time.monotonic()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         try:
@@ -102,7 +102,7 @@ def train(
     if as_json:
         emit(found)
     else:
-        click.echo(_page(found, time.monotonic() - start))
+        click.echo(_page(found))
 
 
 def summary(detector: Detector, file: str, output: str) -> dict[str, Any]:
@@ -120,6 +120,7 @@ def summary(detector: Detector, file: str, output: str) -> dict[str, Any]:
             "calibration": detector.split_.calibration,
         },
         "steps": history.records[-1].step if history.records else 0,
+        "seconds": history.records[-1].seconds if history.records else 0.0,
         "epochs": history.records[-1].epoch if history.records else 0,
         "stopped": history.stopped,
         "best_step": history.best_step,
@@ -133,7 +134,7 @@ def summary(detector: Detector, file: str, output: str) -> dict[str, Any]:
     }
 
 
-def _page(found: dict[str, Any], seconds: float) -> str:
+def _page(found: dict[str, Any]) -> str:
     rows = found["rows"]
     best = found["best_validation"]
     ended = {"budget": "the budget was used up", "patience": "it no longer got better"}
@@ -145,7 +146,10 @@ def _page(found: dict[str, Any], seconds: float) -> str:
             "rows",
             f"{rows['training']:,} to train on, {rows['stopping']:,} to stop by, {rows['calibration']:,} to calibrate",
         ),
-        ("training", f"{found['steps']:,} steps in {seconds:.1f} s; {ended.get(found['stopped'], found['stopped'])}"),
+        (
+            "training",
+            f"{found['steps']:,} steps in {found['seconds']:.1f} s; {ended.get(found['stopped'], found['stopped'])}",
+        ),
         ("kept", f"step {found['best_step']:,}" + ("" if best is None else f", held-out loss {best:.4f}")),
         ("alarm", f"score from {found['alarm_score']:.3g}: {found['false_alarms_per_1000']:g} expected in 1,000 steps"),
         (
