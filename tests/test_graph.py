@@ -238,3 +238,11 @@ def test_a_seed_is_a_whole_number(seed: Any) -> None:
 def test_only_a_spec_describes_a_model() -> None:
     with pytest.raises(SpecError, match="ModelSpec, got 'gru'"):
         resolve("gru")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("option", ["target", "samples"])
+@pytest.mark.parametrize("value", [False, 0.0, -1])
+def test_a_count_from_zero_is_a_whole_number(option: str, value: Any) -> None:
+    head = LayerSpec("tail_probability", **{option: value})
+    with pytest.raises(SpecError, match=f"{option} must be a whole number from 0"):
+        resolve(detector(head=head))

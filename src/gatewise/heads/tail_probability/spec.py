@@ -61,13 +61,11 @@ class Spec(Layer):
     samples: int = 0
 
     def __post_init__(self) -> None:
-        if self.target != 0:
-            check_count("target", self.target)
+        check_count("target", self.target, least=0)
         check_count("smooth", self.smooth)
         check_number("false_alarms_per_1000", self.false_alarms_per_1000, 1e-6, 999.0)
         check_number("df", self.df, 1.0, 1e6)
-        if self.samples != 0:
-            check_count("samples", self.samples, 1 << 31)
+        check_count("samples", self.samples, 1 << 31, least=0)
 
     @property
     def alpha(self) -> float:
