@@ -234,7 +234,6 @@ def test_a_model_that_holds_takes_what_others_refuse() -> None:
             HOLD.stream().push(MISFITS[value][0])
 
 
-@pytest.mark.xfail(strict=True, reason="the core reads a float32 subclass of ndarray as it is, mask or not")
 def test_a_masked_float32_is_missing_too() -> None:
     masked = np.ma.masked_array(X[0], [False, True, False])
     with pytest.raises(InputError, match=r"value 1 .*is nan"):

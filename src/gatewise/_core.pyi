@@ -34,8 +34,7 @@ class Model:
             cpu: one of `instruction_sets()`; None = the best.
 
         Raises:
-            SpecError: the graph cannot be; the message says which node and what was expected.
-            InputError: an unknown cpu.
+            SpecError: the graph cannot be, or an unknown cpu; the message says which node and what was expected.
             TypeError, ValueError: arguments of another form than stated.
         """
 
@@ -87,7 +86,8 @@ class Stream:
         """One step.
 
         Args:
-            x: (inputs,); the fast way is a C-contiguous float32 array, the rest goes through `_as_float32`.
+            x: (inputs,); the fast way is a C-contiguous float32 `numpy.ndarray`; the rest, subclasses of it
+                among them, goes through `_as_float32`.
             out: (outputs,), writable, where the answer goes; None = a new array. It may share memory with x.
 
         Returns:

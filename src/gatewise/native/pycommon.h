@@ -48,11 +48,14 @@ static int overlap(const void *a, size_t a_bytes, const void *b, size_t b_bytes)
     return a_bytes && b_bytes && a0 < b0 + b_bytes && b0 < a0 + a_bytes;
 }
 
-/* "float32 (3, 4)", or the type of what is no array. A new str. */
+/* "float32 (3, 4)", with its type where that is a subclass, or the type of what is no array. A new str. */
 static PyObject *described(const np_api *np, PyObject *object) {
     if (!PyType_IsSubtype(Py_TYPE(object), np->type)) return PyObject_Str((PyObject *)Py_TYPE(object));
     PyObject *dtype = PyObject_GetAttrString(object, "dtype"), *shape = PyObject_GetAttrString(object, "shape");
-    PyObject *text = dtype && shape ? PyUnicode_FromFormat("%S %S", dtype, shape) : NULL;
+    PyObject *text = !dtype || !shape ? NULL
+                     : Py_TYPE(object) == np->type
+                         ? PyUnicode_FromFormat("%S %S", dtype, shape)
+                         : PyUnicode_FromFormat("%S %S in a %S", dtype, shape, Py_TYPE(object));
     Py_XDECREF(dtype);
     Py_XDECREF(shape);
     return text;

@@ -97,8 +97,10 @@ static int parse_x_out(const module_state *module, const char *name, PyObject *c
     return *x ? 0 : -1;
 }
 
+/* A subclass of ndarray may mean something else by its values, as a masked array does: it has to be converted. */
 static int fits(const Stream *self, PyObject *x, int axes) {
-    return np_is_float32(&self->module->np, x, axes, 0) && np_dim(x, axes - 1) == self->inputs;
+    const np_api *np = &self->module->np;
+    return Py_TYPE(x) == np->type && np_is_float32(np, x, axes, 0) && np_dim(x, axes - 1) == self->inputs;
 }
 
 /* x as an array that fits, with the help of the subclass. A new reference, or NULL with an exception. */
