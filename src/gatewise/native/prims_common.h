@@ -20,8 +20,17 @@
 #ifndef GW_PRIMS_COMMON_H
 #define GW_PRIMS_COMMON_H
 
-/* The numbers of the activation kinds in a model. Softmax needs a whole row, so it is no gwv function. */
-enum { GW_LINEAR = 0, GW_RELU = 1, GW_TANH = 2, GW_SIGMOID = 3, GW_SOFTMAX = 4, GW_HARD_SIGMOID = 5 };
+#include "gatewise_activations.h"
+
+/* Neither NaN nor infinite, by the bits: all exponent bits set means one of them. */
+static inline int gw_finite(float x) {
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return (bits & 0x7f800000u) != 0x7f800000u;
+}
+
+/* 0 for |x| < 2^-64: a state never decays into denormals, on any platform. NaN stays. gwv_flush is the same. */
+static inline float gw_flush(float x) { return x > -0x1p-64f && x < 0x1p-64f ? 0.0f : x; }
 
 /* Rows rounded up to whole panels: what an accumulator has room for. */
 static inline int gw_padded(int rows) { return (rows + GW_PANEL - 1) / GW_PANEL * GW_PANEL; }
@@ -92,6 +101,7 @@ static inline gwv gwv_hard_sigmoid(gwv v, float slope, float offset) {
     return gwv_clamp(gwv_fma(v, gwv_set(slope), gwv_set(offset)), gwv_set(0.0f), gwv_set(1.0f));
 }
 
+/* Softmax needs a whole row: it is dense's own. */
 static inline gwv gwv_activate(int kind, float slope, float offset, gwv v) {
     switch (kind) {
     case GW_RELU:

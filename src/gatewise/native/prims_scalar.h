@@ -66,15 +66,8 @@ static inline gwv gwv_fma(gwv a, gwv b, gwv c) {
 static inline gwv gwv_least(gwv a, gwv b) { return a < b ? a : b; }
 static inline gwv gwv_most(gwv a, gwv b) { return a > b ? a : b; }
 
-/* min and max: NaN when either is NaN. */
-static inline gwv gwv_min(gwv a, gwv b) { return a != a ? a : gwv_least(a, b); }
-static inline gwv gwv_max(gwv a, gwv b) { return a != a ? a : gwv_most(a, b); }
-
 /* v held between two bounds that are no NaN; a NaN in v stays. */
 static inline gwv gwv_clamp(gwv v, gwv low, gwv high) { return gwv_least(high, gwv_most(low, v)); }
-
-/* 0 for |v| < 2^-64: a state never decays into denormals, on any platform. NaN stays. */
-static inline gwv gwv_flush(gwv v) { return v > -0x1p-64f && v < 0x1p-64f ? 0.0f : v; }
 
 /* A float's bits and back. */
 static inline uint32_t gwv_to_bits(gwv v) {
@@ -98,6 +91,8 @@ static inline gwv gwv_with_sign(gwv sign, gwv v) {
 static inline gwv gwv_pow2(gwv z) { return gwv_from_bits((gwv_to_bits(z) + 127u) << 23); }
 
 #include "prims_common.h"
+
+static inline gwv gwv_flush(gwv v) { return gw_flush(v); }
 
 /* Panel-major: panel p, then column k, then the GW_PANEL rows of the panel, zero beyond the last row. Writes
  * gw_padded(rows) * cols floats. w has row_stride floats from row to row. */

@@ -87,14 +87,10 @@ static inline gwv gwv_select(gwv_mask mask, gwv a, gwv b) {
     return (gwv)((mask & (gwv_mask)a) | (~mask & (gwv_mask)b));
 }
 
-/* min and max: NaN when either is NaN. */
-static inline gwv gwv_min(gwv a, gwv b) { return gwv_select(a != a, a, gwv_least(a, b)); }
-static inline gwv gwv_max(gwv a, gwv b) { return gwv_select(a != a, a, gwv_most(a, b)); }
-
 /* v held between two bounds that are no NaN; a NaN in v stays. */
 static inline gwv gwv_clamp(gwv v, gwv low, gwv high) { return gwv_least(high, gwv_most(low, v)); }
 
-/* 0 for |v| < 2^-64: a state never decays into denormals, on any platform. NaN stays. */
+/* gw_flush, lane by lane. */
 static inline gwv gwv_flush(gwv v) {
     return gwv_select((v > gwv_set(-0x1p-64f)) & (v < gwv_set(0x1p-64f)), gwv_set(0.0f), v);
 }

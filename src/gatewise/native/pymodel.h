@@ -2,10 +2,10 @@
 #ifndef GW_PYMODEL_H
 #define GW_PYMODEL_H
 
+#include "clock.h"
+#include "kernel.h"
 #include "pycommon.h"
 #include "pygraph.h"
-
-#include <time.h>
 
 typedef struct Model {
     PyObject_HEAD const gw_model *model;
@@ -18,7 +18,7 @@ typedef struct Model {
 /* SpecError from a fault. Always NULL. */
 static PyObject *raise_fault(const gw_fault *fault, const gw_graph *graph, const char *cpu) {
     if (fault->status == GW_UNKNOWN_CPU)
-        return raise("InputError", "cpu '%s' is not available here; this build on this processor has %s and %s", cpu,
+        return raise("SpecError", "cpu '%s' is not available here; this build on this processor has %s and %s", cpu,
                      gw_cpu(0), gw_cpu(1) ? gw_cpu(1) : "no other");
     PyObject *where = fault->node < 0
                           ? PyUnicode_FromString("graph")
@@ -115,7 +115,7 @@ static PyObject *model_run(PyObject *object, PyObject *args, PyObject *kwargs) {
     const size_t bad = self->refuse_nonfinite ? gw_first_nonfinite(xs, x_count) : x_count;
     if (bad == x_count && bad_state == s_count)
         for (size_t b = 0; b < (size_t)batch; b++)
-            gw_run(self->model, (size_t)time, xs + b * x_row, states + b * s_row, ys + b * y_row, scratch);
+            gw_run_checked(self->model, (size_t)time, xs + b * x_row, states + b * s_row, ys + b * y_row, scratch);
     if (released) PyEval_RestoreThread(released);
     PyMem_Free(memory);
     if (bad_state < s_count)
@@ -128,12 +128,6 @@ static PyObject *model_run(PyObject *object, PyObject *args, PyObject *kwargs) {
             "clean the data or train with missing='hold'",
             bad % (size_t)inputs, bad % x_row / (size_t)inputs, bad / x_row, nonfinite_name(xs[bad]));
     Py_RETURN_NONE;
-}
-
-static double seconds_now(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
 static PyObject *model_time_steps(PyObject *object, PyObject *args, PyObject *kwargs) {
@@ -151,9 +145,9 @@ static PyObject *model_time_steps(PyObject *object, PyObject *args, PyObject *kw
     float *x = (float *)(void *)(scratch + sizes->scratch_bytes), *y = x + inputs, *state = y + outputs;
     for (size_t i = 0; i < inputs; i++) x[i] = (float)(i % 7) * 0.25f - 0.75f;
     PyThreadState *released = PyEval_SaveThread();
-    const double start = seconds_now();
+    const double start = gw_now();
     for (Py_ssize_t i = 0; i < steps; i++) gw_step(self->model, x, state, y, scratch);
-    const double seconds = seconds_now() - start;
+    const double seconds = gw_now() - start;
     PyEval_RestoreThread(released);
     PyMem_Free(memory);
     return PyFloat_FromDouble(seconds / (double)steps);

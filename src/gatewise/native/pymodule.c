@@ -56,7 +56,7 @@ static PyObject *activation(PyObject *module, PyObject *args, PyObject *kwargs) 
     static const struct {
         const char *name;
         int kind;
-    } kinds[] = {{"relu", 1}, {"tanh", 2}, {"sigmoid", 3}, {"exp", GW_EXP}};
+    } kinds[] = {{"relu", GW_RELU}, {"tanh", GW_TANH}, {"sigmoid", GW_SIGMOID}, {"exp", GW_EXP}};
     const np_api *np = &((module_state *)PyModule_GetState(module))->np;
     const char *name, *cpu = NULL;
     PyObject *x, *out;

@@ -21,8 +21,6 @@ typedef struct gw_tail_probability {
     const float *slope;             /* (K) of the segment that ends at knot k, the first beginning at (0, 0) */
 } gw_tail_probability;
 
-static inline float tail_flush(float v) { return v > -0x1p-64f && v < 0x1p-64f ? 0.0f : v; }
-
 static float tail_exp(float x) {
     float lanes[GW_LANES];
     gwv_store(lanes, gwv_exp(gwv_set(x)));
@@ -50,15 +48,15 @@ static void tail_probability_step(const void *layer, const float *const *in, flo
     float m = state[0], s = state[1], e = state[2];
     s = s < -10.0f ? -10.0f : s > 10.0f ? 10.0f : s;
     float d = tail_exp(s), u = (in[1][t->target] - m) / d;
-    e = tail_flush(e + t->alpha * (u - e));
+    e = gw_flush(e + t->alpha * (u - e));
     float score = tail_score(t, e < 0.0f ? -e : e);
     out[0] = score;
     out[1] = m * t->unit[1] + t->unit[0];
     out[2] = (m + d * t->band[0]) * t->unit[1] + t->unit[0];
     out[3] = (m + d * t->band[1]) * t->unit[1] + t->unit[0];
     out[4] = score > t->limit ? 1.0f : 0.0f;
-    state[0] = tail_flush(in[0][0]);
-    state[1] = tail_flush(in[0][1]);
+    state[0] = gw_flush(in[0][0]);
+    state[1] = gw_flush(in[0][1]);
     state[2] = e;
 }
 

@@ -15,13 +15,6 @@ typedef struct gw_numeric {
     const float *offset, *factor; /* (W) each; NULL where it does not scale */
 } gw_numeric;
 
-/* Neither NaN nor infinite, by the bits: all exponent bits set means one of them. */
-static inline int numeric_finite(float x) {
-    uint32_t bits;
-    memcpy(&bits, &x, sizeof bits);
-    return (bits & 0x7f800000u) != 0x7f800000u;
-}
-
 static void numeric_step(const void *layer, const float *const *in, float *out, float *held, float *scratch) {
     const gw_numeric *s = layer;
     const float *x = in[0];
@@ -29,8 +22,8 @@ static void numeric_step(const void *layer, const float *const *in, float *out, 
     for (int i = 0; i < s->width; i++) {
         float v = s->factor ? (x[i] - s->offset[i]) * s->factor[i] : x[i];
         if (s->holds) {
-            v = numeric_finite(x[i]) ? v : held[i];
-            held[i] = v > -0x1p-64f && v < 0x1p-64f ? 0.0f : v;
+            v = gw_finite(x[i]) ? v : held[i];
+            held[i] = gw_flush(v);
         }
         out[i] = v;
     }
@@ -51,7 +44,7 @@ static gw_status numeric_check(const gw_place *place, gw_room *room, gw_need *ne
         GW_TRY(gw_expect_tensor(place, 1, W, 1));
         const float *scale = place->node->tensors[1].data;
         for (size_t i = 0; i < W; i++)
-            if (!(scale[i] > 0.0f) || !numeric_finite(1.0f / scale[i])) return gw_fail(place, GW_BAD_WEIGHT, 1, i, 0);
+            if (!(scale[i] > 0.0f) || !gw_finite(1.0f / scale[i])) return gw_fail(place, GW_BAD_WEIGHT, 1, i, 0);
         gw_take(room, W, sizeof(float));
         gw_take(room, W, sizeof(float));
     }

@@ -4,7 +4,7 @@
  *
  *     const float W[2 * 3] = {...}, b[2] = {...};
  *     const int reads[] = {0};
- *     const float options[] = {3, 0, 0};                         // sigmoid
+ *     const float options[] = {GW_SIGMOID, 0, 0};
  *     const gw_tensor tensors[] = {{W, 2, 3}, {b, 2, 1}};
  *     const gw_node nodes[] = {{"dense", reads, 1, 1, options, 3, tensors, 2}};
  *     const int widths[] = {3, 2};                               // edge 0 is the input
@@ -24,8 +24,26 @@
  *     gw_reset(model, state);
  *     while (read_sensor(x)) gw_step(model, x, state, y, scratch);
  *
- * examples/c/stream.c is a whole program. What a kind of node reads, its options and its tensors, is said at the top of its
- * kernel.c (layers/gru/kernel.c, ...).
+ * examples/c/stream.c is a whole program. From the root of the repository, the library and a program with it:
+ *
+ *     cmake -B build/c -DGATEWISE_MODULE=OFF && cmake --build build/c --target gatewise_static
+ *     cc -Isrc/gatewise/native/include examples/c/stream.c build/c/libgatewise.a -o stream
+ *
+ * The kinds of node, with I the width of the edge read and U that of the edge written. An activation is three options: one of
+ * GW_LINEAR ... GW_HARD_SIGMOID (gatewise_activations.h), slope, offset. The equations are at the top of each kernel.c
+ * (layers/gru/kernel.c, ...).
+ *
+ *     kind, what it reads        options                                tensors (rows, columns)
+ *     numeric: raw readings      scales 0 or 1, holds 0 or 1            if it scales: offset (I), scale (I) > 0
+ *         (x - offset) / scale; where it holds, the last finite value stands for one that is not; U = I
+ *     gru: x                     reset 0 after or 1 before,             weight_ih (3U, I), weight_hh (3U, U),
+ *                                gate activation, activation            bias_ih (3U), bias_hh (3U)
+ *         the rows of its gates are in the order r, z, n; both activations other than softmax
+ *     dense: x                   activation                             weight (U, I), bias (U)
+ *     tail_probability: location and log scale (2), the scaled readings
+ *                                target column, alpha, limit            statistic (K) ascending from 0 or more, score (K),
+ *                                                                       band (2), unit (2) = offset and scale of target
+ *         writes U = 5: score, location, lower and upper end of the band, alarm 0 or 1
  *
  * Threads: no function has hidden state. A built model never changes and may be used by any number of threads; a state and
  * a scratch area belong to one call at a time.
@@ -38,6 +56,8 @@
  */
 #ifndef GATEWISE_H
 #define GATEWISE_H
+
+#include "gatewise_activations.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -90,7 +110,7 @@ typedef struct gw_tensor {
 
 /* One node: reads edges, writes one. */
 typedef struct gw_node {
-    const char *kind; /* "gru", "dense", ...: the folders with a kernel.c */
+    const char *kind; /* "gru", "dense", ...: see above */
     const int *reads; /* numbers of the edges it reads */
     int read_count;
     int writes; /* number of the edge it writes */

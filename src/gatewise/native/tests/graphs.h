@@ -11,8 +11,6 @@
 
 #include "check.h"
 
-enum { LINEAR, RELU, TANH, SIGMOID, SOFTMAX, HARD_SIGMOID };
-
 static uint32_t seed = 1;
 
 /* Uniform in -1..1. */
@@ -74,8 +72,8 @@ typedef struct gru {
     gw_graph graph;
 } gru;
 
-static const float usual[7] = {0, SIGMOID, 0, 0, TANH, 0, 0};
-static const float reset_before[7] = {1, SIGMOID, 0, 0, TANH, 0, 0};
+static const float usual[7] = {0, GW_SIGMOID, 0, 0, GW_TANH, 0, 0};
+static const float reset_before[7] = {1, GW_SIGMOID, 0, 0, GW_TANH, 0, 0};
 static const int first_edge[] = {0};
 
 static void gru_draw(gru *g, int I, int H, const float *options) {
@@ -115,7 +113,7 @@ typedef struct chain {
     gw_graph graph;
 } chain;
 
-static const float scale_and_hold[] = {1, 1}, linear[] = {LINEAR, 0, 0}, tail_options[] = {2, 0.25f, 3.0f};
+static const float scale_and_hold[] = {1, 1}, linear[] = {GW_LINEAR, 0, 0}, tail_options[] = {2, 0.25f, 3.0f};
 static const int from_1[] = {1}, from_2[] = {2}, from_3_and_1[] = {3, 1},
                  chain_widths[] = {COLUMNS, COLUMNS, UNITS, 2, 5};
 

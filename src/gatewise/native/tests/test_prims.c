@@ -128,35 +128,31 @@ static void check_activations(void) {
 
 static void check_choices(void) {
     const gwv nan = gwv_set(NAN), two = gwv_set(2.0f);
-    float y[8][GW_LANES];
-    gwv_store(y[0], gwv_min(nan, two));
-    gwv_store(y[1], gwv_min(two, nan));
-    gwv_store(y[2], gwv_max(nan, two));
-    gwv_store(y[3], gwv_max(two, nan));
-    gwv_store(y[4], gwv_relu(nan));
-    gwv_store(y[5], gwv_hard_sigmoid(nan, 0.2f, 0.5f));
-    gwv_store(y[6], gwv_flush(nan));
-    gwv_store(y[7], gwv_clamp(nan, two, two));
-    int all = 1;
-    for (int i = 0; i < 8; i++) all &= isnan(y[i][0]) && isnan(y[i][GW_LANES - 1]);
-    check(all, "min, max, relu, hard sigmoid, flush and clamp keep NaN");
-    gwv_store(y[0], gwv_min(gwv_set(-1.0f), two));
-    gwv_store(y[1], gwv_max(gwv_set(-1.0f), two));
-    gwv_store(y[2], gwv_activate(GW_RELU, 0.0f, 0.0f, gwv_set(-3.0f)));
-    gwv_store(y[3], gwv_activate(GW_HARD_SIGMOID, 0.25f, 0.5f, gwv_set(1.0f)));
-    gwv_store(y[4], gwv_activate(GW_HARD_SIGMOID, 0.25f, 0.5f, gwv_set(9.0f)));
-    gwv_store(y[5], gwv_activate(GW_LINEAR, 0.0f, 0.0f, gwv_set(9.0f)));
-    check(y[0][0] == -1.0f && y[1][0] == 2.0f && y[2][0] == 0.0f && y[3][0] == 0.75f && y[4][0] == 1.0f &&
-              y[5][0] == 9.0f,
-          "min, max, relu, hard sigmoid, linear");
-    gwv_store(y[0], gwv_flush(gwv_set(0x1.fffffep-65f)));
-    gwv_store(y[1], gwv_flush(gwv_set(-0x1.fffffep-65f)));
-    gwv_store(y[2], gwv_flush(gwv_set(0x1p-64f)));
-    gwv_store(y[3], gwv_flush(gwv_set(-0x1p-64f)));
-    gwv_store(y[4], gwv_flush(gwv_set(-INFINITY)));
-    check(same_bits(y[0][0], 0.0f) && same_bits(y[1][0], 0.0f) && y[2][0] == 0x1p-64f && y[3][0] == -0x1p-64f &&
-              y[4][0] == -INFINITY,
-          "flush zeroes below 2^-64 only");
+    float y[5][GW_LANES];
+    gwv_store(y[0], gwv_relu(nan));
+    gwv_store(y[1], gwv_hard_sigmoid(nan, 0.2f, 0.5f));
+    gwv_store(y[2], gwv_flush(nan));
+    gwv_store(y[3], gwv_clamp(nan, two, two));
+    int all = isnan(gw_flush(NAN));
+    for (int i = 0; i < 4; i++) all &= isnan(y[i][0]) && isnan(y[i][GW_LANES - 1]);
+    check(all, "relu, hard sigmoid, flush and clamp keep NaN");
+    gwv_store(y[0], gwv_activate(GW_RELU, 0.0f, 0.0f, gwv_set(-3.0f)));
+    gwv_store(y[1], gwv_activate(GW_HARD_SIGMOID, 0.25f, 0.5f, gwv_set(1.0f)));
+    gwv_store(y[2], gwv_activate(GW_HARD_SIGMOID, 0.25f, 0.5f, gwv_set(9.0f)));
+    gwv_store(y[3], gwv_activate(GW_LINEAR, 0.0f, 0.0f, gwv_set(9.0f)));
+    check(y[0][0] == 0.0f && y[1][0] == 0.75f && y[2][0] == 1.0f && y[3][0] == 9.0f, "relu, hard sigmoid, linear");
+    static const float flushed[][2] = {
+        {0x1.fffffep-65f, 0.0f}, {-0x1.fffffep-65f, 0.0f}, {0x1p-64f, 0x1p-64f},
+        {-0x1p-64f, -0x1p-64f},  {-INFINITY, -INFINITY},
+    };
+    all = 1;
+    for (size_t i = 0; i < sizeof flushed / sizeof *flushed; i++) {
+        gwv_store(y[0], gwv_flush(gwv_set(flushed[i][0])));
+        all &= same_bits(y[0][0], flushed[i][1]) && same_bits(gw_flush(flushed[i][0]), flushed[i][1]);
+    }
+    check(all, "flush zeroes below 2^-64 only, one float or many");
+    check(gw_finite(3.4e38f) && gw_finite(-1e-45f) && !gw_finite(INFINITY) && !gw_finite(-INFINITY) && !gw_finite(-NAN),
+          "finite is what is no NaN and no infinity");
 }
 
 /* On the heap and of the exact size, so that the address sanitizer sees a touch beyond it. */
@@ -236,9 +232,9 @@ static void check_matvec(void) {
 static void check_peaks(void) {
     const double near = gw_read_bandwidth(16384, 0.01), far = gw_read_bandwidth(1 << 20, 0.01),
                  peak = gw_fma_peak(0.01);
-    check(near > 1e8 && near < 1e13 && far > 1e8 && far < 1e13, "reads %.1f GB/s from 16 KiB, %.1f from 1 MiB",
+    check(near > 0 && isfinite(near) && far > 0 && isfinite(far), "reads %.1f GB/s from 16 KiB, %.1f from 1 MiB",
           near * 1e-9, far * 1e-9);
-    check(peak > 1e8 && peak < 1e13, "multiply-adds %.1f GFLOP/s", peak * 1e-9);
+    check(peak > 0 && isfinite(peak), "multiply-adds %.1f GFLOP/s", peak * 1e-9);
 }
 
 int main(void) {

@@ -77,7 +77,7 @@ static void test_graph_refusals(void) {
     OPTION(0, 0, 2);
     OPTION(0, 1, 0.5f);
     OPTION(1, 0, -1);
-    OPTION(1, 1, SOFTMAX);
+    OPTION(1, 1, GW_SOFTMAX);
     OPTION(1, 4, 6);
     OPTION(1, 2, NAN);
     OPTION(2, 0, 1e30f);
