@@ -1,16 +1,11 @@
-/* Stream readings through a small GRU, in memory of our own. From the root of the repository, after `make native-test`:
- *
- *     build/native-test/stream
- *
- * prints one line a step: reading, answer. A state is plain floats: the session is saved, goes on, is put back, and
- * answers the same again. */
+/* Stream readings through a small GRU, in memory of our own: prints one line a step, reading and answer. gatewise.h says how
+ * to compile it; `make native-test` does too: build/native-test/stream. */
 #include "gatewise.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
-enum { LINEAR = 0, TANH = 2, SIGMOID = 3, UNITS = 2 };
+enum { UNITS = 2 };
 
 int main(void) {
     /* One reading -> GRU of two units -> one answer. Gates in the order r, z, n. */
@@ -21,12 +16,10 @@ int main(void) {
     static const gw_tensor gru[] = {
         {weight_ih, 3 * UNITS, 1}, {weight_hh, 3 * UNITS, UNITS}, {bias, 3 * UNITS, 1}, {bias, 3 * UNITS, 1}};
     static const gw_tensor dense[] = {{weight, 1, UNITS}, {offset, 1, 1}};
-    static const float gru_options[] = {0, SIGMOID, 0, 0, TANH, 0, 0}, dense_options[] = {LINEAR, 0, 0};
+    static const float gru_options[] = {0, GW_SIGMOID, 0, 0, GW_TANH, 0, 0}, dense_options[] = {GW_LINEAR, 0, 0};
     static const int edge0[] = {0}, edge1[] = {1}, widths[] = {1, UNITS, 1};
-    static const gw_node nodes[] = {
-        {"gru", edge0, 1, 1, gru_options, 7, gru, 4},
-        {"dense", edge1, 1, 2, dense_options, 3, dense, 2},
-    };
+    static const gw_node nodes[] = {{"gru", edge0, 1, 1, gru_options, 7, gru, 4},
+                                    {"dense", edge1, 1, 2, dense_options, 3, dense, 2}};
     static const gw_graph graph = {nodes, 2, widths, 3, 2, 1};
 
     gw_sizes sizes;
@@ -35,22 +28,19 @@ int main(void) {
     if (gw_measure(&graph, NULL, &sizes, &fault) != GW_OK) return puts(gw_text(fault.status)), 1;
     void *arena = aligned_alloc(GW_ALIGNMENT, sizes.model_bytes);
     void *scratch = aligned_alloc(GW_ALIGNMENT, sizes.scratch_bytes);
-    float *state = malloc(2 * sizes.state_floats * sizeof(float)), *saved = state + sizes.state_floats;
+    float *state = malloc(sizes.state_floats * sizeof(float)); /* plain floats: copy them to save the session */
     if (!arena || !scratch || !state) return puts("no memory"), 1;
     if (gw_build(&graph, NULL, arena, sizes.model_bytes, &model, &fault) != GW_OK)
         return puts(gw_text(fault.status)), 1;
 
     static const float x[] = {1.0f, 0.5f, -0.5f, -1.0f};
-    float y[4], again;
     gw_reset(model, state);
     for (int t = 0; t < 4; t++) {
-        if (t == 3) memcpy(saved, state, sizes.state_floats * sizeof(float));
-        gw_step(model, &x[t], state, &y[t], scratch);
-        printf("%+.2f %+.6f\n", (double)x[t], (double)y[t]);
+        float y;
+        const gw_status status = gw_step(model, &x[t], state, &y, scratch);
+        if (status != GW_OK) return puts(gw_text(status)), 1;
+        printf("%+.2f %+.6f\n", (double)x[t], (double)y);
     }
-    gw_step(model, &x[3], saved, &again, scratch);
-    free(arena);
-    free(scratch);
-    free(state);
-    return again == y[3] ? 0 : 1;
+    free(arena), free(scratch), free(state);
+    return 0;
 }
