@@ -114,6 +114,8 @@ def swapped(name: str, row: int, value: Any) -> pd.DataFrame:
         (swapped("a", 5, np.nan), r'a non-finite reading at row 5, 2024-03-01 00:25:00: nan; pass missing="hold"'),
         (swapped("a", 0, np.inf), r"at row 0, 2024-03-01 00:00:00: inf"),
         (swapped("a", 1, 1e39), r"'a' holds 1e\+39 at row 1, 2024-03-01 00:05:00, too large for float32"),
+        (swapped("a", 3, 10**400), r"'a' holds a whole number at row 3, 2024-03-01 00:15:00, too large for float32"),
+        (swapped("stamp", 3, 10**400), r"the time 'stamp' cannot be read at row 3: '1000"),
         (frame(b=["1", "2", "3", "4", "5", "6"]), r"'b' holds numbers as text .*pandas.to_numeric"),
         (frame(b=STAMPS), r"'b' holds dates; pass time='b'"),
         (frame(b=np.arange(6) * 1j), r"'b' is not numeric"),
@@ -208,6 +210,10 @@ def test_a_byte_order_mark_is_no_part_of_the_name(tmp_path: Path) -> None:
         ("a", r"list of names, got the text 'a'"),
         (["stamp"], "both the time and a reading"),
         ([], "empty list"),
+        (5, "columns must be a list of names, got 5"),
+        ({"a"}, "columns must be a list of names, got {'a'}"),
+        (np.int64(5), "columns must be a list of names, got "),
+        (np.array(["b"]), "no column 'b'"),
     ],
 )
 def test_bad_choices_of_columns_are_refused(columns: Any, message: str) -> None:
@@ -241,6 +247,17 @@ def test_missing_readings_are_let_through_and_counted_when_held() -> None:
         "column 'x0': 8.0% of the readings are missing and held at the last finite one, up to 4 in a row; "
         "scores there tell nothing",
     )
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.int32, np.bool_])
+def test_what_a_masked_array_hides_is_missing(dtype: Any) -> None:
+    hidden = np.ma.masked_array(np.ones((4, 2), dtype), mask=[[0, 1], [0, 0], [1, 0], [0, 0]])
+    expected = [[1, np.nan], [1, 1], [np.nan, 1], [1, 1]]
+    for source in (hidden, list(hidden)):
+        np.testing.assert_array_equal(read_table(source, missing="hold").values, expected)
+        with pytest.raises(InputError, match="'x0' has a non-finite reading at row 2: nan"):
+            read_table(source)
+    np.testing.assert_array_equal(read_table(hidden[1]).values, [[1], [1]])
 
 
 def test_scaling_is_that_of_the_training_part() -> None:

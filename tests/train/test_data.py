@@ -141,6 +141,20 @@ def test_targets_may_have_gaps() -> None:
     assert whole.mask.shape == (6,)
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.int64])
+def test_what_masked_arrays_hide_is_missing(dtype: type) -> None:
+    x, y = np.arange(20).reshape(10, 2).astype(dtype), np.arange(30).reshape(10, 3).astype(dtype)
+    hidden, gaps = np.ma.masked_equal(x, 3), np.ma.masked_equal(y, 7)
+    for series in (hidden, hidden[None]):
+        data = prepare(to_torch(init(FORECASTER)), series, gaps if series is hidden else [gaps], 0)
+        np.testing.assert_array_equal(data.train.x, np.where(x == 3, np.nan, x))
+        np.testing.assert_array_equal(data.train.mask, y != 7)
+    with pytest.raises(InputError, match="not finite at step 1, input 1"):
+        prepare(to_torch(init(PLAIN)), hidden, y, 0)
+    whole = prepare(to_torch(init(PLAIN)), np.ma.masked_array(x), np.ma.masked_array(y), 0)
+    assert whole.train.target.dtype == (torch.float32 if dtype is np.float64 else torch.int64)
+
+
 def test_another_series_has_another_fingerprint() -> None:
     module = to_torch(init(FORECASTER))
     x = np.random.default_rng(0).standard_normal((50, 2))

@@ -132,7 +132,7 @@ def _load(data: Any) -> tuple[pd.DataFrame, str, int | None]:
     if isinstance(data, (str, os.PathLike)):
         return _read_file(Path(data))
     try:
-        array = np.asarray(data)
+        array = _array(data)
     except ValueError as error:
         raise InputError(f"the data are no array: {error}; give (rows,) or (rows, columns)") from None
     if array.dtype.kind not in "fiub":
@@ -141,6 +141,15 @@ def _load(data: Any) -> tuple[pd.DataFrame, str, int | None]:
         raise InputError(f"the array must be (rows,) or (rows, columns), got shape {array.shape}")
     array = array.reshape(len(array), -1) if array.size else array.reshape(len(array), array.shape[-1:][0] or 1)
     return pd.DataFrame(array, columns=[f"x{i}" for i in range(array.shape[1])]), ARRAY, None
+
+
+def _array(data: Any) -> Array:
+    """As an array; what a masked one hides is missing, so it becomes NaN. Raises ValueError where it is ragged."""
+    if isinstance(data, (list, tuple)) and any(isinstance(row, np.ma.MaskedArray) for row in data):
+        data = np.ma.array(data)
+    if isinstance(data, np.ma.MaskedArray) and data.dtype.kind in "fiub":
+        return np.asarray(np.ma.filled(data.astype(np.float64), np.nan))
+    return np.asarray(data)
 
 
 def _read_file(path: Path) -> tuple[pd.DataFrame, str, int | None]:
@@ -219,6 +228,9 @@ def _choose(names: list[str], time: str | None, columns: Sequence[str] | None, o
         return chosen
     if isinstance(columns, str):
         raise InputError(f"columns must be a list of names, got the text {columns!r}; write [{columns!r}]")
+    columns = columns.tolist() if hasattr(columns, "tolist") else columns
+    if not isinstance(columns, (list, tuple)):
+        raise InputError(f"columns must be a list of names, got {columns!r}")
     chosen = tuple(columns)
     if not chosen:
         raise InputError("columns is an empty list; name at least one, or give None for all")
@@ -246,7 +258,14 @@ def _numbers(column: pd.Series[Any], name: str, where: _Where) -> Array:
         numeric = pd.api.types.infer_dtype(column, skipna=True) in kinds
     if not numeric or pd.api.types.is_complex_dtype(dtype):
         raise InputError(_not_numeric(column, name, where))
-    wide = column.to_numpy(np.float64, na_value=np.nan)
+    try:
+        wide = column.to_numpy(np.float64, na_value=np.nan)
+    except OverflowError:
+        most = float(np.finfo(np.float32).max)
+        row = next(i for i, value in enumerate(column) if isinstance(value, int) and abs(value) > most)
+        raise InputError(
+            f"column {name!r} holds a whole number at {where(row)}, too large for float32 (3.4e38); scale it"
+        ) from None
     with np.errstate(over="ignore"):
         narrow = wide.astype(np.float32)
     if (bad := np.flatnonzero(np.isinf(narrow) & np.isfinite(wide))).size:

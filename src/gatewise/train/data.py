@@ -284,14 +284,21 @@ def _pairs(module: Recurrent, series: Series, targets: Any, what: str) -> list[t
 def _listed(series: Series) -> list[npt.ArrayLike]:
     if isinstance(series, (list, tuple)):
         return list(series)
-    value = np.asarray(series)
+    value = _array(series)
     if value.ndim == 3:
         return list(value)
     return [value[:, None] if value.ndim == 1 else value]
 
 
+def _array(values: Any) -> Array:
+    """As an array; what a masked one hides is missing, so it becomes NaN."""
+    if np.ma.is_masked(values) and values.dtype.kind in "fiub":
+        return np.asarray(np.ma.filled(values.astype(np.float64), np.nan))
+    return np.asarray(values)
+
+
 def _target(target: Any, steps: int, what: str) -> Tensor:
-    value = np.asarray(target)
+    value = _array(target)
     if value.dtype.kind not in "fiub" or value.ndim < 1 or len(value) != steps:
         raise InputError(f"the targets of {what} must be numbers, one row for each of {steps} steps, got "
                          f"{value.dtype} {value.shape}")  # fmt: skip
