@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from gatewise.errors import FileError, InputError
 from gatewise.file import seal, unseal
@@ -152,8 +153,6 @@ def test_resumed_after_any_step_it_ends_with_the_same_bits(tmp_path: Path, whole
 
 
 def test_losses_that_draw_random_numbers_resume_too(tmp_path: Path) -> None:
-    import torch
-
     def noisy(out: torch.Tensor, target: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         return (out[..., 0] + 0.3 * torch.randn_like(target) - target) ** 2
 
@@ -226,6 +225,16 @@ def test_a_checkpoint_of_another_model_or_data_is_refused(broken_off: Path, whol
     assert outcome(anew) == whole
 
 
+def test_a_run_with_another_number_of_threads_is_refused(broken_off: Path) -> None:
+    """It would go on, to other bits."""
+    with pytest.raises(
+        FileError, match=r"differs in threads \(1 there, 2 here\).*other bits.*threads=1 .*resume=False"
+    ):
+        fit(init(SPEC), series(), checkpoint=broken_off, threads=2, **OPTIONS)
+    model, _ = fit(init(SPEC), series(), checkpoint=broken_off, threads=1, **OPTIONS)
+    assert model.provenance["training"]["threads"] == 1
+
+
 def test_a_damaged_checkpoint_is_refused(broken_off: Path, tmp_path: Path) -> None:
     data = broken_off.read_bytes()
     length = int.from_bytes(data[:8], "little")
@@ -263,6 +272,14 @@ def _counter(name: str, value: Any) -> Any:
     return lambda tensors, told: told["counters"].update({name: value})
 
 
+def _stopped_without_records(tensors: Any, told: Any) -> None:
+    told["counters"]["stopped"] = "budget"
+    tensors["records"] = tensors["records"][:0]
+
+
+GENERATOR = len(torch.get_rng_state())
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -270,12 +287,24 @@ def _counter(name: str, value: Any) -> Any:
         (_with("best.dense0.bias", np.zeros(3, np.float32)), r"best.dense0.bias must be float32 \(2,\)"),
         (_with("state.gru0.hidden", np.zeros((3, 4))), r"state.gru0.hidden must be float32 \(3, 4\), got float64"),
         (_with("adam.step.gru0.bias_hh", np.zeros(2, np.float32)), r"adam.step.gru0.bias_hh must be float32 \(\)"),
+        (_with("best.dense0.bias", np.full(2, np.nan, np.float32)), "tensor 'dense0.bias' holds 2 non-finite values"),
         (_with("generator", np.zeros(3, np.uint8)), "generator must be uint8"),
+        (_with("generator", np.full(GENERATOR, 255, np.uint8)), "generator is no state of torch's random generator"),
         (_with("records", np.zeros((2, 3))), "records must be float64"),
+        (_with("records", np.array(1.0)), "records must be float64"),
+        (_without("records"), "records must be float64"),
+        (_with("records", np.full((2, 8), np.nan)), "record 0 has the step nan"),
+        (_with("records", np.full((2, 8), np.inf)), "record 0 has the step inf"),
+        (_with("records", np.array([[5, 0.5, 0, 0, 0, 0, 0, 0]])), "record 0 has the epoch 0.5"),
+        (_with("records", np.array([[5, -1.0, 0, 0, 0, 0, 0, 0]])), "record 0 has the epoch -1"),
+        (_with("records", np.array([[5, 0, np.nan, 0, 0, 0, 0, 0]])), "record 0 has the loss nan"),
+        (_stopped_without_records, "the run is over, but has no records"),
+        (_counter("stopped", "bored"), "counter stopped is 'bored'"),
+        (_counter("seconds", 10**400), "counter seconds is 1000"),
         (_counter("window", 10**6), "window 1000000 of an epoch of"),
         (_counter("step", "many"), "counter step is 'many'"),
         (_counter("epoch", -1), "counter epoch is -1"),
-        (_counter("more", 1), "has the counters"),
+        (_counter("more", 1), "must have the counters"),
     ],
 )
 def test_a_forged_checkpoint_is_refused(broken_off: Path, change: Any, message: str) -> None:
@@ -286,7 +315,7 @@ def test_a_forged_checkpoint_is_refused(broken_off: Path, change: Any, message: 
     from gatewise.file import digest
 
     broken_off.write_bytes(seal(tensors, {**described, "tensors": digest(tensors)}))
-    with pytest.raises(FileError, match=message):
+    with pytest.raises(FileError, match=rf"checkpoint .*run\.safetensors: .*{message}"):
         fit(init(SPEC), series(), checkpoint=broken_off, **OPTIONS)
 
 

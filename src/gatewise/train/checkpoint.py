@@ -86,18 +86,24 @@ def check_run(path: str | os.PathLike[str], found: Checkpoint, run: Mapping[str,
         if found.run.get(key) != run.get(key)
     ]
     if differing:
+        there, here = found.run.get("threads"), run.get("threads")
+        if isinstance(there, int) and there != here:
+            differing[-1] += (
+                f"; another number of threads gives other bits: to go on, pass threads={there} to fit "
+                f"or call torch.set_num_threads({there})"
+            )
         raise FileError(
             f"checkpoint {path} belongs to another run, which differs in {', '.join(differing)}; "
             "give this run a checkpoint of its own, or pass resume=False to overwrite that one"
         )
 
 
-def take(path: str | os.PathLike[str], found: Checkpoint, name: str, shape: tuple[int, ...], dtype: str) -> Array:
+def take(found: Checkpoint, name: str, shape: tuple[int, ...], dtype: str) -> Array:
     """One tensor, checked. Raises FileError."""
     value = found.tensors.get(name)
     if value is None or value.shape != shape or value.dtype != dtype:
         got = "nothing" if value is None else f"{value.dtype} {value.shape}"
-        raise FileError(f"checkpoint {path}: {name} must be {dtype} {shape}, got {got}")
+        raise FileError(f"{name} must be {dtype} {shape}, got {got}")
     return value
 
 

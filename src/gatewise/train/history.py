@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from gatewise.errors import FileError
 from gatewise.file import atomic_write
 from gatewise.layers.base import Array
 
@@ -66,7 +67,15 @@ def to_array(records: Sequence[Record]) -> Array:
 
 
 def from_array(values: Array) -> list[Record]:
-    """The reverse of `to_array`."""
+    """The reverse of `to_array`. Raises FileError for what no training writes."""
+    for k, name in enumerate(COLUMNS):
+        column = values[:, k]
+        good = np.isfinite(column) | (np.isnan(column) & (name == "validation"))
+        if name in ("step", "epoch"):
+            good &= (column >= 0) & (column == np.floor(column))
+        if not good.all():
+            row = int(np.argmin(good))
+            raise FileError(f"record {row} has the {name} {column[row]:g}")
     return [Record(int(row[0]), int(row[1]), *row[2:].tolist()) for row in values]
 
 

@@ -79,6 +79,7 @@ def fit(
             would take more than about a fifth of the time.
         seed: of sampling and of torch's generator. Weights come with the model.
         threads: of torch while it runs; None = 1 for small models, where more only wait for each other, else as set.
+            A checkpoint goes on only with the number it began with: another gives other bits.
         checkpoint: a file to write all of the run's state to. A run that finds its own goes on from there, and one that
             was complete returns its result again.
         checkpoint_every: seconds between two checkpoints; 0 = after each step.

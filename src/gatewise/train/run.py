@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 import gatewise
-from gatewise.errors import FileError, InputError, TrainError
+from gatewise.errors import FileError, GatewiseError, InputError, TrainError
 from gatewise.file import digest
 from gatewise.layers.base import Array
 from gatewise.nn import tensors_of, to_torch
@@ -118,12 +118,14 @@ class Counters:
         """From a checkpoint. Raises FileError."""
         default = cls()
         if set(plain) != {field.name for field in fields(cls)}:
-            raise FileError(f"a checkpoint has the counters {[field.name for field in fields(cls)]}, got {list(plain)}")
+            raise FileError(f"it must have the counters {[field.name for field in fields(cls)]}, got {list(plain)}")
         for name, value in plain.items():
             kind = {"best": (float, int, type(None)), "stopped": (str, type(None))}.get(name)
             kind = kind or ((int,) if isinstance(getattr(default, name), int) else (float, int))
-            if not isinstance(value, kind) or isinstance(value, bool) or (isinstance(value, int) and value < 0):
-                raise FileError(f"the checkpoint's counter {name} is {value!r}")
+            good = isinstance(value, kind) and not isinstance(value, bool)
+            good = good and (not isinstance(value, int) or 0 <= value < 1 << 53)
+            if not good or (isinstance(value, str) and value not in ("budget", "patience")):
+                raise FileError(f"its counter {name} is {value!r}")
         return cls(**plain)
 
 
@@ -162,6 +164,7 @@ class Run:
             **asdict(settings),
             "loss": "head" if loss is None else f"{loss.__module__}.{getattr(loss, '__qualname__', loss)}",
             "data": self.data.fingerprint,
+            "threads": torch.get_num_threads(),
             "model": hashlib.sha256((model.spec.to_json() + digest(model.tensors)).encode()).hexdigest(),
         }
         self._begin()
@@ -255,26 +258,40 @@ class Run:
         """Go on from a checkpoint. Raises FileError where it is damaged or of another run."""
         found = checkpoints.read(path)
         checkpoints.check_run(path, found, self.identity)
+        try:
+            self._take(found)
+        except GatewiseError as error:
+            raise FileError(f"checkpoint {path}: {error}") from None
+        self._begin()
+
+    def _take(self, found: Checkpoint) -> None:
+        """Set everything that `save` writes. Raises FileError or SpecError."""
 
         def take(name: str, shape: tuple[int, ...], dtype: str = "float32") -> Tensor:
-            return torch.tensor(checkpoints.take(path, found, name, shape, dtype))
+            return torch.tensor(checkpoints.take(found, name, shape, dtype))
 
         self.at = Counters.parse(found.counters)
         self.plan = self._plan()
         if self.at.window >= len(self.plan):
-            raise FileError(f"checkpoint {path}: window {self.at.window} of an epoch of {len(self.plan)}")
+            raise FileError(f"window {self.at.window} of an epoch of {len(self.plan)}")
         shapes = self.model.graph.tensors
         self.module.load_state_dict({name: take(f"weights.{name}", shape) for name, shape in shapes.items()})
         self.best = {name: take(f"best.{name}", shape).numpy() for name, shape in shapes.items()}
+        self.model.replace(tensors=self.best)  # refuses what cannot be a model's, now rather than at the end
         self.state = {
             field.name: take(f"state.{field.name}", (self.lanes, *field.shape), field.dtype) for field in self.fields
         }
         for name, memory in self.optimiser.memory.items():
             memory.update({key: take(f"adam.{key}.{name}", tuple(value.shape)) for key, value in memory.items()})
-        torch.set_rng_state(take("generator", tuple(torch.get_rng_state().shape), "uint8"))
-        rows = len(found.tensors.get("records", ()))
-        self.records = from_array(checkpoints.take(path, found, "records", (rows, len(COLUMNS)), "float64"))
-        self._begin()
+        generator = take("generator", tuple(torch.get_rng_state().shape), "uint8")
+        try:
+            torch.set_rng_state(generator)
+        except RuntimeError as error:
+            raise FileError(f"generator is no state of torch's random generator: {error}") from None
+        rows = found.tensors["records"].shape[:1] if "records" in found.tensors else (0,)
+        self.records = from_array(checkpoints.take(found, "records", (*rows, len(COLUMNS)), "float64"))
+        if self.at.stopped is not None and not self.records:
+            raise FileError("the run is over, but has no records")
 
     def status(self) -> Status:
         """Where the run stands."""
@@ -309,10 +326,7 @@ class Run:
                 "python": platform.python_version(),
             },
             "metrics": measured,
-            "training": {
-                **{key: value for key, value in self.identity.items() if key not in ("data", "seed")},
-                "threads": torch.get_num_threads(),
-            },
+            "training": {key: value for key, value in self.identity.items() if key not in ("data", "seed")},
         }
         model = self.model.replace(tensors=self.best, provenance=provenance)
         return model, History(tuple(self.records), at.best_step, at.best, str(at.stopped))
