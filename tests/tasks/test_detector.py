@@ -17,7 +17,9 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils import estimator_checks
 
 import gatewise as gw
+from gatewise import layers
 from gatewise.errors import FileError, InputError, StateError
+from gatewise.layers.base import Layer
 from gatewise.tasks.detector import Detector
 
 ROWS = 1200
@@ -191,6 +193,19 @@ def test_missing_readings_are_refused_or_held_and_never_calibrate() -> None:
     assert (pushed(detector, values)[:, 0] == explained["score"].to_numpy()).all()
 
 
+def test_what_a_masked_array_hides_is_missing() -> None:
+    data = frame()[["load", "vibration"]].to_numpy()
+    mask = np.zeros_like(data, bool)
+    mask[1_050:1_060, 1] = mask[[3, 400], 0] = True
+    missing, hidden = np.where(mask, np.nan, data), np.ma.masked_array(np.where(mask, 1e6, data), mask)
+    with pytest.raises(InputError, match="'x0' has 2 non-finite readings, the first at row 3"):
+        fitted(hidden, target=1)
+    one, two = (fitted(values, target=1, missing="hold") for values in (missing, hidden))
+    for name, value in one.model_.tensors.items():
+        np.testing.assert_array_equal(value, two.model_.tensors[name], name)
+    np.testing.assert_array_equal(one.score_samples(missing), two.score_samples(hidden))
+
+
 def test_saved_and_loaded_it_is_the_same(tmp_path: Path, detector: Detector) -> None:
     path = tmp_path / "pump.safetensors"
     detector.save(path)
@@ -222,13 +237,25 @@ def test_a_file_that_no_detector_wrote_is_refused(tmp_path: Path, detector: Dete
         {"state": "no base64!"},
         {"state": ""},
         {"split": {"training": 1}},
+        {"split": {**good["split"], "training": "all"}},
         {"calibration": {}},
+        {"calibration": {**good["calibration"], "effective": "many"}},
         {"cautions": 3},
+        {"cautions": "text"},
         {"parameters": None},
     ):
         model.replace(provenance={"detector": {**good, **change}}).save(path)
         with pytest.raises(FileError, match="cannot be read as a Detector"):
             Detector.load(path)
+    for lost in ("parameters", "split", "calibration", "cautions", "state"):
+        model.replace(provenance={"detector": {k: v for k, v in good.items() if k != lost}}).save(path)
+        with pytest.raises(FileError, match=f"cannot be read as a Detector: it does not say '{lost}'"):
+            Detector.load(path)
+    spec = model.spec.replace(head=None)
+    tensors = {name: value for name, value in model.tensors.items() if not name.startswith("head.")}
+    gw.Model(spec, tensors, model.provenance).save(path)
+    with pytest.raises(FileError, match="cannot be read as a Detector: it has no head tail_probability"):
+        Detector.load(path)
     with pytest.raises(FileNotFoundError):
         Detector.load(tmp_path / "nothing.safetensors")
 
@@ -276,6 +303,10 @@ def test_budget_metrics_and_progress_reach_the_training(tmp_path: Path) -> None:
         ({"target": 1, "false_alarms_per_1000": 0}, "false_alarms_per_1000 must be a number"),
         ({"target": 1, "missing": "drop"}, 'missing must be "raise" or "hold"'),
         ({"target": 1, "random_state": "x"}, "random_state must be"),
+        ({"target": 1, "random_state": -1}, "random_state must be a whole number from 0.*got -1"),
+        ({"target": 1, "random_state": 1 << 63}, "random_state must be a whole number from 0.*got 9223372036854775808"),
+        ({"target": 0, "columns": 5}, "columns must be a list of names, got 5"),
+        ({"target": 1, "batch": np.int64(0)}, "batch must be a whole number of at least 1, got 0"),
         ({"target": 1, "learning_rate": -1.0}, "learning_rate must be"),
     ],
 )
@@ -286,6 +317,43 @@ def test_bad_parameters_are_refused_by_fit_not_before(parameters: dict[str, Any]
     with pytest.raises(ValueError, match=message):
         detector.fit(data)
     assert not hasattr(detector, "model_")
+
+
+def test_parameters_may_be_numpy_scalars() -> None:
+    given: dict[str, Any] = {
+        **{name: np.int64(value) for name, value in TINY.items()},
+        "layers": np.int8(1),
+        "smooth": np.uint16(2),
+        "epochs": np.int32(50),
+        "learning_rate": np.float32(0.01),
+        "validation": np.float32(0.25),
+        "coverage": np.float32(0.5),
+        "false_alarms_per_1000": np.float32(20),
+        "random_state": np.int64(3),
+    }
+    values = frame()["vibration"]
+    one, two = (fitted(values, **p).model_ for p in (given, {k: v.item() for k, v in given.items()}))
+    for name, value in one.tensors.items():
+        np.testing.assert_array_equal(value, two.tensors[name], name)
+    assert one.provenance["detector"]["parameters"] == two.provenance["detector"]["parameters"]
+
+
+def test_only_layers_that_are_recurrent_are_recurrences(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A layer that comes later and is none, like a normalisation, is not offered as one."""
+
+    class Norm(Layer):
+        kind = "norm"
+
+    class Registry:
+        def spec(self, kind: str) -> type[Layer]:
+            return Norm if kind == "norm" else registry.spec(kind)
+
+    registry = layers.registry
+    monkeypatch.setattr(layers, "KINDS", (*layers.KINDS, "norm"))
+    monkeypatch.setattr(layers, "registry", Registry())
+    for kind in ("norm", "dense"):
+        with pytest.raises(InputError, match=rf"recurrence must be one of \['gru'\], got '{kind}'"):
+            fitted(frame()["vibration"], recurrence=kind)
 
 
 def test_too_few_rows_are_refused_saying_how_many_are_needed() -> None:

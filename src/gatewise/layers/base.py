@@ -61,6 +61,8 @@ class Layer:
     kind: ClassVar[str]
     not_structural: ClassVar[tuple[str, ...]] = ()
     """Options that a saved state need not match."""
+    recurrent: ClassVar[bool] = False
+    """Whether it can be the memory of a model, as a task asks for one by kind; state alone does not make it so."""
 
     @classmethod
     def parse(cls, name: str, options: Mapping[str, Any]) -> Self:

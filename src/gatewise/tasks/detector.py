@@ -192,12 +192,12 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
             untrained,
             table.values[:used],
             validation=split.stopping / used,
-            steps=self.steps,
-            seconds=seconds,
-            epochs=self.epochs,
-            batch=self.batch,
-            window=self.window,
-            learning_rate=self.learning_rate,
+            steps=_plain(self.steps),
+            seconds=_plain(seconds),
+            epochs=_plain(self.epochs),
+            batch=_plain(self.batch),
+            window=_plain(self.window),
+            learning_rate=_plain(self.learning_rate),
             seed=seed,
             checkpoint=checkpoint,
             resume=resume,
@@ -282,7 +282,9 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
                 raise InputError("its parameters are not those of this version; upgrade gatewise")
             found = cls(**parameters)
             found._take(model)
-        except (GatewiseError, KeyError, TypeError, ValueError, AttributeError) as error:
+        except KeyError as error:
+            raise FileError(f"{path} cannot be read as a Detector: it does not say {error}") from None
+        except (GatewiseError, TypeError, ValueError, AttributeError) as error:
             raise FileError(f"{path} cannot be read as a Detector: {error}") from None
         return found
 
@@ -295,17 +297,20 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         return tags
 
     def _take(self, model: Model) -> None:
-        """Set every fitted attribute from a model and its provenance."""
-        assert model.spec.head is not None
+        """Set every fitted attribute from a model and its provenance; raises many kinds of errors where they lie."""
+        if model.spec.head is None or model.spec.head.kind != Head.kind:
+            raise InputError(f"it has no head {Head.kind}")
         described = model.provenance["detector"]
         head = Head.parse("head", model.spec.head.options)
-        names = model.spec.input.options["columns"]
+        names = model.spec.input.options.get("columns")
         columns = tuple(names) if names is not None else tuple(f"x{i}" for i in range(model.inputs))
         table = model.tensors["head.statistic"], model.tensors["head.score"]
-        calibration = Calibration(*table, **described["calibration"])
+        calibration = Calibration(*table, **{k: _number(k, v) for k, v in described["calibration"].items()})
+        if not isinstance(described["cautions"], list):
+            raise InputError("its cautions are no list")
         state = State.from_bytes(base64.b64decode(described["state"], validate=True))
         state.rows(model.graph, 1)
-        self.split_ = Split(**described["split"])
+        self.split_ = Split(**{k: _number(k, v) for k, v in described["split"].items()})
         self.cautions_: tuple[str, ...] = tuple(map(str, described["cautions"]))
         self.columns_ = columns
         self.target_ = columns[head.target]
@@ -336,11 +341,11 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         raise InputError(f"target is {self.target!r}, but the columns read are {names}; give a name or a position")
 
     def _split(self, rows: int) -> Split:
-        share = self.validation
+        share, coverage = _plain(self.validation), _plain(self.coverage)
         if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0.0 < share < 1.0:
             raise InputError(f"validation must be a share between 0 and 1, got {share!r}")
-        if not isinstance(self.coverage, (int, float)) or not 0.0 < self.coverage < 1.0:
-            raise InputError(f"coverage must be a share between 0 and 1, got {self.coverage!r}")
+        if not isinstance(coverage, (int, float)) or not 0.0 < coverage < 1.0:
+            raise InputError(f"coverage must be a share between 0 and 1, got {coverage!r}")
         held = round(share * rows)
         stopping = max(LEAST_STOPPING, held // 5)
         split = Split(rows - held, stopping, held - stopping)
@@ -355,8 +360,8 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _untrained(self, table: Table, target: int, offset: Array, scale: Array, seed: int) -> Model:
         """The model before training: scaled input, recurrent layers, location and log scale, head."""
-        if self.recurrence not in kinds.KINDS or self.recurrence == "dense":
-            known = [kind for kind in kinds.KINDS if kind != "dense"]
+        known = [kind for kind in kinds.KINDS if kinds.registry.spec(kind).recurrent]
+        if self.recurrence not in known:
             raise InputError(f"recurrence must be one of {known}, got {self.recurrence!r}")
         if isinstance(self.layers, bool) or not isinstance(self.layers, (int, np.integer)) or self.layers < 1:
             raise InputError(f"layers must be a whole number of at least 1, got {self.layers!r}")
@@ -406,7 +411,7 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         statistic, location, _, end = answers[held_out, :4].T
         offset, scale = (float(model.tensors[f"input.{key}"][target]) for key in ("offset", "scale"))
         residual = ((readings[held_out] - offset) / scale - location) / np.maximum(end - location, 1e-30)
-        tail = (1.0 - self.coverage) / 2.0
+        tail = (1.0 - float(self.coverage)) / 2.0
         return calibrate(statistic), np.quantile(residual, [tail, 1.0 - tail]).astype(np.float32)
 
     def _unsupported(self, calibration: Calibration) -> list[str]:
@@ -452,6 +457,8 @@ def _is_array(data: Any) -> bool:
 def _seed(random_state: Any) -> int:
     """A seed from what scikit-learn takes as random_state: a number, a RandomState, or None; also a Generator."""
     if isinstance(random_state, (int, np.integer)) and not isinstance(random_state, bool):
+        if not 0 <= random_state < 1 << 63:
+            raise InputError(f"random_state must be a whole number from 0 to below 2^63, got {random_state}")
         return int(random_state)
     if isinstance(random_state, np.random.RandomState):
         return int(random_state.randint(1 << 31, dtype=np.int64))
@@ -461,7 +468,13 @@ def _seed(random_state: Any) -> int:
 
 
 def _plain(value: Any) -> Any:
-    """NumPy scalars and tuples as plain JSON values."""
-    if isinstance(value, np.generic):
-        return value.item()
-    return list(value) if isinstance(value, (tuple, list, np.ndarray)) else value
+    """NumPy scalars, arrays and tuples as plain JSON values."""
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    return list(value) if isinstance(value, (tuple, list)) else value
+
+
+def _number(name: str, value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise InputError(f"its {name} must be a number, got {value!r}")
+    return value

@@ -55,6 +55,7 @@ class Spec(Layer):
     """
 
     kind: ClassVar[str] = "gru"
+    recurrent: ClassVar[bool] = True
     units: int
     reset: str = "after"
     activation: Any = "tanh"
