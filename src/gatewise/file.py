@@ -114,7 +114,10 @@ def unseal(data: bytes, keys: tuple[str, ...]) -> tuple[dict[str, np.ndarray[Any
     """
     length = int.from_bytes(data[:8], "little")
     if len(data) < 8 or length > MOST_HEADER or 8 + length > len(data):
-        raise FileError(f"no safetensors data, or cut off: {len(data)} bytes with a header of {length}")
+        raise FileError(
+            f"no safetensors data, or cut off: {len(data)} bytes that begin with {data[:8]!r}; "
+            "give a file that gatewise wrote, or copy it again"
+        )
     try:
         tensors = safetensors.numpy.load(data)
         header = parse_json(data[8 : 8 + length].decode(), "header", MOST_HEADER)

@@ -164,7 +164,10 @@ class Recurrent(torch.nn.Module):
 
 
 def to_torch(model: Model) -> Recurrent:
-    """The model as a torch module that can be trained, in float32, with weights of its own."""
+    """The model as a torch module that can be trained, in float32, with weights of its own.
+
+    Its `forward(x, state=None, lengths=None)` gives `(y, state)`; see `Recurrent.forward`.
+    """
     return Recurrent(model.graph, model.tensors, model.provenance, model._asked_cpu)
 
 
@@ -173,7 +176,10 @@ def from_torch(module: Recurrent) -> Model:
 
     Raises:
         SpecError: weights that are not finite.
+        InputError: a module that `to_torch` did not make.
     """
+    if not isinstance(module, Recurrent):
+        raise InputError(f"from_torch takes modules made by to_torch, got {type(module).__name__}")
     return Model(module.graph.spec, tensors_of(module), module.provenance, module.cpu_variant)
 
 

@@ -7,7 +7,7 @@ run in the native core, float32, without torch. One step, any chunking and a who
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -99,7 +99,7 @@ class Model:
             InputError: the shape or type of X does not fit, or X holds non-finite values and the model refuses them.
             StateError: the state does not fit.
         """
-        x = as_float32(X, self.inputs, (2, 3))
+        x = as_float32(X, self.inputs, (2, 3), self.columns)
         batch = x if x.ndim == 3 else x[None]
         if self.window is not None and batch.shape[1] > self.window:
             raise InputError(
@@ -145,6 +145,12 @@ class Model:
     def inputs(self) -> int:
         """Readings in one step."""
         return self.graph.edges[0].width
+
+    @property
+    def columns(self) -> tuple[str, ...] | None:
+        """Names of the readings in one step, in order; None where they have none."""
+        names = self.spec.input.options.get("columns")
+        return None if names is None else tuple(names)
 
     @property
     def outputs(self) -> int:
@@ -243,7 +249,7 @@ class Stream(_core.Stream):
 
     def _as_float32(self, x: npt.ArrayLike, ndim: int) -> Array:
         """What the core calls for input that is not contiguous float32 of the right width already."""
-        return as_float32(x, self.model.inputs, (ndim,))
+        return as_float32(x, self.model.inputs, (ndim,), self.model.columns)
 
 
 def init(spec: ModelSpec, seed: int = 0, cpu: str | None = None) -> Model:
@@ -274,7 +280,7 @@ def load(path: str | os.PathLike[str], cpu: str | None = None) -> Model:
     return model
 
 
-def as_float32(x: npt.ArrayLike, inputs: int, ndims: tuple[int, ...]) -> Array:
+def as_float32(x: npt.ArrayLike, inputs: int, ndims: tuple[int, ...], columns: Sequence[str] | None = None) -> Array:
     """Real numbers of the expected shape as a contiguous float32 array; a single number will do for one input.
 
     What a masked array masks is missing, so it becomes NaN.
@@ -295,7 +301,8 @@ def as_float32(x: npt.ArrayLike, inputs: int, ndims: tuple[int, ...]) -> Array:
     if value.ndim not in ndims or value.shape[-1] != inputs:
         names = {1: "(inputs,)", 2: "(time, inputs)", 3: "(batch, time, inputs)"}
         wanted = " or ".join(names[n] for n in ndims)
-        raise InputError(f"expected {wanted} with {inputs} inputs a step, got shape {value.shape}")
+        named = f" (columns: {', '.join(columns)})" if columns else ""
+        raise InputError(f"expected {wanted} with {inputs} inputs a step{named}, got shape {value.shape}")
     with np.errstate(all="ignore"):
         converted = np.require(value, np.float32, ("C", "A"))
     if value.dtype.itemsize > 4 and (np.isinf(converted) & np.isfinite(value)).any():

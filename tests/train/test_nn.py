@@ -274,3 +274,8 @@ def test_what_does_not_fit_is_refused() -> None:
         module(torch.zeros(2, 5, 3), {"hidden": torch.zeros(2, 4)})
     with pytest.raises(StateError, match=r"'gru0.hidden' is missing"):
         module(torch.zeros(2, 5, 3), {})
+
+
+def test_only_modules_of_ours_become_models() -> None:
+    with pytest.raises(InputError, match="made by to_torch, got GRU"):
+        from_torch(torch.nn.GRU(3, 4))  # type: ignore[arg-type]
