@@ -151,10 +151,10 @@ def one_input(layer: Layer, inputs: Sequence[Edge]) -> Edge:
     return inputs[0]
 
 
-def check_count(name: str, value: object, most: int = 1 << 16) -> None:
-    """Refuse a count (units, width, ...) that is not an int in 1..most."""
-    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
-        raise SpecError(f"{name} must be a whole number from 1 to {most}, got {value!r}")
+def check_count(name: str, value: object, most: int = 1 << 16, least: int = 1) -> None:
+    """Refuse a count (units, width, ...) that is not an int in least..most."""
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+        raise SpecError(f"{name} must be a whole number from {least} to {most}, got {value!r}")
 
 
 def check_choice(name: str, value: object, choices: Sequence[str]) -> None:
