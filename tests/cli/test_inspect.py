@@ -1,6 +1,7 @@
 """gatewise inspect: the numbers are those one counts by hand."""
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,7 @@ def test_json(two: Path) -> None:
     assert found["spec"] == json.loads(model.spec.to_json())
     assert found["provenance"] == {"seed": 2}
     assert found["cautions"] == []
+    assert found["alarm_score"] == pytest.approx(-math.log10(40 / 1000))  # the rate of the fixture
 
 
 def test_hashes_tell_weights_and_structure_apart(two: Path, tmp_path: Path) -> None:

@@ -130,7 +130,7 @@ def test_page(data: Path, tmp_path: Path) -> None:
     assert b"steps/s" in bar
     assert "vibration, from vibration, load" in page
     (command,) = [line.split(None, 1)[1] for line in page.splitlines() if line.startswith("  next ")]
-    assert command == f"gatewise stream {out} --pass time < pump.csv"
+    assert command == f"gatewise stream {out} --after-training --pass time < new.csv"
 
 
 def test_goes_on_from_its_checkpoint(data: Path, tmp_path: Path) -> None:

@@ -49,6 +49,7 @@ def describe(model: Model, path: str) -> dict[str, Any]:
         "columns": model.spec.plain()["input"].get("columns"),
         "missing": model.spec.input.options.get("missing"),
         "outputs": list(model.output_names),
+        "alarm_score": getattr(model.graph.nodes[-1].layer, "alarm_score", None),
         "context": model.spec.plain()["context"],
         "layers": [
             {
@@ -90,6 +91,7 @@ def _page(found: dict[str, Any]) -> str:
             {
                 "inputs": f"{found['inputs']}{columns}",
                 "outputs": f"{len(found['outputs'])} ({', '.join(found['outputs'])})",
+                **({} if found["alarm_score"] is None else {"alarm": f"score from {found['alarm_score']:.3g}"}),
                 "missing": missing,
                 "context": context,
             }

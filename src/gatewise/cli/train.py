@@ -41,6 +41,8 @@ COUNT = click.IntRange(min=1)
               help="Span of the smoothing of residuals: 1 finds single readings, more lasting shifts.")  # fmt: skip
 @click.option("--false-alarms-per-1000", type=float, metavar="RATE", default=1.0, show_default=True,
               help="Alarms to expect in 1,000 steps of usual data.")  # fmt: skip
+@click.option("--validation", type=float, metavar="SHARE", default=0.25, show_default=True,
+              help="Share of the rows, at the end, kept to stop by and to calibrate on.")  # fmt: skip
 @click.option("--seconds", type=click.FloatRange(min=0, min_open=True), metavar="S", help="Budget of the training.")
 @click.option("--steps", type=COUNT, metavar="N", help="Budget in updates.  [default: 2000, without any other budget]")
 @click.option("--epochs", type=COUNT, metavar="N", help="Budget in passes over the data.")
@@ -73,7 +75,7 @@ def train(
 
     \b
       gatewise train pump.csv --target vibration --time time -o pump.safetensors
-      gatewise stream pump.safetensors --pass time < readings.csv
+      gatewise stream pump.safetensors --after-training --pass time < new.csv
     """  # noqa: D301
     refuse_same_file({"FILE": file, "--output": output, "--checkpoint": checkpoint, "--metrics": metrics})
     _check_output(output)
@@ -138,7 +140,6 @@ def _page(found: dict[str, Any]) -> str:
     rows = found["rows"]
     best = found["best_validation"]
     ended = {"budget": "the budget was used up", "patience": "it no longer got better"}
-    example = found["data"] if found["data"].endswith(".csv") else "readings.csv"
     keep = f" --pass {found['time']}" if found["time"] else ""
     facts = [
         ("forecasts", f"{found['target']}, from {', '.join(found['columns'])}"),
@@ -156,7 +157,7 @@ def _page(found: dict[str, Any]) -> str:
             "model",
             f"{found['parameters']:,} parameters, {found['macs']:,} MACs a step, state {size(found['state_bytes'])}",
         ),
-        ("next", f"gatewise stream {found['file']}{keep} < {example}"),
+        ("next", f"gatewise stream {found['file']} --after-training{keep} < new.csv"),
     ]
     return f"{heading(found['file'])}\n{table(facts, 'll')}"
 

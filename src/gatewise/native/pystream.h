@@ -245,9 +245,16 @@ static PyObject *stream_set_state(PyObject *object, PyObject *state) {
 
 static PyMethodDef stream_methods[] = {
     {"push", (PyCFunction)(void (*)(void))stream_push, METH_FASTCALL | METH_KEYWORDS,
-     "push($self, /, x, out=None)\n--\n\nOne step: x (inputs) gives y (outputs)."},
+     "push($self, /, x, out=None)\n--\n\nOne step: x (inputs) gives y (outputs), float32.\n\n"
+     "x holds the readings in the order of model.columns: any real numbers, or one number where there is one input; a\n"
+     "contiguous float32 array is fastest. out: a float32 array (outputs) to write to; None = a new one. y is called "
+     "as\n"
+     "model.output_names says.\n\nRaises InputError where x or out do not fit, or x is not finite and the model's "
+     "input\n"
+     "stage refuses that, and BusyError where another thread uses this stream. The state is then as it was."},
     {"push_many", (PyCFunction)(void (*)(void))stream_push_many, METH_FASTCALL | METH_KEYWORDS,
-     "push_many($self, /, x, out=None)\n--\n\nMany steps: x (time, inputs) gives y (time, outputs)."},
+     "push_many($self, /, x, out=None)\n--\n\nMany steps: x (time, inputs) gives y (time, outputs), the same bits as\n"
+     "one push after the other. All of x is checked before the state changes; otherwise as push."},
     {"_as_float32", stream_as_float32, METH_VARARGS,
      "_as_float32($self, x, ndim, /)\n--\n\nCalled with an x that does not fit as it is; a subclass converts it."},
     {"reset", stream_reset, METH_NOARGS, "reset($self, /)\n--\n\nBack to the start of a sequence."},

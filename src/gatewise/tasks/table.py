@@ -426,7 +426,10 @@ def standardise(table: Table, rows: int) -> tuple[Array, Array]:
         if not values.size:
             raise InputError(f"column {name!r} has no readings {part}; leave it out of columns")
         if (values == values[0]).all():
-            raise InputError(f"column {name!r} is {values[0]:g} throughout {part}; leave it out of columns")
+            raise InputError(
+                f"column {name!r} is {values[0]:g} throughout {part}; leave it out of columns, or, if it is the "
+                "target, give rows in which it varies"
+            )
         offset[k], scale[k] = values.mean(), values.std()
         step = float(np.spacing(np.float32(np.abs(values).max())))
         if step > 0.01 * scale[k]:

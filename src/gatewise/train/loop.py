@@ -63,7 +63,8 @@ def fit(
         validation: the share at the end of each series that is held out, or series of their own (with targets: a tuple
             of series and targets), or 0 or None. Held-out parts are run in up to `batch` lanes, each warmed up on the
             4 * window steps before it, in the training part too.
-        loss: a `Loss`; None = that of the head.
+        loss: loss(out, target, mask) -> a loss for each step, not their mean: out (batch, time, width) is what the last
+            layer writes, target and mask (batch, time, ...) are parts of `targets`. None = that of the head.
         steps: the budget in updates.
         seconds: the budget in seconds, over all sessions, validation included.
         epochs: the budget in passes over the data. Of several budgets the first used up ends the run; with none at all
@@ -120,6 +121,8 @@ def fit(
             raise InputError(f"{name}: there is no folder {os.path.dirname(os.path.realpath(path))}; create it first")
     if model.spec.context != "carried":
         raise SpecError(f"fit trains models that carry their state; this one has the context {model.spec.context!r}")
+    if loss is not None and not callable(loss):
+        raise InputError(f"loss must be a function (out, target, mask) -> a loss for each step, got {loss!r}")
     if model.spec.head is None and (loss is None or targets is None):
         raise InputError("a model without a head needs targets and a loss, e.g. loss=lambda y, t, mask: (y - t) ** 2")
     with torch_settings(seed, threads or threads_for(model.graph, batch)):
