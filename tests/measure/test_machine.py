@@ -7,7 +7,7 @@ import pytest
 
 import gatewise as gw
 from gatewise import _core
-from gatewise.errors import InputError, SpecError
+from gatewise.errors import SpecError
 from gatewise.measure import StepBound, machine_peaks, step_bound, step_times
 from gatewise.measure.machine import Cache, caches, processor_name, usable_cores
 
@@ -52,7 +52,7 @@ def test_peaks() -> None:
     assert peaks.processor == processor_name() != ""
     assert 1 <= peaks.cores == usable_cores() <= (os.cpu_count() or 1)
     assert machine_peaks("base", sizes=()).cpu == "base"
-    with pytest.raises(InputError, match="z80"):
+    with pytest.raises(SpecError, match="z80"):
         machine_peaks("z80", sizes=())
 
 

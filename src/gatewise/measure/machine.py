@@ -107,7 +107,7 @@ def machine_peaks(cpu: str | None = None, sizes: Sequence[int] = SIZES) -> Peaks
         sizes: working sets in bytes.
 
     Raises:
-        InputError: an instruction set this machine lacks.
+        SpecError: an instruction set this machine lacks.
     """
     known = _core.instruction_sets()
     return Peaks(

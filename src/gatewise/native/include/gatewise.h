@@ -43,7 +43,7 @@
  *     tail_probability: location and log scale (2), the scaled readings
  *                                target column, alpha, limit            statistic (K) ascending from 0 or more, score (K),
  *                                                                       band (2), unit (2) = offset and scale of target
- *         writes U = 5: score, location, lower and upper end of the band, alarm 0 or 1
+ *         writes U = 5: score, location, lower and upper end of the band, 1 if the score is beyond limit else 0
  *
  * Threads: no function has hidden state. A built model never changes and may be used by any number of threads; a state and
  * a scratch area belong to one call at a time.
