@@ -18,8 +18,8 @@ typedef struct Model {
 /* SpecError from a fault. Always NULL. */
 static PyObject *raise_fault(const gw_fault *fault, const gw_graph *graph, const char *cpu) {
     if (fault->status == GW_UNKNOWN_CPU)
-        return raise("SpecError", "cpu '%s' is not available here; this build on this processor has %s and %s", cpu,
-                     gw_cpu(0), gw_cpu(1) ? gw_cpu(1) : "no other");
+        return raise("SpecError", "cpu '%s' is not available here; the best of this build on this processor is %s", cpu,
+                     gw_cpu(0));
     PyObject *where = fault->node < 0
                           ? PyUnicode_FromString("graph")
                           : PyUnicode_FromFormat("node %d (%s)", fault->node, graph->nodes[fault->node].kind);
