@@ -491,12 +491,3 @@ def test_an_unknown_cpu_is_refused(cpu: str) -> None:
 
 def test_the_default_is_the_best_instruction_set() -> None:
     assert gw.init(SPEC).cpu == _core.instruction_sets()[0]
-
-
-def test_a_window_is_never_passed_over_in_silence() -> None:
-    model = gw.init(SPEC.replace(context={"window": 6}))
-    assert model.run(X[:6]).shape == (6, 2)
-    with pytest.raises(InputError, match="window"):
-        model.run(X[:7])
-    with pytest.raises(SpecError, match="window of 6 steps and cannot be streamed"):
-        model.stream()

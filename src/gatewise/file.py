@@ -77,9 +77,7 @@ def read_model(path: str | os.PathLike[str]) -> ModelFile:
     """
     data = read_bytes(path)
     try:
-        tensors, described = unseal(data, ("format", "model", "provenance", "structure", "weights"))
-        if described["format"] != FORMAT or isinstance(described["format"], bool):
-            raise FileError(f"format {short(described['format'])}, this version reads {FORMAT}; upgrade gatewise")
+        tensors, described = unseal(data, FORMAT, ("format", "model", "provenance", "structure", "weights"))
         if described["weights"] != digest(tensors):
             raise FileError("the tensors do not match their checksum: the file was altered")
         spec = ModelSpec.from_plain(described["model"])
@@ -102,11 +100,12 @@ def seal(tensors: Tensors, described: Mapping[str, Any]) -> bytes:
     return safetensors.numpy.save(dict(tensors), metadata={KEY: text})
 
 
-def unseal(data: bytes, keys: tuple[str, ...]) -> tuple[dict[str, np.ndarray[Any, Any]], dict[str, Any]]:
+def unseal(data: bytes, version: int, keys: tuple[str, ...]) -> tuple[dict[str, np.ndarray[Any, Any]], dict[str, Any]]:
     """The reverse of `seal`. The caller still has to compare the tensors with the sum it put in.
 
     Args:
         data: the bytes.
+        version: what the description must have under "format".
         keys: exactly the keys that the description must have.
 
     Raises:
@@ -127,6 +126,10 @@ def unseal(data: bytes, keys: tuple[str, ...]) -> tuple[dict[str, np.ndarray[Any
     except KeyError as error:
         raise FileError(f"not written by gatewise: {error} is missing or unknown") from None
     described = parse_json(text, "description")
+    if isinstance(described, dict) and "format" in described:  # first, as other versions may have other keys
+        found = described["format"]
+        if found != version or isinstance(found, bool):
+            raise FileError(f"format {short(found)}, this version reads {version}; upgrade gatewise")
     if not isinstance(described, dict) or set(described) != {*keys, "sha256"}:
         raise FileError(f"the description must have the keys {sorted((*keys, 'sha256'))}, got {short(described)}")
     if described.pop("sha256") != _sum(described):

@@ -163,7 +163,7 @@ def resolve(spec: ModelSpec) -> Graph:
         nodes.append(found)
         where[node.name] = found.writes
 
-    if getattr(stage, "identity", False):
+    if stage.identity:
         where["input"] = 0
     else:
         add(inputs.registry, spec.input, [0])

@@ -89,9 +89,7 @@ class State:
         if not isinstance(data, (bytes, bytearray, memoryview)):
             raise StateError(f"a saved state is bytes, got {type(data).__name__}")
         try:
-            fields, described = unseal(bytes(data), ("format", "structure", "fields"))
-            if described["format"] != FORMAT or isinstance(described["format"], bool):
-                raise FileError(f"format {described['format']!r}, this version reads {FORMAT}; upgrade gatewise")
+            fields, described = unseal(bytes(data), FORMAT, ("format", "structure", "fields"))
             if described["fields"] != digest(fields):
                 raise FileError("the values do not match their checksum: they were altered")
         except GatewiseError as error:

@@ -163,6 +163,11 @@ class Model:
         return self.graph.output_names
 
     @property
+    def alarm_score(self) -> float | None:
+        """The score at and above which an answer of a detector is an alarm; None for other models."""
+        return self.graph.nodes[-1].layer.alarm_score
+
+    @property
     def parameters(self) -> int:
         """Number of values in all tensors."""
         return sum(value.size for value in self.tensors.values())

@@ -310,7 +310,7 @@ GENERATOR = len(torch.get_rng_state())
 def test_a_forged_checkpoint_is_refused(broken_off: Path, change: Any, message: str) -> None:
     """Its checksums are right; what it says is not."""
     keys = ("format", "run", "model", "counters", "tensors")
-    tensors, described = unseal(broken_off.read_bytes(), keys)
+    tensors, described = unseal(broken_off.read_bytes(), 1, keys)
     change(tensors, described)
     from gatewise.file import digest
 
@@ -320,7 +320,7 @@ def test_a_forged_checkpoint_is_refused(broken_off: Path, change: Any, message: 
 
 
 def test_another_version_is_refused(broken_off: Path) -> None:
-    tensors, described = unseal(broken_off.read_bytes(), ("format", "run", "model", "counters", "tensors"))
+    tensors, described = unseal(broken_off.read_bytes(), 1, ("format", "run", "model", "counters", "tensors"))
     broken_off.write_bytes(seal(tensors, {**described, "format": 2}))
     with pytest.raises(FileError, match="format 2, this version reads 1; upgrade gatewise"):
         recover(broken_off)

@@ -195,8 +195,7 @@ def result_format(model: Model) -> Callable[[int, Sequence[str], Array], list[by
 
     Numbers have as many digits as tell one float32 from the next; what is not finite becomes null.
     """
-    head = model.graph.nodes[-1].layer
-    alarm_score = getattr(head, "alarm_score", None)
+    alarm_score = model.alarm_score
     names = model.output_names
     members = ",".join(json.dumps(name).replace("%", "%%") + ":%s" for name in names)
     line = '{"step":%d,%s' + members + (',"alarm":%s}\n' if alarm_score is not None else "}\n")

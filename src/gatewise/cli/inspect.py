@@ -49,7 +49,7 @@ def describe(model: Model, path: str) -> dict[str, Any]:
         "columns": model.spec.plain()["input"].get("columns"),
         "missing": model.spec.input.options.get("missing"),
         "outputs": list(model.output_names),
-        "alarm_score": getattr(model.graph.nodes[-1].layer, "alarm_score", None),
+        "alarm_score": model.alarm_score,
         "context": model.spec.plain()["context"],
         "layers": [
             {

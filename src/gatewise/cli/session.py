@@ -239,9 +239,7 @@ class Session:
             end = _sealed_bytes(data)
             if data[end : end + len(_LOG)] != _LOG:
                 raise FileError("it has no log, or was cut off")
-            fields, described = unseal(data[:end], _KEYS)
-            if described["format"] != FORMAT or isinstance(described["format"], bool):
-                raise FileError(f"format {described['format']!r}, this version reads {FORMAT}; upgrade gatewise")
+            fields, described = unseal(data[:end], FORMAT, _KEYS)
             if described["tensors"] != digest(fields):
                 raise FileError("the values do not match their checksum: they were altered")
         except GatewiseError as error:

@@ -97,6 +97,16 @@ class Layer:
         """The edge this layer writes, given those it reads. Raises SpecError where they do not fit."""
         raise NotImplementedError
 
+    @property
+    def identity(self) -> bool:
+        """Whether it changes nothing, so that the graph leaves it out (input stages)."""
+        return False
+
+    @property
+    def alarm_score(self) -> float | None:
+        """The first output value at and above which an answer is an alarm; None where there are no alarms."""
+        return None
+
     def output_names(self) -> tuple[str, ...] | None:
         """Names of the output values, where they have a meaning of their own (heads)."""
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -20,14 +21,21 @@ class LayerModule(torch.nn.Module):
     Args:
         layer: the checked options.
         edges: what it reads.
-        trained: whether the tensors are parameters; buffers if not.
+
+    Attributes:
+        layer: as given.
+        trained: whether the tensors of this kind are parameters; buffers if not.
     """
 
-    def __init__(self, layer: Layer, edges: Sequence[Edge], trained: bool = True) -> None:
+    trained: ClassVar[bool] = True
+    layer: Layer
+
+    def __init__(self, layer: Layer, edges: Sequence[Edge]) -> None:
         super().__init__()
+        self.layer = layer
         for name, shape in layer.tensors(edges).items():
             values = torch.zeros(shape, dtype=torch.float32)
-            if trained:
+            if self.trained:
                 self.register_parameter(name, torch.nn.Parameter(values))
             else:
                 self.register_buffer(name, values)

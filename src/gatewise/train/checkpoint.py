@@ -66,9 +66,7 @@ def read(path: str | os.PathLike[str]) -> Checkpoint:
         OSError: no such file, or no permission.
     """
     try:
-        tensors, described = unseal(read_bytes(path), ("format", "run", "model", "counters", "tensors"))
-        if described["format"] != FORMAT or isinstance(described["format"], bool):
-            raise FileError(f"format {described['format']!r}, this version reads {FORMAT}; upgrade gatewise")
+        tensors, described = unseal(read_bytes(path), FORMAT, ("format", "run", "model", "counters", "tensors"))
         if described["tensors"] != digest(tensors):
             raise FileError("the tensors do not match their checksum: the file was altered")
         if not isinstance(described["run"], dict) or not isinstance(described["counters"], dict):

@@ -16,21 +16,18 @@ import torch
 from torch import Tensor
 
 from gatewise.heads.tail_probability.spec import LOG_SCALE_LIMIT, Spec
-from gatewise.layers.base import Edge
 from gatewise.layers.train import LayerModule, State, at_end, live_steps
 
 
 class Module(LayerModule):
     """Forecast (batch, time, 2) and scaled input (batch, time, W) -> answers (batch, time, 5)."""
 
+    trained = False
+    layer: Spec
     statistic: Tensor
     score: Tensor
     band: Tensor
     unit: Tensor
-
-    def __init__(self, layer: Spec, edges: Sequence[Edge]) -> None:
-        super().__init__(layer, edges, trained=False)
-        self.layer = layer
 
     def forward(
         self, inputs: Sequence[Tensor], state: Mapping[str, Tensor], lengths: Tensor | None = None

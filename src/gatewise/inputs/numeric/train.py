@@ -8,19 +8,16 @@ import torch
 from torch import Tensor
 
 from gatewise.inputs.numeric.spec import Spec
-from gatewise.layers.base import Edge
 from gatewise.layers.train import LayerModule, State, live_steps
 
 
 class Module(LayerModule):
     """Scaling and missing values: (batch, time, W) -> (batch, time, W), with state "held" (batch, W) if it holds."""
 
+    trained = False
+    layer: Spec
     offset: Tensor
     scale: Tensor
-
-    def __init__(self, layer: Spec, edges: Sequence[Edge]) -> None:
-        super().__init__(layer, edges, trained=False)
-        self.layer = layer
 
     def forward(
         self, inputs: Sequence[Tensor], state: Mapping[str, Tensor], lengths: Tensor | None = None

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from gatewise.layers.base import Edge
 from gatewise.layers.dense.spec import Spec
 from gatewise.layers.train import LayerModule, State, activate
 
@@ -15,15 +14,12 @@ from gatewise.layers.train import LayerModule, State, activate
 class Module(LayerModule):
     """act(W x + b) at every step: (batch, time, I) -> (batch, time, U)."""
 
+    layer: Spec
     weight: Tensor
     bias: Tensor
-
-    def __init__(self, layer: Spec, edges: Sequence[Edge]) -> None:
-        super().__init__(layer, edges)
-        self.activation = layer.activation
 
     def forward(
         self, inputs: Sequence[Tensor], state: Mapping[str, Tensor], lengths: Tensor | None = None
     ) -> tuple[Tensor, State]:
         """See `LayerModule.forward`."""
-        return activate(self.activation, torch.nn.functional.linear(inputs[0], self.weight, self.bias)), {}
+        return activate(self.layer.activation, torch.nn.functional.linear(inputs[0], self.weight, self.bias)), {}

@@ -15,7 +15,6 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import linear
 
-from gatewise.layers.base import Edge
 from gatewise.layers.gru.spec import Spec
 from gatewise.layers.train import LayerModule, State, activate, activate_, derivative, live_steps
 
@@ -23,14 +22,11 @@ from gatewise.layers.train import LayerModule, State, activate, activate_, deriv
 class Module(LayerModule):
     """A GRU over whole sequences: (batch, time, I) -> (batch, time, H), with state "hidden" (batch, H)."""
 
+    layer: Spec
     weight_ih: Tensor
     weight_hh: Tensor
     bias_ih: Tensor
     bias_hh: Tensor
-
-    def __init__(self, layer: Spec, edges: Sequence[Edge]) -> None:
-        super().__init__(layer, edges)
-        self.layer = layer
 
     def forward(
         self, inputs: Sequence[Tensor], state: Mapping[str, Tensor], lengths: Tensor | None = None
