@@ -95,6 +95,34 @@ def wrap(text: str, first: str, rest: str) -> str:
     )
 
 
+def facts(named: Mapping[str, str]) -> str:
+    """Texts under their names, on lines of at most 80 columns."""
+    cut = [(printable(_cut(name, 32)), text) for name, text in named.items()]
+    width = max(len(name) for name, _ in cut) + 2
+    return "\n".join(wrap(text, "  " + name.ljust(width), " " * (width + 2)) for name, text in cut)
+
+
+def short_value(value: object) -> str:
+    """A value of the provenance, without what is too long to read; `--json` has the whole."""
+    if isinstance(value, dict):
+        return ", ".join(f"{_cut(key, 32)} {_inner(v)}" for key, v in value.items() if v is not None)
+    return _inner(value) if not isinstance(value, str) else _cut(value, 200)
+
+
+def _inner(value: object) -> str:
+    if isinstance(value, dict):
+        return f"({short_value(value)})"
+    if isinstance(value, str):
+        return _cut(value, 24)
+    if isinstance(value, list) and len(json.dumps(value)) > 60:
+        return f"({len(value)})"
+    return f"{value:.6g}" if isinstance(value, float) else json.dumps(value)
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most // 2] + "..."
+
+
 def size(nbytes: float) -> str:
     """Bytes for people: "640 bytes", "16 KiB", "1.5 MiB"."""
     for factor, unit in ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")):

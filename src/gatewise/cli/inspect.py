@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from gatewise.cli.common import emit, heading, json_option, printable, size, table, wrap
+from gatewise.cli.common import emit, facts, heading, json_option, short_value, size, table, wrap
 
 if TYPE_CHECKING:
     from gatewise.stream import Model
@@ -87,7 +86,7 @@ def _page(found: dict[str, Any]) -> str:
     missing = {"hold": "last reading repeated", "raise": "refused"}.get(str(found["missing"]), str(found["missing"]))
     parts = [
         heading(found["file"]),
-        _facts(
+        facts(
             {
                 "inputs": f"{found['inputs']}{columns}",
                 "outputs": f"{len(found['outputs'])} ({', '.join(found['outputs'])})",
@@ -114,7 +113,7 @@ def _page(found: dict[str, Any]) -> str:
             ],
             "lllrr",
         ),
-        _facts({"weights": f"{size(found['bytes'])}, packed {size(found['packed_bytes'])} for {found['cpu']}"}),
+        facts({"weights": f"{size(found['bytes'])}, packed {size(found['packed_bytes'])} for {found['cpu']}"}),
         heading("state"),
         table(
             [
@@ -127,37 +126,10 @@ def _page(found: dict[str, Any]) -> str:
             "lllr",
         ),
         heading("provenance"),
-        _facts({key: _short(value) for key, value in found["provenance"].items()} or {"": "none recorded"}),
+        facts({key: short_value(value) for key, value in found["provenance"].items()} or {"": "none recorded"}),
         heading("hashes"),
-        _facts({"structure": found["structure"], "weights": found["weights"]}),
+        facts({"structure": found["structure"], "weights": found["weights"]}),
     ]
     if found["cautions"]:
         parts += [heading("cautions"), *(wrap(text, "  ", "  ") for text in found["cautions"])]
     return "\n".join(parts)
-
-
-def _facts(facts: dict[str, str]) -> str:
-    named = [(printable(_cut(name, 32)), text) for name, text in facts.items()]
-    width = max(len(name) for name, _ in named) + 2
-    return "\n".join(wrap(text, "  " + name.ljust(width), " " * (width + 2)) for name, text in named)
-
-
-def _short(value: object) -> str:
-    """A value of the provenance, without what is too long to read; `--json` has the whole."""
-    if isinstance(value, dict):
-        return ", ".join(f"{_cut(key, 32)} {_short_inner(v)}" for key, v in value.items() if v is not None)
-    return _short_inner(value) if not isinstance(value, str) else _cut(value, 200)
-
-
-def _short_inner(value: object) -> str:
-    if isinstance(value, dict):
-        return f"({_short(value)})"
-    if isinstance(value, str):
-        return _cut(value, 24)
-    if isinstance(value, list) and len(json.dumps(value)) > 60:
-        return f"({len(value)})"
-    return f"{value:.6g}" if isinstance(value, float) else json.dumps(value)
-
-
-def _cut(text: str, most: int) -> str:
-    return text if len(text) <= most else text[: most // 2] + "..."
