@@ -24,6 +24,7 @@ from gatewise.errors import FileError, GatewiseError, SpecError
 from gatewise.spec import FORMAT, ModelSpec, canonical_json, parse_json, short
 
 KEY = "gatewise"
+KEYS = ("format", "model", "provenance", "structure", "weights")
 MOST_BYTES = 1 << 31
 MOST_HEADER = 1 << 22
 
@@ -45,6 +46,28 @@ class ModelFile:
     tensors: Tensors
     structure: str
     provenance: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Seal:
+    """Whether a model file is as gatewise wrote it.
+
+    Attributes:
+        described: whether the description matches its checksum.
+        stated: the checksum of the tensors, as the description has it.
+        found: that of the tensors which are there.
+    """
+
+    described: bool
+    stated: str
+    found: str
+
+    @property
+    def fault(self) -> str | None:
+        """What was altered, in words; None where nothing was."""
+        if not self.described:
+            return "the description does not match its checksum: it was altered"
+        return None if self.stated == self.found else "the tensors do not match their checksum: the file was altered"
 
 
 def write_model(path: str | os.PathLike[str], model: ModelFile) -> None:
@@ -75,17 +98,37 @@ def read_model(path: str | os.PathLike[str]) -> ModelFile:
         FileError: not a model file, truncated, altered, hostile or of another version; the message says which.
         OSError: no such file, or no permission.
     """
+    return read_edited(path, sealed=True)[0]
+
+
+def read_edited(path: str | os.PathLike[str], sealed: bool = False) -> tuple[ModelFile, Seal]:
+    """Read a model file that another tool may have edited, so that its checksums no longer hold.
+
+    Whether the parts fit one another is for `Model` to say, and `Model.save` seals them again::
+
+        found, _ = read_edited("edited.safetensors")
+        Model(found.spec, found.tensors, found.provenance).save("sealed.safetensors")
+
+    Args:
+        path: the file.
+        sealed: whether to refuse it unless the checksums hold.
+
+    Raises:
+        FileError: as `read_model` does, but for the checksums.
+        OSError: no such file, or no permission.
+    """
     data = read_bytes(path)
     try:
-        tensors, described = unseal(data, FORMAT, ("format", "model", "provenance", "structure", "weights"))
-        if described["weights"] != digest(tensors):
-            raise FileError("the tensors do not match their checksum: the file was altered")
+        tensors, described, stated = _parts(data, FORMAT, KEYS)
+        found = Seal(stated == _sum(described), str(described["weights"]), digest(tensors))
+        if sealed and found.fault:
+            raise FileError(f"{found.fault}; if you edited it, seal it again: gatewise file MODEL --reseal")
         spec = ModelSpec.from_plain(described["model"])
     except GatewiseError as error:
         raise FileError(f"{path}: {brief(error)}") from None
     if not isinstance(described["provenance"], dict) or not isinstance(described["structure"], str):
         raise FileError(f"{path}: provenance must be an object and structure a text")
-    return ModelFile(spec, tensors, described["structure"], described["provenance"])
+    return ModelFile(spec, tensors, described["structure"], described["provenance"]), found
 
 
 def seal(tensors: Tensors, described: Mapping[str, Any]) -> bytes:
@@ -111,6 +154,16 @@ def unseal(data: bytes, version: int, keys: tuple[str, ...]) -> tuple[dict[str, 
     Raises:
         FileError: anything but bytes from `seal`, unaltered.
     """
+    tensors, described, stated = _parts(data, version, keys)
+    if stated != _sum(described):
+        raise FileError("the description does not match its checksum: it was altered")
+    return tensors, described
+
+
+def _parts(
+    data: bytes, version: int, keys: tuple[str, ...]
+) -> tuple[dict[str, np.ndarray[Any, Any]], dict[str, Any], Any]:
+    """Tensors, description without its checksum, and the checksum, which need not be right."""
     length = int.from_bytes(data[:8], "little")
     if len(data) < 8 or length > MOST_HEADER or 8 + length > len(data):
         raise FileError(
@@ -132,9 +185,8 @@ def unseal(data: bytes, version: int, keys: tuple[str, ...]) -> tuple[dict[str, 
             raise FileError(f"format {short(found)}, this version reads {version}; upgrade gatewise")
     if not isinstance(described, dict) or set(described) != {*keys, "sha256"}:
         raise FileError(f"the description must have the keys {sorted((*keys, 'sha256'))}, got {short(described)}")
-    if described.pop("sha256") != _sum(described):
-        raise FileError("the description does not match its checksum: it was altered")
-    return tensors, described
+    stated = described.pop("sha256")
+    return tensors, described, stated
 
 
 def brief(error: GatewiseError) -> str:

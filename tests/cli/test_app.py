@@ -14,7 +14,7 @@ import gatewise as gw
 from cli.program import PROGRAM, gatewise
 from gatewise.cli.app import cli, main
 
-COMMANDS = ("train", "stream", "inspect", "doctor", "demo")
+COMMANDS = ("train", "stream", "inspect", "file", "bench", "doctor", "demo", "completion")
 HEAVY = ("torch", "pandas", "sklearn", "scipy", "statsmodels", "matplotlib", "pyarrow", "rich", "jinja2")
 
 
@@ -66,7 +66,7 @@ def test_wrong_usage(arguments: list[str], message: str, capsys: pytest.CaptureF
     assert capsys.readouterr() == ("", message)
 
 
-@pytest.mark.parametrize("command", ["inspect", "stream", "doctor"])
+@pytest.mark.parametrize("command", ["inspect", "stream", "doctor", "file", "bench"])
 def test_files_that_are_no_models(command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "text").write_text("hello\n" * 50)
@@ -105,7 +105,17 @@ def test_missing_extra(one: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--version"], ["--help"], ["train", "--help"], ["inspect", "one"], ["stream", "one"], ["doctor", "one"]],
+    [
+        ["--version"],
+        ["--help"],
+        ["train", "--help"],
+        ["inspect", "one"],
+        ["stream", "one"],
+        ["doctor", "one"],
+        ["file", "one"],
+        ["bench", "one"],
+        ["completion", "bash"],
+    ],
 )
 def test_light_commands_import_nothing_heavy(arguments: list[str], one: Path) -> None:
     code = (

@@ -13,9 +13,12 @@ from typing import Any, NoReturn
 import click
 
 from gatewise import __version__
+from gatewise.cli.bench import bench
 from gatewise.cli.common import say
+from gatewise.cli.completion import VARIABLE, complete_files, completion
 from gatewise.cli.demo import demo
 from gatewise.cli.doctor import doctor
+from gatewise.cli.file import file
 from gatewise.cli.inspect import inspect
 from gatewise.cli.stream import stream
 from gatewise.cli.train import train
@@ -57,15 +60,16 @@ def cli() -> None:
     """  # noqa: D301
 
 
-for command in (train, stream, inspect, doctor, demo):
+for command in (train, stream, inspect, file, bench, doctor, demo, completion):
     cli.add_command(command)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run a command and exit. What a user can mend is one line on standard error, without a traceback."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    complete_files()
     try:
-        status = cli.main(given or ["--help"], prog_name="gatewise", standalone_mode=False)
+        status = cli.main(given or ["--help"], "gatewise", VARIABLE, standalone_mode=False)
         sys.stdout.flush()
     except click.UsageError as error:
         where = f" (see '{error.ctx.command_path} --help')" if error.ctx else ""

@@ -1,0 +1,75 @@
+"""gatewise bench: how fast a model runs on this machine. The Python twin is `gatewise.measure.bench`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gatewise.cli.common import duration, emit, heading, json_option, table
+
+if TYPE_CHECKING:
+    from gatewise.measure.bench import Bench
+
+
+@click.command(short_help="Measure how fast a model runs on this machine.")
+@click.argument("model", metavar="MODEL")
+@click.option("--seconds", type=click.FloatRange(min=0, min_open=True), metavar="S", default=2.0, show_default=True,
+              help="Time to spend, roughly.")  # fmt: skip
+@click.option("--cpu", metavar="NAME", help="Instruction set to run on; by default the best of this machine.")
+@json_option
+def bench(model: str, seconds: float, cpu: str | None, as_json: bool) -> None:
+    """Measure MODEL on random readings, on one thread.
+
+    Stream.push answers one reading in a call of its own: the median and what 99 of 100 calls do not exceed. push_many
+    answers many readings of one session in a call; a pool steps many sessions side by side. The bound is the least time
+    of a step at batch 1, as 'gatewise doctor' explains; a pool reads the weights once for several sessions and may
+    fall below it.
+    """
+    from gatewise.measure.bench import bench as measure
+    from gatewise.stream import load
+
+    found = describe(model, measure(load(model, cpu), seconds))
+    if as_json:
+        emit(found)
+    else:
+        click.echo(_page(found))
+
+
+def describe(path: str, found: Bench) -> dict[str, Any]:
+    """What the command shows, as plain JSON values."""
+    return {
+        "file": path,
+        "cpu": found.cpu,
+        "pushes": found.pushes,
+        "push_median_seconds": found.push_median,
+        "push_p99_seconds": found.push_p99,
+        "push_many_seconds": found.push_many,
+        "pool_seconds": {str(sessions): seconds for sessions, seconds in found.pool.items()},
+        "bound_seconds": found.bound.seconds,
+        "packed_bytes": found.bound.packed_bytes,
+        "macs": found.bound.macs,
+    }
+
+
+def _page(found: dict[str, Any]) -> str:
+    rows = [
+        ("Stream.push, median", found["push_median_seconds"]),
+        ("Stream.push, p99", found["push_p99_seconds"]),
+        ("Stream.push_many", found["push_many_seconds"]),
+        *((f"Pool of {sessions}", seconds) for sessions, seconds in found["pool_seconds"].items()),
+    ]
+    bound = found["bound_seconds"]
+    return "\n".join(
+        [
+            heading(f"a step of {found['file']} ({found['cpu']}, one thread)"),
+            table(
+                [
+                    ("", "time", "steps/s", "x bound"),
+                    *((name, duration(t), f"{1 / t:,.0f}", f"{t / bound:.2f}") for name, t in rows),
+                    ("bound", duration(bound), f"{1 / bound:,.0f}", "1.00"),
+                ],
+                "lrrr",
+            ),
+        ]
+    )
