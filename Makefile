@@ -22,7 +22,7 @@ cmake := PATH="$(abspath $(bin)):$$PATH" $(bin)/cmake
 ninja = $(if $(shell command -v flock),flock $(1)/.lock) $(bin)/ninja -C $(1) --quiet
 WERROR ?= OFF
 
-.PHONY: venv build demo test check native-test native-test-full pytest bench wheel format clean
+.PHONY: venv build demo test check native-test native-test-neon native-test-full pytest bench wheel format clean
 
 venv: $(ready)
 
@@ -43,7 +43,7 @@ build: $(ready)
 demo: build
 	$(bin)/gatewise demo
 
-test: check native-test pytest
+test: check native-test native-test-neon pytest
 
 pytest: build
 	$(bin)/python -m pytest
@@ -68,6 +68,17 @@ native-test: $(ready)
 		-DGATEWISE_MODULE=OFF -DGATEWISE_TESTS=ON -DGATEWISE_SANITIZE=ON -DGATEWISE_WERROR=$(WERROR) >/dev/null
 	@$(call ninja,build/native-test)
 	$(bin)/ctest --test-dir build/native-test --output-on-failure --no-tests=error
+
+# The same tests as programs for 64-bit Arm, in qemu's user mode. Without the tools it says so and passes.
+neon_tools := aarch64-linux-gnu-gcc qemu-aarch64
+native-test-neon: $(ready)
+	@for tool in $(neon_tools); do if ! command -v $$tool >/dev/null; then \
+		echo "native-test-neon skipped: no $$tool (Debian: apt install gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user)"; \
+		exit 0; fi; done; \
+	$(cmake) -S . -B build/native-test-neon -G Ninja --toolchain cmake/aarch64-linux-gnu.cmake -DCMAKE_BUILD_TYPE=Release \
+		-DGATEWISE_MODULE=OFF -DGATEWISE_TESTS=ON -DGATEWISE_WERROR=$(WERROR) >/dev/null; \
+	$(call ninja,build/native-test-neon); \
+	$(bin)/ctest --test-dir build/native-test-neon --output-on-failure --no-tests=error
 
 # Sweeps over every float: minutes, so without sanitizers.
 native-test-full: $(ready)
