@@ -261,7 +261,7 @@ def test_a_batch_is_checked_whole_before_anything_changes() -> None:
         m.run(x, state, out)
     x[3, 5, 1] = 0
     state[2, 4] = np.inf
-    with pytest.raises(StateError, match=r"^run: value 4 of the state of row 2 is inf; "):
+    with pytest.raises(StateError, match=r"^run: the state of row 2 cannot be: value 4 is inf; "):
         m.run(x, state, out)
     assert (out == 7).all()
     state[2, 4] = 0.5

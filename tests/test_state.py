@@ -128,13 +128,6 @@ def test_no_state_without_a_hash_and_fields(given: tuple[object, object]) -> Non
         gw.State(*given)  # type: ignore[arg-type]
 
 
-def test_a_window_starts_at_zero() -> None:
-    model = gw.init(SPEC.replace(context={"window": 7}))
-    state = gw.State(model.graph.structure, {f.name: np.zeros((3, *f.shape), np.float32) for f in model.graph.state})
-    with pytest.raises(StateError, match="without a state"):
-        model.run(X, state)
-
-
 def test_a_pickled_model_takes_the_best_of_where_it_is_loaded() -> None:
     assert MODEL.__reduce__()[1][-1] is None
     assert gw.init(SPEC, cpu="base").__reduce__()[1][-1] == "base"

@@ -12,8 +12,10 @@ if TYPE_CHECKING:
     from gatewise import errors as errors
     from gatewise.spec import LayerSpec as LayerSpec
     from gatewise.spec import ModelSpec as ModelSpec
+    from gatewise.spec import bidirectional as bidirectional
     from gatewise.state import State as State
     from gatewise.stream import Model as Model
+    from gatewise.stream import Pool as Pool
     from gatewise.stream import Stream as Stream
     from gatewise.stream import init as init
     from gatewise.stream import load as load
@@ -24,7 +26,9 @@ __version__ = "0.1.0"
 _HOME = {
     "LayerSpec": "gatewise.spec",
     "ModelSpec": "gatewise.spec",
+    "bidirectional": "gatewise.spec",
     "Model": "gatewise.stream",
+    "Pool": "gatewise.stream",
     "State": "gatewise.state",
     "Stream": "gatewise.stream",
     "init": "gatewise.stream",
@@ -33,7 +37,19 @@ _HOME = {
 }
 _MODULES = ("errors", "train", "measure")
 
-__all__ = ["Detector", "LayerSpec", "Model", "ModelSpec", "State", "Stream", "errors", "init", "load"]
+__all__ = [
+    "Detector",
+    "LayerSpec",
+    "Model",
+    "ModelSpec",
+    "Pool",
+    "State",
+    "Stream",
+    "bidirectional",
+    "errors",
+    "init",
+    "load",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -22,6 +22,7 @@ class Model:
         output: int,
         refuse_nonfinite: bool,
         cpu: str | None = None,
+        window: int = 0,
     ) -> Self:
         """Check a graph and pack its weights. The tensors are copied.
 
@@ -32,6 +33,7 @@ class Model:
             output: number of the edge that is the answer.
             refuse_nonfinite: whether NaN or infinity in the input is an InputError.
             cpu: one of `instruction_sets()`; None = the best.
+            window: L: each answer is made from the last L readings, from a zero state; 0 = the state is carried.
 
         Raises:
             SpecError: the graph cannot be, or an unknown cpu; the message says which node and what was expected.
@@ -123,6 +125,60 @@ class Stream:
 
         A subclass returns x as a C-contiguous float32 array; here it raises InputError.
         """
+
+@disjoint_base
+class Pool:
+    """Many sessions: owns their states. For one thread at a time; a second one gets BusyError."""
+
+    def __new__(cls, model: Model, sessions: int) -> Self:
+        """So many sessions at the beginning of a sequence."""
+
+    @property
+    def sessions(self) -> int:
+        """How many sessions there are."""
+
+    def push(
+        self, ids: npt.ArrayLike, x: npt.ArrayLike, /, out: npt.NDArray[np.float32] | None = None
+    ) -> npt.NDArray[np.float32]:
+        """One step of the sessions named.
+
+        Args:
+            ids: (n,) numbers of sessions, each at most once, in any order; the fast way is a C-contiguous int64 array,
+                the rest goes through `_as_ids`.
+            x: (n, inputs), row i for ids[i]; the fast way is as in `Stream.push`.
+            out: (n, outputs), writable, where the answers go; None = a new array.
+
+        Returns:
+            y (n, outputs) float32: out, if given. Each row has the bits that a Stream would give.
+
+        Raises:
+            InputError: ids, x or out do not fit, share memory, or x is not finite and the model refuses that.
+            BusyError: another thread is using this pool.
+            In either case all states are as they were.
+        """
+
+    def reset(self, ids: npt.ArrayLike, /) -> None:
+        """Put sessions back to the start of a sequence. Raises InputError as `push` does."""
+
+    def get_state(self, id: int, /) -> bytes:
+        """The state of one session: float32 values in canonical order, native byte order."""
+
+    def set_state(self, id: int, state: Buffer | npt.NDArray[np.float32], /) -> None:
+        """Continue one session from the bytes of `get_state`.
+
+        Raises:
+            InputError: the session is not in the pool.
+            StateError: another size, or a value that cannot be; the session is then as it was.
+        """
+
+    def resize(self, sessions: int, /) -> None:
+        """More sessions, each at the start of a sequence, or fewer: the last are gone."""
+
+    def _as_float32(self, x: npt.ArrayLike, ndim: int, /) -> npt.NDArray[np.float32]:
+        """What `push` calls with an x that does not fit as it is; here it raises InputError."""
+
+    def _as_ids(self, ids: npt.ArrayLike, /) -> npt.NDArray[np.int64]:
+        """What is called with ids that do not fit as they are; here it raises InputError."""
 
 def instruction_sets() -> tuple[str, ...]:
     """Instruction sets that this build and this processor both have, best first; the last is always "base"."""

@@ -8,6 +8,7 @@ of state fields is the order of this list.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -70,7 +71,7 @@ class Graph:
         nodes: the flat list, in order of execution.
         edges: all edges by number.
         output: number of the edge that is the model's answer.
-        body: number of the edge that the last layer writes (what a head reads first).
+        body: number of the edge that the last layer writes.
     """
 
     spec: ModelSpec
@@ -84,10 +85,43 @@ class Graph:
         """Full name -> shape of every tensor, in canonical order."""
         return {name: shape for node in self.nodes for name, shape in node.shapes.items()}
 
+    @property
+    def window(self) -> int | None:
+        """Steps that one answer is made from; None where the state is carried for ever."""
+        return None if isinstance(self.spec.context, str) else self.spec.context["window"]
+
+    @cached_property
+    def node_state(self) -> tuple[Field, ...]:
+        """The state fields of all nodes, in canonical order: what goes from one step to the next."""
+        return tuple(field for node in self.nodes for field in node.state)
+
     @cached_property
     def state(self) -> tuple[Field, ...]:
-        """All state fields, in canonical order."""
-        return tuple(field for node in self.nodes for field in node.state)
+        """The state fields of a session, in canonical order.
+
+        With a window, each answer begins at a zero state of the nodes, so what a session keeps is the readings: how
+        many there have been, up to the length of the window L, and the last L of them, zero where there have been
+        fewer, the newest last.
+        """
+        if self.window is None:
+            return self.node_state
+        shape = (self.window, self.edges[0].width)
+        return Field("window.count", "float32", (1,)), Field("window.readings", "float32", shape)
+
+    @cached_property
+    def tail(self) -> int:
+        """From this node on none has a state or needs a sequence: for the last answer they run once."""
+        return max((i + 1 for i, node in enumerate(self.nodes) if node.state or node.layer.whole), default=0)
+
+    @cached_property
+    def streams(self) -> bool:
+        """Whether it can be run step by step."""
+        return self.window is not None or not self.whole
+
+    @property
+    def whole(self) -> tuple[str, ...]:
+        """Names of the nodes that need the whole sequence."""
+        return tuple(node.name for node in self.nodes if node.layer.whole)
 
     @property
     def state_values(self) -> int:
@@ -101,7 +135,7 @@ class Graph:
 
     @property
     def macs(self) -> int:
-        """Multiply-accumulates in one step."""
+        """Multiply-accumulates of one step of all nodes; with a window, a push takes up to so many steps."""
         return sum(node.macs for node in self.nodes)
 
     @property
@@ -173,10 +207,12 @@ def resolve(spec: ModelSpec) -> Graph:
     body = len(edges) - 1
     head = spec.head
     if head is not None:
-        add(heads.registry, head, [body, where["input"]])
-        head = LayerSpec(head.kind, **nodes[-1].layer.options())
+        add(heads.registry, head, [where[source] for source in head.sources] or [body, where["input"]])
+        head = LayerSpec(head.kind, None, head.sources, **nodes[-1].layer.options())
     full = ModelSpec(input=LayerSpec(spec.input.kind, **stage.options()), layers=plain, head=head, context=spec.context)
-    return Graph(full, tuple(nodes), tuple(edges), len(edges) - 1, body)
+    graph = Graph(full, tuple(nodes), tuple(edges), len(edges) - 1, body)
+    _check_fields(graph.state)
+    return graph
 
 
 def check_tensors(graph: Graph, tensors: Mapping[str, Array]) -> dict[str, Array]:
@@ -236,7 +272,7 @@ def zero_state(graph: Graph, batch: int, dtype: str | None = None) -> dict[str, 
 def reference_run(
     graph: Graph, tensors: Mapping[str, Array], x: Array, state: Mapping[str, Array] | None = None
 ) -> tuple[Array, dict[str, Array]]:
-    """Run the whole graph step by step in float64 NumPy: the truth that every other execution is held to.
+    """Run the whole graph in float64 NumPy: the truth that every other execution is held to.
 
     Args:
         graph: a resolved spec.
@@ -250,16 +286,38 @@ def reference_run(
     own = [{k: v.astype(np.float64) for k, v in own_tensors(node, tensors).items()} for node in graph.nodes]
     now = zero_state(graph, x.shape[0], "float64")
     now.update({name: np.asarray(value, np.float64) for name, value in (state or {}).items()})
+    if graph.window is None:
+        return _reference_sequence(graph, own, x.astype(np.float64), now)
     answers = np.zeros((*x.shape[:2], graph.edges[graph.output].width))
+    count, kept = now["window.count"], now["window.readings"]
+    zeros = {field.name: np.zeros((1, *field.shape)) for field in graph.node_state}
     for t in range(x.shape[1]):
-        values: dict[int, Array] = {0: x[:, t].astype(np.float64)}
-        for node, weights in zip(graph.nodes, own, strict=True):
-            before = {field.name.partition(".")[2]: now[field.name] for field in node.state}
-            y, after = node.layer.step(weights, before, *(values[i] for i in node.reads))
+        kept = np.concatenate([kept[:, 1:], x[:, t, None].astype(np.float64)], axis=1)
+        count = np.minimum(count + 1, graph.window)
+        for row, steps in enumerate(count[:, 0].astype(int)):
+            window = kept[row : row + 1, graph.window - steps :]
+            answers[row, t] = _reference_sequence(graph, own, window, zeros)[0][0, -1]
+    return answers, {"window.count": count, "window.readings": kept}
+
+
+def _reference_sequence(
+    graph: Graph, own: Sequence[Mapping[str, Array]], x: Array, state: Mapping[str, Array]
+) -> tuple[Array, dict[str, Array]]:
+    """One node after the other, each over all steps."""
+    values = {0: x}
+    end: dict[str, Array] = {}
+    for node, weights in zip(graph.nodes, own, strict=True):
+        read = [values[i] for i in node.reads]
+        now = {field.name.partition(".")[2]: state[field.name] for field in node.state}
+        if node.layer.whole:
+            values[node.writes] = node.layer.sequence(weights, *read)
+        else:
+            y = np.zeros((*x.shape[:2], graph.edges[node.writes].width))
+            for t in range(x.shape[1]):
+                y[:, t], now = node.layer.step(weights, now, *(value[:, t] for value in read))
             values[node.writes] = y
-            now.update({f"{node.name}.{key}": value for key, value in after.items()})
-        answers[:, t] = values[graph.output]
-    return answers, now
+        end.update({f"{node.name}.{key}": value for key, value in now.items()})
+    return values[graph.output], end
 
 
 def _parse(registry: Registry, node: LayerSpec) -> Layer:
@@ -268,12 +326,18 @@ def _parse(registry: Registry, node: LayerSpec) -> Layer:
 
 
 def _check_size(node: Node) -> None:
-    for name, shape in [*node.shapes.items(), *((field.name, field.shape) for field in node.state)]:
-        values = 1
-        for length in shape:
-            values *= length
-        if values > MOST_VALUES:
+    for name, shape in node.shapes.items():
+        if math.prod(shape) > MOST_VALUES:
             raise SpecError(f"{name} would have shape {shape}, more than {MOST_VALUES} values; make the layer smaller")
+    _check_fields(node.state)
+
+
+def _check_fields(fields: Sequence[Field]) -> None:
+    for field in fields:
+        if field.size > MOST_VALUES:
+            raise SpecError(
+                f"{field.name} would have shape {field.shape}, more than {MOST_VALUES} values; make it smaller"
+            )
 
 
 def _structural(layer: Layer) -> dict[str, object]:

@@ -6,7 +6,7 @@ holds, bit for bit.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import Any
 
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from gatewise.errors import InputError, SpecError, StateError
 from gatewise.graph import Graph, Node
-from gatewise.layers.base import Array
+from gatewise.layers.base import Array, Field
 from gatewise.layers.train import live_steps
 from gatewise.stream import Model
 
@@ -77,31 +77,81 @@ class Recurrent(torch.nn.Module):
             InputError: x or lengths do not fit, or x is not finite where the model refuses that.
             StateError: the state does not fit.
         """
+        if self.graph.window is not None:
+            return self._slide(self.graph.window, x, state, lengths)
         values, after = self._run(self.graph.nodes, x, state, lengths)
         return values[self.graph.output], after
 
     def body(
-        self, x: Tensor, state: Mapping[str, Tensor] | None = None, lengths: Tensor | None = None
+        self,
+        x: Tensor,
+        state: Mapping[str, Tensor] | None = None,
+        lengths: Tensor | None = None,
+        *,
+        last: bool = False,
     ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-        """Run without the head; arguments as those of `forward`.
+        """Run without the head, as training does: with a window, each row of x is one.
+
+        Args:
+            x: raw readings (batch, time, inputs).
+            state: of the nodes, as in `forward`; None = zeros, as at the start of a window.
+            lengths: as in `forward`.
+            last: only the answer to the last step is wanted; all rows must be full.
 
         Returns:
-            out (batch, time, width), what the last layer writes; scaled (batch, time, inputs), what the input stage
-            makes of x, both 0 beyond the end of a row; and the state without the head's fields.
+            out (batch, time, width), what the loss is about: the head's `prediction` where it has one, else what the
+            last layer writes; scaled (batch, time, width), what the input stage makes of x; both 0 beyond the end of a
+            row; and the state without the head's fields. With `last`, out is (batch, 1, width).
         """
         nodes = tuple(node for node in self.graph.nodes if node.name != "head")
-        values, after = self._run(nodes, x, state, lengths)
-        return values[self.graph.body], values[1 if nodes[0].name == "input" else 0], after
+        values, after = self._run(nodes, x, state, lengths, last)
+        scaled = values[1 if nodes[0].name == "input" else 0]
+        head = self._modules.get("head")
+        if head is None or not hasattr(head, "prediction"):
+            return values[self.graph.body], scaled, after
+        steps = values[self.graph.body].shape[1]
+        read = [values[i][:, -steps:] for i in self.graph.nodes[-1].reads]
+        return head.prediction(read), scaled, after  # type: ignore[operator]
 
     def scaled(self, x: Tensor, state: Mapping[str, Tensor] | None = None, lengths: Tensor | None = None) -> Tensor:
         """What the input stage alone makes of x; arguments as those of `forward`, result as in `body`."""
         stage = self.graph.nodes[:1] if self.graph.nodes[0].name == "input" else ()
         return self._run(stage, x, state, lengths)[0][len(stage)]
 
+    def _slide(
+        self, window: int, x: Tensor, state: Mapping[str, Tensor] | None, lengths: Tensor | None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """`forward` of a model with a window: one row for each step, which holds the readings up to it."""
+        self._check(x, lengths)
+        batch, time, inputs = x.shape
+        steps = torch.full((batch,), time) if lengths is None else lengths
+        live = live_steps(steps, time)
+        now = self._state(self.graph.state, x, state)
+        seen = now["window.count"].to(torch.int64)  # (batch, 1)
+        every = torch.cat(
+            [now["window.readings"], torch.where(live[:, :, None], x, 0.0)], 1
+        )  # (batch, L + time, inputs)
+        length = (seen + torch.arange(1, time + 1)).clamp(max=window)  # (batch, time) of the window at each step
+        start = window + 1 + torch.arange(time) - length
+        where = (start[:, :, None] + torch.arange(window)).clamp(max=window + time - 1)
+        rows = every[torch.arange(batch)[:, None, None], where].reshape(batch * time, window, inputs)
+        values, _ = self._run(self.graph.nodes, rows, None, length.reshape(-1))
+        answers = values[self.graph.output][torch.arange(batch * time), length.reshape(-1) - 1].reshape(batch, time, -1)
+        kept = every[torch.arange(batch)[:, None], steps[:, None] + torch.arange(window)]
+        after = {"window.count": (seen + steps[:, None]).clamp(max=window).to(x.dtype), "window.readings": kept}
+        return torch.where(live[:, :, None], answers, 0.0), after
+
     def _run(
-        self, nodes: tuple[Node, ...], x: Tensor, state: Mapping[str, Tensor] | None, lengths: Tensor | None
+        self,
+        nodes: tuple[Node, ...],
+        x: Tensor,
+        state: Mapping[str, Tensor] | None,
+        lengths: Tensor | None,
+        last: bool = False,
     ) -> tuple[dict[int, Tensor], dict[str, Tensor]]:
         self._check(x, lengths)
+        if last and lengths is not None:
+            raise InputError("with last, all rows must be full: pass no lengths")
         live = None
         if lengths is not None and bool((lengths < x.shape[1]).any()):
             live = live_steps(lengths, x.shape[1])[:, :, None]
@@ -114,14 +164,17 @@ class Recurrent(torch.nn.Module):
                 f"x is not finite in row {row}, step {step}, input {column}; clean the data, "
                 'or use an input stage with missing="hold"'
             )
-        now = self._state(nodes, x, state)
+        now = self._state([field for node in nodes for field in node.state], x, state)
         values = {0: x}
         after: dict[str, Tensor] = {}
-        for node in nodes:
+        for i, node in enumerate(nodes):
             own = {field.name.partition(".")[2]: now[field.name] for field in node.state}
             module = self._modules[node.name]
             assert module is not None
-            y, new = module([values[i] for i in node.reads], own, lengths)
+            read = [values[edge] for edge in node.reads]
+            if last and i >= self.graph.tail:
+                read = [value[:, -1:] for value in read]
+            y, new = module(read, own, lengths)
             values[node.writes] = y
             after.update({field.name: new[field.name.partition(".")[2]] for field in node.state})
         if live is not None:
@@ -144,8 +197,7 @@ class Recurrent(torch.nn.Module):
             low, high = int(lengths.min()), int(lengths.max())
             raise InputError(f"lengths must be from 0 to {x.shape[1]}, got {low} to {high}")
 
-    def _state(self, nodes: tuple[Node, ...], x: Tensor, state: Mapping[str, Tensor] | None) -> dict[str, Tensor]:
-        fields = [field for node in nodes for field in node.state]
+    def _state(self, fields: Sequence[Field], x: Tensor, state: Mapping[str, Tensor] | None) -> dict[str, Tensor]:
         if state is None:
             return {field.name: x.new_zeros(len(x), *field.shape) for field in fields}
         if unknown := set(state) - {field.name for field in self.graph.state}:

@@ -22,7 +22,7 @@ FORMAT = 1
 MOST_NODES = 1000
 MOST_JSON = 1 << 20
 MOST_DEPTH = 32
-RESERVED = ("input", "head")
+RESERVED = ("input", "head", "window")
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 
@@ -127,7 +127,8 @@ class ModelSpec:
         inputs: shorthand for an input stage of so many numbers a step, neither named nor scaled.
         layers: the nodes, in order.
         input: the input stage, instead of `inputs`.
-        head: what turns the last node's output into an answer; None leaves the output as it is.
+        head: what turns the last node's output into an answer; None leaves the output as it is. It reads the last node
+            and the input stage, unless it names its sources.
         context: "carried" (state carried for ever) or {"window": L} (each answer from the last L steps only).
 
     Raises:
@@ -156,7 +157,7 @@ class ModelSpec:
         set_ = object.__setattr__
         set_(self, "input", _fixed(input, "input"))
         set_(self, "nodes", _named(layers))
-        set_(self, "head", None if head is None else _fixed(head, "head"))
+        set_(self, "head", None if head is None else _head(head, self.nodes))
         set_(self, "context", _context(context))
 
     def replace(self, **changes: Any) -> ModelSpec:
@@ -228,6 +229,39 @@ class ModelSpec:
         return f"ModelSpec(input={self.input!r}, layers={list(self.nodes)!r}{head}, context={self.context!r})"
 
 
+def bidirectional(layer: LayerSpec, name: str = "bidirectional", source: str | None = None) -> list[LayerSpec]:
+    """A layer that reads the sequence in both directions, as the nodes that it is made of (Schuster & Paliwal 1997).
+
+    One copy reads the sequence as it is, another reads it reversed, and what they answer is joined at each step: the
+    first half of the output from the one, the second from the other, as in torch and Keras (`merge_mode="concat"`). The
+    whole sequence has to be there, so a model with such a layer runs over sequences but does not stream, unless its
+    context is a window.
+
+    Args:
+        layer: a recurrent layer, e.g. LayerSpec("gru", units=32), without a name and sources of its own.
+        name: what the names of the nodes begin with; they are `name`_forward, `name`_backward, `name`, and two more.
+        source: the node it reads, "input" for the input stage; required, as several nodes read it.
+
+    Returns:
+        Nodes for `ModelSpec(layers=...)`, of which the last, called `name`, is the answer: twice as wide as the layer.
+
+    Raises:
+        SpecError: a layer with a name or sources, or no source.
+    """
+    if not isinstance(layer, LayerSpec) or layer.name is not None or layer.sources:
+        raise SpecError(f"bidirectional takes a LayerSpec without name and sources, got {short(layer)}")
+    if source is None:
+        raise SpecError("bidirectional needs the name of the node it reads: source='input' for the input stage")
+    forward, backward = f"{name}_forward", f"{name}_backward"
+    return [
+        layer.replace(name=forward, sources=source),
+        LayerSpec("reverse", f"{name}_reversed", source),
+        layer.replace(name=backward),
+        LayerSpec("reverse", f"{name}_restored"),
+        LayerSpec("concat", name, (forward, f"{name}_restored")),
+    ]
+
+
 def canonical_json(value: object) -> str:
     """JSON with sorted keys, no spaces, ASCII only and no NaN, so that equal values give equal bytes."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
@@ -294,12 +328,21 @@ def _nameless(node: LayerSpec) -> dict[str, Any]:
 
 
 def _fixed(node: LayerSpec, role: str) -> LayerSpec:
-    """The input stage and the head have fixed names and no sources of their own."""
+    """The input stage and the head have fixed names."""
     if not isinstance(node, LayerSpec):
         raise SpecError(f"{role} must be a LayerSpec, got {short(node)}")
-    if node.name not in (None, role) or node.sources:
-        raise SpecError(f"{role} takes no name and no sources, got {node!r}")
+    if node.name not in (None, role) or (node.sources and role == "input"):
+        raise SpecError(f"{role} takes no name{' and no sources' if role == 'input' else ''}, got {node!r}")
     return node.replace(name=role)
+
+
+def _head(node: LayerSpec, nodes: tuple[LayerSpec, ...]) -> LayerSpec:
+    """The head, whose sources are any of the nodes."""
+    head = _fixed(node, "head")
+    for source in head.sources:
+        if source not in ("input", *(layer.name for layer in nodes)):
+            raise SpecError(f"the head reads {source!r}, which does not exist; its sources are layers or 'input'")
+    return head
 
 
 def _listed(values: object) -> tuple[Any, ...] | None:

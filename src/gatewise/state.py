@@ -19,6 +19,8 @@ from gatewise.graph import Graph
 from gatewise.layers.base import Array
 
 FORMAT = 1
+COUNT, READINGS = "window.count", "window.readings"
+"""Fields of a model with a window. Readings may be missing, so they may be NaN where the model takes such."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ class State:
             StateError: the state holds a non-finite value, so nothing could go on from it.
         """
         for name, value in self.fields.items():
-            if not np.isfinite(value).all():
+            if name != READINGS and not np.isfinite(value).all():
                 raise StateError(
                     f"state field {name} holds non-finite values: the model has diverged. "
                     "Go on from a state saved before, or reset the stream"
@@ -123,8 +125,10 @@ class State:
             if value is None or value.dtype != field.dtype or value.shape != (batch, *field.shape):
                 got = "nothing" if value is None else f"{value.dtype} {value.shape}"
                 raise StateError(f"state field {field.name} must be {field.dtype} {(batch, *field.shape)}, got {got}")
-            if not np.isfinite(value).all():
+            if not np.isfinite(value).all() and (field.name != READINGS or graph.refuses_missing):
                 raise StateError(f"state field {field.name} holds non-finite values; start with a new state")
+            if field.name == COUNT and not np.isin(value, np.arange((graph.window or 0) + 1)).all():
+                raise StateError(f"state field {COUNT} must be whole numbers from 0 to {graph.window}, got {value}")
             rows[:, at : at + field.size] = value.reshape(batch, -1)
             at += field.size
         if len(self.fields) != len(graph.state):

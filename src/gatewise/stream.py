@@ -1,7 +1,8 @@
-"""Model and Stream: run a model over whole sequences, or one step at a time with the state in your own hands.
+"""Model, Stream and Pool: run a model over whole sequences, or step by step with the state in your own hands.
 
-A `Model` is immutable and may be shared by all threads. A `Stream` owns one state; give each thread its own. Both
-run in the native core, float32, without torch. One step, any chunking and a whole sequence give equal bits.
+A `Model` is immutable and may be shared by all threads. A `Stream` owns one state, a `Pool` those of many sessions:
+give each thread its own. All run in the native core, float32, without torch. One step, any chunking, a whole sequence,
+a batch and a pool give equal bits.
 """
 
 from __future__ import annotations
@@ -80,12 +81,17 @@ class Model:
         set_(self, "cpu", best)
         set_(self, "_asked_cpu", cpu)
         widths = [edge.width for edge in graph.edges]
-        set_(self, "_native", _core.Model(nodes, widths, graph.output, graph.refuses_missing, self.cpu))
+        set_(
+            self, "_native", _core.Model(nodes, widths, graph.output, graph.refuses_missing, self.cpu, self.window or 0)
+        )
 
     def run(
         self, X: npt.ArrayLike, state: State | bytes | None = None, return_state: bool = False
     ) -> Array | tuple[Array, State]:
         """Run over whole sequences.
+
+        With a window of L steps each answer is made from the last L readings up to its step, fewer at the start of a
+        sequence: what a stream answers.
 
         Args:
             X: readings (time, inputs) or (batch, time, inputs), real numbers; converted to float32.
@@ -101,12 +107,8 @@ class Model:
         """
         x = as_float32(X, self.inputs, (2, 3), self.columns)
         batch = x if x.ndim == 3 else x[None]
-        if self.window is not None and batch.shape[1] > self.window:
-            raise InputError(
-                f"this model answers from {self.window} steps, got {batch.shape[1]}; run it on windows of that length"
-            )
-        if self.window is not None and state is not None:
-            raise StateError("this model starts each window at zero; run it without a state")
+        if not self.graph.streams and (state is not None or return_state):
+            raise StateError(f"{self._why_whole()}, so there is no state between steps; run it without a state")
         rows = _as_state(state).rows(self.graph, len(batch)) if state is not None else self._zeros(len(batch))
         y = np.empty((*batch.shape[:2], self.outputs), np.float32)
         self._native.run(batch, rows, y)
@@ -116,6 +118,10 @@ class Model:
     def stream(self, state: State | bytes | None = None) -> Stream:
         """A new Stream at the start of a sequence, or at a saved state (a State, or bytes from `Stream.save`)."""
         return Stream(self, state)
+
+    def pool(self, sessions: int) -> Pool:
+        """A new Pool of so many sessions, each at the start of a sequence."""
+        return Pool(self, sessions)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model file, atomically. `gatewise.load` reads it; any safetensors tool opens it."""
@@ -138,8 +144,8 @@ class Model:
 
     @property
     def window(self) -> int | None:
-        """Steps that one answer depends on; None where the state is carried for ever."""
-        return None if isinstance(self.spec.context, str) else self.spec.context["window"]
+        """Steps that one answer is made from; None where the state is carried for ever."""
+        return self.graph.window
 
     @property
     def inputs(self) -> int:
@@ -172,6 +178,11 @@ class Model:
         """Number of values in all tensors."""
         return sum(value.size for value in self.tensors.values())
 
+    def _why_whole(self) -> str:
+        kinds = {node.name: node.layer.kind for node in self.graph.nodes}
+        names = ", ".join(f"{name} ({kinds[name]})" for name in self.graph.whole)
+        return f"this model needs whole sequences, because of {names}"
+
     def _zeros(self, batch: int) -> Array:
         return np.zeros((batch, self.graph.state_values), np.float32)
 
@@ -192,11 +203,13 @@ class Model:
                 f" {count:>9,} parameters {node.macs:>9,} MACs"
             )
         size = sum(value.nbytes for value in self.tensors.values())
+        window = f" (a window of {self.window})" if self.window else ""
+        macs = graph.macs * (self.window or 1)
         return "\n".join(
             [
                 f"Model({self.inputs} inputs -> {self.outputs} outputs, cpu={self.cpu!r})",
                 *lines,
-                f"  total {self.parameters:,} parameters, {size:,} bytes, {graph.macs:,} MACs a step, "
+                f"  total {self.parameters:,} parameters, {size:,} bytes, {macs:,} MACs a step{window}, "
                 f"state {graph.state_bytes:,} bytes",
             ]
         )
@@ -217,16 +230,9 @@ class Stream(_core.Stream):
 
     def __new__(cls, model: Model, state: State | bytes | None = None) -> Stream:
         """Open the native stream."""
-        if not isinstance(model, Model):
-            raise InputError(f"a Stream needs a Model, got {type(model).__name__}; use gatewise.load or gatewise.init")
-        return super().__new__(cls, model._native)
+        return super().__new__(cls, _steppable(model, "Stream")._native)
 
     def __init__(self, model: Model, state: State | bytes | None = None) -> None:
-        if model.window is not None:
-            raise SpecError(
-                f"this model has a window of {model.window} steps and cannot be streamed; "
-                'use run on windows, or train with context="carried"'
-            )
         self.model = model
         if state is not None:
             self.load(state)
@@ -257,6 +263,99 @@ class Stream(_core.Stream):
         return as_float32(x, self.model.inputs, (ndim,), self.model.columns)
 
 
+class Pool(_core.Pool):
+    """Many sessions of one model, numbered from 0: those named take a step together, and each weight is read once for
+    several of them.
+
+    For one thread at a time; another gets BusyError. `push` and `resize` are described by `help(Pool.push)`.
+
+    Args:
+        model: the model to run.
+        sessions: how many.
+    """
+
+    __slots__ = ("model",)
+    model: Model
+
+    def __new__(cls, model: Model, sessions: int) -> Pool:
+        """Open the native pool."""
+        return super().__new__(cls, _steppable(model, "Pool")._native, sessions)
+
+    def __init__(self, model: Model, sessions: int) -> None:
+        self.model = model
+
+    def __len__(self) -> int:
+        return self.sessions
+
+    def reset(self, ids: npt.ArrayLike | None = None) -> None:
+        """Put sessions back to the start of a sequence: those named, or all.
+
+        Raises:
+            InputError: an id that is not in the pool, or twice; nothing is reset then.
+        """
+        super().reset(np.arange(self.sessions) if ids is None else ids)
+
+    def state(self, id: int) -> State:
+        """A copy of the state of one session now. Raises InputError where it is not in the pool."""
+        rows = np.frombuffer(self.get_state(id), np.float32)[None]
+        return State.from_rows(self.model.graph, rows)
+
+    def save(self, id: int) -> bytes:
+        """The state of one session as bytes, for `load` here, for a Stream, elsewhere or later."""
+        return self.state(id).to_bytes()
+
+    def load(self, id: int, state: State | bytes) -> None:
+        """Let one session go on from a saved state.
+
+        Raises:
+            InputError: the session is not in the pool.
+            StateError: damaged, or of a model with another structure; the session is then unchanged.
+        """
+        self.set_state(id, _as_state(state).rows(self.model.graph, 1))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        states = [self.get_state(id) for id in range(self.sessions)]
+        return _pool_from, (self.model, states)
+
+    def __repr__(self) -> str:
+        return f"Pool of {self.sessions} sessions of {self.model!r}"
+
+    def _as_float32(self, x: npt.ArrayLike, ndim: int) -> Array:
+        """What the core calls for input that is not contiguous float32 already."""
+        return as_float32(x, self.model.inputs, (ndim,), self.model.columns, "ids")
+
+    def _as_ids(self, ids: npt.ArrayLike) -> Array:
+        """What the core calls for ids that are not contiguous int64 already."""
+        value = np.asarray(ids)
+        if value.size == 0 and value.ndim == 1:
+            return np.empty(0, np.int64)
+        if value.dtype.kind not in "iu" or value.ndim != 1 or int(value.max()) > np.iinfo(np.int64).max:
+            raise InputError(
+                f"ids must be whole numbers in one dimension, got {value.dtype} of shape {value.shape}; "
+                "e.g. pool.push([0, 3], x)"
+            )
+        return np.ascontiguousarray(value, np.int64)
+
+
+def _pool_from(model: Model, states: Sequence[bytes]) -> Pool:
+    pool = Pool(model, len(states))
+    for id, state in enumerate(states):
+        pool.set_state(id, state)
+    return pool
+
+
+def _steppable(model: Model, what: str) -> Model:
+    """The model, where it can be run step by step."""
+    if not isinstance(model, Model):
+        raise InputError(f"a {what} needs a Model, got {type(model).__name__}; use gatewise.load or gatewise.init")
+    if not model.graph.streams:
+        raise SpecError(
+            f"{model._why_whole()}: the last reading may change the first answer. Run it over whole sequences with "
+            'run, or give the spec a window: context={"window": L}'
+        )
+    return model
+
+
 def init(spec: ModelSpec, seed: int = 0, cpu: str | None = None) -> Model:
     """An untrained model with freshly initialised weights; the same seed gives the same weights everywhere.
 
@@ -285,7 +384,13 @@ def load(path: str | os.PathLike[str], cpu: str | None = None) -> Model:
     return model
 
 
-def as_float32(x: npt.ArrayLike, inputs: int, ndims: tuple[int, ...], columns: Sequence[str] | None = None) -> Array:
+def as_float32(
+    x: npt.ArrayLike,
+    inputs: int,
+    ndims: tuple[int, ...],
+    columns: Sequence[str] | None = None,
+    rows: str = "time",
+) -> Array:
     """Real numbers of the expected shape as a contiguous float32 array; a single number will do for one input.
 
     What a masked array masks is missing, so it becomes NaN.
@@ -304,7 +409,7 @@ def as_float32(x: npt.ArrayLike, inputs: int, ndims: tuple[int, ...], columns: S
     if value.ndim == 0 and inputs == 1 and 1 in ndims:
         value = value.reshape(1)
     if value.ndim not in ndims or value.shape[-1] != inputs:
-        names = {1: "(inputs,)", 2: "(time, inputs)", 3: "(batch, time, inputs)"}
+        names = {1: "(inputs,)", 2: f"({rows}, inputs)", 3: "(batch, time, inputs)"}
         wanted = " or ".join(names[n] for n in ndims)
         named = f" (columns: {', '.join(columns)})" if columns else ""
         raise InputError(f"expected {wanted} with {inputs} inputs a step{named}, got shape {value.shape}")

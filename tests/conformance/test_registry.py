@@ -79,6 +79,11 @@ def test_the_reference_keeps_to_the_stated_shapes(case: Case) -> None:
     graph = resolve(case.spec)
     rng = np.random.default_rng(0)
     for node in graph.nodes:
+        if node.layer.whole:
+            y = node.layer.sequence({}, *(rng.normal(size=(2, 4, edge.width)) for edge in node.edges))
+            assert y.shape == (2, 4, graph.edges[node.writes].width)
+            assert y.dtype == np.float64
+            continue
         layer, names = node.layer, [field.name for field in node.layer.state(node.edges)]
         drawn = {name: np.abs(rng.normal(size=shape)) for name, shape in layer.tensors(node.edges).items()}
         state = {field.name: rng.normal(size=(2, *field.shape)) for field in layer.state(node.edges)}

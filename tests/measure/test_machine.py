@@ -39,11 +39,6 @@ def test_step_times() -> None:
     assert times.native / 2 < times.push < 1e-3, "a push contains the step; half allows for a busy machine"
 
 
-def test_a_window_cannot_be_timed() -> None:
-    with pytest.raises(SpecError, match="window"):
-        step_times(gw.init(SPEC.replace(context={"window": 5})))
-
-
 def test_peaks() -> None:
     peaks = machine_peaks(sizes=(1 << 14, 1 << 22))
     assert peaks.instruction_sets == _core.instruction_sets()

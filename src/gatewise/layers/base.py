@@ -63,6 +63,8 @@ class Layer:
     """Options that a saved state need not match."""
     recurrent: ClassVar[bool] = False
     """Whether it can be the memory of a model, as a task asks for one by kind; state alone does not make it so."""
+    whole: ClassVar[bool] = False
+    """Whether it needs the whole sequence, not one step after the other: its reference is `sequence`, not `step`."""
 
     @classmethod
     def parse(cls, name: str, options: Mapping[str, Any]) -> Self:
@@ -142,6 +144,18 @@ class Layer:
 
         Returns:
             y (batch, output width) and the next state.
+        """
+        raise NotImplementedError
+
+    def sequence(self, tensors: Mapping[str, Array], *x: Array) -> Array:
+        """The reference of a kind that needs the whole sequence, in float64 NumPy over a batch.
+
+        Args:
+            tensors: name -> array, shapes as `tensors` says.
+            x: for each edge read, (batch, time, width).
+
+        Returns:
+            y (batch, time, output width).
         """
         raise NotImplementedError
 

@@ -30,14 +30,31 @@ typedef struct gw_place {
 
 /* What a node needs, beside what its struct takes from the room. */
 typedef struct gw_need {
-    size_t state;   /* floats */
-    size_t scratch; /* floats, shared between the nodes */
+    size_t state;   /* floats of one session */
+    size_t scratch; /* floats of one session, shared between the nodes */
     uint64_t macs;
 } gw_need;
 
-/* One step. layer: what pack made; in: one array for each edge read, not aligned; out: not aligned, overlaps no input;
- * state: the node's own floats, not aligned; scratch: aligned to GW_ALIGNMENT. */
-typedef void gw_step_function(const void *layer, const float *const *in, float *out, float *state, float *scratch);
+/* One step of `count` sessions side by side. Row i of an edge begins at in[e] + i * in_stride[e], the node's own state of
+ * session i at state + i * state_stride, and so on. Of these only scratch is aligned, to GW_ALIGNMENT, as is each row of
+ * it. out overlaps no input. */
+typedef struct gw_batch {
+    int count;
+    const float *in[GW_MOST_INPUTS];
+    size_t in_stride[GW_MOST_INPUTS];
+    float *out;
+    size_t out_stride;
+    float *state;
+    size_t state_stride;
+    float *scratch; /* need.scratch floats a row; what it holds is lost between steps */
+    size_t scratch_stride;
+} gw_batch;
+
+/* layer: what pack made. Every row has the same bits however many there are. */
+typedef void gw_step_function(const void *layer, const gw_batch *batch);
+
+/* For a kind that needs the whole sequence: a row of an edge is `steps` times its width, one step after the other. */
+typedef void gw_whole_function(const void *layer, const gw_batch *batch, size_t steps);
 
 typedef struct gw_kernel {
     const char *kind;
@@ -45,7 +62,8 @@ typedef struct gw_kernel {
     gw_status (*check)(const gw_place *place, gw_room *room, gw_need *need);
     /* The node, already checked, packed into the room: what step receives. */
     const void *(*pack)(const gw_place *place, gw_room *room);
-    gw_step_function *step;
+    gw_step_function *step; /* one of these two, the other NULL */
+    gw_whole_function *whole;
 } gw_kernel;
 
 /* One instruction set: everything that dispatch.c compiles for it. */
@@ -64,8 +82,11 @@ enum { GW_EXP = 16 };
 /* The instruction set of this name, NULL for the best; NULL where there is none. */
 const gw_isa *gw_find_isa(const char *name);
 
-/* gw_run for who has checked x and scratch already: it refuses nothing, and writes all of y. */
-void gw_run_checked(const gw_model *model, size_t steps, const float *x, float *state, float *y, void *scratch);
+/* gw_run_batch and gw_push for who has checked everything already: they refuse nothing, and write all of y. */
+void gw_run_checked(const gw_model *model, size_t sessions, size_t steps, const float *x, float *states, float *y,
+                    void *scratch);
+void gw_push_checked(const gw_model *model, size_t count, const int64_t *ids, const float *x, float *states, float *y,
+                     void *scratch);
 
 void *gw_take(gw_room *room, size_t count, size_t size);
 #define gw_take_matrix(room, rows, cols) gw_take(room, (size_t)gw_padded(rows) * (size_t)(cols), sizeof(float))

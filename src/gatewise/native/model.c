@@ -1,29 +1,8 @@
-/* From a graph to packed weights in an arena, and from there to steps. */
-#include "kernel.h"
+/* From a graph to packed weights in an arena; run.c takes it from there. */
+#include "model.h"
 #include "prims_scalar.h" /* gw_finite */
 
 #include <string.h>
-
-/* Where a pointer of a step comes from: the caller's x or y, or a place in the scratch area. */
-enum { FROM_X = -1, FROM_Y = -2 };
-
-typedef struct gw_op {
-    gw_step_function *step;
-    const void *layer;
-    size_t state;                    /* where its floats begin in the state */
-    ptrdiff_t reads[GW_MOST_INPUTS]; /* FROM_X, FROM_Y, or floats from the start of scratch */
-    ptrdiff_t writes;
-    int read_count;
-} gw_op;
-
-struct gw_model {
-    gw_sizes sizes;
-    const gw_isa *isa;
-    int refuse_nonfinite;
-    int op_count;
-    size_t work; /* floats from the start of scratch to where the nodes' own scratch begins */
-    gw_op ops[];
-};
 
 /* --- texts and instruction sets ------------------------------------------------------------------------------------ */
 
@@ -121,14 +100,12 @@ gw_status gw_expect_option(const gw_place *place, int index, int most) {
 }
 
 gw_status gw_expect_activation(const gw_place *place, int index, int softmax) {
-    GW_TRY(gw_expect_option(place, index, GW_HARD_SIGMOID));
+    GW_TRY(gw_expect_option(place, index, GW_ACTIVATION_COUNT - 1));
     if (!softmax && place->node->options[index] == (float)GW_SOFTMAX) return gw_fail(place, GW_BAD_OPTION, index, 0, 0);
     return GW_OK;
 }
 
 /* --- building ------------------------------------------------------------------------------------------------------ */
-
-static size_t spaced(size_t floats) { return (floats + 15) / 16 * 16; } /* GW_ALIGNMENT in floats */
 
 /* Whether one of the first `count` nodes writes the edge. */
 static int written(const gw_graph *graph, int edge, int count) {
@@ -137,14 +114,20 @@ static int written(const gw_graph *graph, int edge, int count) {
     return 0;
 }
 
-/* Where an edge lies: all but the first and the output lie in scratch, one after the other. */
-static ptrdiff_t edge_from(const gw_graph *graph, int edge) {
-    if (edge == 0) return FROM_X;
-    if (edge == graph->output) return FROM_Y;
+/* All edges but the first lie in scratch, one after the other; the output as well where steps do not follow each other. */
+static gw_port port(const gw_graph *graph, int edge, int whole) {
+    const size_t width = (size_t)graph->widths[edge];
+    if (edge == 0) return (gw_port){GW_FROM_X, width};
+    if (edge == graph->output && !whole) return (gw_port){GW_FROM_Y, width};
     size_t floats = 0;
-    for (int e = 1; e < edge; e++)
-        if (e != graph->output) floats += spaced((size_t)graph->widths[e]);
-    return (ptrdiff_t)floats;
+    for (int e = 1; e < edge; e++) floats += gw_spaced((size_t)graph->widths[e]);
+    return (gw_port){(ptrdiff_t)floats, width};
+}
+
+static const gw_kernel *find_kernel(const gw_isa *isa, const char *kind) {
+    for (int k = 0; k < isa->kernel_count; k++)
+        if (!strcmp(isa->kernels[k]->kind, kind)) return isa->kernels[k];
+    return NULL;
 }
 
 static gw_status check_edges(const gw_graph *graph, gw_fault *fault) {
@@ -161,6 +144,9 @@ static gw_status check_edges(const gw_graph *graph, gw_fault *fault) {
         return fail(fault, GW_BAD_EDGE, -1, -1, (size_t)graph->output, edges);
     if (!written(graph, graph->output, graph->node_count))
         return fail(fault, GW_UNWRITTEN_EDGE, -1, -1, (size_t)graph->output, 0);
+    if (graph->window < 0 || graph->window > GW_MOST_WINDOW ||
+        (size_t)graph->window * (size_t)graph->widths[0] > GW_MOST_VALUES)
+        return fail(fault, GW_BAD_WINDOW, -1, -1, (size_t)graph->window, GW_MOST_WINDOW);
     return GW_OK;
 }
 
@@ -191,45 +177,53 @@ static gw_status check_node(const gw_graph *graph, int position, gw_place *place
     return bad < options ? gw_fail(place, GW_BAD_OPTION, (int)bad, 0, 0) : GW_OK;
 }
 
-/* Check the graph and count what it needs or, given a model in the arena, pack it. */
-static gw_status walk(const gw_graph *graph, const gw_isa *isa, gw_room *room, gw_model *model, gw_sizes *sizes,
-                      gw_fault *fault) {
+/* Check the graph and count what it needs, in `about`; with an arena in the room, pack it into the ops there as well. */
+static gw_status walk(const gw_graph *graph, gw_room *room, gw_model *about, gw_op *ops, gw_fault *fault) {
     GW_TRY(check_edges(graph, fault));
-    gw_room edges = {0};
-    size_t own = 0;
+    gw_sizes *sizes = &about->sizes;
     *sizes = (gw_sizes){.inputs = graph->widths[0], .outputs = graph->widths[graph->output]};
+    about->op_count = graph->node_count;
+    about->window = graph->window;
+    about->refuse_nonfinite = graph->refuse_nonfinite != 0;
     gw_take(room, 1, sizeof(gw_model) + (size_t)graph->node_count * sizeof(gw_op));
     for (int i = 0; i < graph->node_count; i++) {
         gw_place place = {.fault = fault};
         gw_need need = {0};
         GW_TRY(check_node(graph, i, &place));
-        const gw_kernel *kernel = NULL;
-        for (int k = 0; k < isa->kernel_count; k++)
-            if (!strcmp(isa->kernels[k]->kind, place.node->kind)) kernel = isa->kernels[k];
+        const gw_kernel *kernel = find_kernel(about->isa, place.node->kind);
         if (!kernel) return gw_fail(&place, GW_UNKNOWN_KIND, -1, 0, 0);
-        if (model) {
-            gw_room counted = {0};
-            GW_TRY(kernel->check(&place, &counted, &need));
-            gw_op *op = &model->ops[i];
-            *op = (gw_op){.step = kernel->step, .layer = kernel->pack(&place, room), .state = sizes->state_floats};
-            op->read_count = place.node->read_count;
-            op->writes = edge_from(graph, place.node->writes);
-            for (int r = 0; r < op->read_count; r++) op->reads[r] = edge_from(graph, place.node->reads[r]);
-        } else {
-            GW_TRY(kernel->check(&place, room, &need));
-        }
-        if (room->used > (size_t)PTRDIFF_MAX) return gw_fail(&place, GW_TOO_LARGE, -1, 0, 0);
-        sizes->state_floats += need.state;
+        gw_room counted = {0};
+        GW_TRY(kernel->check(&place, ops ? &counted : room, &need));
+        if (ops)
+            ops[i] = (gw_op){
+                .step = kernel->step,
+                .whole = kernel->whole,
+                .layer = kernel->pack(&place, room),
+                .state = about->state,
+                .own = gw_spaced(need.scratch),
+                .read_count = place.node->read_count,
+            };
+        if (room->used > (size_t)PTRDIFF_MAX || need.scratch > GW_MOST_SCRATCH)
+            return gw_fail(&place, GW_TOO_LARGE, -1, 0, 0);
+        about->state += need.state;
+        about->own = gw_spaced(need.scratch) > about->own ? gw_spaced(need.scratch) : about->own;
+        about->whole |= kernel->whole != NULL;
+        if (need.state || kernel->whole) about->tail = i + 1;
         sizes->macs += need.macs;
-        own = need.scratch > own ? need.scratch : own;
     }
-    for (int e = 1; e < graph->edge_count; e++)
-        if (e != graph->output) gw_take(&edges, (size_t)graph->widths[e], sizeof(float));
-    if (model) model->work = edges.used / sizeof(float);
-    gw_take(&edges, own, sizeof(float));
-    if (edges.used > (size_t)PTRDIFF_MAX) return fail(fault, GW_TOO_LARGE, -1, -1, 0, 0);
-    sizes->scratch_bytes = edges.used ? edges.used : GW_ALIGNMENT;
+    for (int e = 1; e < graph->edge_count; e++) about->edges += gw_spaced((size_t)graph->widths[e]);
+    for (int i = 0; ops && i < graph->node_count; i++) {
+        const gw_node *node = &graph->nodes[i];
+        ops[i].writes = port(graph, node->writes, about->whole);
+        for (int r = 0; r < node->read_count; r++) ops[i].reads[r] = port(graph, node->reads[r], about->whole);
+    }
+    about->output = (size_t)port(graph, graph->output, 1).from;
+    const size_t readings = (size_t)graph->window * (size_t)graph->widths[0];
+    sizes->state_floats = graph->window ? 1 + readings : about->state;
+    sizes->steps = !about->whole || graph->window;
+    sizes->window = graph->window;
     sizes->model_bytes = room->used;
+    sizes->scratch_bytes = gw_scratch_bytes(about, 1, 1);
     return GW_OK;
 }
 
@@ -239,7 +233,10 @@ gw_status gw_measure(const gw_graph *graph, const char *cpu, gw_sizes *sizes, gw
     const gw_isa *isa = gw_find_isa(cpu);
     if (!isa) return fail(fault, GW_UNKNOWN_CPU, -1, -1, 0, 0);
     gw_room room = {0};
-    return walk(graph, isa, &room, NULL, sizes, fault);
+    gw_model about = {.isa = isa};
+    GW_TRY(walk(graph, &room, &about, NULL, fault));
+    *sizes = about.sizes;
+    return GW_OK;
 }
 
 gw_status gw_build(const gw_graph *graph, const char *cpu, void *arena, size_t arena_bytes, const gw_model **model,
@@ -251,12 +248,8 @@ gw_status gw_build(const gw_graph *graph, const char *cpu, void *arena, size_t a
     if ((uintptr_t)arena % GW_ALIGNMENT) return fail(fault, GW_MISALIGNED, -1, -1, 0, 0);
     gw_model *built = arena;
     gw_room room = {.base = arena};
-    *built = (gw_model){
-        .isa = gw_find_isa(cpu),
-        .refuse_nonfinite = graph->refuse_nonfinite != 0,
-        .op_count = graph->node_count,
-    };
-    GW_TRY(walk(graph, built->isa, &room, built, &built->sizes, fault));
+    *built = (gw_model){.isa = gw_find_isa(cpu)};
+    GW_TRY(walk(graph, &room, built, built->ops, fault));
     *model = built;
     return GW_OK;
 }
@@ -264,46 +257,3 @@ gw_status gw_build(const gw_graph *graph, const char *cpu, void *arena, size_t a
 const gw_sizes *gw_model_sizes(const gw_model *model) { return &model->sizes; }
 
 const char *gw_model_cpu(const gw_model *model) { return model->isa->name; }
-
-/* --- running ------------------------------------------------------------------------------------------------------- */
-
-size_t gw_first_nonfinite(const float *x, size_t count) {
-    int found = 0;
-    for (size_t k = 0; k < count; k++) found |= !gw_finite(x[k]); /* without a way out, so that it is vectorised */
-    for (size_t k = 0; found && k < count; k++)
-        if (!gw_finite(x[k])) return k;
-    return count;
-}
-
-void gw_reset(const gw_model *model, float *state) {
-    for (size_t i = 0; i < model->sizes.state_floats; i++) state[i] = 0.0f;
-}
-
-static void step(const gw_model *model, const float *x, float *state, float *y, float *scratch) {
-    for (const gw_op *op = model->ops, *end = op + model->op_count; op < end; op++) {
-        const float *in[GW_MOST_INPUTS];
-        for (int i = 0; i < op->read_count; i++) {
-            const ptrdiff_t from = op->reads[i];
-            in[i] = from == FROM_X ? x : from == FROM_Y ? y : scratch + from;
-        }
-        float *out = op->writes == FROM_Y ? y : scratch + op->writes;
-        op->step(op->layer, in, out, state + op->state, scratch + model->work);
-    }
-}
-
-void gw_run_checked(const gw_model *model, size_t steps, const float *x, float *state, float *y, void *scratch) {
-    const size_t inputs = (size_t)model->sizes.inputs, outputs = (size_t)model->sizes.outputs;
-    for (size_t t = 0; t < steps; t++) step(model, x + t * inputs, state, y + t * outputs, scratch);
-}
-
-gw_status gw_run(const gw_model *model, size_t steps, const float *x, float *state, float *y, void *scratch) {
-    const size_t count = steps * (size_t)model->sizes.inputs;
-    if ((uintptr_t)scratch % GW_ALIGNMENT) return GW_MISALIGNED;
-    if (model->refuse_nonfinite && gw_first_nonfinite(x, count) < count) return GW_NONFINITE_INPUT;
-    gw_run_checked(model, steps, x, state, y, scratch);
-    return GW_OK;
-}
-
-gw_status gw_step(const gw_model *model, const float *x, float *state, float *y, void *scratch) {
-    return gw_run(model, 1, x, state, y, scratch);
-}

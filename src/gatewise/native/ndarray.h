@@ -25,6 +25,7 @@ enum { NP_FLOAT = 11, NP_CONTIGUOUS = 0x1, NP_ALIGNED = 0x100, NP_WRITEABLE = 0x
 typedef struct np_api {
     PyTypeObject *type; /* numpy.ndarray */
     PyObject *float32;  /* numpy.dtype("float32"), of which NumPy has one */
+    PyObject *int64;    /* numpy.dtype("int64") */
     PyObject *(*new_array)(PyTypeObject *, PyObject *descr, int nd, const intptr_t *shape, const intptr_t *strides,
                            void *data, int flags, PyObject *self);
 } np_api;
@@ -32,19 +33,23 @@ typedef struct np_api {
 static inline float *np_data(PyObject *array) { return (float *)(void *)((np_array *)array)->data; }
 static inline intptr_t np_dim(PyObject *array, int i) { return ((np_array *)array)->dimensions[i]; }
 
-/* A dtype may be float32 without being NumPy's own object for it: one from a pickle, or with metadata. */
-static int np_same_type(const np_api *np, PyObject *descr) {
-    const int same = PyObject_RichCompareBool(descr, np->float32, Py_EQ);
+/* A dtype may be that wanted without being NumPy's own object for it: one from a pickle, or with metadata. */
+static int np_same_type(PyObject *descr, PyObject *wanted) {
+    const int same = PyObject_RichCompareBool(descr, wanted, Py_EQ);
     if (same < 0) PyErr_Clear();
     return same == 1;
 }
 
-/* Whether object is a C-contiguous, aligned float32 array of nd dimensions; flags: NP_WRITEABLE or 0. */
-static inline int np_is_float32(const np_api *np, PyObject *object, int nd, int flags) {
+/* Whether object is a C-contiguous, aligned array of nd dimensions and that dtype; flags: NP_WRITEABLE or 0. */
+static inline int np_is(const np_api *np, PyObject *object, PyObject *dtype, int nd, int flags) {
     const np_array *array = (np_array *)object;
     flags |= NP_CONTIGUOUS | NP_ALIGNED;
     return (Py_TYPE(object) == np->type || PyType_IsSubtype(Py_TYPE(object), np->type)) && array->nd == nd &&
-           (array->flags & flags) == flags && (array->descr == np->float32 || np_same_type(np, array->descr));
+           (array->flags & flags) == flags && (array->descr == dtype || np_same_type(array->descr, dtype));
+}
+
+static inline int np_is_float32(const np_api *np, PyObject *object, int nd, int flags) {
+    return np_is(np, object, np->float32, nd, flags);
 }
 
 /* A new float32 array; its values are not set. */
@@ -86,6 +91,10 @@ static int np_import(np_api *np) {
     Py_INCREF((PyObject *)np->type);
     call.pointer = api[45];
     np->float32 = call.descr(NP_FLOAT);
+    PyObject *numpy = PyImport_ImportModule("numpy");
+    np->int64 = numpy ? PyObject_CallMethod(numpy, "dtype", "s", "int64") : NULL;
+    Py_XDECREF(numpy);
+    if (!np->int64) return -1;
     const intptr_t shape[2] = {3, 5};
     PyObject *probe = np->float32 ? np_new(np, 2, shape) : NULL;
     if (!probe) return -1;

@@ -116,4 +116,11 @@ static inline void gw_matvec(float *restrict acc, const float *restrict packed, 
     }
 }
 
+/* gw_matvec for each of `count` vectors x, x_stride floats apart, into sums acc_stride floats apart. */
+static inline void gw_matmul(float *acc, size_t acc_stride, const float *packed, const float *x, size_t x_stride,
+                             int rows, int cols, int count) {
+    for (int i = 0; i < count; i++)
+        gw_matvec(acc + (size_t)i * acc_stride, packed, x + (size_t)i * x_stride, rows, cols);
+}
+
 #endif

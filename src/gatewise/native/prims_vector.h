@@ -172,4 +172,103 @@ static inline void gw_matvec(float *restrict acc, const float *restrict packed, 
     }
 }
 
+/* A block is up to GW_BLOCK_PANELS panels of a tile for up to GW_BLOCK_ROWS vectors x: each weight, loaded once, goes into
+ * as many sums. The sums, the weights and x[k] together fit the registers: 32 with AVX-512 and NEON, 16 with AVX2. */
+#if GW_LANES == 8
+#define GW_BLOCK_PANELS 2
+#else
+#define GW_BLOCK_PANELS 4
+#endif
+#define GW_BLOCK_ROWS 6
+
+/* Inlined with constant panels and count, so that sum[] is registers. stride: floats from column to column in packed. */
+static inline __attribute__((always_inline)) void gw_block(float *restrict acc, size_t acc_stride,
+                                                           const float *restrict packed, size_t stride,
+                                                           const float *restrict x, size_t x_stride, int cols,
+                                                           const int panels, const int count) {
+    gwv sum[GW_BLOCK_ROWS][GW_BLOCK_PANELS];
+    GW_UNROLL
+    for (int i = 0; i < count; i++) GW_UNROLL
+    for (int j = 0; j < panels; j++) sum[i][j] = gwv_load(acc + (size_t)i * acc_stride + j * GW_PANEL);
+    for (int k = 0; k < cols; k++, packed += stride) {
+        gwv w[GW_BLOCK_PANELS];
+        GW_UNROLL
+        for (int j = 0; j < panels; j++) w[j] = gwv_load(packed + j * GW_PANEL);
+        GW_UNROLL
+        for (int i = 0; i < count; i++) {
+            gwv xk = gwv_set(x[(size_t)i * x_stride + (size_t)k]);
+            GW_UNROLL
+            for (int j = 0; j < panels; j++) sum[i][j] = gwv_fma(w[j], xk, sum[i][j]);
+        }
+    }
+    GW_UNROLL
+    for (int i = 0; i < count; i++) GW_UNROLL
+    for (int j = 0; j < panels; j++) gwv_store(acc + (size_t)i * acc_stride + j * GW_PANEL, sum[i][j]);
+}
+
+/* All vectors x for `panels` panels beside each other: the vectors left are shared out evenly, as panels are. */
+static inline __attribute__((always_inline)) void gw_blocks(float *acc, size_t acc_stride, const float *packed,
+                                                            size_t stride, const float *x, size_t x_stride, int cols,
+                                                            const int panels, int count) {
+    for (int left = count, rows; left > 0; left -= rows) {
+        const int blocks = (left + GW_BLOCK_ROWS - 1) / GW_BLOCK_ROWS;
+        rows = (left + blocks - 1) / blocks;
+        switch (rows) {
+#define GW_CASE(n)                                                                                                     \
+    case n:                                                                                                            \
+        gw_block(acc, acc_stride, packed, stride, x, x_stride, cols, panels, n);                                       \
+        break
+            GW_CASE(1);
+            GW_CASE(2);
+            GW_CASE(3);
+            GW_CASE(4);
+            GW_CASE(5);
+            GW_CASE(6);
+#undef GW_CASE
+        }
+        acc += (size_t)rows * acc_stride;
+        x += (size_t)rows * x_stride;
+    }
+}
+
+/* gw_matvec for each of `count` vectors x, x_stride floats apart, into sums acc_stride floats apart: the same bits, the
+ * weights read once for several. */
+static __attribute__((noinline, unused)) void gw_matmul_many(float *acc, size_t acc_stride, const float *packed,
+                                                             const float *x, size_t x_stride, int rows, int cols,
+                                                             int count) {
+    for (int left = gw_padded(rows) / GW_PANEL, tile; left > 0; left -= tile) {
+        tile = gw_tile_panels(left);
+        const size_t stride = (size_t)tile * GW_PANEL;
+        for (int first = 0, panels; first < tile; first += panels) {
+            const int blocks = (tile - first + GW_BLOCK_PANELS - 1) / GW_BLOCK_PANELS;
+            panels = (tile - first + blocks - 1) / blocks;
+            float *to = acc + first * GW_PANEL;
+            const float *from = packed + first * GW_PANEL;
+            switch (panels) {
+#define GW_CASE(n)                                                                                                     \
+    case n:                                                                                                            \
+        gw_blocks(to, acc_stride, from, stride, x, x_stride, cols, n, count);                                          \
+        break
+                GW_CASE(1);
+                GW_CASE(2);
+#if GW_BLOCK_PANELS > 2
+                GW_CASE(3);
+                GW_CASE(4);
+#endif
+#undef GW_CASE
+            }
+        }
+        acc += stride;
+        packed += stride * (size_t)cols;
+    }
+}
+
+static inline void gw_matmul(float *acc, size_t acc_stride, const float *packed, const float *x, size_t x_stride,
+                             int rows, int cols, int count) {
+    if (count == 1)
+        gw_matvec(acc, packed, x, rows, cols);
+    else
+        gw_matmul_many(acc, acc_stride, packed, x, x_stride, rows, cols, count);
+}
+
 #endif

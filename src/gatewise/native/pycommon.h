@@ -8,6 +8,7 @@
 #include "ndarray.h"
 
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <string.h>
 
 /* Multiply-accumulates from which a call lets other Python threads run meanwhile: some 50 us of work. Below that, giving up
@@ -17,7 +18,7 @@ static const uint64_t release_work = 1u << 20;
 typedef struct module_state {
     np_api np;
     PyObject *name_x, *name_out; /* interned */
-    PyObject *model_type, *stream_type;
+    PyObject *model_type, *stream_type, *pool_type;
 } module_state;
 
 /* Raise a class of gatewise.errors, which is imported only now. Always NULL. */
@@ -72,6 +73,16 @@ static PyObject *refuse_array(const np_api *np, const char *where, PyObject *got
     Py_XDECREF(have);
     return NULL;
 }
+
+/* Whoever holds `busy` of a stream or pool may touch its states and scratch. Take it for this thread: 0, or -1 with an
+ * exception. */
+static inline int take(atomic_int *busy, const char *what) {
+    if (!atomic_exchange_explicit(busy, 1, memory_order_acquire)) return 0;
+    raise("BusyError", "this %s is in use by another thread; give each thread a %s of its own", what, what);
+    return -1;
+}
+
+static inline void give_back(atomic_int *busy) { atomic_store_explicit(busy, 0, memory_order_release); }
 
 static const char *nonfinite_name(float value) { return value != value ? "nan" : value > 0.0f ? "inf" : "-inf"; }
 

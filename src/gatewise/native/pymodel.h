@@ -15,6 +15,20 @@ typedef struct Model {
     int refuse_nonfinite;
 } Model;
 
+/* Multiply-accumulates of one push. */
+static uint64_t step_work(const gw_sizes *sizes) { return sizes->macs * (uint64_t)(sizes->window ? sizes->window : 1); }
+
+/* StateError: no state has this value at this place. `where` has a %zu for `which`. Always NULL. */
+static PyObject *refuse_state(const char *where, size_t which, size_t place, float value) {
+    PyObject *text = PyUnicode_FromFormat(where, which), *number = PyFloat_FromDouble((double)value);
+    if (text && number)
+        raise("StateError", "%U cannot be: value %zu is %R; start again from zeros or from a state saved before", text,
+              place, number);
+    Py_XDECREF(text);
+    Py_XDECREF(number);
+    return NULL;
+}
+
 /* SpecError from a fault. Always NULL. */
 static PyObject *raise_fault(const gw_fault *fault, const gw_graph *graph, const char *cpu) {
     if (fault->status == GW_UNKNOWN_CPU)
@@ -33,15 +47,15 @@ static PyObject *raise_fault(const gw_fault *fault, const gw_graph *graph, const
 }
 
 static PyObject *model_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
-    static char *names[] = {"nodes", "widths", "output", "refuse_nonfinite", "cpu", NULL};
+    static char *names[] = {"nodes", "widths", "output", "refuse_nonfinite", "cpu", "window", NULL};
     const module_state *module = PyType_GetModuleState(type);
     pygraph g = {0};
     gw_fault fault;
     gw_sizes sizes;
     PyObject *nodes, *widths;
     const char *cpu = NULL;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOip|z:Model", names, &nodes, &widths, &g.graph.output,
-                                     &g.graph.refuse_nonfinite, &cpu))
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOip|zi:Model", names, &nodes, &widths, &g.graph.output,
+                                     &g.graph.refuse_nonfinite, &cpu, &g.graph.window))
         return NULL;
     Model *self = NULL;
     if (pygraph_fill(&module->np, &g, nodes, widths)) goto done;
@@ -107,20 +121,19 @@ static PyObject *model_run(PyObject *object, PyObject *args, PyObject *kwargs) {
         overlap(ys, y_count * f, states, s_count * f))
         return raise("InputError", "run: x, state and out must not share memory; pass a copy");
     void *memory;
-    char *scratch = aligned_block(sizes->scratch_bytes, &memory);
+    char *scratch = aligned_block(gw_scratch_bytes(self->model, (size_t)batch, (size_t)time), &memory);
     if (!scratch) return NULL;
 
-    PyThreadState *released = sizes->macs * (uint64_t)(batch * time) >= release_work ? PyEval_SaveThread() : NULL;
-    const size_t bad_state = gw_first_nonfinite(states, s_count);
+    PyThreadState *released = step_work(sizes) * (uint64_t)(batch * time) >= release_work ? PyEval_SaveThread() : NULL;
+    size_t row = 0, bad_state = s_row;
+    for (; row < (size_t)batch && (bad_state = gw_bad_state(self->model, states + row * s_row)) == s_row;) row++;
     const size_t bad = self->refuse_nonfinite ? gw_first_nonfinite(xs, x_count) : x_count;
-    if (bad == x_count && bad_state == s_count)
-        for (size_t b = 0; b < (size_t)batch; b++)
-            gw_run_checked(self->model, (size_t)time, xs + b * x_row, states + b * s_row, ys + b * y_row, scratch);
+    if (bad == x_count && bad_state == s_row)
+        gw_run_checked(self->model, (size_t)batch, (size_t)time, xs, states, ys, scratch);
     if (released) PyEval_RestoreThread(released);
     PyMem_Free(memory);
-    if (bad_state < s_count)
-        return raise("StateError", "run: value %zu of the state of row %zu is %s; start again from zeros",
-                     bad_state % s_row, bad_state / s_row, nonfinite_name(states[bad_state]));
+    if (bad_state < s_row)
+        return refuse_state("run: the state of row %zu", row, bad_state, states[row * s_row + bad_state]);
     if (bad < x_count)
         return raise(
             "InputError",
@@ -184,7 +197,7 @@ static PyGetSetDef model_attributes[] = {
 };
 
 static PyType_Slot model_slots[] = {
-    {Py_tp_doc, "Model(nodes, widths, output, refuse_nonfinite, cpu=None)\n--\n\nA packed model; immutable."},
+    {Py_tp_doc, "Model(nodes, widths, output, refuse_nonfinite, cpu=None, window=0)\n--\n\nA packed model; immutable."},
     {Py_tp_new, model_new},
     {Py_tp_dealloc, model_dealloc},
     {Py_tp_traverse, traverse_type},

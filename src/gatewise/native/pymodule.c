@@ -3,7 +3,7 @@
  * written. Reference: _core.pyi. */
 #include "kernel.h"
 #include "pymodel.h"
-#include "pystream.h"
+#include "pypool.h"
 
 static const gw_isa *isa_named(const char *cpu) {
     const gw_isa *isa = gw_find_isa(cpu);
@@ -93,7 +93,9 @@ static int module_exec(PyObject *module) {
     if (!(state->name_out = PyUnicode_InternFromString("out"))) return -1;
     if (!(state->model_type = PyType_FromModuleAndSpec(module, &model_spec, NULL))) return -1;
     if (!(state->stream_type = PyType_FromModuleAndSpec(module, &stream_spec, NULL))) return -1;
+    if (!(state->pool_type = PyType_FromModuleAndSpec(module, &pool_spec, NULL))) return -1;
     if (PyModule_AddObjectRef(module, "Model", state->model_type)) return -1;
+    if (PyModule_AddObjectRef(module, "Pool", state->pool_type)) return -1;
     return PyModule_AddObjectRef(module, "Stream", state->stream_type);
 }
 
@@ -101,8 +103,10 @@ static int module_traverse(PyObject *module, visitproc visit, void *arg) {
     module_state *state = PyModule_GetState(module);
     Py_VISIT(state->np.type);
     Py_VISIT(state->np.float32);
+    Py_VISIT(state->np.int64);
     Py_VISIT(state->model_type);
     Py_VISIT(state->stream_type);
+    Py_VISIT(state->pool_type);
     return 0;
 }
 
@@ -110,10 +114,12 @@ static int module_clear(PyObject *module) {
     module_state *state = PyModule_GetState(module);
     Py_CLEAR(state->np.type);
     Py_CLEAR(state->np.float32);
+    Py_CLEAR(state->np.int64);
     Py_CLEAR(state->name_x);
     Py_CLEAR(state->name_out);
     Py_CLEAR(state->model_type);
     Py_CLEAR(state->stream_type);
+    Py_CLEAR(state->pool_type);
     return 0;
 }
 

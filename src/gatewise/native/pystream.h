@@ -5,9 +5,7 @@
 
 #include "pymodel.h"
 
-#include <stdatomic.h>
-
-/* One session. Whoever holds `busy` may touch state and scratch. */
+/* One session. */
 typedef struct Stream {
     PyObject_HEAD Model *owner;
     const gw_model *model;
@@ -28,6 +26,7 @@ static PyObject *stream_new(PyTypeObject *type, PyObject *args, PyObject *kwargs
         PyErr_Format(PyExc_TypeError, "Stream expects a gatewise._core.Model, got %R", Py_TYPE(model));
         return NULL;
     }
+    if (!((Model *)model)->sizes->steps) return raise("SpecError", "Stream: %s", gw_text(GW_WHOLE_SEQUENCE));
     Stream *self = (Stream *)PyType_GenericAlloc(type, 0);
     if (!self) return NULL;
     Py_INCREF(model);
@@ -35,7 +34,7 @@ static PyObject *stream_new(PyTypeObject *type, PyObject *args, PyObject *kwargs
     self->model = self->owner->model;
     self->module = self->owner->module;
     const gw_sizes *sizes = self->owner->sizes;
-    self->macs = sizes->macs;
+    self->macs = step_work(sizes);
     self->inputs = sizes->inputs;
     self->outputs = sizes->outputs;
     char *block = aligned_block(sizes->scratch_bytes + sizes->state_floats * sizeof(float), &self->memory);
@@ -62,15 +61,6 @@ static void stream_dealloc(PyObject *object) {
     ((freefunc)PyType_GetSlot(type, Py_tp_free))(object);
     Py_DECREF(type);
 }
-
-/* Take the stream for this thread: 0, or -1 with an exception. */
-static inline int take(Stream *self) {
-    if (!atomic_exchange_explicit(&self->busy, 1, memory_order_acquire)) return 0;
-    raise("BusyError", "this stream is in use by another thread; give each thread a stream of its own");
-    return -1;
-}
-
-static inline void give_back(Stream *self) { atomic_store_explicit(&self->busy, 0, memory_order_release); }
 
 /* x and out from the arguments of push and push_many, when they come in an unusual way. 0, or -1 with an exception. */
 static int parse_x_out(const module_state *module, const char *name, PyObject *const *args, Py_ssize_t count,
@@ -161,17 +151,23 @@ advance(PyObject *object, const char *name, PyObject *const *args, Py_ssize_t co
         }
         from = memcpy(copy, from, from_count * sizeof(float));
     }
-    if (take(self)) goto out;
+    void *memory = NULL, *scratch = self->scratch;
+    if (axes == 2 && gw_scratch_bytes(self->model, 1, (size_t)steps) > self->owner->sizes->scratch_bytes &&
+        !(scratch = aligned_block(gw_scratch_bytes(self->model, 1, (size_t)steps), &memory)))
+        goto out;
+    if (take(&self->busy, "stream")) goto free;
     PyThreadState *released = self->macs * (uint64_t)steps >= release_work ? PyEval_SaveThread() : NULL;
-    const gw_status status = gw_run(self->model, (size_t)steps, from, self->state, np_data(out), self->scratch);
+    const gw_status status = gw_run(self->model, (size_t)steps, from, self->state, np_data(out), scratch);
     if (released) PyEval_RestoreThread(released);
-    give_back(self);
+    give_back(&self->busy);
     if (status == GW_OK) {
         Py_INCREF(out);
         result = out;
     } else {
         refuse_value(self, from, from_count, axes);
     }
+free:
+    PyMem_Free(memory);
 out:
     Py_DECREF(out);
     PyMem_Free(copy);
@@ -200,47 +196,54 @@ static PyObject *stream_as_float32(PyObject *object, PyObject *args) {
 static PyObject *stream_reset(PyObject *object, PyObject *unused) {
     Stream *self = (Stream *)object;
     (void)unused;
-    if (take(self)) return NULL;
+    if (take(&self->busy, "stream")) return NULL;
     gw_reset(self->model, self->state);
-    give_back(self);
+    give_back(&self->busy);
     Py_RETURN_NONE;
 }
 
 static PyObject *stream_get_state(PyObject *object, PyObject *unused) {
     Stream *self = (Stream *)object;
     (void)unused;
-    if (take(self)) return NULL;
+    if (take(&self->busy, "stream")) return NULL;
     const size_t bytes = self->owner->sizes->state_floats * sizeof(float);
     PyObject *state = PyBytes_FromStringAndSize((const char *)self->state, (Py_ssize_t)bytes);
-    give_back(self);
+    give_back(&self->busy);
     return state;
+}
+
+/* A state from a buffer into `to`, taking `busy` for the moment: None, or NULL with an exception. */
+static PyObject *copy_state(const gw_model *model, PyObject *from, float *to, atomic_int *busy, const char *what) {
+    const size_t floats = gw_model_sizes(model)->state_floats, bytes = floats * sizeof(float);
+    Py_buffer view;
+    if (PyObject_GetBuffer(from, &view, PyBUF_SIMPLE)) return NULL;
+    PyObject *result = NULL;
+    float *copy = PyMem_Malloc(bytes ? bytes : 1);
+    if (!copy) {
+        PyErr_NoMemory();
+    } else if ((size_t)view.len != bytes) {
+        raise("StateError", "set_state: this model's state has %zu bytes, got %zd; load a state of the same model",
+              bytes, view.len);
+    } else {
+        memcpy(copy, view.buf, bytes);
+        const size_t bad = gw_bad_state(model, copy);
+        if (bad < floats) {
+            refuse_state("set_state: the state", 0, bad, copy[bad]);
+        } else if (!take(busy, what)) {
+            memcpy(to, copy, bytes);
+            give_back(busy);
+            result = Py_None;
+            Py_INCREF(result);
+        }
+    }
+    PyMem_Free(copy);
+    PyBuffer_Release(&view);
+    return result;
 }
 
 static PyObject *stream_set_state(PyObject *object, PyObject *state) {
     Stream *self = (Stream *)object;
-    const size_t floats = self->owner->sizes->state_floats, bytes = floats * sizeof(float);
-    Py_buffer view;
-    if (PyObject_GetBuffer(state, &view, PyBUF_SIMPLE)) return NULL;
-    float value;
-    size_t bad = 0;
-    for (; (size_t)view.len == bytes && bad < floats; bad++) {
-        memcpy(&value, (const char *)view.buf + bad * sizeof value, sizeof value);
-        if (gw_first_nonfinite(&value, 1) == 0) break;
-    }
-    PyObject *result = NULL;
-    if ((size_t)view.len != bytes) {
-        raise("StateError", "set_state: this model's state has %zu bytes, got %zd; load a state of the same model",
-              bytes, view.len);
-    } else if (bad < floats) {
-        raise("StateError", "set_state: value %zu is %s; the state is damaged", bad, nonfinite_name(value));
-    } else if (!take(self)) {
-        memcpy(self->state, view.buf, bytes);
-        give_back(self);
-        result = Py_None;
-        Py_INCREF(result);
-    }
-    PyBuffer_Release(&view);
-    return result;
+    return copy_state(self->model, state, self->state, &self->busy, "stream");
 }
 
 static PyMethodDef stream_methods[] = {

@@ -42,22 +42,26 @@ static float tail_score(const gw_tail_probability *t, float e) {
     return t->score[low - 1] + (e - t->statistic[low - 1]) * slope;
 }
 
-static void tail_probability_step(const void *layer, const float *const *in, float *out, float *state, float *scratch) {
+static void tail_probability_step(const void *layer, const gw_batch *b) {
     const gw_tail_probability *t = layer;
-    (void)scratch;
-    float m = state[0], s = state[1], e = state[2];
-    s = s < -10.0f ? -10.0f : s > 10.0f ? 10.0f : s;
-    float d = tail_exp(s), u = (in[1][t->target] - m) / d;
-    e = gw_flush(e + t->alpha * (u - e));
-    float score = tail_score(t, e < 0.0f ? -e : e);
-    out[0] = score;
-    out[1] = m * t->unit[1] + t->unit[0];
-    out[2] = (m + d * t->band[0]) * t->unit[1] + t->unit[0];
-    out[3] = (m + d * t->band[1]) * t->unit[1] + t->unit[0];
-    out[4] = score > t->limit ? 1.0f : 0.0f;
-    state[0] = gw_flush(in[0][0]);
-    state[1] = gw_flush(in[0][1]);
-    state[2] = e;
+    for (int row = 0; row < b->count; row++) {
+        const float *forecast = b->in[0] + (size_t)row * b->in_stride[0];
+        const float *z = b->in[1] + (size_t)row * b->in_stride[1];
+        float *state = b->state + (size_t)row * b->state_stride, *out = b->out + (size_t)row * b->out_stride;
+        float m = state[0], s = state[1], e = state[2];
+        s = s < -10.0f ? -10.0f : s > 10.0f ? 10.0f : s;
+        float d = tail_exp(s), u = (z[t->target] - m) / d;
+        e = gw_flush(e + t->alpha * (u - e));
+        float score = tail_score(t, e < 0.0f ? -e : e);
+        out[0] = score;
+        out[1] = m * t->unit[1] + t->unit[0];
+        out[2] = (m + d * t->band[0]) * t->unit[1] + t->unit[0];
+        out[3] = (m + d * t->band[1]) * t->unit[1] + t->unit[0];
+        out[4] = score > t->limit ? 1.0f : 0.0f;
+        state[0] = gw_flush(forecast[0]);
+        state[1] = gw_flush(forecast[1]);
+        state[2] = e;
+    }
 }
 
 #ifndef GW_STEP_ONLY
@@ -115,10 +119,7 @@ static const void *tail_probability_pack(const gw_place *place, gw_room *room) {
 }
 
 static const gw_kernel gw_kernel_tail_probability = {
-    "tail_probability",
-    tail_probability_check,
-    tail_probability_pack,
-    tail_probability_step,
+    "tail_probability", tail_probability_check, tail_probability_pack, tail_probability_step, NULL,
 };
 
 #endif

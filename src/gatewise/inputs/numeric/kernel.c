@@ -15,17 +15,19 @@ typedef struct gw_numeric {
     const float *offset, *factor; /* (W) each; NULL where it does not scale */
 } gw_numeric;
 
-static void numeric_step(const void *layer, const float *const *in, float *out, float *held, float *scratch) {
+static void numeric_step(const void *layer, const gw_batch *b) {
     const gw_numeric *s = layer;
-    const float *x = in[0];
-    (void)scratch;
-    for (int i = 0; i < s->width; i++) {
-        float v = s->factor ? (x[i] - s->offset[i]) * s->factor[i] : x[i];
-        if (s->holds) {
-            v = gw_finite(x[i]) ? v : held[i];
-            held[i] = gw_flush(v);
+    for (int row = 0; row < b->count; row++) {
+        const float *x = b->in[0] + (size_t)row * b->in_stride[0];
+        float *out = b->out + (size_t)row * b->out_stride, *held = b->state + (size_t)row * b->state_stride;
+        for (int i = 0; i < s->width; i++) {
+            float v = s->factor ? (x[i] - s->offset[i]) * s->factor[i] : x[i];
+            if (s->holds) {
+                v = gw_finite(x[i]) ? v : held[i];
+                held[i] = gw_flush(v);
+            }
+            out[i] = v;
         }
-        out[i] = v;
     }
 }
 
@@ -68,6 +70,6 @@ static const void *numeric_pack(const gw_place *place, gw_room *room) {
     return s;
 }
 
-static const gw_kernel gw_kernel_numeric = {"numeric", numeric_check, numeric_pack, numeric_step};
+static const gw_kernel gw_kernel_numeric = {"numeric", numeric_check, numeric_pack, numeric_step, NULL};
 
 #endif

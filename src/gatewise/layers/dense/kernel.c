@@ -28,21 +28,24 @@ static void dense_softmax(float *out, float *a, int count) {
     for (int i = 0; i < count; i++) out[i] = a[i] / sum;
 }
 
-static void dense_step(const void *layer, const float *const *in, float *out, float *state, float *scratch) {
+static void dense_step(const void *layer, const gw_batch *b) {
     const gw_dense *d = layer;
     const int U = d->units;
-    float *a = scratch; /* (U), with room for whole panels */
-    (void)state;
-    memcpy(a, d->bias, (size_t)gw_padded(U) * sizeof(float));
-    gw_matvec(a, d->weight, in[0], U, d->inputs);
-    if (d->act == GW_SOFTMAX) {
-        dense_softmax(out, a, U);
-        return;
+    const size_t stride = b->scratch_stride;
+    for (int s = 0; s < b->count; s++) /* a (U), with room for whole panels */
+        memcpy(b->scratch + (size_t)s * stride, d->bias, (size_t)gw_padded(U) * sizeof(float));
+    gw_matmul(b->scratch, stride, d->weight, b->in[0], b->in_stride[0], U, d->inputs, b->count);
+    for (int s = 0; s < b->count; s++) {
+        float *a = b->scratch + (size_t)s * stride, *out = b->out + (size_t)s * b->out_stride;
+        if (d->act == GW_SOFTMAX) {
+            dense_softmax(out, a, U);
+            continue;
+        }
+        int i = 0;
+        for (; i + GW_LANES <= U; i += GW_LANES)
+            gwv_store(out + i, gwv_activate(d->act, d->slope, d->offset, gwv_load(a + i)));
+        if (i < U) gwv_store_n(out + i, gwv_activate(d->act, d->slope, d->offset, gwv_load_n(a + i, U - i)), U - i);
     }
-    int i = 0;
-    for (; i + GW_LANES <= U; i += GW_LANES)
-        gwv_store(out + i, gwv_activate(d->act, d->slope, d->offset, gwv_load(a + i)));
-    if (i < U) gwv_store_n(out + i, gwv_activate(d->act, d->slope, d->offset, gwv_load_n(a + i, U - i)), U - i);
 }
 
 #ifndef GW_STEP_ONLY
@@ -91,6 +94,6 @@ static const void *dense_pack(const gw_place *place, gw_room *room) {
     return p.d;
 }
 
-static const gw_kernel gw_kernel_dense = {"dense", dense_check, dense_pack, dense_step};
+static const gw_kernel gw_kernel_dense = {"dense", dense_check, dense_pack, dense_step, NULL};
 
 #endif

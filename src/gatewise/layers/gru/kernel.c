@@ -65,32 +65,46 @@ static inline void gru_update(const gw_gru *g, int gate, int act, const float *s
     if (i < g->units) gru_gates(g, gate, act, sum, sum_n, h, out, i, g->units - i);
 }
 
-static void gru_step(const void *layer, const float *const *in, float *out, float *h, float *scratch) {
+static void gru_step(const void *layer, const gw_batch *b) {
     const gw_gru *g = layer;
-    const int H = g->units;
-    float *sum = scratch;                  /* (3H) r, z, n, with room for whole panels */
-    float *sum_n = sum + gw_padded(3 * H); /* (H) the sum of n that begins with x */
-    gru_copy(sum, g->bias, gw_padded(3 * H));
-    gw_matvec(sum, g->weight_x, in[0], 3 * H, g->inputs);
-    gru_copy(sum_n, sum + 2 * H, H);
-    if (g->before) {
-        float *rh = sum_n + gw_padded(H); /* (H) r * h */
-        gw_matvec(sum, g->weight_h, h, 2 * H, H);
-        for (int i = 0; i < H; i += GW_LANES) {
-            int n = H - i < GW_LANES ? H - i : GW_LANES;
-            gwv r = gwv_activate(g->gate, g->gate_slope, g->gate_offset, gru_load(sum + i, n));
-            gru_store(rh + i, gwv_mul(r, gru_load(h + i, n)), n);
-        }
-        for (int i = H; i < gw_padded(H); i++) sum_n[i] = 0.0f;
-        gw_matvec(sum_n, g->weight_n, rh, H, H);
-    } else {
-        gru_copy(sum + 2 * H, g->bias_n, H);
-        gw_matvec(sum, g->weight_h, h, 3 * H, H);
+    const int H = g->units, wide = gw_padded(3 * H), narrow = gw_padded(H);
+    const size_t stride = b->scratch_stride;
+    float *sums = b->scratch;       /* (3H) r, z, n, with room for whole panels */
+    float *sums_n = sums + wide;    /* (H) the sum of n that begins with x */
+    float *reset = sums_n + narrow; /* (H) r * h, with reset before */
+    for (int s = 0; s < b->count; s++) gru_copy(sums + (size_t)s * stride, g->bias, wide);
+    gw_matmul(sums, stride, g->weight_x, b->in[0], b->in_stride[0], 3 * H, g->inputs, b->count);
+    for (int s = 0; s < b->count; s++) {
+        float *sum = sums + (size_t)s * stride, *sum_n = sums_n + (size_t)s * stride;
+        gru_copy(sum_n, sum + 2 * H, H);
+        if (g->before)
+            for (int i = H; i < narrow; i++) sum_n[i] = 0.0f;
+        else
+            gru_copy(sum + 2 * H, g->bias_n, H);
     }
-    if (g->gate == GW_SIGMOID && g->act == GW_TANH)
-        gru_update(g, GW_SIGMOID, GW_TANH, sum, sum_n, h, out);
-    else
-        gru_update(g, g->gate, g->act, sum, sum_n, h, out);
+    if (g->before) {
+        gw_matmul(sums, stride, g->weight_h, b->state, b->state_stride, 2 * H, H, b->count);
+        for (int s = 0; s < b->count; s++) {
+            const float *sum = sums + (size_t)s * stride, *h = b->state + (size_t)s * b->state_stride;
+            float *rh = reset + (size_t)s * stride;
+            for (int i = 0; i < H; i += GW_LANES) {
+                int n = H - i < GW_LANES ? H - i : GW_LANES;
+                gwv r = gwv_activate(g->gate, g->gate_slope, g->gate_offset, gru_load(sum + i, n));
+                gru_store(rh + i, gwv_mul(r, gru_load(h + i, n)), n);
+            }
+        }
+        gw_matmul(sums_n, stride, g->weight_n, reset, stride, H, H, b->count);
+    } else {
+        gw_matmul(sums, stride, g->weight_h, b->state, b->state_stride, 3 * H, H, b->count);
+    }
+    for (int s = 0; s < b->count; s++) {
+        const float *sum = sums + (size_t)s * stride, *sum_n = sums_n + (size_t)s * stride;
+        float *h = b->state + (size_t)s * b->state_stride, *out = b->out + (size_t)s * b->out_stride;
+        if (g->gate == GW_SIGMOID && g->act == GW_TANH)
+            gru_update(g, GW_SIGMOID, GW_TANH, sum, sum_n, h, out);
+        else
+            gru_update(g, g->gate, g->act, sum, sum_n, h, out);
+    }
 }
 
 #ifndef GW_STEP_ONLY
@@ -161,6 +175,6 @@ static const void *gru_pack(const gw_place *place, gw_room *room) {
     return p.g;
 }
 
-static const gw_kernel gw_kernel_gru = {"gru", gru_check, gru_pack, gru_step};
+static const gw_kernel gw_kernel_gru = {"gru", gru_check, gru_pack, gru_step, NULL};
 
 #endif

@@ -8,7 +8,7 @@
  *     const gw_tensor tensors[] = {{W, 2, 3}, {b, 2, 1}};
  *     const gw_node nodes[] = {{"dense", reads, 1, 1, options, 3, tensors, 2}};
  *     const int widths[] = {3, 2};                               // edge 0 is the input
- *     const gw_graph graph = {nodes, 1, widths, 2, 1, 1};
+ *     const gw_graph graph = {nodes, 1, widths, 2, 1, 1, 0};
  *
  *     gw_sizes sizes;
  *     gw_fault fault;
@@ -40,10 +40,20 @@
  *                                gate activation, activation            bias_ih (3U), bias_hh (3U)
  *         the rows of its gates are in the order r, z, n; both activations other than softmax
  *     dense: x                   activation                             weight (U, I), bias (U)
+ *     concat: two edges or more          -                                      -
+ *         writes them side by side
+ *     reverse: x                         -                                      -
+ *         the sequence from its end to its beginning
+ *     moments: x                         epsilon > 0                            -
+ *         mean and standard deviation of the first U / 2 columns over the whole sequence
+ *     standardise: x, moments            -                                      -
+ *         (x - mean) / deviation for the columns that have moments; U = I
  *     tail_probability: location and log scale (2), the scaled readings
  *                                target column, alpha, limit            statistic (K) ascending from 0 or more, score (K),
  *                                                                       band (2), unit (2) = offset and scale of target
  *         writes U = 5: score, location, lower and upper end of the band, 1 if the score is beyond limit else 0
+ *
+ * reverse and moments need the whole sequence: with them gw_run runs over sequences, and gw_step only if the graph has a window.
  *
  * Threads: no function has hidden state. A built model never changes and may be used by any number of threads; a state and
  * a scratch area belong to one call at a time.
@@ -52,7 +62,7 @@
  * nodes; it may be copied, stored, and continued on another instruction set or machine.
  *
  * Summation order is part of what a model means (bias, inputs ascending, hidden ascending; one chain per output), so
- * gw_run in chunks of any length gives the same bits as gw_step. Bits may differ between instruction sets.
+ * gw_run in chunks of any length, gw_run_batch and gw_push give the same bits as gw_step. Bits may differ between instruction sets.
  */
 #ifndef GATEWISE_H
 #define GATEWISE_H
@@ -88,6 +98,8 @@ extern "C" {
     X(GW_TOO_LARGE, "the model is larger than this version can address")                                               \
     X(GW_SMALL_ARENA, "the arena is too small [bytes]")                                                                \
     X(GW_MISALIGNED, "the arena or the scratch area does not start at a multiple of GW_ALIGNMENT")                     \
+    X(GW_BAD_WINDOW, "the window is negative or too long [steps, limit]")                                              \
+    X(GW_WHOLE_SEQUENCE, "a node needs the whole sequence: the model runs over sequences, not step by step")           \
     X(GW_NONFINITE_INPUT, "an input value is not finite, and the model refuses that; the state is untouched")
 
 #define GW_STATUS_NAME(name, text) name,
@@ -95,11 +107,13 @@ typedef enum gw_status { GW_STATUSES(GW_STATUS_NAME) GW_STATUS_COUNT } gw_status
 #undef GW_STATUS_NAME
 
 enum {
-    GW_ALIGNMENT = 64,        /* of arena and scratch, in bytes */
-    GW_MOST_NODES = 1 << 12,  /* nodes, and edges, in one graph */
-    GW_MOST_WIDTH = 1 << 20,  /* values in one edge */
-    GW_MOST_VALUES = 1 << 28, /* values in one tensor */
-    GW_MOST_INPUTS = 4        /* edges one node reads */
+    GW_ALIGNMENT = 64,         /* of arena and scratch, in bytes */
+    GW_MOST_NODES = 1 << 12,   /* nodes, and edges, in one graph */
+    GW_MOST_WIDTH = 1 << 20,   /* values in one edge */
+    GW_MOST_VALUES = 1 << 28,  /* values in one tensor, or in the readings of one window */
+    GW_MOST_WINDOW = 1 << 20,  /* steps in a window */
+    GW_MOST_SCRATCH = 1 << 26, /* floats that one node works in */
+    GW_MOST_INPUTS = 4         /* edges one node reads */
 };
 
 /* rows x cols floats in C order; a vector has cols = 1. */
@@ -128,15 +142,18 @@ typedef struct gw_graph {
     int edge_count;
     int output;           /* number of the edge that is the model's answer */
     int refuse_nonfinite; /* whether NaN or infinity in the input is an error */
+    int window; /* L: each answer is made from the last L readings, from a zero state; 0: the state is carried */
 } gw_graph;
 
 /* What a model needs and is. */
 typedef struct gw_sizes {
     size_t model_bytes;   /* arena for gw_build: the packed weights */
-    size_t scratch_bytes; /* working memory of one call */
+    size_t scratch_bytes; /* working memory of gw_step; for other calls see gw_scratch_bytes */
     size_t state_floats;  /* state of one session */
     int inputs, outputs;  /* values in and out at each step */
-    uint64_t macs;        /* multiply-accumulates of one step */
+    uint64_t macs;        /* multiply-accumulates of one step of all nodes; with a window, a push is up to L of these */
+    int window;           /* as in gw_graph */
+    int steps;            /* whether it can be run step by step: 0 where a node needs the whole sequence */
 } gw_sizes;
 
 /* Where a graph is wrong. */
@@ -169,12 +186,31 @@ const char *gw_model_cpu(const gw_model *model);
 /* Put a state at the start of a sequence: all zero. */
 void gw_reset(const gw_model *model, float *state);
 
+/* Working memory of one call, in bytes: of gw_run_batch for so many sessions and steps, of gw_run (1 session), of gw_push
+ * (1 step). SIZE_MAX where that is more than there can be. It grows with the steps only up to a limit, unless a node needs
+ * the whole sequence. */
+size_t gw_scratch_bytes(const gw_model *model, size_t sessions, size_t steps);
+
 /* One step: x (inputs) and state (state_floats) give y (outputs) and the next state. y must overlap neither x nor state.
  * scratch: sizes.scratch_bytes, aligned to GW_ALIGNMENT; nothing is kept in it between calls. */
 gw_status gw_step(const gw_model *model, const float *x, float *state, float *y, void *scratch);
 
 /* Many steps: x (steps, inputs) gives y (steps, outputs). All of x is checked before the state changes. */
 gw_status gw_run(const gw_model *model, size_t steps, const float *x, float *state, float *y, void *scratch);
+
+/* Many sessions over many steps, side by side: x (sessions, steps, inputs) and states (sessions, state_floats) give
+ * y (sessions, steps, outputs), the bits of gw_run for each. All of x is checked before any state changes. */
+gw_status gw_run_batch(const gw_model *model, size_t sessions, size_t steps, const float *x, float *states, float *y,
+                       void *scratch);
+
+/* One step of `count` sessions out of many: x (count, inputs) for those that ids names by their place in states, which must
+ * all be there and differ; gives y (count, outputs). All of x is checked before any state changes. */
+gw_status gw_push(const gw_model *model, size_t count, const int64_t *ids, const float *x, float *states, float *y,
+                  void *scratch);
+
+/* Position of the first value that no state can have, state_floats if there is none: one that is not finite, or with a
+ * window a number of readings that cannot be. (There, readings may be NaN where the model takes such.) */
+size_t gw_bad_state(const gw_model *model, const float *state);
 
 /* Position of the first NaN or infinity among count floats; count if there is none. */
 size_t gw_first_nonfinite(const float *x, size_t count);

@@ -91,7 +91,7 @@ static void gru_draw(gru *g, int I, int H, const float *options) {
     g->node = (gw_node){"gru", first_edge, 1, 1, g->options, 7, g->tensors, 4};
     g->widths[0] = I;
     g->widths[1] = H;
-    g->graph = (gw_graph){&g->node, 1, g->widths, 2, 1, 1};
+    g->graph = (gw_graph){&g->node, 1, g->widths, 2, 1, 1, 0};
 }
 
 static void gru_free(gru *g) {
@@ -135,7 +135,7 @@ static void chain_draw(chain *c) {
     c->nodes[1] = (gw_node){"gru", from_1, 1, 2, c->g.options, 7, c->g.tensors, 4};
     c->nodes[2] = (gw_node){"dense", from_2, 1, 3, linear, 3, c->dense, 2};
     c->nodes[3] = (gw_node){"tail_probability", from_3_and_1, 2, 4, tail_options, 3, c->tail, 4};
-    c->graph = (gw_graph){c->nodes, 4, chain_widths, 5, 4, 0};
+    c->graph = (gw_graph){c->nodes, 4, chain_widths, 5, 4, 0, 0};
 }
 
 #endif

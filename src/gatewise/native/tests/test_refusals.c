@@ -110,15 +110,20 @@ static void test_graph_refusals(void) {
     VALUE(c.statistic, 2, 0.5f, 3, 0);
     refused(&good, "pdp11", GW_UNKNOWN_CPU, -1, -1, "a CPU that nobody has");
     refused(&good, "", GW_UNKNOWN_CPU, -1, -1, "a CPU without a name");
-    gru_free(&c.g);
 
     /* Tensors larger than any memory, described but never read. */
     const float one = 1.0f;
     const int huge[] = {GW_MOST_WIDTH, GW_MOST_WIDTH};
     const gw_tensor wide[] = {{&one, GW_MOST_WIDTH, GW_MOST_WIDTH}, {&one, GW_MOST_WIDTH, 1}};
     const gw_node node = {"dense", first_edge, 1, 1, linear, 3, wide, 2};
-    const gw_graph graph = {&node, 1, huge, 2, 1, 1};
+    const gw_graph graph = {&node, 1, huge, 2, 1, 1, 0};
     refused(&graph, NULL, GW_TOO_LARGE, 0, 0, "a matrix of 2^40 values");
+    gw_graph long_window = good;
+    long_window.window = GW_MOST_WINDOW + 1;
+    refused(&long_window, NULL, GW_BAD_WINDOW, -1, -1, "a window that is too long");
+    long_window.window = -1;
+    refused(&long_window, NULL, GW_BAD_WINDOW, -1, -1, "a window of less than no steps");
+    gru_free(&c.g);
 }
 
 static void test_call_refusals(void) {
@@ -159,6 +164,16 @@ static void test_call_refusals(void) {
           "the first non-finite value is found");
     closed(&s);
     gru_free(&g);
+
+    const int widths[] = {2, 2};
+    const gw_node reverse = {"reverse", first_edge, 1, 1, NULL, 0, NULL, 0};
+    gw_graph backwards = {&reverse, 1, widths, 2, 1, 1, 0};
+    const int64_t id = 0;
+    s = opened(&backwards, NULL);
+    REFUSED(gw_step(s.model, x, s.state, y, s.scratch), GW_WHOLE_SEQUENCE);
+    REFUSED(gw_push(s.model, 1, &id, x, s.state, y, s.scratch), GW_WHOLE_SEQUENCE);
+    check(!s.sizes.steps && y[3] == 7, "what needs the whole sequence takes no step");
+    closed(&s);
     for (int i = 0; i < GW_STATUS_COUNT; i++) check(seen[i], "status %d has been seen: %s", i, gw_text((gw_status)i));
     check(gw_text((gw_status)-1) && gw_text(GW_STATUS_COUNT), "numbers that are no status have a text too");
 }

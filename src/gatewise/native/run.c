@@ -1,0 +1,277 @@
+/* Running a built model: one session or many side by side, over one step or many.
+ *
+ * Up to GW_MOST_ROWS rows run together. A row is a session or, where each answer is made from a window, one window. With
+ * ordinary kinds all nodes take a step before the next step begins. Where a kind needs the whole sequence, each node runs
+ * over all of it before the next node begins, and every edge is kept for all steps. Each row has the same bits either way.
+ *
+ * The state of a model with a window of L steps is the number of readings so far (no more than L) and the last L readings,
+ * zero where there have been fewer, the newest last.
+ */
+#include "model.h"
+#include "prims_scalar.h" /* gw_finite */
+
+#include <string.h>
+
+/* Where rows are in memory: row i begins at data + i * row floats, its next step `step` floats on. */
+typedef struct lanes {
+    float *data;
+    size_t row, step;
+} lanes;
+
+typedef struct readings {
+    const float *data;
+    size_t row; /* from row to row; a step is as wide as the input */
+} readings;
+
+size_t gw_first_nonfinite(const float *x, size_t count) {
+    int found = 0;
+    for (size_t k = 0; k < count; k++) found |= !gw_finite(x[k]); /* without a way out, so that it is vectorised */
+    for (size_t k = 0; found && k < count; k++)
+        if (!gw_finite(x[k])) return k;
+    return count;
+}
+
+void gw_reset(const gw_model *model, float *state) {
+    for (size_t i = 0; i < model->sizes.state_floats; i++) state[i] = 0.0f;
+}
+
+size_t gw_bad_state(const gw_model *model, const float *state) {
+    const size_t floats = model->sizes.state_floats;
+    if (!model->window) return gw_first_nonfinite(state, floats);
+    if (!(state[0] >= 0.0f && state[0] <= (float)model->window && state[0] == (float)(int)state[0])) return 0;
+    return model->refuse_nonfinite ? 1 + gw_first_nonfinite(state + 1, floats - 1) : floats;
+}
+
+/* --- working memory ------------------------------------------------------------------------------------------------ */
+
+/* Floats that run_rows needs for one row of so many steps; SIZE_MAX where that cannot be counted. */
+static size_t row_floats(const gw_model *model, size_t steps) {
+    size_t edges;
+    if (!model->whole) return model->edges + model->own;
+    if (__builtin_mul_overflow(model->edges, steps, &edges) || edges > PTRDIFF_MAX / 8) return SIZE_MAX;
+    return edges + model->own;
+}
+
+/* How many rows to run together: where edges are kept for all steps, no more than a megabyte or so of them. */
+static size_t rows_together(const gw_model *model, size_t sessions, size_t steps) {
+    size_t most = GW_MOST_ROWS;
+    if (model->whole) {
+        const size_t fit = ((size_t)1 << 18) / row_floats(model, steps);
+        most = fit < 1 ? 1 : fit < most ? fit : most;
+    }
+    return sessions < 1 ? 1 : sessions < most ? sessions : most;
+}
+
+/* For a window: the nodes' states of its row. */
+static size_t state_row(const gw_model *model) { return gw_spaced(model->state); }
+
+size_t gw_scratch_bytes(const gw_model *model, size_t sessions, size_t steps) {
+    const size_t inputs = (size_t)model->sizes.inputs, window = (size_t)model->window;
+    const size_t wanted = window && steps > sessions ? steps : sessions, length = window ? window : steps;
+    const size_t rows = rows_together(model, wanted, length);
+    size_t each = row_floats(model, length), all;
+    if (window) each += each == SIZE_MAX ? 0 : state_row(model);
+    if (each == SIZE_MAX || __builtin_mul_overflow(each, rows, &all) || all > PTRDIFF_MAX / 8) return SIZE_MAX;
+    if (window) all += gw_spaced((window + rows) * inputs);
+    if (sessions > 1) all += rows * gw_spaced(model->sizes.state_floats);
+    return (all ? all : 16) * sizeof(float);
+}
+
+/* --- rows ---------------------------------------------------------------------------------------------------------- */
+
+static void fill(gw_batch *b, const gw_model *model, const gw_op *op, readings x, lanes state, lanes y, size_t t,
+                 size_t rows, size_t kept, float *scratch) {
+    for (int i = 0; i < op->read_count; i++) {
+        const gw_port port = op->reads[i];
+        if (port.from == GW_FROM_X) {
+            b->in[i] = x.data + t * port.width;
+            b->in_stride[i] = x.row;
+        } else if (port.from == GW_FROM_Y) {
+            b->in[i] = y.data + t * y.step;
+            b->in_stride[i] = y.row;
+        } else {
+            b->in[i] = scratch + (size_t)port.from * rows * kept + (kept > 1 ? t * port.width : 0);
+            b->in_stride[i] = gw_spaced(port.width) * kept;
+        }
+    }
+    if (op->writes.from == GW_FROM_Y) {
+        b->out = y.data + t * y.step;
+        b->out_stride = y.row;
+    } else {
+        b->out = scratch + (size_t)op->writes.from * rows * kept + (kept > 1 ? t * op->writes.width : 0);
+        b->out_stride = gw_spaced(op->writes.width) * kept;
+    }
+    b->state = state.data + op->state;
+    b->state_stride = state.row;
+    b->scratch = scratch + model->edges * rows * kept;
+    b->scratch_stride = op->own;
+}
+
+/* All steps of `rows` rows. With y.step = 0 only the answer to the last step is wanted. */
+static void run_rows(const gw_model *model, size_t rows, size_t steps, readings x, lanes state, lanes y,
+                     float *scratch) {
+    gw_batch b = {.count = (int)rows};
+    const gw_op *ops = model->ops, *end = ops + model->op_count, *tail = y.step ? ops : ops + model->tail;
+    if (!model->whole) {
+        for (size_t t = 0; t < steps; t++)
+            for (const gw_op *op = ops; op < (y.step || t + 1 == steps ? end : tail); op++) {
+                fill(&b, model, op, x, state, y, t, rows, 1, scratch);
+                op->step(op->layer, &b);
+            }
+        return;
+    }
+    for (const gw_op *op = ops; op < end; op++)
+        if (op->whole) {
+            fill(&b, model, op, x, state, y, 0, rows, steps, scratch);
+            op->whole(op->layer, &b, steps);
+        } else {
+            for (size_t t = !y.step && op >= tail ? steps - 1 : 0; t < steps; t++) {
+                fill(&b, model, op, x, state, y, t, rows, steps, scratch);
+                op->step(op->layer, &b);
+            }
+        }
+    const size_t width = (size_t)model->sizes.outputs;
+    for (size_t row = 0; row < rows; row++) {
+        const float *from = scratch + (size_t)model->output * rows * steps + row * gw_spaced(width) * steps;
+        if (y.step)
+            memcpy(y.data + row * y.row, from, steps * width * sizeof(float));
+        else
+            memcpy(y.data + row * y.row, from + (steps - 1) * width, width * sizeof(float));
+    }
+}
+
+/* --- windows ------------------------------------------------------------------------------------------------------- */
+
+/* Answers to `rows` windows of `length` readings, each from a zero state. */
+static void run_windows(const gw_model *model, size_t rows, size_t length, readings x, lanes y, float *scratch) {
+    const lanes state = {scratch, state_row(model), 0};
+    memset(scratch, 0, rows * state.row * sizeof(float));
+    run_rows(model, rows, length, x, state, (lanes){y.data, y.row, 0}, scratch + rows * state.row);
+}
+
+/* One session over many steps: windows that overlap are rows that overlap. */
+static void slide(const gw_model *model, size_t steps, const float *x, float *state, float *y, float *scratch) {
+    const size_t inputs = (size_t)model->sizes.inputs, outputs = (size_t)model->sizes.outputs;
+    const size_t window = (size_t)model->window, most = rows_together(model, steps, window);
+    float *kept = state + 1, *all = scratch; /* all: the last window - 1 readings, then up to `most` new ones */
+    size_t seen = (size_t)state[0];
+    scratch += gw_spaced((window + most) * inputs);
+    memcpy(all, kept + inputs, (window - 1) * inputs * sizeof(float));
+    for (size_t t = 0, rows; t < steps; t += rows) {
+        rows = steps - t < most ? steps - t : most;
+        memcpy(all + (window - 1) * inputs, x + t * inputs, rows * inputs * sizeof(float));
+        size_t row = 0;
+        for (; row < rows && seen + 1 < window; row++) { /* not a whole window yet */
+            seen++;
+            const readings from = {all + (window + row - seen) * inputs, 0};
+            run_windows(model, 1, seen, from, (lanes){y + (t + row) * outputs, outputs, 0}, scratch);
+        }
+        if (row < rows) {
+            seen = window;
+            const readings from = {all + row * inputs, inputs};
+            run_windows(model, rows - row, window, from, (lanes){y + (t + row) * outputs, outputs, 0}, scratch);
+        }
+        memmove(all, all + rows * inputs, (window - 1) * inputs * sizeof(float));
+    }
+    const size_t fresh = steps < window ? steps : window, stay = window - fresh;
+    memmove(kept, kept + fresh * inputs, stay * inputs * sizeof(float));
+    memcpy(kept + stay * inputs, x + (steps - fresh) * inputs, fresh * inputs * sizeof(float));
+    state[0] = (float)(seen < window ? seen : window);
+}
+
+/* One step of several sessions, whose readings stand in their states: those with equally long windows run together. */
+static void slide_rows(const gw_model *model, size_t rows, const float *x, lanes states, float *y, float *scratch) {
+    const size_t inputs = (size_t)model->sizes.inputs, outputs = (size_t)model->sizes.outputs;
+    const size_t window = (size_t)model->window;
+    for (size_t row = 0; row < rows; row++) {
+        float *state = states.data + row * states.row, *kept = state + 1;
+        memmove(kept, kept + inputs, (window - 1) * inputs * sizeof(float));
+        memcpy(kept + (window - 1) * inputs, x + row * inputs, inputs * sizeof(float));
+        if (state[0] < (float)window) state[0] += 1.0f;
+    }
+    for (size_t row = 0, next; row < rows; row = next) {
+        const float *first = states.data + row * states.row;
+        const size_t length = (size_t)first[0];
+        for (next = row + 1; next < rows && states.data[next * states.row] == first[0];) next++;
+        const readings from = {first + 1 + (window - length) * inputs, states.row};
+        run_windows(model, next - row, length, from, (lanes){y + row * outputs, outputs, 0}, scratch);
+    }
+}
+
+/* --- the public functions ------------------------------------------------------------------------------------------ */
+
+void gw_run_checked(const gw_model *model, size_t sessions, size_t steps, const float *x, float *states, float *y,
+                    void *scratch) {
+    const size_t x_row = steps * (size_t)model->sizes.inputs, y_row = steps * (size_t)model->sizes.outputs;
+    const size_t floats = model->sizes.state_floats,
+                 most = rows_together(model, sessions, model->window ? (size_t)model->window : steps);
+    if (steps == 0) return;
+    if (model->window && steps > 1) {
+        for (size_t s = 0; s < sessions; s++)
+            slide(model, steps, x + s * x_row, states + s * floats, y + s * y_row, scratch);
+        return;
+    }
+    for (size_t s = 0, rows; s < sessions; s += rows) {
+        rows = sessions - s < most ? sessions - s : most;
+        const lanes state = {states + s * floats, floats, 0};
+        if (model->window)
+            slide_rows(model, rows, x + s * x_row, state, y + s * y_row, scratch);
+        else
+            run_rows(model, rows, steps, (readings){x + s * x_row, x_row}, state,
+                     (lanes){y + s * y_row, y_row, (size_t)model->sizes.outputs}, scratch);
+    }
+}
+
+void gw_push_checked(const gw_model *model, size_t count, const int64_t *ids, const float *x, float *states, float *y,
+                     void *scratch) {
+    const size_t inputs = (size_t)model->sizes.inputs, outputs = (size_t)model->sizes.outputs;
+    const size_t floats = model->sizes.state_floats, space = gw_spaced(floats);
+    const size_t most = rows_together(model, count, model->window ? (size_t)model->window : 1);
+    float *gathered = scratch, *rest = gathered + (count > 1 ? most * space : 0);
+    for (size_t at = 0, rows; at < count; at += rows) {
+        rows = count - at < most ? count - at : most;
+        size_t side = 1; /* sessions that lie beside each other need not be moved */
+        while (side < rows && ids[at + side] == ids[at] + (int64_t)side) side++;
+        const int move = side < rows;
+        const lanes state = move ? (lanes){gathered, space, 0} : (lanes){states + (size_t)ids[at] * floats, floats, 0};
+        for (size_t r = 0; move && r < rows; r++)
+            memcpy(gathered + r * space, states + (size_t)ids[at + r] * floats, floats * sizeof(float));
+        if (model->window)
+            slide_rows(model, rows, x + at * inputs, state, y + at * outputs, rest);
+        else
+            run_rows(model, rows, 1, (readings){x + at * inputs, inputs}, state,
+                     (lanes){y + at * outputs, outputs, outputs}, rest);
+        for (size_t r = 0; move && r < rows; r++)
+            memcpy(states + (size_t)ids[at + r] * floats, gathered + r * space, floats * sizeof(float));
+    }
+}
+
+/* What can be refused before anything changes. */
+static gw_status check_run(const gw_model *model, size_t count, const float *x, const void *scratch) {
+    if ((uintptr_t)scratch % GW_ALIGNMENT) return GW_MISALIGNED;
+    if (model->refuse_nonfinite && gw_first_nonfinite(x, count) < count) return GW_NONFINITE_INPUT;
+    return GW_OK;
+}
+
+gw_status gw_run_batch(const gw_model *model, size_t sessions, size_t steps, const float *x, float *states, float *y,
+                       void *scratch) {
+    GW_TRY(check_run(model, sessions * steps * (size_t)model->sizes.inputs, x, scratch));
+    gw_run_checked(model, sessions, steps, x, states, y, scratch);
+    return GW_OK;
+}
+
+gw_status gw_run(const gw_model *model, size_t steps, const float *x, float *state, float *y, void *scratch) {
+    return gw_run_batch(model, 1, steps, x, state, y, scratch);
+}
+
+gw_status gw_step(const gw_model *model, const float *x, float *state, float *y, void *scratch) {
+    return model->sizes.steps ? gw_run(model, 1, x, state, y, scratch) : GW_WHOLE_SEQUENCE;
+}
+
+gw_status gw_push(const gw_model *model, size_t count, const int64_t *ids, const float *x, float *states, float *y,
+                  void *scratch) {
+    if (!model->sizes.steps) return GW_WHOLE_SEQUENCE;
+    GW_TRY(check_run(model, count * (size_t)model->sizes.inputs, x, scratch));
+    gw_push_checked(model, count, ids, x, states, y, scratch);
+    return GW_OK;
+}
