@@ -20,7 +20,7 @@ from gatewise import heads, inputs, layers
 from gatewise.graph import Graph, Node
 from gatewise.layers.base import Array
 from gatewise.layers.registry import Registry
-from gatewise.spec import LayerSpec, ModelSpec
+from gatewise.spec import LayerSpec, ModelSpec, bidirectional
 
 HARD_TORCH = {"kind": "hard_sigmoid", "slope": 1 / 6, "offset": 0.5}
 HARD_KERAS = {"kind": "hard_sigmoid", "slope": 0.2, "offset": 0.5}
@@ -55,8 +55,15 @@ LAYERS: Mapping[str, Sequence[Mapping[str, Any]]] = {
         {"activation": HARD_TORCH},
         {"activation": HARD_CANDIDATE},
     ],
+    "concat": [{}],
+    "reverse": [{}],
+    "moments": [{}, {"width": 1}, {"epsilon": 0.5}],
+    "standardise": [{}],
 }
 """Options of each layer, without its `units`: each is run at several sizes."""
+
+WINDOW = 6
+"""Steps of the cases that have a window."""
 
 INPUTS: Mapping[str, Sequence[Mapping[str, Any]]] = {
     "numeric": [
@@ -110,12 +117,32 @@ def _label(options: Mapping[str, Any]) -> str:
     return ",".join(f"{key}={short(value)}" for key, value in options.items()) or "default"
 
 
+def _layer_case(kind: str, units: int, width: int, options: Mapping[str, Any]) -> Case:
+    """A model of one layer or, for one that joins or prepares what others write, the fewest that make sense."""
+
+    def gru(units: int, **more: Any) -> LayerSpec:
+        return LayerSpec("gru", units=units, **more)
+
+    name = f"{kind}-{units}x{width}-{_label(options)}"
+    if kind == "concat":
+        parts = [gru(units, name="a"), gru(3, name="b", sources="input"), LayerSpec(kind, sources=("a", "b", "input"))]
+        return Case(name, ModelSpec(width, parts))
+    if kind == "reverse":
+        parts = bidirectional(LayerSpec("gru", units=units), source="input")
+        return Case(name, ModelSpec(width, parts, context={"window": WINDOW}))
+    if kind in ("moments", "standardise"):
+        moments = LayerSpec("moments", "m", **(options if kind == "moments" else {}))
+        parts = [moments, LayerSpec("standardise", sources=("input", "m")), gru(units)]
+        return Case(name, ModelSpec(width, parts, context={"window": WINDOW}))
+    return Case(name, ModelSpec(width, [LayerSpec(kind, units=units, **options)]))
+
+
 def _layer_cases() -> Iterator[Case]:
     for kind in layers.KINDS:
         for i, options in enumerate(LAYERS.get(kind, ())):
-            for units, width in _sizes(i):
-                layer = LayerSpec(kind, units=units, **options)
-                yield Case(f"{kind}-{units}x{width}-{_label(options)}", ModelSpec(width, [layer]))
+            sized = "units" in {field.name for field in dataclasses.fields(layers.registry.spec(kind))}
+            sizes = _sizes(i) if sized else [(3, 2), (17, 5), (33, 19)]
+            yield from (_layer_case(kind, units, width, options) for units, width in sizes)
 
 
 def _input_cases() -> Iterator[Case]:
@@ -143,6 +170,7 @@ def _graph_cases() -> Iterator[Case]:
         return LayerSpec("dense", units=units, **more)
 
     stage = LayerSpec("numeric", width=4, scaling="standard", missing="hold")
+    plain = LayerSpec("numeric", width=4, scaling="standard")
     head = LayerSpec("tail_probability", target=3, smooth=3)
     graphs = {
         "stack-of-3": ModelSpec(5, [gru(16), gru(7, reset="before"), gru(3)]),
@@ -154,6 +182,8 @@ def _graph_cases() -> Iterator[Case]:
         "diamond": ModelSpec(3, [gru(8, name="top"), gru(4, sources="top"), gru(4, name="end", sources="top")]),
         "long-names": ModelSpec(2, [dense(2, name="x" * 64), gru(2, name="_"), dense(2, sources="_")]),
         "everything": ModelSpec(input=stage, layers=[gru(20), gru(11, sources="input"), dense(2)], head=head),
+        "window": ModelSpec(input=plain, layers=[gru(20), dense(2)], context={"window": WINDOW}),
+        "window-of-1": ModelSpec(2, [gru(5)], context={"window": 1}),
     }
     for name, spec in graphs.items():
         yield Case(f"graph-{name}", spec)
@@ -163,11 +193,7 @@ CASES = [*_layer_cases(), *_input_cases(), *_head_cases(9), *_graph_cases()]
 """One case per options and size of every kind, and the graphs."""
 
 SMALL = [
-    *(
-        Case(f"{kind}-3x2-{_label(options)}", ModelSpec(2, [LayerSpec(kind, units=3, **options)]))
-        for kind in layers.KINDS
-        for options in LAYERS.get(kind, ())
-    ),
+    *(_layer_case(kind, 3, 2, options) for kind in layers.KINDS for options in LAYERS.get(kind, ())),
     *(case for case in CASES if case.name.startswith("numeric-") and case.spec.input.options["width"] < 10),
     *(case for case in _head_cases(2) if "scaled" in case.name),
     Case(

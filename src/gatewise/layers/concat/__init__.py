@@ -1,0 +1,1 @@
+"""Joins edges into one: `spec.py` holds the equation."""

@@ -1,0 +1,50 @@
+"""Joins edges side by side: y = [x_0, x_1, ...], in the order of its sources.
+
+No tensors, no state. As `concatenate` over the last axis in NumPy, `cat` in torch, Concatenate in Keras and Concat in
+ONNX.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from gatewise.errors import SpecError
+from gatewise.layers.base import Array, Edge, Layer
+
+MOST = 4
+"""Edges that one node reads, at most."""
+
+
+@dataclass(frozen=True)
+class Spec(Layer):
+    """It has no options."""
+
+    kind: ClassVar[str] = "concat"
+
+    def outputs(self, inputs: Sequence[Edge]) -> Edge:
+        """As wide as all it reads together."""
+        if not 2 <= len(inputs) <= MOST:
+            raise SpecError(f"concat joins 2 to {MOST} edges, got {len(inputs)}; name them in sources (from)")
+        return Edge(sum(edge.width for edge in inputs))
+
+    def tensors(self, inputs: Sequence[Edge]) -> dict[str, tuple[int, ...]]:
+        """None."""
+        return {}
+
+    def initial(self, inputs: Sequence[Edge], rng: np.random.Generator) -> dict[str, Array]:
+        """None."""
+        return {}
+
+    def step(
+        self, tensors: Mapping[str, Array], state: Mapping[str, Array], *x: Array
+    ) -> tuple[Array, dict[str, Array]]:
+        """The equation above."""
+        return np.concatenate(x, axis=-1), {}
+
+    def native(self) -> list[float]:
+        """None."""
+        return []

@@ -1,0 +1,1 @@
+"""Mean and standard deviation of a window: `spec.py` holds the equations."""

@@ -1,0 +1,63 @@
+/* Mean and standard deviation of each column over the whole sequence.
+ *
+ *     m = 1/T sum_t x(t)        s = sqrt(1/T sum_t (x(t) - m)^2 + epsilon)        y(t) = [m, s]
+ *
+ * Both sums with t ascending, one chain a column. Reads one edge, of which it uses the first W columns; writes 2W values.
+ * No state, no tensors. Options: epsilon. Needs the whole sequence.
+ */
+
+typedef struct gw_moments {
+    size_t width, inputs; /* W; of the edge it reads */
+    float epsilon;
+} gw_moments;
+
+/* The root by Heron's method, from above until it falls no more: within a unit in the last place. No libm, so that it is
+ * the same everywhere. */
+static float moments_root(float v) {
+    if (!(v > 0.0f) || !gw_finite(v)) return v;
+    float root = v < 1.0f ? 1.0f : v;
+    for (float next = 0.5f * (root + v / root); next < root; next = 0.5f * (root + v / root)) root = next;
+    return root;
+}
+
+static void moments_whole(const void *layer, const gw_batch *b, size_t steps) {
+    const gw_moments *m = layer;
+    const size_t W = m->width;
+    for (int row = 0; row < b->count; row++) {
+        const float *x = b->in[0] + (size_t)row * b->in_stride[0];
+        float *out = b->out + (size_t)row * b->out_stride, *mean = out, *deviation = out + W;
+        for (size_t i = 0; i < 2 * W; i++) out[i] = 0.0f;
+        for (size_t t = 0; t < steps; t++)
+            for (size_t i = 0; i < W; i++) mean[i] += x[t * m->inputs + i];
+        for (size_t i = 0; i < W; i++) mean[i] /= (float)steps;
+        for (size_t t = 0; t < steps; t++)
+            for (size_t i = 0; i < W; i++) {
+                const float apart = x[t * m->inputs + i] - mean[i];
+                deviation[i] += apart * apart;
+            }
+        for (size_t i = 0; i < W; i++) deviation[i] = moments_root(deviation[i] / (float)steps + m->epsilon);
+        for (size_t t = 1; t < steps; t++) memcpy(out + t * 2 * W, out, 2 * W * sizeof(float));
+    }
+}
+
+#ifndef GW_STEP_ONLY
+
+static gw_status moments_check(const gw_place *place, gw_room *room, gw_need *need) {
+    (void)need;
+    GW_TRY(gw_expect_counts(place, 1, 1, 0));
+    if (!(place->node->options[0] > 0.0f)) return gw_fail(place, GW_BAD_OPTION, 0, 0, 0);
+    if (place->out % 2 || place->out > 2 * place->in[0])
+        return gw_fail(place, GW_BAD_OUTPUT_WIDTH, -1, (size_t)place->out, 2 * (size_t)place->in[0]);
+    gw_take(room, 1, sizeof(gw_moments));
+    return GW_OK;
+}
+
+static const void *moments_pack(const gw_place *place, gw_room *room) {
+    gw_moments *m = gw_take(room, 1, sizeof(gw_moments));
+    *m = (gw_moments){(size_t)place->out / 2, (size_t)place->in[0], place->node->options[0]};
+    return m;
+}
+
+static const gw_kernel gw_kernel_moments = {"moments", moments_check, moments_pack, NULL, moments_whole};
+
+#endif

@@ -1,0 +1,1 @@
+"""A sequence from its end to its beginning: `spec.py` holds the equation."""

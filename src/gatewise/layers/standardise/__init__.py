@@ -1,0 +1,1 @@
+"""Readings in the units of their window: `spec.py` holds the equation."""

@@ -1,0 +1,55 @@
+"""Readings in the units of their window: its mean is 0 and its standard deviation 1.
+
+    y_i = (x_i - m_i) / s_i     for the first W columns
+    y_i = x_i                   for those after them
+
+Reads x and then the edge of a `moments` node, [m, s] (2W), at each step. No tensors, no state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from gatewise.errors import SpecError
+from gatewise.layers.base import Array, Edge, Layer
+
+
+@dataclass(frozen=True)
+class Spec(Layer):
+    """It has no options: W is half the width of the moments."""
+
+    kind: ClassVar[str] = "standardise"
+
+    def outputs(self, inputs: Sequence[Edge]) -> Edge:
+        """As wide as x."""
+        if len(inputs) != 2 or inputs[1].width % 2 or inputs[1].width > 2 * inputs[0].width:
+            raise SpecError(
+                "standardise reads readings and their moments, two values for each column, "
+                f"got widths {[edge.width for edge in inputs]}; sources=('input', 'moments0')"
+            )
+        return Edge(inputs[0].width)
+
+    def tensors(self, inputs: Sequence[Edge]) -> dict[str, tuple[int, ...]]:
+        """None."""
+        return {}
+
+    def initial(self, inputs: Sequence[Edge], rng: np.random.Generator) -> dict[str, Array]:
+        """None."""
+        return {}
+
+    def step(
+        self, tensors: Mapping[str, Array], state: Mapping[str, Array], *x: Array
+    ) -> tuple[Array, dict[str, Array]]:
+        """The equations above in float64."""
+        readings, moments = x
+        width = moments.shape[1] // 2
+        scaled = (readings[:, :width] - moments[:, :width]) / moments[:, width:]
+        return np.concatenate([scaled, readings[:, width:]], axis=1), {}
+
+    def native(self) -> list[float]:
+        """None."""
+        return []
