@@ -22,7 +22,7 @@ cmake := PATH="$(abspath $(bin)):$$PATH" $(bin)/cmake
 ninja = $(if $(shell command -v flock),flock $(1)/.lock) $(bin)/ninja -C $(1) --quiet
 WERROR ?= OFF
 
-.PHONY: venv build demo test check native-test native-test-neon native-test-full pytest bench wheel format clean
+.PHONY: venv build demo test check native-test native-test-neon native-test-full fuzz fuzz-corpus sanitize pytest bench wheel format clean
 
 venv: $(ready)
 
@@ -86,6 +86,43 @@ native-test-full: $(ready)
 		-DGATEWISE_MODULE=OFF -DGATEWISE_TESTS=ON -DGATEWISE_FULL=ON -DGATEWISE_WERROR=$(WERROR) >/dev/null
 	@$(call ninja,build/native-test-full)
 	$(bin)/ctest --test-dir build/native-test-full --verbose --no-tests=error
+
+# libFuzzer on each target, FUZZ_SECONDS long, from the corpus that native-test replays; what it finds stays in build/fuzz.
+FUZZ_SECONDS ?= 60
+CLANG ?= clang
+fuzz_targets := fuzz_graph fuzz_state
+corpus := src/gatewise/native/fuzz/corpus
+
+build/fuzz/.configured: $(ready)
+	@command -v $(CLANG) >/dev/null || { echo "fuzzing needs Clang with libFuzzer (Debian: apt install clang)" >&2; exit 1; }
+	@CC=$(CLANG) $(cmake) -S . -B build/fuzz -G Ninja -DGATEWISE_MODULE=OFF -DGATEWISE_FUZZ=ON \
+		-DGATEWISE_WERROR=$(WERROR) >/dev/null
+	@touch $@
+
+fuzz: build/fuzz/.configured
+	@$(call ninja,build/fuzz)
+	@for target in $(fuzz_targets); do mkdir -p build/fuzz/found/$$target $(corpus)/$$target; \
+		build/fuzz/$$target -max_total_time=$(FUZZ_SECONDS) -max_len=512 -verbosity=0 -print_final_stats=1 \
+			-artifact_prefix=build/fuzz/$$target- build/fuzz/found/$$target $(corpus)/$$target; done
+
+# A new corpus from the old one and what was found: the fewest inputs that reach all that these reach.
+fuzz-corpus: build/fuzz/.configured
+	@$(call ninja,build/fuzz)
+	@for target in $(fuzz_targets); do mv $(corpus)/$$target build/fuzz/old-$$target; mkdir $(corpus)/$$target; \
+		build/fuzz/$$target -set_cover_merge=1 -use_counters=0 -verbosity=0 $(corpus)/$$target \
+			build/fuzz/old-$$target build/fuzz/found/$$target; \
+		rm -r build/fuzz/old-$$target; ls $(corpus)/$$target | wc -l; done
+
+# The module with AddressSanitizer and UndefinedBehaviorSanitizer, in a copy of the package, under the conformance suite.
+SANITIZED := tests/conformance tests/test_core.py tests/test_threads.py
+sanitize: build
+	@$(cmake) -S . -B build/sanitize -G Ninja -DCMAKE_BUILD_TYPE=Debug -DPython_EXECUTABLE=$(abspath $(bin))/python \
+		-DGATEWISE_SANITIZE=ON -DGATEWISE_WERROR=$(WERROR) -DGATEWISE_MODULE_FOLDER=$(CURDIR)/build/sanitize/package/gatewise >/dev/null
+	@mkdir -p build/sanitize/package/gatewise
+	@find src/gatewise -mindepth 1 -maxdepth 1 ! -name '_core*.so' ! -name __pycache__ \
+		-exec ln -sfn $(CURDIR)/{} build/sanitize/package/gatewise/ \;
+	@$(call ninja,build/sanitize)
+	$(bin)/python benchmarks/sanitize.py $(SANITIZED)
 
 bench: build
 	$(bin)/python benchmarks/step.py
