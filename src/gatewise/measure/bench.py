@@ -9,18 +9,18 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
 
 import numpy as np
 
 from gatewise.errors import InputError
 from gatewise.layers.base import Array
 from gatewise.measure.machine import StepBound, step_bound
-from gatewise.stream import Model
+from gatewise.stream import Model, Stream
 
 SESSIONS = (16, 256)
 ROUNDS = 10
 MOST_STEPS = 1 << 16
+LEAST_PUSHES = 200
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def bench(model: Model, seconds: float = 1.0, sessions: Sequence[int] = SESSIONS
 
     Args:
         model: the model.
-        seconds: time to spend, roughly; at least some hundred pushes are timed.
+        seconds: time to spend, roughly; at least LEAST_PUSHES pushes are timed.
         sessions: sizes of the pools to measure.
 
     Raises:
@@ -62,31 +62,30 @@ def bench(model: Model, seconds: float = 1.0, sessions: Sequence[int] = SESSIONS
         raise InputError(f"bench needs seconds > 0 and pools of at least 1 session, got {seconds}, {list(sessions)}")
     share = seconds / (2 + len(sessions))
     times = _pushes(model, share)
-    pools = {n: _pool(model, n, share) for n in sessions if hasattr(model, "pool")}
+    pools = {n: _pool(model, n, share) for n in sessions}
     median, p99 = np.quantile(times, [0.5, 0.99])
     return Bench(model.cpu, len(times), float(median), float(p99), _many(model, share), pools, step_bound(model))
 
 
 def _pushes(model: Model, seconds: float) -> Array:
     """Seconds of each push."""
-    stream, clock = model.stream(), time.perf_counter_ns
+    stream, clock = _stream(model), time.perf_counter_ns
     x, out = _readings(model, 1)[0], np.empty(model.outputs, np.float32)
     empty = np.array([-clock() + clock() for _ in range(1000)])
-    for _ in range(100):
+    for _ in range(10):
         stream.push(x, out)
     taken: list[int] = []
     end = clock() + 1e9 * seconds
-    while clock() < end or len(taken) < 500:
-        for _ in range(100):
-            start = clock()
-            stream.push(x, out)
-            taken.append(clock() - start)
+    while clock() < end or len(taken) < LEAST_PUSHES:
+        start = clock()
+        stream.push(x, out)
+        taken.append(clock() - start)
     times: Array = np.maximum(np.array(taken) - np.median(empty), 1) * 1e-9
     return times
 
 
 def _many(model: Model, seconds: float) -> float:
-    stream = model.stream()
+    stream = _stream(model)
 
     def rounds(steps: int) -> float:
         x = _readings(model, steps)
@@ -98,7 +97,9 @@ def _many(model: Model, seconds: float) -> float:
 
 
 def _pool(model: Model, sessions: int, seconds: float) -> float:
-    pool, ids = cast(Any, model).pool(sessions), np.arange(sessions)
+    pool, ids, state = model.pool(sessions), np.arange(sessions), _stream(model).get_state()
+    for session in range(sessions):
+        pool.set_state(session, state)
     x, out = _readings(model, sessions), np.empty((sessions, model.outputs), np.float32)
 
     def rounds(steps: int) -> float:
@@ -115,8 +116,15 @@ def _fastest(rounds: Callable[[int], float], seconds: float) -> float:
     steps = 1
     while (taken := rounds(steps)) < seconds / ROUNDS / 4 and steps < MOST_STEPS:
         steps *= 2
-    steps = max(1, min(round(steps * seconds / ROUNDS / taken), MOST_STEPS))
+    steps = max(1, min(round(steps * seconds / ROUNDS / max(taken, 1e-9)), MOST_STEPS))
     return min(rounds(steps) for _ in range(ROUNDS)) / steps
+
+
+def _stream(model: Model) -> Stream:
+    """A stream in the middle of a sequence: a window is full, so that each answer costs what it will always cost."""
+    stream = model.stream()
+    stream.push_many(_readings(model, model.window or 1))
+    return stream
 
 
 def _readings(model: Model, rows: int) -> Array:
