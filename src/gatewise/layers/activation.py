@@ -18,6 +18,9 @@ from gatewise.layers.base import Array, check_number
 CODES = {"linear": 0, "relu": 1, "tanh": 2, "sigmoid": 3, "softmax": 4, "hard_sigmoid": 5}
 """Numbers by which `kernel.c` knows them: the GW_ names of the public header."""
 
+ELEMENTWISE = tuple(kind for kind in CODES if kind != "softmax")
+"""Those that a recurrent layer can have."""
+
 
 @dataclass(frozen=True)
 class Activation:
@@ -51,6 +54,11 @@ class Activation:
             check_number(f"{option}.offset", value["offset"], -1e6, 1e6)
             return cls("hard_sigmoid", float(value["slope"]), float(value["offset"]))
         raise SpecError(f"{option} must be one of {', '.join(choices)}, got {value!r}")
+
+    @property
+    def bounded(self) -> bool:
+        """Whether its values lie within -1 and 1."""
+        return self.kind in ("tanh", "sigmoid", "softmax", "hard_sigmoid")
 
     def plain(self) -> Any:
         """The JSON form that `parse` reads."""
