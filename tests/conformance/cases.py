@@ -31,6 +31,13 @@ UNITS = (1, 3, 8, 16, 17, 33, 64, 100)
 WIDTHS = (1, 2, 5, 16, 19)
 
 LAYERS: Mapping[str, Sequence[Mapping[str, Any]]] = {
+    "rnn": [
+        {},
+        {"activation": "relu"},
+        {"activation": "sigmoid", "clip": 0.5},
+        {"activation": "linear", "clip": 0.25},
+        {"activation": HARD_CANDIDATE},
+    ],
     "gru": [
         {},
         {"reset": "before"},

@@ -1,0 +1,1 @@
+"""Plain recurrent layer: `spec.py` holds the equation."""

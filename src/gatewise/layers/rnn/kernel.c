@@ -1,0 +1,116 @@
+/* Plain recurrent layer: one step.
+ *
+ *     h' = flush(act(W_ih x + b_ih + W_hh h + b_hh))
+ *
+ * What goes into act is first held within the clip, where there is one.
+ *
+ * Reads one edge of I values, writes h' (H). State: h (H).
+ * Options: kind, slope, offset of the activation, clip (0 = none).
+ * Tensors: weight_ih (H, I), weight_hh (H, H), bias_ih (H), bias_hh (H).
+ *
+ * Order of each sum: b_ih + b_hh (one rounding), then x ascending, then h ascending.
+ */
+
+typedef struct gw_rnn {
+    int inputs, units; /* I, H */
+    int act;           /* kind of activation */
+    float act_a, act_b, clip;
+    const float *bias;     /* (H), 0 up to a whole panel */
+    const float *weight_x; /* (H, I) packed */
+    const float *weight_h; /* (H, H) packed */
+} gw_rnn;
+
+/* n lanes of h' from i on. Called with constants where speed matters. */
+static inline void rnn_update(const gw_rnn *r, int act, float clip, const float *sum, float *h, float *out) {
+    for (int i = 0; i < r->units; i += GW_LANES) {
+        const int n = r->units - i < GW_LANES ? r->units - i : GW_LANES;
+        gwv a = n == GW_LANES ? gwv_load(sum + i) : gwv_load_n(sum + i, n);
+        if (clip > 0.0f) a = gwv_clamp(a, gwv_set(-clip), gwv_set(clip));
+        a = gwv_flush(gwv_activate(act, r->act_a, r->act_b, a));
+        if (n == GW_LANES) {
+            gwv_store(h + i, a);
+            gwv_store(out + i, a);
+        } else {
+            gwv_store_n(h + i, a, n);
+            gwv_store_n(out + i, a, n);
+        }
+    }
+}
+
+static void rnn_step(const void *layer, const gw_batch *b) {
+    const gw_rnn *r = layer;
+    const int H = r->units;
+    const size_t stride = b->scratch_stride;
+    float *sums = b->scratch; /* (H), with room for whole panels */
+    for (int s = 0; s < b->count; s++) memcpy(sums + (size_t)s * stride, r->bias, (size_t)gw_padded(H) * sizeof(float));
+    gw_matmul(sums, stride, r->weight_x, b->in[0], b->in_stride[0], H, r->inputs, b->count);
+    gw_matmul(sums, stride, r->weight_h, b->state, b->state_stride, H, H, b->count);
+    for (int s = 0; s < b->count; s++) {
+        const float *sum = sums + (size_t)s * stride;
+        float *h = b->state + (size_t)s * b->state_stride, *out = b->out + (size_t)s * b->out_stride;
+        if (r->act == GW_TANH && r->clip <= 0.0f)
+            rnn_update(r, GW_TANH, 0.0f, sum, h, out);
+        else
+            rnn_update(r, r->act, r->clip, sum, h, out);
+    }
+}
+
+#ifndef GW_STEP_ONLY
+
+typedef struct rnn_parts {
+    gw_rnn *r;
+    float *bias, *weight_x, *weight_h;
+} rnn_parts;
+
+static rnn_parts rnn_take(const gw_place *place, gw_room *room) {
+    const int H = place->out, I = place->in[0];
+    rnn_parts p = {
+        .r = gw_take(room, 1, sizeof(gw_rnn)),
+        .bias = gw_take(room, (size_t)gw_padded(H), sizeof(float)),
+        .weight_x = gw_take_matrix(room, H, I),
+        .weight_h = gw_take_matrix(room, H, H),
+    };
+    return p;
+}
+
+static gw_status rnn_check(const gw_place *place, gw_room *room, gw_need *need) {
+    GW_TRY(gw_expect_counts(place, 1, 4, 4));
+    const size_t H = (size_t)place->out, I = (size_t)place->in[0];
+    GW_TRY(gw_expect_activation(place, 0, 0));
+    if (!(place->node->options[3] >= 0.0f)) return gw_fail(place, GW_BAD_OPTION, 3, 0, 0);
+    GW_TRY(gw_expect_tensor(place, 0, H, I));
+    GW_TRY(gw_expect_tensor(place, 1, H, H));
+    GW_TRY(gw_expect_tensor(place, 2, H, 1));
+    GW_TRY(gw_expect_tensor(place, 3, H, 1));
+    rnn_take(place, room);
+    need->state = H;
+    need->scratch = (size_t)gw_padded(place->out);
+    need->macs = (uint64_t)H * (uint64_t)(I + H);
+    return GW_OK;
+}
+
+static const void *rnn_pack(const gw_place *place, gw_room *room) {
+    const rnn_parts p = rnn_take(place, room);
+    const gw_tensor *t = place->node->tensors;
+    const float *o = place->node->options;
+    const int H = place->out, I = place->in[0];
+    for (int i = 0; i < gw_padded(H); i++) p.bias[i] = i < H ? t[2].data[i] + t[3].data[i] : 0.0f;
+    gw_pack_matrix(p.weight_x, t[0].data, H, I, I);
+    gw_pack_matrix(p.weight_h, t[1].data, H, H, H);
+    *p.r = (gw_rnn){
+        .inputs = I,
+        .units = H,
+        .act = (int)o[0],
+        .act_a = o[1],
+        .act_b = o[2],
+        .clip = o[3],
+        .bias = p.bias,
+        .weight_x = p.weight_x,
+        .weight_h = p.weight_h,
+    };
+    return p.r;
+}
+
+static const gw_kernel gw_kernel_rnn = {"rnn", rnn_check, rnn_pack, rnn_step, NULL};
+
+#endif
