@@ -38,6 +38,20 @@ LAYERS: Mapping[str, Sequence[Mapping[str, Any]]] = {
         {"activation": "linear", "clip": 0.25},
         {"activation": HARD_CANDIDATE},
     ],
+    "lstm": [
+        {},
+        {"peepholes": True},
+        {"input_forget": True},
+        {"clip": 0.4, "peepholes": True, "forget_bias": 0.0},
+        {"cell_clip": 0.3, "chrono": 50},
+        {"projection": 2},
+        {"projection": 3, "peepholes": True, "input_forget": True, "clip": 0.7, "cell_clip": 0.5},
+        {"gate_activation": HARD_KERAS, "activation": "relu", "output_activation": "sigmoid", "cell_clip": 2.0},
+        {"gate_activation": HARD_TORCH, "activation": HARD_CANDIDATE, "output_activation": HARD_GATE},
+        {"gate_activation": "tanh", "activation": "sigmoid", "output_activation": "linear"},
+        {"gate_activation": "relu", "output_activation": "relu", "cell_clip": 1.0},
+        {"gate_activation": "linear", "activation": "linear", "cell_clip": 1.0},
+    ],
     "gru": [
         {},
         {"reset": "before"},
@@ -149,6 +163,7 @@ def _layer_cases() -> Iterator[Case]:
         for i, options in enumerate(LAYERS.get(kind, ())):
             sized = "units" in {field.name for field in dataclasses.fields(layers.registry.spec(kind))}
             sizes = _sizes(i) if sized else [(3, 2), (17, 5), (33, 19)]
+            sizes = [(units, width) for units, width in sizes if units > options.get("projection", 0)]
             yield from (_layer_case(kind, units, width, options) for units, width in sizes)
 
 
@@ -200,7 +215,11 @@ CASES = [*_layer_cases(), *_input_cases(), *_head_cases(9), *_graph_cases()]
 """One case per options and size of every kind, and the graphs."""
 
 SMALL = [
-    *(_layer_case(kind, 3, 2, options) for kind in layers.KINDS for options in LAYERS.get(kind, ())),
+    *(
+        _layer_case(kind, 4 if "projection" in options else 3, 2, options)
+        for kind in layers.KINDS
+        for options in LAYERS.get(kind, ())
+    ),
     *(case for case in CASES if case.name.startswith("numeric-") and case.spec.input.options["width"] < 10),
     *(case for case in _head_cases(2) if "scaled" in case.name),
     Case(

@@ -1,0 +1,1 @@
+"""Long short-term memory: `spec.py` holds the equations."""
