@@ -22,7 +22,7 @@ cmake := PATH="$(abspath $(bin)):$$PATH" $(bin)/cmake
 ninja = $(if $(shell command -v flock),flock $(1)/.lock) $(bin)/ninja -C $(1) --quiet
 WERROR ?= OFF
 
-.PHONY: venv build demo test check native-test native-test-neon native-test-full fuzz fuzz-corpus sanitize pytest bench wheel format clean
+.PHONY: venv build demo test check native-test native-test-neon native-test-full fuzz fuzz-corpus sanitize survival pytest bench wheel format clean
 
 venv: $(ready)
 
@@ -122,7 +122,16 @@ sanitize: build
 	@find src/gatewise -mindepth 1 -maxdepth 1 ! -name '_core*.so' ! -name __pycache__ \
 		-exec ln -sfn $(CURDIR)/{} build/sanitize/package/gatewise/ \;
 	@$(call ninja,build/sanitize)
-	$(bin)/python benchmarks/sanitize.py $(SANITIZED)
+	$(bin)/python benchmarks/survival_sanitizer.py $(SANITIZED)
+
+# All of docs/survival.md anew, an hour on two cores.
+survival: build
+	$(bin)/python benchmarks/survival_kills.py
+	$(bin)/python benchmarks/survival_drift.py
+	$(bin)/python benchmarks/survival_sessions.py
+	$(MAKE) sanitize
+	$(bin)/python benchmarks/survival_fuzz.py
+	$(bin)/python benchmarks/survival_table.py
 
 bench: build
 	$(bin)/python benchmarks/step.py

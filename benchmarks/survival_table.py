@@ -1,0 +1,86 @@
+"""The table in docs/survival.md, from what the survival scripts wrote.
+
+python benchmarks/survival_table.py        writes it there
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "survival.md"
+BEGIN, END = "<!-- table: benchmarks/survival_table.py -->\n", "<!-- end of table -->\n"
+
+
+def results(name: str) -> Any:
+    """What benchmarks/survival_NAME.py found."""
+    return json.loads((ROOT / "benchmarks" / "results" / f"survival_{name}.json").read_text())["results"]
+
+
+def rows() -> list[tuple[str, str, str]]:
+    """What was done, how often, and what held."""
+    kills, sessions, suite, fuzz = (results(name) for name in ("kills", "sessions", "sanitizer", "fuzz"))
+    train, stream, save = kills["train"], kills["stream"], kills["save"]
+    many = f"{sessions['sessions']:,} sessions of {sessions['steps']} steps, {sessions['threads']} threads"
+    found = [
+        (
+            "`gatewise train --checkpoint`, killed at random moments",
+            f"{train['kills']:,} kills, {train['midway']:,} after progress",
+            f"{train['equal']:,} of {train['completed']:,} models are those of an uninterrupted training, bit for bit",
+        ),
+        (
+            "`gatewise stream --state --replay`, killed at random moments",
+            f"{stream['kills']:,} kills, {stream['midway']:,} after progress",
+            f"{stream['equal']:,} of {stream['completed']:,} outputs are those of an uninterrupted stream, bit for bit",
+        ),
+        (
+            "`Model.save` over an older file, killed at random moments",
+            f"{save['kills']:,} kills, {save['midway']:,} in the middle of a write",
+            f"{save['equal']:,} of {save['kills']:,} files were whole: {save['old']:,} old, {save['new']:,} new",
+        ),
+    ]
+    for drift in results("drift"):
+        errors = drift["error by tenth"]
+        found.append(
+            (
+                f"`{drift['kind']}` streamed, against float64",
+                f"{drift['steps']:,} steps",
+                f"error {errors[0]:.1e} in the first tenth, {errors[-1]:.1e} in the last, {max(errors):.1e} at most",
+            )
+        )
+    for what in ("streams", "pools"):
+        equal = f"{sessions[what]['equal']:,} of {sessions['sessions']:,} answered with the bits they have alone"
+        found.append((f"sessions served as {what}", many, equal))
+    found.append(
+        (
+            "the Python tests of the core under the sanitizers",
+            f"{suite['passed']:,} tests",
+            f"{suite['reports']} reports",
+        )
+    )
+    for name, target in fuzz["core"].items():
+        found.append((f"`{name}` in libFuzzer", f"{target['runs']:,} inputs", f"{target['failures']} failures"))
+    for name, count in fuzz["files"]["tried"].items():
+        taken = fuzz["files"]["taken"][name]
+        how = f"all refused in words{f' but {taken:,}, which make models that run' if taken else ''}"
+        found.append((name, f"{count:,}", how))
+    return found
+
+
+def table() -> str:
+    """The rows in Markdown."""
+    lines = ["| What was done | How often | What held |", "|---|---|---|"]
+    return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows())]) + "\n"
+
+
+def page(text: str) -> str:
+    """The page with the table as it is now."""
+    before, _, rest = text.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    return before + BEGIN + "\n" + table() + "\n" + END + after
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(PAGE.read_text()))
