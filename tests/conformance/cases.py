@@ -99,6 +99,12 @@ INPUTS: Mapping[str, Sequence[Mapping[str, Any]]] = {
 }
 
 HEADS: Mapping[str, Sequence[Mapping[str, Any]]] = {
+    "quantiles": [
+        {},
+        {"targets": [2, 0], "horizons": [1, 5, 24], "quantiles": [0.05, 0.25, 0.5, 0.75, 0.95], "names": ["a", "b"]},
+        {"targets": [1], "quantiles": [0.5], "horizons": [2], "anchor": True},
+        {"targets": [0, 1, 2], "anchor": False, "horizons": [3, 4]},
+    ],
     "tail_probability": [
         {},
         {"target": 2, "smooth": 5, "samples": 20},
@@ -176,12 +182,22 @@ def _input_cases() -> Iterator[Case]:
 
 def _head_cases(units: int) -> Iterator[Case]:
     stage = LayerSpec("numeric", width=3, scaling="standard", missing="hold")
-    body = [LayerSpec("gru", units=units), LayerSpec("dense", units=2)]
     for kind in heads.KINDS:
         for options in HEADS.get(kind, ()):
+            head = LayerSpec(kind, **options)
+            size = heads.registry.spec(kind).parse("head", options).width if kind == "quantiles" else 2
+            body = [LayerSpec("gru", units=units), LayerSpec("dense", units=size)]
             for input, what in ((stage, "scaled"), (LayerSpec("numeric", width=3), "raw")):
-                spec = ModelSpec(input=input, layers=body, head=LayerSpec(kind, **options))
-                yield Case(f"{kind}-{what}-{_label(options)}", spec)
+                yield Case(f"{kind}-{what}-{_label(options)}", ModelSpec(input=input, layers=body, head=head))
+            if kind == "quantiles":
+                body = [
+                    LayerSpec("moments"),
+                    LayerSpec("standardise", sources=("input", "moments0")),
+                    *body,
+                ]
+                head = head.replace(sources=("dense0", "input", "moments0"))
+                spec = ModelSpec(3, body, head=head, context={"window": WINDOW})
+                yield Case(f"{kind}-windows-{_label(options)}", spec)
 
 
 def _graph_cases() -> Iterator[Case]:
@@ -232,7 +248,8 @@ SMALL = [
 FEW = [
     case
     for case in CASES
-    if case.name.startswith(("graph-", "numeric-", "tail_probability-raw")) or case.name.split("-")[1] == "17x5"
+    if case.name.startswith(("graph-", "numeric-", "quantiles-windows", "tail_probability-raw"))
+    or case.name.split("-")[1] == "17x5"
 ]
 """Every kind with all its options once, at one odd size: for checks that take longer."""
 

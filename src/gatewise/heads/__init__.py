@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gatewise.layers.registry import Registry
 
-KINDS = ("tail_probability",)
+KINDS = ("quantiles", "tail_probability")
 """The names of all heads, which are the names of their folders."""
 
 registry = Registry("head", "gatewise.heads", KINDS)

@@ -48,6 +48,9 @@
  *         mean and standard deviation of the first U / 2 columns over the whole sequence
  *     standardise: x, moments            -                                      -
  *         (x - mean) / deviation for the columns that have moments; U = I
+ *     quantiles: K H Q numbers, the scaled readings, moments of them or not
+ *                                Q, anchored 0 or 1, K target columns   offset (K), scale (K) > 0
+ *         Q ascending values for each target and horizon; U = K H Q
  *     tail_probability: location and log scale (2), the scaled readings
  *                                target column, alpha, limit            statistic (K) ascending from 0 or more, score (K),
  *                                                                       band (2), unit (2) = offset and scale of target

@@ -1,0 +1,1 @@
+"""Quantile forecasts at several horizons: `spec.py` holds the equations."""

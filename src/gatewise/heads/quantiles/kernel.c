@@ -1,0 +1,99 @@
+/* Quantile forecasts at several horizons: one step.
+ *
+ *     o = sort(a), ascending, within each target and horizon
+ *     y = (base + sigma * o) * scale + offset
+ *
+ * base is the scaled reading of the target with anchor, else its mean over the window, or 0 without moments; sigma its
+ * standard deviation over the window, or 1 without moments. Rounding keeps the order, so quantiles do not cross.
+ *
+ * Reads a (K H Q, q fastest), the scaled input z (W) and, optionally, moments (V means, then V deviations, V <= W).
+ * Writes K H Q values. No state.
+ * Options: Q, anchor 0 or 1, then K target columns.
+ * Tensors: offset (K), scale (K) > 0.
+ */
+
+typedef struct gw_quantiles {
+    int targets, each, quantiles; /* K, H Q, Q */
+    int anchor, moments;          /* moments: V, 0 without */
+    const float *offset, *scale;  /* (K) each */
+    const int *column;            /* (K) */
+} gw_quantiles;
+
+/* One horizon of one target: insertion sort, as there are few quantiles. */
+static void quantiles_sort(float *out, const float *a, int count) {
+    for (int i = 0; i < count; i++) {
+        int at = i;
+        for (; at > 0 && out[at - 1] > a[i]; at--) out[at] = out[at - 1];
+        out[at] = a[i];
+    }
+}
+
+static void quantiles_step(const void *layer, const gw_batch *b) {
+    const gw_quantiles *q = layer;
+    for (int row = 0; row < b->count; row++) {
+        const float *a = b->in[0] + (size_t)row * b->in_stride[0], *z = b->in[1] + (size_t)row * b->in_stride[1];
+        const float *mean = q->moments ? b->in[2] + (size_t)row * b->in_stride[2] : NULL;
+        float *out = b->out + (size_t)row * b->out_stride;
+        for (int k = 0; k < q->targets; k++, a += q->each, out += q->each) {
+            const int column = q->column[k];
+            const float base = q->anchor ? z[column] : mean ? mean[column] : 0.0f;
+            const float sigma = mean ? mean[q->moments + column] : 1.0f;
+            for (int i = 0; i < q->each; i += q->quantiles) quantiles_sort(out + i, a + i, q->quantiles);
+            for (int i = 0; i < q->each; i++) out[i] = (base + sigma * out[i]) * q->scale[k] + q->offset[k];
+        }
+    }
+}
+
+#ifndef GW_STEP_ONLY
+
+static gw_status quantiles_check(const gw_place *place, gw_room *room, gw_need *need) {
+    (void)need;
+    const gw_node *node = place->node;
+    const int K = node->option_count - 2, moments = node->read_count == 3;
+    GW_TRY(gw_expect_counts(place, moments ? 3 : 2, K < 1 ? 3 : K + 2, 2));
+    const int columns = moments ? place->in[2] / 2 : place->in[1];
+    GW_TRY(gw_expect_option(place, 0, place->out));
+    GW_TRY(gw_expect_option(place, 1, 1));
+    for (int k = 0; k < K; k++) GW_TRY(gw_expect_option(place, k + 2, columns - 1));
+    const size_t Q = (size_t)node->options[0], out = (size_t)place->out;
+    if (Q < 1) return gw_fail(place, GW_BAD_OPTION, 0, 0, 0);
+    if (out % ((size_t)K * Q)) return gw_fail(place, GW_BAD_OUTPUT_WIDTH, -1, out, (size_t)K * Q);
+    if (place->in[0] != place->out) return gw_fail(place, GW_BAD_INPUT_WIDTH, 0, (size_t)place->in[0], out);
+    if (moments && (place->in[2] % 2 || columns > place->in[1]))
+        return gw_fail(place, GW_BAD_INPUT_WIDTH, 2, (size_t)place->in[2], 2 * (size_t)place->in[1]);
+    for (int i = 0; i < 2; i++) GW_TRY(gw_expect_tensor(place, i, (size_t)K, 1));
+    for (int k = 0; k < K; k++)
+        if (!(node->tensors[1].data[k] > 0.0f)) return gw_fail(place, GW_BAD_WEIGHT, 1, (size_t)k, 0);
+    gw_take(room, 1, sizeof(gw_quantiles));
+    for (int i = 0; i < 2; i++) gw_take(room, (size_t)K, sizeof(float));
+    gw_take(room, (size_t)K, sizeof(int));
+    return GW_OK;
+}
+
+static const void *quantiles_pack(const gw_place *place, gw_room *room) {
+    const gw_node *node = place->node;
+    const int K = node->option_count - 2, Q = (int)node->options[0];
+    gw_quantiles *q = gw_take(room, 1, sizeof(gw_quantiles));
+    float *offset = gw_take(room, (size_t)K, sizeof(float)), *scale = gw_take(room, (size_t)K, sizeof(float));
+    int *column = gw_take(room, (size_t)K, sizeof(int));
+    for (int k = 0; k < K; k++) {
+        offset[k] = node->tensors[0].data[k];
+        scale[k] = node->tensors[1].data[k];
+        column[k] = (int)node->options[k + 2];
+    }
+    *q = (gw_quantiles){
+        .targets = K,
+        .each = place->out / K,
+        .quantiles = Q,
+        .anchor = (int)node->options[1],
+        .moments = node->read_count == 3 ? place->in[2] / 2 : 0,
+        .offset = offset,
+        .scale = scale,
+        .column = column,
+    };
+    return q;
+}
+
+static const gw_kernel gw_kernel_quantiles = {"quantiles", quantiles_check, quantiles_pack, quantiles_step, NULL};
+
+#endif

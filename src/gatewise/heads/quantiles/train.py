@@ -1,0 +1,77 @@
+"""Quantile forecasts in torch; the equations are in `spec.py`. Its tensors are buffers: the units of the data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from gatewise.heads.quantiles.spec import Spec
+from gatewise.layers.train import LayerModule, State
+
+
+class Module(LayerModule):
+    """(batch, time, K H Q), scaled input (batch, time, W), moments (batch, time, 2V) -> (batch, time, K H Q)."""
+
+    trained = False
+    layer: Spec
+    offset: Tensor
+    scale: Tensor
+
+    def forward(
+        self, inputs: Sequence[Tensor], state: Mapping[str, Tensor], lengths: Tensor | None = None
+    ) -> tuple[Tensor, State]:
+        """See `LayerModule.forward`."""
+        each = len(self.layer.horizons) * len(self.layer.quantiles)
+        scale, offset = (value.repeat_interleave(each) for value in (self.scale, self.offset))
+        return self.prediction(inputs) * scale + offset, {}
+
+    def prediction(self, inputs: Sequence[Tensor]) -> Tensor:
+        """The forecast p in scaled units, (batch, time, K H Q): what the loss is about."""
+        layer = self.layer
+        targets = list(layer.targets)
+        shape = (*inputs[0].shape[:2], len(targets), len(layer.horizons), len(layer.quantiles))
+        out = inputs[0].reshape(shape).sort(-1).values
+        if len(inputs) == 3:
+            width = inputs[2].shape[-1] // 2
+            mean, deviation = inputs[2][..., :width], inputs[2][..., width:]
+            out = out * deviation[..., targets, None, None]
+            out = out if layer.anchor else out + mean[..., targets, None, None]
+        if layer.anchor:
+            out = out + inputs[1][..., targets, None, None]
+        return out.flatten(2)
+
+    def targets(self, scaled: Tensor, observed: Tensor) -> tuple[Tensor, Tensor]:
+        """What the forecasts made at each step are held to: the readings of the targets h steps on.
+
+        Args:
+            scaled: a whole series (time, W) as the input stage gives it.
+            observed: bool (time, columns), False where a reading is missing.
+
+        Returns:
+            target (time, K H) and mask of that shape, False where that reading is missing or beyond the series.
+        """
+        columns, time = list(self.layer.targets), len(scaled)
+        shape = (time, len(columns), len(self.layer.horizons))
+        target = scaled.new_zeros(shape)
+        mask = torch.zeros(shape, dtype=torch.bool)
+        for i, h in enumerate(self.layer.horizons):
+            if h < time:
+                target[:-h, :, i], mask[:-h, :, i] = scaled[h:, columns], observed[h:, columns]
+        return target.flatten(1), mask.flatten(1)
+
+    def loss(self, out: Tensor, target: Tensor, mask: Tensor) -> Tensor:
+        """Pinball loss, the mean over the quantiles, in scaled units.
+
+        Args:
+            out: forecasts (batch, time, K H Q).
+            target: the readings they are held to, (batch, time, K H).
+            mask: unused: every forecast has its loss.
+
+        Returns:
+            (batch, time, K H).
+        """
+        levels = out.new_tensor(self.layer.quantiles)
+        apart = target[..., None] - out.reshape(*target.shape, len(levels))
+        return torch.maximum(levels * apart, (levels - 1.0) * apart).mean(-1)
