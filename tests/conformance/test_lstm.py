@@ -147,7 +147,7 @@ def test_forget_gates_start_open() -> None:
 
 def test_chrono_spreads_memories_up_to_the_longest() -> None:
     """A gate at sigmoid(b) forgets with a time constant of 1 / (1 - sigmoid(b)) = 1 + exp(b), uniform in 2 .. T."""
-    longest, units = 500, 4000
+    longest, units = 500, 800
     spec = gw.ModelSpec(
         1, [gw.LayerSpec("dense", units=1), gw.LayerSpec("lstm", units=units, projection=1, chrono=longest)]
     )
@@ -156,7 +156,7 @@ def test_chrono_spreads_memories_up_to_the_longest() -> None:
     assert constants.min() >= 2.0
     assert constants.max() <= longest
     np.testing.assert_allclose(
-        np.quantile(constants, [0.25, 0.5, 0.75]), np.array([0.25, 0.5, 0.75]) * longest, atol=15
+        np.quantile(constants, [0.25, 0.5, 0.75]), np.array([0.25, 0.5, 0.75]) * longest, atol=35
     )
     assert np.array_equal(bias[0], -bias[1])
     assert not bias[2:].any()

@@ -91,6 +91,7 @@ static inline gwv gwv_with_sign(gwv sign, gwv v) {
 static inline gwv gwv_pow2(gwv z) { return gwv_from_bits((gwv_to_bits(z) + 127u) << 23); }
 
 #include "prims_common.h"
+#include "prims_sums.h"
 
 static inline gwv gwv_flush(gwv v) { return gw_flush(v); }
 
@@ -103,24 +104,21 @@ static inline void gw_pack_matrix(float *packed, const float *w, int rows, int c
                 *packed++ = r + j < rows ? w[(size_t)(r + j) * (size_t)row_stride + (size_t)k] : 0.0f;
 }
 
-/* acc[r] += w[r][k] * x[k] for k = 0, 1, ...: one chain per row, continued from what acc holds. acc has room for
- * gw_padded(rows) floats. */
-static inline void gw_matvec(float *restrict acc, const float *restrict packed, const float *restrict x, int rows,
-                             int cols) {
-    for (int r = 0; r < rows; r += GW_PANEL) {
-        float sum[GW_PANEL];
-        for (int j = 0; j < GW_PANEL; j++) sum[j] = acc[r + j];
-        for (int k = 0; k < cols; k++, packed += GW_PANEL)
-            for (int j = 0; j < GW_PANEL; j++) sum[j] += packed[j] * x[k];
-        for (int j = 0; j < GW_PANEL; j++) acc[r + j] = sum[j];
-    }
-}
-
-/* gw_matvec for each of `count` vectors x, x_stride floats apart, into sums acc_stride floats apart. */
-static inline void gw_matmul(float *acc, size_t acc_stride, const float *packed, const float *x, size_t x_stride,
-                             int rows, int cols, int count) {
-    for (int i = 0; i < count; i++)
-        gw_matvec(acc + (size_t)i * acc_stride, packed, x + (size_t)i * x_stride, rows, cols);
+static inline void gw_sums(float *acc, size_t acc_stride, const float *from, size_t from_stride,
+                           const gw_product *products, int count, int outputs, int rows) {
+    for (int i = 0; i < rows; i++, acc += acc_stride, from += from_stride)
+        for (int r = 0; r < outputs; r += GW_PANEL) {
+            float sum[GW_PANEL];
+            for (int j = 0; j < GW_PANEL; j++) sum[j] = from[r + j];
+            for (int p = 0; p < count; p++) {
+                const int cols = products[p].cols;
+                const float *x = products[p].x + (size_t)i * products[p].x_stride;
+                const float *packed = products[p].packed + (size_t)r * (size_t)cols;
+                for (int k = 0; k < cols; k++, packed += GW_PANEL)
+                    for (int j = 0; j < GW_PANEL; j++) sum[j] += packed[j] * x[k];
+            }
+            for (int j = 0; j < GW_PANEL; j++) acc[r + j] = sum[j];
+        }
 }
 
 #endif

@@ -105,6 +105,7 @@ static inline gwv gwv_pow2(gwv z) { return (gwv)(((gwv_bits)z + 127u) << 23); }
 #define GW_PANEL GW_LANES
 
 #include "prims_common.h"
+#include "prims_sums.h"
 
 /* A tile is up to 12 panels beside each other whose sums stay in registers together: enough chains to hide the latency of
  * the multiply-adds, and with x[k] they fit the 16 registers of AVX2. The panels left are shared out evenly (13 as 7 and 6,
@@ -116,7 +117,7 @@ static inline int gw_tile_panels(int panels_left) {
     return (panels_left + tiles - 1) / tiles;
 }
 
-/* Tile by tile, then column k, then the rows of the tile, zero beyond the last row: gw_matvec reads one contiguous stream.
+/* Tile by tile, then column k, then the rows of the tile, zero beyond the last row: gw_sums reads one contiguous stream.
  * Writes gw_padded(rows) * cols floats; packed should be aligned to 64 bytes. w has row_stride floats from row to row. */
 static inline void gw_pack_matrix(float *packed, const float *w, int rows, int cols, int row_stride) {
     for (int first = 0, last; first < rows; first = last) {
@@ -127,31 +128,37 @@ static inline void gw_pack_matrix(float *packed, const float *w, int rows, int c
     }
 }
 
-/* Inlined with a constant number of panels, so that sum[] is registers. */
-static inline __attribute__((always_inline)) void gw_tile(float *restrict acc, const float *restrict packed,
-                                                          const float *restrict x, int cols, const int panels) {
+/* Inlined with a constant number of panels, so that sum[] is registers. offset, stride: of the tile in the packed matrices,
+ * per column. */
+static inline __attribute__((always_inline)) void gw_tile(float *acc, const float *from, const gw_product *products,
+                                                          int count, size_t offset, const int panels) {
     gwv sum[GW_TILE];
     GW_UNROLL
-    for (int j = 0; j < panels; j++) sum[j] = gwv_load(acc + j * GW_PANEL);
-    for (int k = 0; k < cols; k++, packed += panels * GW_PANEL) {
-        gwv xk = gwv_set(x[k]);
-        GW_UNROLL
-        for (int j = 0; j < panels; j++) sum[j] = gwv_fma(gwv_load(packed + j * GW_PANEL), xk, sum[j]);
+    for (int j = 0; j < panels; j++) sum[j] = gwv_load(from + j * GW_PANEL);
+    for (int p = 0; p < count; p++) {
+        const float *restrict packed = products[p].packed + offset * (size_t)products[p].cols;
+        const float *restrict x = products[p].x;
+        const int cols = products[p].cols;
+        for (int k = 0; k < cols; k++, packed += panels * GW_PANEL) {
+            gwv xk = gwv_set(x[k]);
+            GW_UNROLL
+            for (int j = 0; j < panels; j++) sum[j] = gwv_fma(gwv_load(packed + j * GW_PANEL), xk, sum[j]);
+        }
     }
     GW_UNROLL
     for (int j = 0; j < panels; j++) gwv_store(acc + j * GW_PANEL, sum[j]);
 }
 
-/* acc[r] = fma(w[r][k], x[k], acc[r]) for k = 0, 1, ...: one chain per row, continued from what acc holds. acc has room
- * for gw_padded(rows) floats; neither acc nor x need be aligned. */
-static inline void gw_matvec(float *restrict acc, const float *restrict packed, const float *restrict x, int rows,
-                             int cols) {
+/* gw_sums for one row. */
+static __attribute__((noinline, unused)) void gw_sums_one(float *acc, const float *from, const gw_product *products,
+                                                          int count, int rows) {
+    size_t offset = 0;
     for (int left = gw_padded(rows) / GW_PANEL, panels; left > 0; left -= panels) {
         panels = gw_tile_panels(left);
         switch (panels) {
 #define GW_CASE(n)                                                                                                     \
     case n:                                                                                                            \
-        gw_tile(acc, packed, x, cols, n);                                                                              \
+        gw_tile(acc + offset, from + offset, products, count, offset, n);                                              \
         break
             GW_CASE(1);
             GW_CASE(2);
@@ -167,13 +174,12 @@ static inline void gw_matvec(float *restrict acc, const float *restrict packed, 
             GW_CASE(12);
 #undef GW_CASE
         }
-        acc += panels * GW_PANEL;
-        packed += (size_t)panels * GW_PANEL * (size_t)cols;
+        offset += (size_t)panels * GW_PANEL;
     }
 }
 
-/* A block is up to GW_BLOCK_PANELS panels of a tile for up to GW_BLOCK_ROWS vectors x: each weight, loaded once, goes into
- * as many sums. The sums, the weights and x[k] together fit the registers: 32 with AVX-512 and NEON, 16 with AVX2. */
+/* A block is up to GW_BLOCK_PANELS panels of a tile for up to GW_BLOCK_ROWS rows: each weight, loaded once, goes into as
+ * many sums. The sums, the weights and x[k] together fit the registers: 32 with AVX-512 and NEON, 16 with AVX2. */
 #if GW_LANES == 8
 #define GW_BLOCK_PANELS 2
 #else
@@ -181,42 +187,53 @@ static inline void gw_matvec(float *restrict acc, const float *restrict packed, 
 #endif
 #define GW_BLOCK_ROWS 6
 
-/* Inlined with constant panels and count, so that sum[] is registers. stride: floats from column to column in packed. */
-static inline __attribute__((always_inline)) void gw_block(float *restrict acc, size_t acc_stride,
-                                                           const float *restrict packed, size_t stride,
-                                                           const float *restrict x, size_t x_stride, int cols,
-                                                           const int panels, const int count) {
+/* Where a block lies: its tile is `stride` sums wide and begins at `tile`, the block at `first` within it. */
+typedef struct gw_corner {
+    size_t tile, stride, first;
+} gw_corner;
+
+/* Inlined with constant panels and rows, so that sum[] is registers. */
+static inline __attribute__((always_inline)) void gw_block(float *acc, size_t acc_stride, const float *from,
+                                                           size_t from_stride, const gw_product *products, int count,
+                                                           gw_corner at, size_t row, const int panels, const int rows) {
     gwv sum[GW_BLOCK_ROWS][GW_BLOCK_PANELS];
     GW_UNROLL
-    for (int i = 0; i < count; i++) GW_UNROLL
-    for (int j = 0; j < panels; j++) sum[i][j] = gwv_load(acc + (size_t)i * acc_stride + j * GW_PANEL);
-    for (int k = 0; k < cols; k++, packed += stride) {
-        gwv w[GW_BLOCK_PANELS];
-        GW_UNROLL
-        for (int j = 0; j < panels; j++) w[j] = gwv_load(packed + j * GW_PANEL);
-        GW_UNROLL
-        for (int i = 0; i < count; i++) {
-            gwv xk = gwv_set(x[(size_t)i * x_stride + (size_t)k]);
+    for (int i = 0; i < rows; i++) GW_UNROLL
+    for (int j = 0; j < panels; j++) sum[i][j] = gwv_load(from + (size_t)i * from_stride + j * GW_PANEL);
+    for (int p = 0; p < count; p++) {
+        const int cols = products[p].cols;
+        const size_t x_stride = products[p].x_stride;
+        const float *restrict packed = products[p].packed + at.tile * (size_t)cols + at.first;
+        const float *restrict x = products[p].x + row * x_stride;
+        for (int k = 0; k < cols; k++, packed += at.stride) {
+            gwv w[GW_BLOCK_PANELS];
             GW_UNROLL
-            for (int j = 0; j < panels; j++) sum[i][j] = gwv_fma(w[j], xk, sum[i][j]);
+            for (int j = 0; j < panels; j++) w[j] = gwv_load(packed + j * GW_PANEL);
+            GW_UNROLL
+            for (int i = 0; i < rows; i++) {
+                gwv xk = gwv_set(x[(size_t)i * x_stride + (size_t)k]);
+                GW_UNROLL
+                for (int j = 0; j < panels; j++) sum[i][j] = gwv_fma(w[j], xk, sum[i][j]);
+            }
         }
     }
     GW_UNROLL
-    for (int i = 0; i < count; i++) GW_UNROLL
+    for (int i = 0; i < rows; i++) GW_UNROLL
     for (int j = 0; j < panels; j++) gwv_store(acc + (size_t)i * acc_stride + j * GW_PANEL, sum[i][j]);
 }
 
-/* All vectors x for `panels` panels beside each other: the vectors left are shared out evenly, as panels are. */
-static inline __attribute__((always_inline)) void gw_blocks(float *acc, size_t acc_stride, const float *packed,
-                                                            size_t stride, const float *x, size_t x_stride, int cols,
-                                                            const int panels, int count) {
-    for (int left = count, rows; left > 0; left -= rows) {
-        const int blocks = (left + GW_BLOCK_ROWS - 1) / GW_BLOCK_ROWS;
-        rows = (left + blocks - 1) / blocks;
-        switch (rows) {
+/* All rows for `panels` panels beside each other. The rows left are shared out evenly, as panels are. */
+static inline __attribute__((always_inline)) void gw_blocks(float *acc, size_t acc_stride, const float *from,
+                                                            size_t from_stride, const gw_product *products, int count,
+                                                            gw_corner at, const int panels, int rows) {
+    for (int row = 0, taken; row < rows; row += taken) {
+        const int blocks = (rows - row + GW_BLOCK_ROWS - 1) / GW_BLOCK_ROWS;
+        taken = (rows - row + blocks - 1) / blocks;
+        switch (taken) {
 #define GW_CASE(n)                                                                                                     \
     case n:                                                                                                            \
-        gw_block(acc, acc_stride, packed, stride, x, x_stride, cols, panels, n);                                       \
+        gw_block(acc + (size_t)row * acc_stride, acc_stride, from + (size_t)row * from_stride, from_stride, products,  \
+                 count, at, (size_t)row, panels, n);                                                                   \
         break
             GW_CASE(1);
             GW_CASE(2);
@@ -226,28 +243,26 @@ static inline __attribute__((always_inline)) void gw_blocks(float *acc, size_t a
             GW_CASE(6);
 #undef GW_CASE
         }
-        acc += (size_t)rows * acc_stride;
-        x += (size_t)rows * x_stride;
     }
 }
 
-/* gw_matvec for each of `count` vectors x, x_stride floats apart, into sums acc_stride floats apart: the same bits, the
- * weights read once for several. */
-static __attribute__((noinline, unused)) void gw_matmul_many(float *acc, size_t acc_stride, const float *packed,
-                                                             const float *x, size_t x_stride, int rows, int cols,
-                                                             int count) {
-    for (int left = gw_padded(rows) / GW_PANEL, tile; left > 0; left -= tile) {
+/* gw_sums for many rows. */
+static __attribute__((noinline, unused)) void gw_sums_many(float *acc, size_t acc_stride, const float *from,
+                                                           size_t from_stride, const gw_product *products, int count,
+                                                           int outputs, int rows) {
+    gw_corner at = {0, 0, 0};
+    for (int left = gw_padded(outputs) / GW_PANEL, tile; left > 0; left -= tile) {
         tile = gw_tile_panels(left);
-        const size_t stride = (size_t)tile * GW_PANEL;
+        at.stride = (size_t)tile * GW_PANEL;
         for (int first = 0, panels; first < tile; first += panels) {
             const int blocks = (tile - first + GW_BLOCK_PANELS - 1) / GW_BLOCK_PANELS;
             panels = (tile - first + blocks - 1) / blocks;
-            float *to = acc + first * GW_PANEL;
-            const float *from = packed + first * GW_PANEL;
+            at.first = (size_t)first * GW_PANEL;
             switch (panels) {
 #define GW_CASE(n)                                                                                                     \
     case n:                                                                                                            \
-        gw_blocks(to, acc_stride, from, stride, x, x_stride, cols, n, count);                                          \
+        gw_blocks(acc + at.tile + at.first, acc_stride, from + at.tile + at.first, from_stride, products, count, at,   \
+                  n, rows);                                                                                            \
         break
                 GW_CASE(1);
                 GW_CASE(2);
@@ -258,17 +273,16 @@ static __attribute__((noinline, unused)) void gw_matmul_many(float *acc, size_t 
 #undef GW_CASE
             }
         }
-        acc += stride;
-        packed += stride * (size_t)cols;
+        at.tile += at.stride;
     }
 }
 
-static inline void gw_matmul(float *acc, size_t acc_stride, const float *packed, const float *x, size_t x_stride,
-                             int rows, int cols, int count) {
-    if (count == 1)
-        gw_matvec(acc, packed, x, rows, cols);
+static inline void gw_sums(float *acc, size_t acc_stride, const float *from, size_t from_stride,
+                           const gw_product *products, int count, int outputs, int rows) {
+    if (rows == 1)
+        gw_sums_one(acc, from, products, count, outputs);
     else
-        gw_matmul_many(acc, acc_stride, packed, x, x_stride, rows, cols, count);
+        gw_sums_many(acc, acc_stride, from, from_stride, products, count, outputs, rows);
 }
 
 #endif

@@ -32,9 +32,8 @@ static void dense_step(const void *layer, const gw_batch *b) {
     const gw_dense *d = layer;
     const int U = d->units;
     const size_t stride = b->scratch_stride;
-    for (int s = 0; s < b->count; s++) /* a (U), with room for whole panels */
-        memcpy(b->scratch + (size_t)s * stride, d->bias, (size_t)gw_padded(U) * sizeof(float));
-    gw_matmul(b->scratch, stride, d->weight, b->in[0], b->in_stride[0], U, d->inputs, b->count);
+    const gw_product x = {d->weight, b->in[0], b->in_stride[0], d->inputs};
+    gw_affine(b->scratch, stride, d->bias, x, U, b->count); /* a (U), with room for whole panels */
     for (int s = 0; s < b->count; s++) {
         float *a = b->scratch + (size_t)s * stride, *out = b->out + (size_t)s * b->out_stride;
         if (d->act == GW_SOFTMAX) {

@@ -72,8 +72,8 @@ static void gru_step(const void *layer, const gw_batch *b) {
     float *sums = b->scratch;       /* (3H) r, z, n, with room for whole panels */
     float *sums_n = sums + wide;    /* (H) the sum of n that begins with x */
     float *reset = sums_n + narrow; /* (H) r * h, with reset before */
-    for (int s = 0; s < b->count; s++) gru_copy(sums + (size_t)s * stride, g->bias, wide);
-    gw_matmul(sums, stride, g->weight_x, b->in[0], b->in_stride[0], 3 * H, g->inputs, b->count);
+    const gw_product x = {g->weight_x, b->in[0], b->in_stride[0], g->inputs};
+    gw_affine(sums, stride, g->bias, x, 3 * H, b->count);
     for (int s = 0; s < b->count; s++) {
         float *sum = sums + (size_t)s * stride, *sum_n = sums_n + (size_t)s * stride;
         gru_copy(sum_n, sum + 2 * H, H);

@@ -46,10 +46,10 @@ static inline gwv lstm_within(float bound, gwv v) {
     return bound > 0.0f ? gwv_clamp(v, gwv_set(-bound), gwv_set(bound)) : v;
 }
 
-/* n lanes from i on of c' and y. Called with constants where speed matters: then the switches are gone. plain: neither
+/* n lanes from i on of c' and y, which goes to two places. Called with constants where speed matters: then the switches are gone. plain: neither
  * peepholes, coupled gates nor clips. */
 static inline void lstm_gates(const gw_lstm *l, int gate, int act, int out, int plain, const float *sum, float *c,
-                              float *y, int i, int n) {
+                              float *y, float *copy, int i, int n) {
     const int H = l->units;
     gwv before = lstm_load(c + i, n), a_i = lstm_load(sum + i, n), a_f = lstm_load(sum + H + i, n);
     gwv a_g = lstm_load(sum + 2 * H + i, n), a_o = lstm_load(sum + 3 * H + i, n);
@@ -71,14 +71,16 @@ static inline void lstm_gates(const gw_lstm *l, int gate, int act, int out, int 
     if (!plain) a_o = lstm_within(l->clip, a_o);
     lstm_store(c + i, cell, n);
     gwv open = gwv_activate(gate, l->gate_a, l->gate_b, a_o);
-    lstm_store(y + i, gwv_flush(gwv_mul(open, gwv_activate(out, l->out_a, l->out_b, cell))), n);
+    gwv next = gwv_flush(gwv_mul(open, gwv_activate(out, l->out_a, l->out_b, cell)));
+    lstm_store(y + i, next, n);
+    lstm_store(copy + i, next, n);
 }
 
 static inline void lstm_update(const gw_lstm *l, int gate, int act, int out, int plain, const float *sum, float *c,
-                               float *y) {
+                               float *y, float *copy) {
     int i = 0;
-    for (; i + GW_LANES <= l->units; i += GW_LANES) lstm_gates(l, gate, act, out, plain, sum, c, y, i, GW_LANES);
-    if (i < l->units) lstm_gates(l, gate, act, out, plain, sum, c, y, i, l->units - i);
+    for (; i + GW_LANES <= l->units; i += GW_LANES) lstm_gates(l, gate, act, out, plain, sum, c, y, copy, i, GW_LANES);
+    if (i < l->units) lstm_gates(l, gate, act, out, plain, sum, c, y, copy, i, l->units - i);
 }
 
 static void lstm_step(const void *layer, const gw_batch *b) {
@@ -87,30 +89,30 @@ static void lstm_step(const void *layer, const gw_batch *b) {
     const size_t stride = b->scratch_stride;
     float *sums = b->scratch; /* (4H) i, f, g, o, with room for whole panels */
     float *ys = sums + wide;  /* with a projection (H) y, then (P) its product */
-    for (int s = 0; s < b->count; s++) memcpy(sums + (size_t)s * stride, l->bias, (size_t)wide * sizeof(float));
-    gw_matmul(sums, stride, l->weight_x, b->in[0], b->in_stride[0], 4 * H, l->inputs, b->count);
-    gw_matmul(sums, stride, l->weight_h, b->state, b->state_stride, 4 * H, R, b->count);
+    const gw_product x = {l->weight_x, b->in[0], b->in_stride[0], l->inputs};
+    const gw_product before = {l->weight_h, b->state, b->state_stride, R};
+    gw_affine_2(sums, stride, l->bias, x, before, 4 * H, b->count);
+    const int plain = l->gate == GW_SIGMOID && l->act == GW_TANH && l->out == GW_TANH && !l->peephole && !l->coupled &&
+                      l->clip <= 0.0f && l->cell_clip <= 0.0f;
     for (int s = 0; s < b->count; s++) {
         const float *sum = sums + (size_t)s * stride;
         float *h = b->state + (size_t)s * b->state_stride, *c = h + R;
         float *y = l->weight_r ? ys + (size_t)s * stride : h;
-        if (l->gate == GW_SIGMOID && l->act == GW_TANH && l->out == GW_TANH && !l->peephole && !l->coupled &&
-            l->clip <= 0.0f && l->cell_clip <= 0.0f)
-            lstm_update(l, GW_SIGMOID, GW_TANH, GW_TANH, 1, sum, c, y);
+        float *copy = l->weight_r ? y : b->out + (size_t)s * b->out_stride;
+        if (plain)
+            lstm_update(l, GW_SIGMOID, GW_TANH, GW_TANH, 1, sum, c, y, copy);
         else
-            lstm_update(l, l->gate, l->act, l->out, 0, sum, c, y);
+            lstm_update(l, l->gate, l->act, l->out, 0, sum, c, y, copy);
     }
-    if (l->weight_r) {
-        float *products = ys + H;
-        for (int s = 0; s < b->count; s++)
-            for (int i = 0; i < gw_padded(R); i++) products[(size_t)s * stride + (size_t)i] = 0.0f;
-        gw_matmul(products, stride, l->weight_r, ys, stride, R, H, b->count);
-        for (int s = 0; s < b->count; s++)
-            for (int i = 0; i < R; i++)
-                b->state[(size_t)s * b->state_stride + (size_t)i] = gw_flush(products[(size_t)s * stride + (size_t)i]);
-    }
+    if (!l->weight_r) return;
+    float *products = ys + H;
     for (int s = 0; s < b->count; s++)
-        memcpy(b->out + (size_t)s * b->out_stride, b->state + (size_t)s * b->state_stride, (size_t)R * sizeof(float));
+        for (int i = 0; i < gw_padded(R); i++) products[(size_t)s * stride + (size_t)i] = 0.0f;
+    gw_matmul(products, stride, l->weight_r, ys, stride, R, H, b->count);
+    for (int s = 0; s < b->count; s++)
+        for (int i = 0; i < R; i++)
+            b->out[(size_t)s * b->out_stride + (size_t)i] = b->state[(size_t)s * b->state_stride + (size_t)i] =
+                gw_flush(products[(size_t)s * stride + (size_t)i]);
 }
 
 #ifndef GW_STEP_ONLY

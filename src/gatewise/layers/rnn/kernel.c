@@ -42,9 +42,9 @@ static void rnn_step(const void *layer, const gw_batch *b) {
     const int H = r->units;
     const size_t stride = b->scratch_stride;
     float *sums = b->scratch; /* (H), with room for whole panels */
-    for (int s = 0; s < b->count; s++) memcpy(sums + (size_t)s * stride, r->bias, (size_t)gw_padded(H) * sizeof(float));
-    gw_matmul(sums, stride, r->weight_x, b->in[0], b->in_stride[0], H, r->inputs, b->count);
-    gw_matmul(sums, stride, r->weight_h, b->state, b->state_stride, H, H, b->count);
+    const gw_product x = {r->weight_x, b->in[0], b->in_stride[0], r->inputs};
+    const gw_product before = {r->weight_h, b->state, b->state_stride, H};
+    gw_affine_2(sums, stride, r->bias, x, before, H, b->count);
     for (int s = 0; s < b->count; s++) {
         const float *sum = sums + (size_t)s * stride;
         float *h = b->state + (size_t)s * b->state_stride, *out = b->out + (size_t)s * b->out_stride;

@@ -50,7 +50,7 @@ static void test_graph_refusals(void) {
     refused(&bad, NULL, status, at, index, "node " #at ": " #change)
     static const int from_4[] = {4}, from_9[] = {9}, from_below[] = {-1}, from_2_and_1[] = {2, 1};
     NODE(1, kind = NULL, GW_BAD_ARGUMENT, -1);
-    NODE(1, kind = "lstm", GW_UNKNOWN_KIND, -1);
+    NODE(1, kind = "perceptron", GW_UNKNOWN_KIND, -1);
     NODE(1, reads = NULL, GW_BAD_ARGUMENT, -1);
     NODE(1, reads = from_9, GW_BAD_EDGE, 0);
     NODE(1, reads = from_below, GW_BAD_EDGE, 0);
