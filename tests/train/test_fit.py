@@ -16,7 +16,7 @@ import gatewise
 from gatewise.errors import InputError, SpecError, TrainError
 from gatewise.graph import reference_run, resolve
 from gatewise.nn import to_torch
-from gatewise.spec import LayerSpec, ModelSpec
+from gatewise.spec import LayerSpec, ModelSpec, bidirectional
 from gatewise.stream import Model, init
 from gatewise.train import Status, fit, recover
 
@@ -326,8 +326,9 @@ def test_settings_that_make_no_sense_are_refused(options: dict[str, Any], messag
 def test_models_that_cannot_be_trained_are_refused() -> None:
     with pytest.raises(InputError, match="needs targets and a loss"):
         fit(init(ModelSpec(inputs=1, layers=[LayerSpec("gru", units=3)])), autoregression(100))
-    with pytest.raises(SpecError, match="carry their state"):
-        fit(init(forecaster().replace(context={"window": 8})), autoregression(100))
+    both = [*bidirectional(LayerSpec("gru", units=3), source="input"), LayerSpec("dense", units=2)]
+    with pytest.raises(SpecError, match="bidirectional_reversed, bidirectional_restored needs the whole sequence"):
+        fit(init(ModelSpec(1, both, head=LayerSpec("tail_probability"))), autoregression(100))
 
 
 def test_a_custom_loss_may_use_the_targets_of_the_head() -> None:

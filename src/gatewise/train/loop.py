@@ -20,6 +20,7 @@ from gatewise.train.progress import Callback, reporter
 from gatewise.train.run import Loss, Run, Settings
 
 DEFAULT_STEPS = 2000
+DEFAULT_WINDOW = 64
 
 
 def fit(
@@ -33,7 +34,7 @@ def fit(
     seconds: float | None = None,
     epochs: int | None = None,
     batch: int = 16,
-    window: int = 64,
+    window: int | None = None,
     learning_rate: float = 3e-3,
     weight_decay: float = 1e-2,
     warmup: float = 0.05,
@@ -57,20 +58,22 @@ def fit(
         model: where to start, e.g. from `gatewise.init`. Its input stage and head tables are not trained: set the
             scaling first.
         series: raw readings (time, inputs) in order of time, or a list of such. Each window of a series goes on from
-            the state its predecessor left.
+            the state its predecessor left. A model whose context is a window is trained on windows of that length, from
+            a zero state, in random order, and on the answer to their last step alone.
         targets: for each series what the outputs are held to: (time, ...) floats, NaN where there is none, or whole
             numbers. None = what the model's head takes from the series itself.
         validation: the share at the end of each series that is held out, or series of their own (with targets: a tuple
             of series and targets), or 0 or None. Held-out parts are run in up to `batch` lanes, each warmed up on the
-            4 * window steps before it, in the training part too.
+            4 * window steps before it, in the training part too; windows may reach back into that as well.
         loss: loss(out, target, mask) -> a loss for each step, not their mean: out (batch, time, width) is what the last
-            layer writes, target and mask (batch, time, ...) are parts of `targets`. None = that of the head.
+            layer writes, or what the head predicts from it where it does so, target and mask (batch, time, ...) are
+            parts of `targets`. None = that of the head.
         steps: the budget in updates.
         seconds: the budget in seconds, over all sessions, validation included.
         epochs: the budget in passes over the data. Of several budgets the first used up ends the run; with none at all
             it is 2,000 steps.
-        batch: the most lanes trained side by side; short series get fewer.
-        window: the most steps that the gradient goes back.
+        batch: the most lanes, or windows, trained side by side; short series get fewer.
+        window: the most steps that the gradient goes back; None = 64, or the window of the model's context.
         learning_rate: at its peak.
         weight_decay: of all tensors but biases.
         warmup: share of the budget over which the learning rate rises; it then falls to 0 as a cosine.
@@ -105,7 +108,7 @@ def fit(
         seconds=seconds,
         epochs=epochs,
         batch=batch,
-        window=window,
+        window=_window(model, window),
         learning_rate=learning_rate,
         weight_decay=weight_decay,
         warmup=warmup,
@@ -119,8 +122,11 @@ def fit(
     for name, path in (("checkpoint", checkpoint), ("metrics", metrics)):
         if path is not None and not os.path.isdir(os.path.dirname(os.path.realpath(path))):
             raise InputError(f"{name}: there is no folder {os.path.dirname(os.path.realpath(path))}; create it first")
-    if model.spec.context != "carried":
-        raise SpecError(f"fit trains models that carry their state; this one has the context {model.spec.context!r}")
+    if not model.graph.streams:
+        raise SpecError(
+            f"fit trains models that carry their state or have a window, but {', '.join(model.graph.whole)} needs the "
+            'whole sequence; give the model a context, e.g. context={"window": 96}'
+        )
     if loss is not None and not callable(loss):
         raise InputError(f"loss must be a function (out, target, mask) -> a loss for each step, got {loss!r}")
     if model.spec.head is None and (loss is None or targets is None):
@@ -154,6 +160,14 @@ def fit(
         if metrics is not None:
             write_csv(metrics, run.records)
         return run.result()
+
+
+def _window(model: Model, window: int | None) -> int:
+    """The steps that the gradient goes back."""
+    own = model.graph.window
+    if own is not None and window is not None and window != own:
+        raise InputError(f"the model's context is a window of {own}, but window is {window}; leave window out")
+    return own or (DEFAULT_WINDOW if window is None else window)
 
 
 def _rescue(run: Run, checkpoint: str | os.PathLike[str] | None) -> str:

@@ -7,7 +7,7 @@ import math
 import os
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -28,6 +28,7 @@ from gatewise.train.data import (
     Batch,
     Plan,
     Series,
+    Tape,
     held_batches,
     held_lanes,
     lanes_for,
@@ -38,11 +39,13 @@ from gatewise.train.data import (
 from gatewise.train.history import COLUMNS, History, Record, from_array, to_array
 from gatewise.train.optimiser import AdamW
 from gatewise.train.progress import Status
+from gatewise.train.windows import held_windows, last_of, plan_windows, spread, window_ends
 
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
 """loss(out, target, mask) -> losses of the mask's shape, or (batch, time). Those where the mask is False do not count.
 
-out (batch, time, width) is what the last layer writes; target (batch, time, ...) holds 0 where there is none.
+out (batch, time, width) is the head's prediction where it makes one, else what the last layer writes; target (batch,
+time, ...) holds 0 where there is none. A model with a window has a loss at the last step only: time is then 1.
 """
 
 
@@ -149,11 +152,18 @@ class Run:
         self.module = to_torch(model).train()
         self.data = prepare(self.module, series, targets, validation)
         self.loss: Loss = self.module.head.loss if loss is None else loss  # type: ignore[assignment,union-attr]
-        self.lanes = lanes_for(self.data.train, settings.batch, settings.window)
-        self.held = held_lanes(self.data, settings.batch, settings.window)
+        self.windows = model.graph.window is not None
+        if self.windows:
+            self.ends = self._ends(self.data.train, None, "training")
+            self.lanes = min(settings.batch, len(self.ends))
+            self.held_ends = spread(self._ends(self.data.held, self.data.ranges, "validation"))
+            self.fields = []
+        else:
+            self.lanes = lanes_for(self.data.train, settings.batch, settings.window)
+            self.held = held_lanes(self.data, settings.batch, settings.window)
+            self.fields = [field for node in model.graph.nodes if node.name != "head" for field in node.state]
         self.parameters = dict(self.module.named_parameters())
         self.optimiser = AdamW(self.parameters, settings.weight_decay)
-        self.fields = [field for node in model.graph.nodes if node.name != "head" for field in node.state]
         self.state = {field.name: torch.zeros(self.lanes, *field.shape) for field in self.fields}
         self.best = tensors_of(self.module)
         self.records: list[Record] = []
@@ -186,12 +196,8 @@ class Run:
             TrainError: loss or gradient are not finite; the run is as it was before the step.
             InputError: the loss gives another shape than it should.
         """
-        start, length, fresh = (part[self.at.window] for part in (self.plan.start, self.plan.length, self.plan.fresh))
-        batch = window_of(self.data.train, start, length)
-        keep = torch.from_numpy(~fresh)
-        state = {name: value * keep.reshape(-1, *[1] * (value.ndim - 1)) for name, value in self.state.items()}
         rate = self._rate()
-        out, _, after = self.module.body(batch.x, state, batch.lengths)
+        batch, out, after = self._forward()
         total, count = self._total(out, batch)
         mean = total / max(count, 1)
         mean.backward()  # type: ignore[no-untyped-call]
@@ -229,13 +235,9 @@ class Run:
         """Mean loss on the held-out part."""
         assert self.data.held is not None
         sums, counts = 0.0, 0
-        state = None
         self.module.eval()
         with torch.no_grad():
-            for first, batch in held_batches(
-                self.data.held, self.held, self.settings.batch, WARM * self.settings.window
-            ):
-                out, _, state = self.module.body(batch.x, None if first else state, batch.lengths)
+            for batch, out in self._held():
                 total, count = self._total(out, batch)
                 sums += float(total)
                 counts += count
@@ -331,6 +333,47 @@ class Run:
         model = self.model.replace(tensors=self.best, provenance=provenance)
         return model, History(tuple(self.records), at.best_step, at.best, str(at.stopped))
 
+    def _forward(self) -> tuple[Batch, Tensor, dict[str, Tensor]]:
+        """The windows of the next update, what the model makes of them, and the states after them."""
+        start, length, fresh = (part[self.at.window] for part in (self.plan.start, self.plan.length, self.plan.fresh))
+        if self.windows:
+            batch = last_of(self.data.train, start, self.settings.window)
+            return batch, self._last(batch), {}
+        batch = window_of(self.data.train, start, length)
+        keep = torch.from_numpy(~fresh)
+        state = {name: value * keep.reshape(-1, *[1] * (value.ndim - 1)) for name, value in self.state.items()}
+        out, _, after = self.module.body(batch.x, state, batch.lengths)
+        return batch, out, after
+
+    def _held(self) -> Iterator[tuple[Batch, Tensor]]:
+        """The held-out windows, and what the model makes of them."""
+        assert self.data.held is not None
+        settings = self.settings
+        if self.windows:
+            for batch in held_windows(self.data.held, self.held_ends, settings.batch, settings.window):
+                yield batch, self._last(batch)
+            return
+        state = None
+        for first, batch in held_batches(self.data.held, self.held, settings.batch, WARM * settings.window):
+            out, _, state = self.module.body(batch.x, None if first else state, batch.lengths)
+            yield batch, out
+
+    def _last(self, batch: Batch) -> Tensor:
+        """What the model makes of the last step of each window: (batch, 1, width)."""
+        return self.module.body(batch.x, last=True)[0][:, -1:]
+
+    def _ends(self, tape: Tape | None, ranges: Any, part: str) -> Array:
+        """Where windows with a target end. Raises InputError where there is none."""
+        if tape is None:
+            return np.zeros(0, np.int64)
+        ends = window_ends(tape, self.settings.window, ranges)
+        if not len(ends):
+            raise InputError(
+                f"the {part} part has no window of {self.settings.window} steps with a target at its end; "
+                "give longer series, or a shorter window"
+            )
+        return ends
+
     def _total(self, out: Tensor, batch: Batch) -> tuple[Tensor, int]:
         """Sum of the losses that count, and their number."""
         losses, mask = self.loss(out, batch.target, batch.mask), batch.mask
@@ -369,11 +412,16 @@ class Run:
 
     def _plan(self) -> Plan:
         rng = np.random.default_rng([self.settings.seed, self.at.epoch])
+        if self.windows:
+            return plan_windows(self.ends, self.lanes, self.settings.window, rng)
         return plan_epoch(self.data.train.lengths, self.lanes, self.settings.window, rng)
 
     def _look_every(self) -> int:
         """An epoch, within bounds, and four times what a look costs, counted in steps of one time step each."""
-        cost = sum(end - begin for begin, _, end in self.held) / max(1, min(len(self.held), self.settings.batch))
+        if self.windows:
+            cost = len(self.held_ends) / self.settings.batch * self.settings.window
+        else:
+            cost = sum(end - begin for begin, _, end in self.held) / max(1, min(len(self.held), self.settings.batch))
         return max(25, min(len(self.plan), 250), math.ceil(4 * cost / (3 * self.settings.window)))
 
     def _begin(self) -> None:
