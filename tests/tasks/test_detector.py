@@ -301,7 +301,7 @@ def test_budget_metrics_and_progress_reach_the_training(tmp_path: Path) -> None:
         ({"target": 1, "units": 0}, "units must be a whole number"),
         ({"target": 1, "smooth": 0}, "smooth must be a whole number"),
         ({"target": 1, "false_alarms_per_1000": 0}, "false_alarms_per_1000 must be a number"),
-        ({"target": 1, "missing": "drop"}, 'missing must be "raise" or "hold"'),
+        ({"target": 1, "missing": "drop"}, 'missing must be "raise", "hold" or "mask"'),
         ({"target": 1, "random_state": "x"}, "random_state must be"),
         ({"target": 1, "random_state": -1}, "random_state must be a whole number from 0.*got -1"),
         ({"target": 1, "random_state": 1 << 63}, "random_state must be a whole number from 0.*got 9223372036854775808"),

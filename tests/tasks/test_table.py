@@ -280,3 +280,75 @@ def test_scaling_is_that_of_the_training_part() -> None:
 def test_columns_that_teach_nothing_are_refused(values: np.ndarray, message: str) -> None:
     with pytest.raises(InputError, match=message):
         standardise(read_table(values, missing="hold"), 50)
+
+
+def many(ids: Any = ("b", "a", "b", "a", "a", "b")) -> pd.DataFrame:
+    """Two series interleaved."""
+    return frame().assign(pump=pd.Series(ids, dtype=object))
+
+
+def test_series_are_grouped_in_the_order_of_first_appearance(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    many().to_csv(path, index=False)
+    for source in (many(), path, many().astype({"pump": "category"}), many().astype({"pump": "string"})):
+        table = read_table(source, time="stamp", series="pump")
+        assert table.series == (("b", 0, 3), ("a", 3, 6))
+        assert table.columns == ("a",)
+        assert table.values[:, 0].tolist() == [0, 2, 5, 1, 3, 4]
+        assert table.order.tolist() == [0, 2, 5, 1, 3, 4]
+        assert table.times is not None
+        assert list(table.times) == [STAMPS[i] for i in table.order]
+        shown = table.frame({"score": np.arange(6.0)})
+        assert list(shown.columns) == ["pump", "stamp", "score"]
+        assert shown["pump"].tolist() == ["b"] * 3 + ["a"] * 3
+        assert shown.index.tolist() == [0, 2, 5, 1, 3, 4]
+        assert table.where(4).startswith("row 3")
+        assert table.where(4).endswith("series 'a', 2024-03-01 00:15:00")
+    assert read_table(frame(), time="stamp").series == ((None, 0, 6),)
+
+
+def test_ids_may_be_whole_numbers_and_times_may_repeat_across_series() -> None:
+    data = many([7, 7, 7, 3, 3, 3])
+    data["stamp"] = [*STAMPS[:3].astype(str)] * 2
+    table = read_table(data.astype({"pump": np.int64}), time="stamp", series="pump")
+    assert table.series == ((7, 0, 3), (3, 3, 6))
+    assert all(type(name) is int for name, _, _ in table.series)
+    assert table.cautions == ()
+    dated = data.set_index(pd.DatetimeIndex(data["stamp"]))[["pump", "a"]]
+    assert read_table(dated, series="pump").series == table.series
+
+
+def test_uneven_steps_are_those_within_a_series() -> None:
+    data = many(["a"] * 3 + ["b"] * 3)
+    data["stamp"] = [*STAMPS[:3], *STAMPS[[0, 1, 5]]]
+    (caution,) = read_table(data, time="stamp", series="pump").cautions
+    assert caution.startswith("1 of 4 steps")
+    assert "row 5, series 'b', 2024-03-01 00:25:00" in caution
+
+
+@pytest.mark.parametrize(
+    ("data", "more", "message"),
+    [
+        (many(), {"series": "fan"}, "no column of series 'fan'; it has 'stamp', 'a', 'pump'"),
+        (many(["a", None, "a", "b", "b", "b"]), {}, r"series 'pump' is missing at row 1 \(1 in all\)"),
+        (many([1.5, 2.5, 1.5, 1.5, 1.5, 1.5]), {}, "all text or all whole numbers, got floating"),
+        (many(["a", 1, "a", 1, "a", 1]), {}, "all text or all whole numbers, got mixed"),
+        (many([True, False] * 3), {}, "all text or all whole numbers, got boolean"),
+        (many().drop(columns="a"), {}, "no columns of readings besides the time and the series"),
+        (many(), {"columns": ["pump"]}, "'pump' cannot be both the series and a reading"),
+        (many().iloc[::-1], {}, r"00:10:00 at row 3, series 'b' is earlier than .*00:25:00 in"),
+        (many().assign(a=[0, 1, 2, np.nan, 4, 5]), {}, "non-finite reading at row 3, series 'a', 2024-03-01 00:15:00"),
+    ],
+)
+def test_series_that_do_not_fit_are_refused(data: pd.DataFrame, more: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        read_table(data, time="stamp", **{"series": "pump", **more})
+
+
+def test_scaling_of_several_series_is_that_of_their_training_parts() -> None:
+    values = np.random.default_rng(1).normal(size=200)
+    table = read_table(pd.DataFrame({"v": values, "id": np.repeat([1, 2], 100)}), series="id")
+    training = np.arange(200) % 100 < 70
+    offset, scale = standardise(table, training)
+    assert offset[0] == pytest.approx(values[training].mean(), rel=1e-5)
+    assert scale[0] == pytest.approx(values[training].std(), rel=1e-5)

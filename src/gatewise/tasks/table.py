@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ import numpy as np
 
 from gatewise.errors import InputError, MissingExtraError
 from gatewise.layers.base import Array
+from gatewise.tasks.times import Where, check_order, find_times, listed, uneven
 
 try:
     import pandas as pd
@@ -30,8 +31,10 @@ MANY_MISSING = 0.05
 ARRAY = "the array"
 """What an array is called in messages."""
 
-_Where = Callable[[int], str]
-_OFFSET = re.compile(r"(Z|[+-]\d{2}:?\d{2})\s*$")
+MISSING = ("raise", "hold", "mask")
+"""What may be done where a reading is missing."""
+
+_Ranges = tuple[tuple[str | int | None, int, int], ...]
 
 
 @dataclass(frozen=True)
@@ -39,15 +42,18 @@ class Table:
     """A checked table.
 
     Attributes:
-        values: (rows, columns) float32, C-contiguous; NaN where a reading is missing (only with missing "hold").
+        values: (rows, columns) float32, C-contiguous; NaN where a reading is missing (not with missing "raise").
         columns: their names.
         named: whether they are the data's own: those of an array are not.
-        index: pandas index of the rows, as handed in.
-        times: pandas index of the times, strictly ascending, or None.
+        index: pandas index of the rows.
+        times: pandas index of the times, strictly ascending within each series, or None.
         time: name of the time column, or None.
         origin: what to call it in messages: a path, or "the frame".
         cautions: what a user should know but need not change.
-        where: says where a row is, for messages.
+        where: says where a row was in the data, for messages.
+        series: of each series its id, and the rows where it starts and stops; (None, 0, rows) where there are no ids.
+        id: name of the column of ids, or None.
+        order: (rows,) the number that each row had in the data: rows are grouped by series.
     """
 
     values: Array
@@ -58,17 +64,23 @@ class Table:
     time: str | None
     origin: str
     cautions: tuple[str, ...]
-    where: _Where
+    where: Where
+    series: _Ranges
+    id: str | None
+    order: Array
 
     def __len__(self) -> int:
         return len(self.values)
 
     def frame(self, columns: dict[str, Array]) -> pd.DataFrame:
-        """A frame of results on the rows of this table, led by the time column where that is not the index already."""
+        """A frame of results on the rows of this table, led by the series and by the time, if that is not the index."""
         out = pd.DataFrame(columns, index=self.index)
         if self.times is not None and not self.times.equals(self.index):
             name = self.time or "time"
             out.insert(0, name if name not in out else f"{name}_", self.times)
+        if self.id is not None:
+            ids = [name for name, start, stop in self.series for _ in range(start, stop)]
+            out.insert(0, self.id if self.id not in out else f"{self.id}_", ids)
         return out
 
 
@@ -77,6 +89,7 @@ def read_table(
     time: str | None = None,
     columns: Sequence[str] | None = None,
     missing: str = "raise",
+    series: str | None = None,
 ) -> Table:
     """Read and check.
 
@@ -85,42 +98,79 @@ def read_table(
             compressed) or .parquet file. Array columns are called x0, x1, ...
         time: name of the time column (or of the frame's index): dates, ISO 8601 text, or ascending numbers. None = the
             frame's index if it holds dates, else no times.
-        columns: names of the columns to read, in order; None = all but the time.
-        missing: "raise" refuses non-finite readings, "hold" lets them through as NaN.
+        columns: names of the columns to read, in order; None = all but the time and the series.
+        missing: "raise" refuses non-finite readings, "hold" and "mask" let them through as NaN.
+        series: name of the column that tells several series apart, by text or whole numbers. Rows are grouped by it,
+            in the order in which the series first appear, and stay in their order within each. None = one series.
 
     Raises:
         InputError: with the place, when the table is empty, a name is missing or twice there, a column is not numeric,
-            readings are missing or too large for float32, or times cannot be read, are out of order or repeated.
+            readings are missing or too large for float32, ids are missing or of another type, or times cannot be read,
+            are out of order or repeated within a series.
     """
-    if missing not in ("raise", "hold"):
-        raise InputError(f'missing must be "raise" or "hold", got {missing!r}')
+    if missing not in MISSING:
+        raise InputError(f'missing must be "raise", "hold" or "mask", got {missing!r}')
     frame, origin, first_line = _load(data)
     names = _unique_names(frame, origin)
 
     if not len(frame):
         raise InputError(f"{origin} has no rows")
-    where = _places(first_line, None)
-    times = _find_times(frame, time, origin, where)
+    where = _places(first_line)
+    times = find_times(frame, time, origin, where)
+    order: Array = np.arange(len(frame))
+    ranges: _Ranges = ((None, 0, len(frame)),)
+    if series is not None:
+        order, ranges = _group(_ids(frame, names, series, origin, where))
+        frame, times = frame.iloc[order], None if times is None else times[order]
+    starts = [start for _, start, _ in ranges]
+    where = _places(first_line, None, None if series is None else ranges, order)
     if times is not None:
-        _check_order(times, where)
-        where = _places(first_line, times)
-    chosen = _choose(names, time, columns, origin)
+        check_order(times, starts, where)
+        where = _places(first_line, times, None if series is None else ranges, order)
+    chosen = _choose(names, time, series, columns, origin)
     values = np.empty((len(frame), len(chosen)), np.float32)
-    cautions = [] if times is None else _spacing(times, where)
+    cautions = [] if times is None else uneven(times, starts, where)
     for k, name in enumerate(chosen):
         values[:, k] = _numbers(frame.iloc[:, names.index(name)], name, where)
         _check_finite(values[:, k], name, missing, where, cautions)
-    return Table(values, chosen, origin != ARRAY, frame.index, times, time, origin, tuple(cautions), where)
+    return Table(
+        values, chosen, origin != ARRAY, frame.index, times, time, origin, tuple(cautions), where, ranges, series, order
+    )
 
 
-def _places(first_line: int | None, times: pd.Index | None) -> _Where:
-    """Says where a row is."""
+def _places(
+    first_line: int | None, times: pd.Index | None = None, ranges: _Ranges | None = None, order: Array | None = None
+) -> Where:
+    """Says where a row of the table was in the data: its row and line there, its series and time."""
 
     def where(row: int) -> str:
-        line = "" if first_line is None else f" (line {row + first_line})"
-        return f"row {row}{line}" + ("" if times is None else f", {times[row]}")
+        at = row if order is None else int(order[row])
+        line = "" if first_line is None else f" (line {at + first_line})"
+        own = "" if ranges is None else f", series {next(name for name, _, stop in ranges if row < stop)!r}"
+        return f"row {at}{line}{own}" + ("" if times is None else f", {times[row]}")
 
     return where
+
+
+def _ids(frame: pd.DataFrame, names: list[str], series: str, origin: str, where: Where) -> pd.Series[Any]:
+    """The column of ids, all of them text or all of them whole numbers."""
+    if series not in names:
+        raise InputError(f"{origin} has no column of series {series!r}; it has {listed(names)}")
+    column = frame.iloc[:, names.index(series)].astype(object)
+    absent = np.flatnonzero(column.isna().to_numpy())
+    if absent.size:
+        raise InputError(f"the series {series!r} is missing at {where(int(absent[0]))} ({absent.size} in all)")
+    if (kind := pd.api.types.infer_dtype(column)) not in ("string", "integer"):
+        raise InputError(f"the series {series!r} must be all text or all whole numbers, got {kind}; convert it first")
+    return column
+
+
+def _group(ids: pd.Series[Any]) -> tuple[Array, _Ranges]:
+    """The order of rows that groups them by id, and of each id its rows in that order."""
+    codes, unique = pd.factorize(ids)
+    stops = np.cumsum(np.bincount(codes)).tolist()
+    named = [name if isinstance(name, str) else int(name) for name in unique]
+    return np.argsort(codes, kind="stable"), tuple(zip(named, [0, *stops], stops, strict=False))
 
 
 def _load(data: Any) -> tuple[pd.DataFrame, str, int | None]:
@@ -220,11 +270,15 @@ def _unique_names(frame: pd.DataFrame, origin: str) -> list[str]:
     return names
 
 
-def _choose(names: list[str], time: str | None, columns: Sequence[str] | None, origin: str) -> tuple[str, ...]:
+def _choose(
+    names: list[str], time: str | None, series: str | None, columns: Sequence[str] | None, origin: str
+) -> tuple[str, ...]:
+    others = {"time": time, "series": series}
     if columns is None:
-        chosen = tuple(name for name in names if name != time)
+        chosen = tuple(name for name in names if name not in others.values())
         if not chosen:
-            raise InputError(f"{origin} has no columns of readings" + ("" if time is None else " besides the time"))
+            besides = " and the ".join(role for role, name in others.items() if name is not None)
+            raise InputError(f"{origin} has no columns of readings" + (besides and f" besides the {besides}"))
         return chosen
     if isinstance(columns, str):
         raise InputError(f"columns must be a list of names, got the text {columns!r}; write [{columns!r}]")
@@ -236,20 +290,16 @@ def _choose(names: list[str], time: str | None, columns: Sequence[str] | None, o
         raise InputError("columns is an empty list; name at least one, or give None for all")
     for name in chosen:
         if name not in names:
-            raise InputError(f"{origin} has no column {name!r}; it has {_listed(names)}")
-        if name == time:
-            raise InputError(f"column {name!r} cannot be both the time and a reading; take it out of columns")
+            raise InputError(f"{origin} has no column {name!r}; it has {listed(names)}")
+        if name in others.values():
+            role = "time" if name == time else "series"
+            raise InputError(f"column {name!r} cannot be both the {role} and a reading; take it out of columns")
     if len(set(chosen)) < len(chosen):
         raise InputError(f"columns names a column twice: {list(chosen)}")
     return chosen
 
 
-def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(map(repr, names[:12]))
-    return shown if len(names) <= 12 else f"{shown} and {len(names) - 12} more"
-
-
-def _numbers(column: pd.Series[Any], name: str, where: _Where) -> Array:
+def _numbers(column: pd.Series[Any], name: str, where: Where) -> Array:
     """One column as float32; missing values become NaN, infinite ones stay."""
     dtype: Any = column.dtype
     numeric = pd.api.types.is_numeric_dtype(dtype) or pd.api.types.is_bool_dtype(dtype)
@@ -275,7 +325,7 @@ def _numbers(column: pd.Series[Any], name: str, where: _Where) -> Array:
     return narrow
 
 
-def _not_numeric(column: pd.Series[Any], name: str, where: _Where) -> str:
+def _not_numeric(column: pd.Series[Any], name: str, where: Where) -> str:
     if pd.api.types.is_datetime64_any_dtype(column.dtype):
         return f"column {name!r} holds dates; pass time={name!r}, or leave it out of columns"
     present = column[column.notna().to_numpy()]
@@ -291,7 +341,7 @@ def _not_numeric(column: pd.Series[Any], name: str, where: _Where) -> str:
     return f"column {name!r} is not numeric: {short!r} at {where(row)}; correct it, or leave it out of columns"
 
 
-def _check_finite(values: Array, name: str, missing: str, where: _Where, cautions: list[str]) -> None:
+def _check_finite(values: Array, name: str, missing: str, where: Where, cautions: list[str]) -> None:
     """Refuse or count non-finite readings, and make them all NaN."""
     bad = np.flatnonzero(~np.isfinite(values))
     if not bad.size:
@@ -312,105 +362,12 @@ def _check_finite(values: Array, name: str, missing: str, where: _Where, caution
     values[bad] = np.nan
 
 
-def _find_times(frame: pd.DataFrame, time: str | None, origin: str, where: _Where) -> pd.Index | None:
-    if time is None:
-        if isinstance(frame.index, pd.MultiIndex):
-            raise InputError(f"{origin} has an index of several levels; fit each series by itself")
-        if isinstance(frame.index, (pd.DatetimeIndex, pd.PeriodIndex)):
-            return _parse_times(frame.index, str(frame.index.name or "the index"), where)
-        return None
-    names = [str(name) for name in frame.columns]
-    if time in names:
-        return _parse_times(pd.Index(frame.iloc[:, names.index(time)]), time, where)
-    if frame.index.name is not None and str(frame.index.name) == time:
-        return _parse_times(frame.index, time, where)
-    raise InputError(f"{origin} has no time column {time!r}; it has {_listed(names)}")
+def standardise(table: Table, rows: int | Array) -> tuple[Array, Array]:
+    """Mean and deviation of each column over the training part, which must be able to teach something.
 
-
-def _parse_times(values: pd.Index, name: str, where: _Where) -> pd.Index:
-    if isinstance(values, pd.PeriodIndex):
-        values = values.to_timestamp()
-    if (absent := np.flatnonzero(values.isna())).size:
-        raise InputError(f"the time {name!r} is missing at {where(int(absent[0]))} ({absent.size} in all)")
-    dtype: Any = values.dtype
-    if pd.api.types.is_bool_dtype(dtype):
-        raise InputError(f"the time {name!r} is {dtype}; it must be dates, ISO 8601 text or ascending numbers")
-    if pd.api.types.is_numeric_dtype(dtype):
-        numbers = values.to_numpy(np.float64)
-        if (bad := np.flatnonzero(~np.isfinite(numbers))).size:
-            raise InputError(f"the time {name!r} is {numbers[bad[0]]} at {where(int(bad[0]))}")
-        return values
-    if isinstance(values, (pd.DatetimeIndex, pd.TimedeltaIndex)):
-        return values
-    return _parse_text(values.astype(str), name, where)
-
-
-def _parse_text(text: pd.Index, name: str, where: _Where) -> pd.DatetimeIndex:
-    """Dates from text: ISO 8601, else the one format of the first row. Naive and zoned times are not mixed."""
-    ways: list[dict[str, Any]] = [{"format": "ISO8601"}, {}]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # pandas warns where it guesses the order of day and month
-        for way in ways:
-            try:
-                return pd.DatetimeIndex(pd.to_datetime(text, **way))
-            except (ValueError, TypeError, OverflowError):
-                continue
-        failed = [np.flatnonzero(pd.to_datetime(text, errors="coerce", utc=True, **way).isna()) for way in ways]
-    if not all(rows.size for rows in failed):
-        zones = np.array([(match.group(1) if (match := _OFFSET.search(t)) else "none") for t in text])
-        row = int(np.argmax(zones != zones[0]))
-        raise InputError(
-            f"the times {name!r} mix UTC offsets: {zones[0]} at {where(0)}, {zones[row]} at {where(row)}; convert them "
-            f"with pandas.to_datetime(..., utc=True)"
-        )
-    row = int(max(rows[0] for rows in failed))
-    raise InputError(f"the time {name!r} cannot be read at {where(row)}: {text[row]!r}; use ISO 8601 throughout")
-
-
-def _check_order(times: pd.Index, where: _Where) -> None:
-    steps = _steps(times)
-    wrong = np.flatnonzero(steps <= 0)
-    if not wrong.size:
-        return
-    row = int(wrong[0]) + 1
-    if steps[row - 1] == 0:
-        raise InputError(
-            f"the time {times[row]} at {where(row)} is there already in the row before ({wrong.size} such rows); "
-            "keep one row for each time, or convert local times across a clock change to UTC"
-        )
-    raise InputError(
-        f"the time {times[row]} at {where(row)} is earlier than {times[row - 1]} in the row before; "
-        "sort the rows by time, or convert local times across a clock change to UTC"
-    )
-
-
-def _spacing(times: pd.Index, where: _Where) -> list[str]:
-    """A caution when the steps are not evenly spaced."""
-    steps = _steps(times)
-    if len(steps) < 2:
-        return []
-    usual = float(np.median(steps))
-    uneven = np.abs(steps - usual) > 0.1 * usual  # calendar months (28 to 31 days) and days of 23 hours are even
-    if not uneven.any():
-        return []
-    longest = int(np.argmax(steps))
-    shown: tuple[object, object] = (times[longest + 1] - times[longest], usual)
-    if isinstance(times, (pd.DatetimeIndex, pd.TimedeltaIndex)):
-        shown = shown[0], pd.Timedelta(int(usual), unit=times.unit)
-    return [
-        f"{int(uneven.sum()):,} of {len(steps):,} steps are not the usual {shown[1]} apart; the longest, {shown[0]}, "
-        f"ends at {where(longest + 1)}. The model counts steps, not time"
-    ]
-
-
-def _steps(times: pd.Index) -> Array:
-    """Differences of successive times, as numbers."""
-    dated = isinstance(times, (pd.DatetimeIndex, pd.TimedeltaIndex))
-    return np.diff(times.asi8 if dated else times.to_numpy(np.float64))  # type: ignore[attr-defined]
-
-
-def standardise(table: Table, rows: int) -> tuple[Array, Array]:
-    """Mean and deviation of each column over the first `rows` rows, which must be able to teach something.
+    Args:
+        table: the readings.
+        rows: of the training part: how many there are, from the first; or, of several series, (rows,) bool.
 
     Returns:
         offset (columns,) and scale (columns,), float32.
@@ -418,8 +375,8 @@ def standardise(table: Table, rows: int) -> tuple[Array, Array]:
     Raises:
         InputError: a column without readings there, constant, or with variations that float32 cannot hold.
     """
-    training = table.values[:rows].astype(np.float64)
-    part = f"in the {rows:,} rows of the training part"
+    training = table.values[rows if isinstance(rows, np.ndarray) else slice(rows)].astype(np.float64)
+    part = f"in the {len(training):,} rows of the training part"
     offset, scale = np.zeros(training.shape[1]), np.ones(training.shape[1])
     for k, name in enumerate(table.columns):
         values = training[:, k][np.isfinite(training[:, k])]
