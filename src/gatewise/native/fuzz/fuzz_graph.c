@@ -16,6 +16,20 @@ static const char *const kinds[] = {
 
 enum { KINDS = (int)(sizeof kinds / sizeof kinds[0]), NODES = 6, EDGES = NODES + 2, VALUES = 1 << 14 };
 
+/* The kind that a byte stands for: of all names the one with the largest hash, so that a new kind leaves most bytes, and with
+ * them the corpus, as they were. */
+static const char *take_kind(bytes *b) {
+    const unsigned byte = take_byte(b);
+    const char *best = kinds[0];
+    uint32_t most = 0;
+    for (int k = 0; k < KINDS; k++) {
+        uint32_t hash = (2166136261u ^ byte) * 16777619u; /* FNV-1a */
+        for (const char *at = kinds[k]; *at; at++) hash = (hash ^ (uint8_t)*at) * 16777619u;
+        if (hash > most) most = hash, best = kinds[k];
+    }
+    return best;
+}
+
 /* Most often what is usual, else hostile. */
 static int take_int(bytes *b, int usual) {
     static const int hostile[] = {-1, INT_MIN, INT_MAX, GW_MOST_NODES + 1, GW_MOST_WIDTH, GW_MOST_WIDTH + 1, 0,
@@ -73,8 +87,7 @@ static gw_tensor *take_tensors(bytes *b, int count) {
 }
 
 static void take_node(bytes *b, gw_node *node, int position) {
-    const int kind = take_below(b, KINDS + 1);
-    *node = (gw_node){.kind = kind < KINDS ? kinds[kind] : take_byte(b) % 2 ? "" : "no such kind"};
+    *node = (gw_node){.kind = take_byte(b) < 250 ? take_kind(b) : take_byte(b) % 2 ? "" : "no such kind"};
     node->read_count = 1 + (take_byte(b) > 128) * take_below(b, 6);
     node->reads = take_reads(b, node->read_count, position);
     node->writes = take_int(b, position + 1);
@@ -123,7 +136,7 @@ static int mend(bytes *b, drawn *d, const gw_fault *fault) {
     const int reads = node && fault->index >= 0 && fault->index < node->read_count;
     switch (fault->status) {
     case GW_UNKNOWN_KIND:
-        node->kind = kinds[take_below(b, KINDS)];
+        node->kind = take_kind(b);
         return 1;
     case GW_BAD_WIDTH:
         if (node) return 0;
