@@ -22,7 +22,8 @@ cmake := PATH="$(abspath $(bin)):$$PATH" $(bin)/cmake
 ninja = $(if $(shell command -v flock),flock $(1)/.lock) $(bin)/ninja -C $(1) --quiet
 WERROR ?= OFF
 
-.PHONY: venv build demo test check native-test native-test-neon native-test-full fuzz fuzz-corpus sanitize survival pytest bench wheel format clean
+.PHONY: venv build demo test check native-test native-test-neon native-test-full fuzz fuzz-corpus sanitize survival \
+	pytest bench wheel format clean
 
 venv: $(ready)
 
@@ -78,7 +79,7 @@ native-test-neon: $(ready)
 	$(cmake) -S . -B build/native-test-neon -G Ninja --toolchain cmake/aarch64-linux-gnu.cmake -DCMAKE_BUILD_TYPE=Release \
 		-DGATEWISE_MODULE=OFF -DGATEWISE_TESTS=ON -DGATEWISE_WERROR=$(WERROR) >/dev/null; \
 	$(call ninja,build/native-test-neon); \
-	$(bin)/ctest --test-dir build/native-test-neon --output-on-failure --no-tests=error
+	$(bin)/ctest --test-dir build/native-test-neon --parallel 2 --output-on-failure --no-tests=error
 
 # Sweeps over every float: minutes, so without sanitizers.
 native-test-full: $(ready)
