@@ -1,0 +1,311 @@
+"""Rolling-origin backtests: forecasts made again and again as time went on, and held to what came (Tashman 2000).
+
+At each origin, the last row that is read, the model forecasts all horizons; two forecasts that need no model are made
+from the same rows:
+
+    repeat last       x(t + h) = x(t)
+    seasonal naive    x(t + h) = x(t + h - m s), with the season s and the least m for which this lies at or before t
+
+Where a reading is missing they take the last one before it. All three are scored on the same readings: those that were
+observed, at origins where each of the three has a forecast. With u = x - p, for each horizon and target::
+
+    mse = mean u^2      mae = mean |u|      pinball = mean over all quantiles q of max(q u, (q - 1) u)
+
+of which mse and mae are those of the median forecast. Coverage is the share of readings between the lowest and the
+highest quantile. In standard units u is divided by the standard deviation that the target had in training.
+
+A carried state goes over the rows once, whatever the number of origins; of a model with a window each origin costs one
+window.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from gatewise.errors import InputError, MissingExtraError
+from gatewise.heads.quantiles.spec import Spec as Head
+from gatewise.layers.base import Array
+from gatewise.state import COUNT, READINGS, State
+from gatewise.stream import Model
+
+try:
+    import pandas as pd
+except ImportError as error:  # pragma: no cover - tried in an environment without the extra
+    raise MissingExtraError("tasks read tables with pandas: pip install 'gatewise[train]'") from error
+
+CHUNK = 512
+"""Rows answered at once: outputs of rows that are no origins are dropped before the next."""
+
+REPEAT, SEASONAL = "repeat_last", "seasonal_naive"
+
+
+@dataclass(frozen=True, eq=False)
+class Backtest:
+    """What was forecast at each origin, and what came. N origins, K targets, H horizons, Q quantiles.
+
+    Attributes:
+        origins: rows of the data after which the forecasts were made, (N,).
+        targets: names of the columns forecast.
+        horizons: steps ahead.
+        quantiles: probabilities, ascending.
+        forecasts: (N, K, H, Q) float32, in the units of the data.
+        observed: (N, K, H) float32; NaN where no reading came.
+        scale: (K,) standard deviation of each target in training.
+        naive: name -> (N, K, H) float32: "repeat_last" and, given a season, "seasonal_naive"; NaN where they know none.
+        season: steps after which the seasonal forecast repeats itself, or None.
+        times: of the origins, or None.
+        series: the series of each origin, or None.
+    """
+
+    origins: Array
+    targets: tuple[str, ...]
+    horizons: tuple[int, ...]
+    quantiles: tuple[float, ...]
+    forecasts: Array
+    observed: Array
+    scale: Array
+    naive: Mapping[str, Array]
+    season: int | None = None
+    times: pd.Index | None = None
+    series: Array | None = None
+
+    @cached_property
+    def median(self) -> Array:
+        """The forecast at probability 0.5, between two quantiles where that is none of them: (N, K, H) float64."""
+        levels = self.quantiles
+        i = int(np.clip(np.searchsorted(levels, 0.5), 1, max(1, len(levels) - 1)))
+        if len(levels) == 1 or 0.5 in levels:
+            return self.forecasts[..., levels.index(0.5) if 0.5 in levels else 0].astype(np.float64)
+        share = np.clip((0.5 - levels[i - 1]) / (levels[i] - levels[i - 1]), 0.0, 1.0)
+        below, above = (self.forecasts[..., j].astype(np.float64) for j in (i - 1, i))
+        return np.asarray(below + share * (above - below))
+
+    @cached_property
+    def counts(self) -> Array:
+        """Whether a forecast is scored: bool (N, K, H)."""
+        known = [np.isfinite(values) for values in (self.observed, *self.naive.values())]
+        return np.asarray(np.logical_and.reduce(known))
+
+    def scores(self, target: str | None = None, forecast: str = "model") -> pd.DataFrame:
+        """How far off the forecasts were, horizon by horizon.
+
+        Args:
+            target: the column; None = the mean over all of them, which makes sense in standard units, and in those of
+                the data where the columns have the same.
+            forecast: "model", "repeat_last" or "seasonal_naive".
+
+        Returns:
+            A frame with a row for each horizon: mse, mae and pinball, the same in standard units (mse_standard, ...),
+            coverage (of the model) and count, the readings scored.
+
+        Raises:
+            InputError: no such target or forecast.
+        """
+        k = self._columns(target)
+        point = self._points(forecast)[:, k]
+        u = self.observed[:, k] - point
+        counts = self.counts[:, k]
+        spread = self.scale[k].astype(np.float64)[:, None]
+        if forecast == "model":
+            low, high = self.forecasts[:, k][..., 0], self.forecasts[:, k][..., -1]
+            covered = (self.observed[:, k] >= low) & (self.observed[:, k] <= high)
+            each = [self.observed[:, k] - self.forecasts[:, k][..., i] for i in range(len(self.quantiles))]
+        else:
+            each = [u] * len(self.quantiles)
+        losses = [np.maximum(q * v, (q - 1.0) * v) for q, v in zip(self.quantiles, each, strict=True)]
+        found: dict[str, Array] = {}
+        pairs = [("mse", u * u, 2), ("mae", np.abs(u), 1), ("pinball", np.mean(losses, axis=0), 1)]
+        for name, values, _ in pairs:
+            found[name] = _mean(values, counts)
+        for name, values, power in pairs:
+            found[f"{name}_standard"] = _mean(values / spread**power, counts)
+        if forecast == "model":
+            found["coverage"] = _mean(covered.astype(np.float64), counts)
+        found["count"] = counts.sum((0, 1))
+        return pd.DataFrame(found, index=pd.Index(self.horizons, name="horizon"))
+
+    def compare(self, measure: str = "mse_standard", target: str | None = None) -> pd.DataFrame:
+        """One measure of the model and of the forecasts that need none, side by side: a row for each horizon."""
+        names = ["model", *self.naive]
+        scored = {name: self.scores(target, name) for name in names}
+        if any(measure not in frame for frame in scored.values()):
+            shared = [name for name in scored[names[-1]] if name != "count"]
+            raise InputError(f"measure must be one of {shared}, got {measure!r}")
+        return pd.DataFrame({name: frame[measure] for name, frame in scored.items()})
+
+    def calibration(self, target: str | None = None) -> pd.DataFrame:
+        """The share of readings at or below each quantile, which is to be its probability: a row for each horizon."""
+        k = self._columns(target)
+        seen, counts = self.observed[:, k], self.counts[:, k]
+        below = {
+            q: _mean((seen <= self.forecasts[:, k][..., i]).astype(np.float64), counts)
+            for i, q in enumerate(self.quantiles)
+        }
+        return pd.DataFrame(below, index=pd.Index(self.horizons, name="horizon"))
+
+    def frame(self) -> pd.DataFrame:
+        """All of it, a row for each origin, target and horizon: the quantiles, what came, and the naive forecasts."""
+        n, columns, horizons = self.observed.shape
+        each = columns * horizons
+        led: dict[str, Any] = {} if self.series is None else {"series": np.repeat(self.series, each)}
+        led["origin"] = np.repeat(self.origins, each)
+        if self.times is not None:
+            led["time"] = self.times.repeat(each)
+        led["target"] = np.tile(np.repeat(np.array(self.targets, object), horizons), n)
+        led["horizon"] = np.tile(np.array(self.horizons), n * columns)
+        levels = {str(q): self.forecasts[..., i].ravel() for i, q in enumerate(self.quantiles)}
+        naive = {name: values.ravel() for name, values in self.naive.items()}
+        return pd.DataFrame({**led, **levels, "observed": self.observed.ravel(), **naive})
+
+    def __repr__(self) -> str:
+        mean = self.compare().mean()
+        found = ", ".join(f"{name} {value:.4g}" for name, value in mean.items())
+        first, last = self.horizons[0], self.horizons[-1]
+        return (
+            f"Backtest: {len(self.origins):,} origins, {len(self.targets)} targets, horizons {first} to {last}; "
+            f"mean squared error in standard units, over all horizons: {found}"
+        )
+
+    def _columns(self, target: str | None) -> list[int]:
+        if target is None:
+            return list(range(len(self.targets)))
+        if target not in self.targets:
+            raise InputError(f"target must be one of {list(self.targets)}, or None for all, got {target!r}")
+        return [self.targets.index(target)]
+
+    def _points(self, forecast: str) -> Array:
+        if forecast != "model" and forecast not in self.naive:
+            raise InputError(f"forecast must be one of {['model', *self.naive]}, got {forecast!r}")
+        return self.median if forecast == "model" else self.naive[forecast].astype(np.float64)
+
+
+def backtest(
+    model: Model,
+    inputs: Sequence[Array],
+    readings: Array,
+    spans: Sequence[tuple[Any, int, int]],
+    *,
+    start: int | None = None,
+    stride: int = 1,
+    season: int | None = None,
+    names: Sequence[str] | None = None,
+    times: pd.Index | None = None,
+) -> Backtest:
+    """Forecast at every `stride`-th origin of each series at which all horizons lie within it.
+
+    Args:
+        model: with a head `quantiles`.
+        inputs: for each series what the model reads, (rows, inputs) float32; up to the last horizon may be left out.
+        readings: the target columns in the units of the data, (rows, K); NaN where one is missing.
+        spans: for each series its id, the row it begins at, and that it ends before.
+        start: the first row of each series that is forecast, from 1; None = as soon as there is a window, or one row.
+        stride: rows from one origin to the next.
+        season: steps in a season, e.g. 24 for hourly readings; None = no seasonal forecast.
+        names: what the targets are called; None = as the head says.
+        times: of the rows, or None.
+
+    Raises:
+        InputError: a start, stride or season that makes no sense, or no series long enough for one origin.
+    """
+    for name, value in (("start", start), ("stride", stride), ("season", season)):
+        if value is None and name != "stride":
+            continue
+        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+            raise InputError(f"{name} must be a whole number of at least 1, got {value!r}")
+    assert model.spec.head is not None
+    head = Head.parse("head", model.spec.head.options)
+    first = (model.window or 1) if start is None else int(start)
+    each = [np.arange(a + first - 1, b - head.horizons[-1], stride) for _, a, b in spans]
+    origins = np.concatenate([np.zeros(0, np.int64), *each])
+    if not len(origins):
+        longest = max((b - a for _, a, b in spans), default=0)
+        raise InputError(
+            f"no origin has all horizons up to {head.horizons[-1]} before its series ends: the longest has {longest} "
+            f"rows and forecasts begin at row {first}; give more rows, or an earlier start"
+        )
+    answers = [forecast_at(model, own, rows - a) for own, rows, (_, a, _) in zip(inputs, each, spans, strict=True)]
+    shape = (len(origins), len(head.targets), len(head.horizons), len(head.quantiles))
+    ahead = origins[:, None] + np.array(head.horizons)  # (N, H)
+    observed = np.asarray(readings[ahead].transpose(0, 2, 1), np.float32)
+    naive: dict[str, list[Array]] = {name: [] for name in (REPEAT, SEASONAL)[: 1 if season is None else 2]}
+    for (_, a, b), own in zip(spans, each, strict=True):
+        held = _held(readings[a:b])
+        naive[REPEAT].append(np.repeat(held[own - a][:, :, None], len(head.horizons), axis=2))
+        if season is not None:
+            naive[SEASONAL].append(_seasonal(held, own - a, head.horizons, season))
+    return Backtest(
+        origins=origins,
+        targets=tuple(names or head.target_names),
+        horizons=tuple(head.horizons),
+        quantiles=tuple(head.quantiles),
+        forecasts=np.concatenate(answers).reshape(shape),
+        observed=observed,
+        scale=np.array(model.tensors["head.scale"]),
+        naive={name: np.concatenate(parts).astype(np.float32) for name, parts in naive.items()},
+        season=season,
+        times=None if times is None else times[origins],
+        series=None
+        if len(spans) == 1 and spans[0][0] is None
+        else np.repeat(np.array([id for id, _, _ in spans], object), [len(own) for own in each]),
+    )
+
+
+def forecast_at(model: Model, inputs: Array, origins: Array) -> Array:
+    """What a model answers at some rows of one series, bit for bit as if it were run over all of them.
+
+    Args:
+        model: any that streams.
+        inputs: (rows, inputs) float32.
+        origins: rows, ascending.
+
+    Returns:
+        (origins, outputs) float32.
+    """
+    found = np.empty((len(origins), model.outputs), np.float32)
+    if model.window is not None:
+        for at in range(0, len(origins), CHUNK):
+            some = origins[at : at + CHUNK]
+            answers = np.asarray(model.run(inputs[some, None], _before(model, inputs, some)))
+            found[at : at + CHUNK] = answers[:, 0]
+        return found
+    state: State | None = None
+    end = int(origins[-1]) + 1 if len(origins) else 0
+    for at in range(0, end, CHUNK):
+        answers, state = model.run(inputs[at : min(at + CHUNK, end)], state, return_state=True)
+        low, high = np.searchsorted(origins, [at, at + CHUNK])
+        found[low:high] = answers[origins[low:high] - at]
+    return found
+
+
+def _before(model: Model, inputs: Array, origins: Array) -> State:
+    """The state of a model with a window just before each of the rows, one session a row."""
+    assert model.window is not None
+    where = origins[:, None] + np.arange(-model.window, 0)
+    kept = np.where(where[:, :, None] >= 0, inputs[np.maximum(where, 0)], np.float32(0))
+    count = np.minimum(origins, model.window).astype(np.float32)[:, None]
+    return State(model.graph.structure, {COUNT: count, READINGS: kept})
+
+
+def _held(readings: Array) -> Array:
+    """Each column with its last reading where one is missing; NaN before the first."""
+    return np.asarray(pd.DataFrame(readings).ffill().to_numpy(np.float64))
+
+
+def _seasonal(held: Array, origins: Array, horizons: Sequence[int], season: int) -> Array:
+    """The reading of the same phase in the last season known: (origins, K, H); NaN before the first season."""
+    h = np.array(horizons)
+    where = origins[:, None] + h - season * -(-h // season)
+    found = np.where(where[:, :, None] >= 0, held[np.maximum(where, 0)], np.nan)
+    return np.asarray(found.transpose(0, 2, 1))
+
+
+def _mean(values: Array, counts: Array) -> Array:
+    """The mean over origins and targets of those that count: (H,); NaN where there is none."""
+    total = np.where(counts, values, 0.0).sum((0, 1), dtype=np.float64)
+    number = counts.sum((0, 1))
+    return np.asarray(np.where(number > 0, total / np.maximum(number, 1), np.nan))

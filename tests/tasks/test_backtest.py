@@ -1,0 +1,167 @@
+"""Backtests: forecasts are those of a run up to each origin; scores against scikit-learn and pandas."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import mean_absolute_error, mean_pinball_loss, mean_squared_error
+
+import gatewise as gw
+from gatewise.errors import InputError
+from gatewise.layers.base import Array
+from gatewise.tasks.backtest import CHUNK, Backtest, backtest, forecast_at
+
+HORIZONS, QUANTILES = (1, 3, 5), (0.1, 0.5, 0.9)
+
+
+def forecaster(window: int | None = None, **options: Any) -> gw.Model:
+    options = {"targets": [2, 0], "horizons": HORIZONS, "quantiles": QUANTILES, **options}
+    layers = [gw.LayerSpec("gru", units=5), gw.LayerSpec("dense", units=6 * len(options["quantiles"]))]
+    context: Any = "carried" if window is None else {"window": window}
+    stage = gw.LayerSpec("numeric", width=3, scaling="standard", missing="hold")
+    spec = gw.ModelSpec(input=stage, layers=layers, head=gw.LayerSpec("quantiles", **options), context=context)
+    model = gw.init(spec, seed=1)
+    units = {"head.offset": np.float32([1, -2]), "head.scale": np.float32([2.0, 0.5])}
+    return model.replace(tensors={**model.tensors, **units})
+
+
+def readings(rows: int, missing: float = 0.0) -> Array:
+    rng = np.random.default_rng(rows)
+    x = rng.normal(size=(rows, 3)).cumsum(0).astype(np.float32)
+    x[rng.random(x.shape) < missing] = np.nan
+    return x
+
+
+@pytest.mark.parametrize("window", [None, 4, 40])
+@pytest.mark.parametrize("origins", [[0], [3], [0, 1, 2, 9, 60], list(range(2, 70)), [CHUNK - 1, CHUNK, CHUNK + 37]])
+def test_an_answer_is_that_of_a_run_up_to_it_bit_for_bit(window: int | None, origins: list[int]) -> None:
+    model, x = forecaster(window), readings(CHUNK + 50, 0.1)
+    found = forecast_at(model, x, np.array(origins))
+    for row, t in enumerate(origins):
+        assert found[row].tobytes() == np.asarray(model.run(x[: t + 1]))[-1].tobytes()
+
+
+def run(model: gw.Model, x: Array, spans: list[tuple[Any, int, int]], **options: Any) -> Backtest:
+    return backtest(model, [x[a:b] for _, a, b in spans], x[:, [2, 0]], spans, **options)
+
+
+def test_origins_of_several_series_and_what_came() -> None:
+    x = readings(70, 0.1)
+    spans = [("a", 0, 40), ("short", 40, 47), ("b", 47, 70)]
+    found = run(forecaster(), x, spans, start=8, stride=4, season=6)
+    assert found.origins.tolist() == [*range(7, 35, 4), *range(47 + 7, 65, 4)]
+    assert found.series is not None
+    assert found.series.tolist() == ["a"] * 7 + ["b"] * 3
+    for row, t in enumerate(found.origins):
+        begin = 0 if found.series[row] == "a" else 47
+        answer = np.asarray(forecaster().run(x[begin : t + 1]))[-1]
+        assert found.forecasts[row].ravel().tobytes() == answer.tobytes()
+        for i, h in enumerate(HORIZONS):
+            np.testing.assert_array_equal(found.observed[row, :, i], x[t + h, [2, 0]])
+
+
+def test_naive_forecasts() -> None:
+    x = np.arange(40, dtype=np.float32)[:, None] * [1, 10, 100]
+    x[[10, 11], 2] = np.nan
+    found = run(forecaster(), x.astype(np.float32), [(None, 0, 40)], season=4)
+    repeat, seasonal = found.naive["repeat_last"], found.naive["seasonal_naive"]
+    assert repeat[20].tolist() == [[2000] * 3, [20] * 3]
+    assert seasonal[20].tolist() == [[1700, 1900, 1700], [17, 19, 17]]
+    assert repeat[11].tolist() == [[900] * 3, [11] * 3]
+    assert seasonal[11, 0].tolist() == [800, 900, 800]
+    assert np.isnan(seasonal[0]).all()
+    assert found.counts[:3, 0].tolist() == [[False] * 3, [False, True, False], [False, True, False]]
+    assert not found.counts[7, 0, 1]  # row 10 was not observed
+    assert found.counts[7, 1, 1]
+
+
+def test_scores_are_those_of_scikit_learn() -> None:
+    found = run(forecaster(), readings(90, 0.1), [(None, 0, 90)], season=7)
+    for name, k in (("x2", 0), ("x0", 1)):
+        for forecast in ("model", "repeat_last", "seasonal_naive"):
+            scores = found.scores(name, forecast)
+            for i, h in enumerate(HORIZONS):
+                known = found.counts[:, k, i]
+                y = found.observed[known, k, i]
+                p = found.forecasts[known, k, i] if forecast == "model" else None
+                point = found.naive[forecast][known, k, i] if p is None else p[:, 1]
+                each = [point if p is None else p[:, j] for j in range(3)]
+                pinball = np.mean([mean_pinball_loss(y, v, alpha=q) for v, q in zip(each, QUANTILES, strict=True)])
+                wanted = {
+                    "mse": mean_squared_error(y, point),
+                    "mae": mean_absolute_error(y, point),
+                    "pinball": pinball,
+                    "mse_standard": mean_squared_error(y, point) / found.scale[k] ** 2,
+                    "mae_standard": mean_absolute_error(y, point) / found.scale[k],
+                    "pinball_standard": pinball / found.scale[k],
+                    "count": known.sum(),
+                }
+                if p is not None:
+                    wanted["coverage"] = ((p[:, 0] <= y) & (y <= p[:, 2])).mean()
+                assert set(scores) == set(wanted)
+                for key, value in wanted.items():
+                    assert scores.loc[h, key] == pytest.approx(value, rel=1e-5), key
+    both = found.scores()
+    for key in ("mse_standard", "coverage"):
+        each_target = [found.scores(name) for name in found.targets]
+        total = sum(frame[key] * frame["count"] for frame in each_target)
+        np.testing.assert_allclose(both[key], total / both["count"])
+
+
+def test_the_frame_holds_all_of_it() -> None:
+    times = pd.date_range("2020-01-01", periods=60, freq="h")
+    x = readings(60)
+    found = run(forecaster(), x, [("a", 0, 30), ("b", 30, 60)], season=4, times=times, names=["p", "q"], stride=3)
+    frame = found.frame()
+    assert list(frame) == [
+        *("series", "origin", "time", "target", "horizon", "0.1", "0.5", "0.9"),
+        *("observed", "repeat_last", "seasonal_naive"),
+    ]
+    assert len(frame) == found.observed.size
+    row = frame.query("series == 'b' and target == 'q' and horizon == 3").iloc[2]
+    assert row["time"] == times[row["origin"]]
+    assert row["observed"] == x[row["origin"] + 3, 0]
+    assert row["repeat_last"] == x[row["origin"], 0]
+    errors = (frame["observed"] - frame["0.5"]) ** 2
+    wanted = errors[frame["seasonal_naive"].notna()].groupby(frame["horizon"]).mean()
+    np.testing.assert_allclose(found.scores()["mse"], wanted, rtol=1e-5)
+    assert "2 targets, horizons 1 to 5" in repr(found)
+
+
+def test_calibration_and_comparison() -> None:
+    found = run(forecaster(), readings(90), [(None, 0, 90)])
+    below = (found.observed[..., None] <= found.forecasts).mean((0, 1))
+    np.testing.assert_allclose(found.calibration(), below)
+    compared = found.compare("mae")
+    assert list(compared) == ["model", "repeat_last"]
+    np.testing.assert_array_equal(compared["model"], found.scores()["mae"])
+    np.testing.assert_array_equal(compared["repeat_last"], found.scores(forecast="repeat_last")["mae"])
+
+
+@pytest.mark.parametrize(("levels", "wanted"), [((0.3,), 1.0), ((0.4, 0.6), 1.5), ((0.6, 0.7), 1.0), ((0.1, 0.3), 2.0)])
+def test_the_median_lies_between_quantiles(levels: tuple[float, ...], wanted: float) -> None:
+    forecasts = np.arange(1.0, 1.0 + len(levels)).astype(np.float32).reshape(1, 1, 1, -1)
+    one = np.zeros((1, 1, 1), np.float32)
+    found = Backtest(np.array([0]), ("a",), (1,), levels, forecasts, one, np.ones(1), {"repeat_last": one})
+    assert found.median.item() == pytest.approx(wanted)
+
+
+def test_refusals() -> None:
+    model, x = forecaster(), readings(30)
+    with pytest.raises(InputError, match="start must be a whole number of at least 1, got 0"):
+        run(model, x, [(None, 0, 30)], start=0)
+    with pytest.raises(InputError, match="stride must be a whole number of at least 1, got None"):
+        run(model, x, [(None, 0, 30)], stride=None)
+    with pytest.raises(InputError, match="season must be a whole number of at least 1, got True"):
+        run(model, x, [(None, 0, 30)], season=True)
+    with pytest.raises(InputError, match="the longest has 30 rows and forecasts begin at row 26"):
+        run(model, x, [(None, 0, 30)], start=26)
+    assert len(run(model, x, [(None, 0, 30)], start=25).origins) == 1
+    found = run(model, x, [(None, 0, 30)])
+    with pytest.raises(InputError, match=r"target must be one of \['x2', 'x0'\], or None for all, got 'y'"):
+        found.scores("y")
+    with pytest.raises(InputError, match=r"forecast must be one of \['model', 'repeat_last'\], got 'seasonal_naive'"):
+        found.scores(forecast="seasonal_naive")
+    with pytest.raises(InputError, match="measure must be one of"):
+        found.compare("coverage")
