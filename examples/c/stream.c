@@ -16,9 +16,9 @@ int main(void) {
     static const gw_tensor gru[] = {
         {weight_ih, 3 * UNITS, 1}, {weight_hh, 3 * UNITS, UNITS}, {bias, 3 * UNITS, 1}, {bias, 3 * UNITS, 1}};
     static const gw_tensor dense[] = {{weight, 1, UNITS}, {offset, 1, 1}};
-    static const float gru_options[] = {0, GW_SIGMOID, 0, 0, GW_TANH, 0, 0}, dense_options[] = {GW_LINEAR, 0, 0};
+    static const float gru_options[] = {0, GW_SIGMOID, 0, 0, GW_TANH, 0, 0, 0}, dense_options[] = {GW_LINEAR, 0, 0};
     static const int edge0[] = {0}, edge1[] = {1}, widths[] = {1, UNITS, 1};
-    static const gw_node nodes[] = {{"gru", edge0, 1, 1, gru_options, 7, gru, 4},
+    static const gw_node nodes[] = {{"gru", edge0, 1, 1, gru_options, 8, gru, 4},
                                     {"dense", edge1, 1, 2, dense_options, 3, dense, 2}};
     static const gw_graph graph = {nodes, 2, widths, 3, 2, 1, 0};
 

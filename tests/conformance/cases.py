@@ -27,6 +27,18 @@ HARD_KERAS = {"kind": "hard_sigmoid", "slope": 0.2, "offset": 0.5}
 HARD_GATE = {"kind": "hard_sigmoid", "slope": 0.3, "offset": 0.4}
 HARD_CANDIDATE = {"kind": "hard_sigmoid", "slope": 0.7, "offset": 0.1}
 
+OTHERS: Sequence[Any] = (
+    {"kind": "affine", "alpha": 0.4, "beta": 0.1},
+    {"kind": "leaky_relu", "alpha": 0.2},
+    {"kind": "thresholded_relu", "alpha": 0.1},
+    {"kind": "scaled_tanh", "alpha": 0.8, "beta": 0.6},
+    {"kind": "elu", "alpha": 0.7},
+    *("selu", "softsign", "softplus", "exponential", "silu", "gelu", "gelu_tanh"),
+    *("relu6", "hard_tanh", "hard_silu", "mish", "log_sigmoid"),
+)
+"""Activations that few models have; a bound keeps what they make of the state from growing."""
+PAIRS = tuple(zip(OTHERS, [*OTHERS[1:], OTHERS[0]], strict=True))
+
 UNITS = (1, 3, 8, 16, 17, 33, 64, 100)
 WIDTHS = (1, 2, 5, 16, 19)
 
@@ -37,6 +49,7 @@ LAYERS: Mapping[str, Sequence[Mapping[str, Any]]] = {
         {"activation": "sigmoid", "clip": 0.5},
         {"activation": "linear", "clip": 0.25},
         {"activation": HARD_CANDIDATE},
+        *({"activation": other, "clip": 1.5} for other in OTHERS),
     ],
     "lstm": [
         {},
@@ -51,6 +64,10 @@ LAYERS: Mapping[str, Sequence[Mapping[str, Any]]] = {
         {"gate_activation": "tanh", "activation": "sigmoid", "output_activation": "linear"},
         {"gate_activation": "relu", "output_activation": "relu", "cell_clip": 1.0},
         {"gate_activation": "linear", "activation": "linear", "cell_clip": 1.0},
+        *(
+            {"activation": one, "output_activation": two, "gate_activation": one, "clip": 0.8, "cell_clip": 1.0}
+            for one, two in PAIRS
+        ),
     ],
     "gru": [
         {},
@@ -65,6 +82,10 @@ LAYERS: Mapping[str, Sequence[Mapping[str, Any]]] = {
         {"activation": HARD_CANDIDATE, "gate_activation": HARD_GATE, "reset": "before"},
         {"gate_activation": "relu", "activation": "tanh", "reset": "before"},
         {"gate_activation": "linear", "activation": "tanh"},
+        {"clip": 0.4},
+        {"clip": 0.4, "reset": "before", "gate_activation": HARD_KERAS},
+        *({"activation": other, "clip": 1.5} for other in OTHERS),
+        *({"gate_activation": other, "clip": 0.3, "reset": "before"} for other in OTHERS),
     ],
     "dense": [
         {},
@@ -75,6 +96,7 @@ LAYERS: Mapping[str, Sequence[Mapping[str, Any]]] = {
         {"activation": HARD_KERAS},
         {"activation": HARD_TORCH},
         {"activation": HARD_CANDIDATE},
+        *({"activation": other} for other in OTHERS),
     ],
     "concat": [{}],
     "reverse": [{}],
@@ -95,6 +117,9 @@ INPUTS: Mapping[str, Sequence[Mapping[str, Any]]] = {
         {"width": 17, "missing": "hold"},
         {"width": 3, "scaling": "standard", "missing": "hold"},
         {"width": 33, "scaling": "standard", "missing": "hold", "columns": [f"c{i}" for i in range(33)]},
+        {"width": 1, "missing": "mask"},
+        {"width": 3, "scaling": "standard", "missing": "mask"},
+        {"width": 17, "scaling": "standard", "missing": "mask"},
     ],
 }
 
@@ -131,14 +156,16 @@ class Case:
 
 
 def _sizes(options: int) -> list[tuple[int, int]]:
-    """(units, width) pairs: all for the first options of a kind, a few odd ones for the others."""
-    return list(itertools.product(UNITS, WIDTHS)) if options == 0 else [(1, 2), (17, 5), (33, 19), (64, 16)]
+    """(units, width) pairs: all for the first options of a kind, a few odd ones for those after it."""
+    if options == 0:
+        return list(itertools.product(UNITS, WIDTHS))
+    return [(1, 2), (17, 5), (33, 19), (64, 16)] if options < 14 else [(17, 5)]
 
 
 def _label(options: Mapping[str, Any]) -> str:
     def short(value: Any) -> str:
         if isinstance(value, Mapping):
-            return f"hard{value['slope']:.2f}"
+            return value["kind"] + ",".join(f"{v:.2f}" for k, v in value.items() if k != "kind")
         return f"{len(value)}names" if isinstance(value, list) else str(value)
 
     return ",".join(f"{key}={short(value)}" for key, value in options.items()) or "default"

@@ -1,11 +1,31 @@
 """Activation functions as options of a layer: what they are called, their numbers, their NumPy reference.
 
-`hard_sigmoid` carries its slope and offset, because there have been two: 0.2 x + 0.5 (Keras 1 and 2, ONNX default) and
-x / 6 + 0.5 (Keras 3, torch). A model must say which.
+Whatever the recurrent layers of ONNX and Keras can name is here. With a = alpha and b = beta::
+
+    linear              x                               elu           x if x > 0, else a (exp(x) - 1)
+    affine              a x + b                         selu          1.0507 elu(x), a = 1.6733
+    relu                max(0, x)                       softsign      x / (1 + |x|)
+    leaky_relu          x if x > 0, else a x            softplus      log(1 + exp(x))
+    thresholded_relu    x if x > a, else 0              log_sigmoid   log(sigmoid(x)) = -softplus(-x)
+    relu6               min(6, max(0, x))               exponential   exp(x)
+    tanh                tanh(x)                         silu          x sigmoid(x)
+    scaled_tanh         a tanh(b x)                     hard_silu     x relu6(x + 3) / 6
+    hard_tanh           min(1, max(-1, x))              gelu          x (1 + erf(x / sqrt 2)) / 2
+    sigmoid             1 / (1 + exp(-x))               gelu_tanh     x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2
+    hard_sigmoid        min(1, max(0, slope x + offset))
+    softmax             exp(x) / sum exp(x)             mish          x tanh(softplus(x))
+
+Sources: ELU Clevert et al. 2016, SELU Klambauer et al. 2017, GELU Hendrycks & Gimpel 2016, SiLU Elfwing et al. 2018,
+hard SiLU ("hard swish") Howard et al. 2019, Mish Misra 2020; affine, thresholded_relu and scaled_tanh as in ONNX.
+
+A number has a default where ONNX and Keras agree on it. hard_sigmoid and leaky_relu have none, because there have been
+two of each: a model must say which.
 """
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,63 +35,133 @@ import numpy as np
 from gatewise.errors import SpecError
 from gatewise.layers.base import Array, check_number
 
-CODES = {"linear": 0, "relu": 1, "tanh": 2, "sigmoid": 3, "softmax": 4, "hard_sigmoid": 5}
-"""Numbers by which `kernel.c` knows them: the GW_ names of the public header."""
+CODES = {
+    "linear": 0,
+    "relu": 1,
+    "tanh": 2,
+    "sigmoid": 3,
+    "softmax": 4,
+    "hard_sigmoid": 5,
+    "affine": 6,
+    "leaky_relu": 7,
+    "thresholded_relu": 8,
+    "scaled_tanh": 9,
+    "elu": 10,
+    "selu": 11,
+    "softsign": 12,
+    "softplus": 13,
+    "silu": 14,
+    "gelu": 15,
+    "exponential": 16,
+    "gelu_tanh": 17,
+    "relu6": 18,
+    "hard_tanh": 19,
+    "hard_silu": 20,
+    "mish": 21,
+    "log_sigmoid": 22,
+}
+"""Numbers by which `kernel.c` knows them: the GW_ names of `gatewise_activations.h`."""
 
-ELEMENTWISE = tuple(kind for kind in CODES if kind != "softmax")
-"""Those that a recurrent layer can have."""
+ELEMENTWISE: tuple[str, ...] = tuple(kind for kind in CODES if kind != "softmax")
+"""All but softmax, which needs a whole row: what a recurrent layer can have."""
+
+PARAMETERS: Mapping[str, Mapping[str, float | None]] = {
+    "hard_sigmoid": {"slope": None, "offset": None},
+    "affine": {"alpha": None, "beta": None},
+    "leaky_relu": {"alpha": None},
+    "thresholded_relu": {"alpha": 1.0},
+    "scaled_tanh": {"alpha": None, "beta": None},
+    "elu": {"alpha": 1.0},
+}
+"""The numbers of a kind, in the order alpha, beta, with their defaults; None = it must be written."""
+
+DEFINITIONS: Mapping[str, Mapping[str, tuple[float, ...]]] = {
+    "hard_sigmoid": {"Keras 1 and 2, ONNX": (0.2, 0.5), "Keras 3, torch": (0.16666667, 0.5)},
+    "leaky_relu": {"ONNX, torch": (0.01,), "Keras": (0.2,)},
+}
+"""Where libraries differ: what each means by the bare name."""
+
+GREATEST = 1e6
+"""Of a number, either side of 0."""
+
+WITHIN_1 = ("tanh", "sigmoid", "softmax", "hard_sigmoid", "softsign", "hard_tanh")
+GATED = ("silu", "hard_silu", "gelu", "gelu_tanh", "mish")
+SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
 
 
 @dataclass(frozen=True)
 class Activation:
-    """One activation. `slope` and `offset` belong to hard_sigmoid: min(1, max(0, slope * x + offset))."""
+    """One activation with its numbers, as in the head of this file; of hard_sigmoid slope (alpha), offset (beta)."""
 
     kind: str
-    slope: float = 0.0
-    offset: float = 0.0
+    alpha: float = 0.0
+    beta: float = 0.0
 
     @classmethod
     def parse(cls, option: str, value: object, choices: tuple[str, ...]) -> Activation:
-        """Read "tanh" or {"kind": "hard_sigmoid", "slope": a, "offset": b}.
+        """Read "tanh" or, for those that have numbers, {"kind": "leaky_relu", "alpha": 0.01}.
 
         Raises:
-            SpecError: not one of `choices`, or a hard_sigmoid without its two numbers.
+            SpecError: not one of `choices`, a number without a default left out, or one that is not for this kind.
         """
         if isinstance(value, Activation):
             value = value.plain()
-        if isinstance(value, str) and value in choices and value != "hard_sigmoid":
-            return cls(value)
-        if value == "hard_sigmoid":
+        given: Mapping[Any, Any] = value if isinstance(value, Mapping) else {"kind": value}
+        kind = given.get("kind")
+        if not isinstance(kind, str) or kind not in choices or (given is value and kind not in PARAMETERS):
+            raise SpecError(f"{option} must be one of {', '.join(choices)}, got {value!r}")
+        names = PARAMETERS.get(kind, {})
+        missing = [name for name, default in names.items() if default is None and name not in given]
+        if missing and given is not value and kind in DEFINITIONS:
+            defined = (f"{_form(kind, numbers)} ({where})" for where, numbers in DEFINITIONS[kind].items())
+            raise SpecError(f"{option}: {kind} has two definitions, name one: {' or '.join(defined)}")
+        if missing or not set(given) <= {"kind", *names}:
             raise SpecError(
-                f"{option}: hard_sigmoid has two definitions, name one: "
-                '{"kind": "hard_sigmoid", "slope": 0.2, "offset": 0.5} (Keras 1 and 2, ONNX) or '
-                '{"kind": "hard_sigmoid", "slope": 0.16666667, "offset": 0.5} (Keras 3, torch)'
+                f"{option}: {kind} needs {' and '.join(names)} and no more, "
+                f"as in {_form(kind, (1.0,) * len(names))}, got {value!r}"
             )
-        if isinstance(value, Mapping) and value.get("kind") == "hard_sigmoid" and "hard_sigmoid" in choices:
-            if set(value) != {"kind", "slope", "offset"}:
-                raise SpecError(f"{option}: hard_sigmoid needs slope and offset and no more, got {sorted(value)}")
-            check_number(f"{option}.slope", value["slope"], 1e-6, 1e6)
-            check_number(f"{option}.offset", value["offset"], -1e6, 1e6)
-            return cls("hard_sigmoid", float(value["slope"]), float(value["offset"]))
-        raise SpecError(f"{option} must be one of {', '.join(choices)}, got {value!r}")
+        numbers = []
+        for name, default in names.items():
+            number = given.get(name, default)
+            check_number(f"{option}.{name}", number, 1e-6 if name == "slope" else -GREATEST, GREATEST)
+            numbers.append(float(number))
+        return cls(kind, *numbers)
+
+    def plain(self) -> Any:
+        """The JSON form that `parse` reads, with every number."""
+        if self.kind not in PARAMETERS:
+            return self.kind
+        return {"kind": self.kind, **dict(zip(PARAMETERS[self.kind], (self.alpha, self.beta), strict=False))}
+
+    def native(self) -> list[float]:
+        """Three numbers for `kernel.c`: code, alpha, beta."""
+        return [float(CODES[self.kind]), self.alpha, self.beta]
+
+    @property
+    def bound(self) -> float:
+        """The greatest size of its values, whatever x; infinite if there is none."""
+        sizes = {"relu6": 6.0, "scaled_tanh": abs(self.alpha)}
+        return sizes.get(self.kind, 1.0 if self.kind in WITHIN_1 else math.inf)
 
     @property
     def bounded(self) -> bool:
         """Whether its values lie within -1 and 1."""
-        return self.kind in ("tanh", "sigmoid", "softmax", "hard_sigmoid")
+        return self.bound <= 1.0
 
-    def plain(self) -> Any:
-        """The JSON form that `parse` reads."""
-        if self.kind == "hard_sigmoid":
-            return {"kind": self.kind, "slope": self.slope, "offset": self.offset}
-        return self.kind
+    @property
+    def monotone(self) -> bool:
+        """Whether it never falls or never rises (softmax aside).
 
-    def native(self) -> list[float]:
-        """Three numbers for `kernel.c`: code, slope, offset."""
-        return [float(CODES[self.kind]), self.slope, self.offset]
+        Then each value is taken at one x or on an interval where the derivative is 0, so that the derivative is a
+        function of the value: all that a backward pass need keep.
+        """
+        if self.kind in ("leaky_relu", "thresholded_relu", "elu"):
+            return self.alpha >= 0
+        return self.kind not in (*GATED, "softmax")
 
     def __call__(self, x: Array) -> Array:
         """The reference, elementwise over float64 x; softmax runs over the last axis."""
+        a, b = self.alpha, self.beta
         match self.kind:
             case "linear":
                 return x
@@ -84,5 +174,54 @@ class Activation:
             case "softmax":
                 e = np.exp(x - x.max(axis=-1, keepdims=True))
                 return np.asarray(e / e.sum(axis=-1, keepdims=True))
+            case "hard_sigmoid":
+                return np.clip(a * x + b, 0.0, 1.0)
+            case "affine":
+                return a * x + b
+            case "leaky_relu":
+                return np.where(x > 0, x, a * x)
+            case "thresholded_relu":
+                return np.where(x <= a, 0.0, x)  # NaN stays
+            case "scaled_tanh":
+                return a * np.tanh(b * x)
+            case "elu":
+                return np.where(x > 0, x, a * np.expm1(np.minimum(x, 0.0)))
+            case "selu":
+                return SELU_SCALE * np.where(x > 0, x, SELU_ALPHA * np.expm1(np.minimum(x, 0.0)))
+            case "softsign":
+                return x / (1.0 + np.abs(x))
+            case "softplus":
+                return _softplus(x)
+            case "log_sigmoid":
+                return -_softplus(-x)
+            case "exponential":
+                return np.exp(x)
+            case "silu":
+                return 0.5 * x * (1.0 + np.tanh(0.5 * x))
+            case "gelu":
+                return np.asarray(0.5 * x * _erfc(-math.sqrt(0.5) * x))
+            case "gelu_tanh":
+                return 0.5 * x * (1.0 + np.tanh(math.sqrt(2.0 / math.pi) * (x + 0.044715 * x * x * x)))
+            case "relu6":
+                return np.clip(x, 0.0, 6.0)
+            case "hard_tanh":
+                return np.clip(x, -1.0, 1.0)
+            case "hard_silu":
+                return x * np.clip(x + 3.0, 0.0, 6.0) / 6.0
+            case "mish":
+                return x * np.tanh(_softplus(x))
             case _:
-                return np.clip(self.slope * x + self.offset, 0.0, 1.0)
+                raise ValueError(f"no activation {self.kind!r}")
+
+
+def _softplus(x: Array) -> Array:
+    """log(1 + exp(x)), without overflow."""
+    return np.maximum(x, 0.0) + np.log1p(np.exp(-np.abs(x)))
+
+
+_erfc = np.vectorize(math.erfc, otypes=[np.float64])
+
+
+def _form(kind: str, numbers: tuple[float, ...]) -> str:
+    """How JSON says it."""
+    return json.dumps({"kind": kind, **dict(zip(PARAMETERS[kind], numbers, strict=True))})

@@ -7,8 +7,9 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-from gatewise.layers.activation import Activation
+from gatewise.layers.activation import SELU_ALPHA, SELU_SCALE, Activation
 from gatewise.layers.base import Edge, Layer
 
 State = dict[str, Tensor]
@@ -75,6 +76,7 @@ def at_end(first: Tensor, steps: Tensor, lengths: Tensor | None) -> Tensor:
 
 def activate(activation: Activation, x: Tensor) -> Tensor:
     """The activation, elementwise; softmax over the last axis."""
+    a, b = activation.alpha, activation.beta
     match activation.kind:
         case "linear":
             return x
@@ -86,8 +88,44 @@ def activate(activation: Activation, x: Tensor) -> Tensor:
             return torch.sigmoid(x)
         case "softmax":
             return torch.softmax(x, -1)
+        case "hard_sigmoid":
+            return torch.clamp(a * x + b, 0.0, 1.0)
+        case "affine":
+            return a * x + b
+        case "leaky_relu":
+            return functional.leaky_relu(x, a)
+        case "thresholded_relu":
+            return functional.threshold(x, a, 0.0)
+        case "scaled_tanh":
+            return a * torch.tanh(b * x)
+        case "elu":
+            return functional.elu(x, a)
+        case "selu":
+            return functional.selu(x)
+        case "softsign":
+            return functional.softsign(x)
+        case "softplus":
+            return functional.softplus(x, threshold=40.0)  # beyond, the difference to x is below float64's precision
+        case "log_sigmoid":
+            return functional.logsigmoid(x)
+        case "exponential":
+            return torch.exp(x)
+        case "silu":
+            return functional.silu(x)
+        case "gelu":
+            return functional.gelu(x)
+        case "gelu_tanh":
+            return functional.gelu(x, approximate="tanh")
+        case "relu6":
+            return functional.relu6(x)
+        case "hard_tanh":
+            return functional.hardtanh(x)
+        case "hard_silu":
+            return functional.hardswish(x)
+        case "mish":
+            return functional.mish(x)
         case _:
-            return torch.clamp(activation.slope * x + activation.offset, 0.0, 1.0)
+            raise ValueError(f"no activation {activation.kind!r}")
 
 
 def activate_(activation: Activation, x: Tensor) -> Tensor:
@@ -102,16 +140,25 @@ def activate_(activation: Activation, x: Tensor) -> Tensor:
         case "sigmoid":
             return x.sigmoid_()
         case "hard_sigmoid":
-            return x.mul_(activation.slope).add_(activation.offset).clamp_(0.0, 1.0)
+            return x.mul_(activation.alpha).add_(activation.beta).clamp_(0.0, 1.0)
+        case "softmax":
+            raise ValueError("softmax is not elementwise")
         case _:
-            raise ValueError(f"{activation.kind} is not elementwise")
+            return x.copy_(activate(activation, x))
 
 
 def derivative(activation: Activation, y: Tensor) -> Tensor:
-    """The derivative of an elementwise activation, from its own value y: what a backward pass has at hand.
+    """The derivative of a monotone activation (`Activation.monotone`), from its own value y.
 
-    At the corners of relu and hard_sigmoid it is 0.
+    A backward pass then needs nothing else. At corners it is the derivative on the flat side or, of leaky_relu and elu,
+    on the left.
+
+    Raises:
+        ValueError: the activation is not monotone: leave its gradient to autograd.
     """
+    if not activation.monotone:
+        raise ValueError(f"the derivative of {activation.kind} is no function of its value")
+    a, b = activation.alpha, activation.beta
     match activation.kind:
         case "linear":
             return torch.ones_like(y)
@@ -122,6 +169,30 @@ def derivative(activation: Activation, y: Tensor) -> Tensor:
         case "sigmoid":
             return y * (1.0 - y)
         case "hard_sigmoid":
-            return activation.slope * ((y > 0) & (y < 1)).to(y.dtype)
+            return a * ((y > 0) & (y < 1)).to(y.dtype)
+        case "affine":
+            return torch.full_like(y, a)
+        case "leaky_relu":
+            return torch.where(y > 0, 1.0, torch.full_like(y, a))
+        case "thresholded_relu":
+            return (y > 0).to(y.dtype)
+        case "scaled_tanh":
+            return b * (a - y * (y / a)) if a else torch.zeros_like(y)
+        case "elu":
+            return torch.where(y > 0, 1.0, y + a)
+        case "selu":
+            return torch.where(y > 0, SELU_SCALE, y + SELU_SCALE * SELU_ALPHA)
+        case "softsign":
+            return (1.0 - y.abs()).square()
+        case "softplus":
+            return -torch.expm1(-y)
+        case "log_sigmoid":
+            return -torch.expm1(y)
+        case "exponential":
+            return y
+        case "relu6":
+            return ((y > 0) & (y < 6)).to(y.dtype)
+        case "hard_tanh":
+            return (y.abs() < 1).to(y.dtype)
         case _:
-            raise ValueError(f"{activation.kind} is not elementwise")
+            raise ValueError(f"no activation {activation.kind!r}")

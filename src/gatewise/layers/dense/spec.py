@@ -12,10 +12,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from gatewise.layers.activation import Activation
+from gatewise.layers.activation import ELEMENTWISE, Activation
 from gatewise.layers.base import Array, Edge, Layer, check_count, one_input, uniform
 
-ACTIVATIONS = ("linear", "relu", "tanh", "sigmoid", "softmax", "hard_sigmoid")
+ACTIVATIONS = (*ELEMENTWISE, "softmax")
 
 
 @dataclass(frozen=True)

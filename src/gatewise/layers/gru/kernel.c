@@ -7,7 +7,8 @@
  *     h' = flush(n + z * (h - n))
  *
  * Reads one edge of I values, writes h' (H). State: h (H). Gates in the order r, z, n.
- * Options: reset (0 after, 1 before), gate kind, slope, offset, act kind, slope, offset.
+ * Options: reset (0 after, 1 before), gate kind, slope, offset, act kind, slope, offset, clip (0 = none): what goes into gate
+ * and act is held within it first.
  * Tensors: weight_ih (3H, I), weight_hh (3H, H), bias_ih (3H), bias_hh (3H).
  *
  * Order of each sum: r and z begin with b_i + b_h (one rounding), then x ascending, then h ascending. With reset
@@ -19,6 +20,7 @@ typedef struct gw_gru {
     int before;        /* reset before the recurrent matrix */
     int gate, act;     /* kinds of activation */
     float gate_slope, gate_offset, act_slope, act_offset;
+    float clip;            /* 0 = none */
     const float *bias;     /* (3H) where the sums of r, z, n begin, 0 up to a whole panel */
     const float *bias_n;   /* (H) b_hn */
     const float *weight_x; /* (3H, I) packed */
@@ -42,27 +44,31 @@ static inline void gru_copy(float *to, const float *from, int count) {
     if (i < count) gwv_store_n(to + i, gwv_load_n(from + i, count - i), count - i);
 }
 
+static inline gwv gru_within(float clip, gwv v) {
+    return clip > 0.0f ? gwv_clamp(v, gwv_set(-clip), gwv_set(clip)) : v;
+}
+
 /* n lanes from i on of r, z, n and h'. Called with constant kinds where speed matters: then the switches are gone. */
-static inline void gru_gates(const gw_gru *g, int gate, int act, const float *sum, const float *sum_n, float *h,
-                             float *out, int i, int n) {
+static inline void gru_gates(const gw_gru *g, int gate, int act, float clip, const float *sum, const float *sum_n,
+                             float *h, float *out, int i, int n) {
     const int H = g->units;
-    gwv z = gwv_activate(gate, g->gate_slope, g->gate_offset, gru_load(sum + H + i, n));
+    gwv z = gwv_activate(gate, g->gate_slope, g->gate_offset, gru_within(clip, gru_load(sum + H + i, n)));
     gwv a = gru_load(sum_n + i, n);
     if (!g->before) {
-        gwv r = gwv_activate(gate, g->gate_slope, g->gate_offset, gru_load(sum + i, n));
+        gwv r = gwv_activate(gate, g->gate_slope, g->gate_offset, gru_within(clip, gru_load(sum + i, n)));
         a = gwv_fma(r, gru_load(sum + 2 * H + i, n), a);
     }
-    a = gwv_activate(act, g->act_slope, g->act_offset, a);
+    a = gwv_activate(act, g->act_slope, g->act_offset, gru_within(clip, a));
     gwv next = gwv_flush(gwv_fma(z, gwv_sub(gru_load(h + i, n), a), a));
     gru_store(h + i, next, n);
     gru_store(out + i, next, n);
 }
 
-static inline void gru_update(const gw_gru *g, int gate, int act, const float *sum, const float *sum_n, float *h,
-                              float *out) {
+static inline void gru_update(const gw_gru *g, int gate, int act, float clip, const float *sum, const float *sum_n,
+                              float *h, float *out) {
     int i = 0;
-    for (; i + GW_LANES <= g->units; i += GW_LANES) gru_gates(g, gate, act, sum, sum_n, h, out, i, GW_LANES);
-    if (i < g->units) gru_gates(g, gate, act, sum, sum_n, h, out, i, g->units - i);
+    for (; i + GW_LANES <= g->units; i += GW_LANES) gru_gates(g, gate, act, clip, sum, sum_n, h, out, i, GW_LANES);
+    if (i < g->units) gru_gates(g, gate, act, clip, sum, sum_n, h, out, i, g->units - i);
 }
 
 static void gru_step(const void *layer, const gw_batch *b) {
@@ -89,7 +95,8 @@ static void gru_step(const void *layer, const gw_batch *b) {
             float *rh = reset + (size_t)s * stride;
             for (int i = 0; i < H; i += GW_LANES) {
                 int n = H - i < GW_LANES ? H - i : GW_LANES;
-                gwv r = gwv_activate(g->gate, g->gate_slope, g->gate_offset, gru_load(sum + i, n));
+                gwv a = gru_within(g->clip, gru_load(sum + i, n));
+                gwv r = gwv_activate(g->gate, g->gate_slope, g->gate_offset, a);
                 gru_store(rh + i, gwv_mul(r, gru_load(h + i, n)), n);
             }
         }
@@ -100,10 +107,10 @@ static void gru_step(const void *layer, const gw_batch *b) {
     for (int s = 0; s < b->count; s++) {
         const float *sum = sums + (size_t)s * stride, *sum_n = sums_n + (size_t)s * stride;
         float *h = b->state + (size_t)s * b->state_stride, *out = b->out + (size_t)s * b->out_stride;
-        if (g->gate == GW_SIGMOID && g->act == GW_TANH)
-            gru_update(g, GW_SIGMOID, GW_TANH, sum, sum_n, h, out);
+        if (g->gate == GW_SIGMOID && g->act == GW_TANH && g->clip <= 0.0f)
+            gru_update(g, GW_SIGMOID, GW_TANH, 0.0f, sum, sum_n, h, out);
         else
-            gru_update(g, g->gate, g->act, sum, sum_n, h, out);
+            gru_update(g, g->gate, g->act, g->clip, sum, sum_n, h, out);
     }
 }
 
@@ -128,11 +135,12 @@ static gru_parts gru_take(const gw_place *place, gw_room *room) {
 }
 
 static gw_status gru_check(const gw_place *place, gw_room *room, gw_need *need) {
-    GW_TRY(gw_expect_counts(place, 1, 7, 4));
+    GW_TRY(gw_expect_counts(place, 1, 8, 4));
     const int H = place->out, I = place->in[0];
     GW_TRY(gw_expect_option(place, 0, 1));
     GW_TRY(gw_expect_activation(place, 1, 0));
     GW_TRY(gw_expect_activation(place, 4, 0));
+    if (!(place->node->options[7] >= 0.0f)) return gw_fail(place, GW_BAD_OPTION, 7, 0, 0);
     GW_TRY(gw_expect_tensor(place, 0, 3 * (size_t)H, (size_t)I));
     GW_TRY(gw_expect_tensor(place, 1, 3 * (size_t)H, (size_t)H));
     GW_TRY(gw_expect_tensor(place, 2, 3 * (size_t)H, 1));
@@ -166,6 +174,7 @@ static const void *gru_pack(const gw_place *place, gw_room *room) {
         .gate_offset = o[3],
         .act_slope = o[5],
         .act_offset = o[6],
+        .clip = o[7],
         .bias = p.bias,
         .bias_n = p.bias_n,
         .weight_x = p.weight_x,

@@ -9,7 +9,8 @@ the two places of the reset gate that later libraries made of it::
     n  = act(W_in x + b_in + W_hn (r * h) + b_hn)            candidate, reset "before" (the paper, Keras 1, ONNX)
     h' = n + z * (h - n)                                     = (1 - z) * n + z * h
 
-gate is sigmoid and act is tanh unless an option says otherwise; `*` is elementwise.
+gate is sigmoid and act is tanh unless an option says otherwise; `*` is elementwise. With `clip`, what goes into gate
+and act is held within [-clip, clip] first (the ONNX attribute of that name).
 
 Tensors, H = units, I = inputs, gate order r, z, n (as torch):
 
@@ -27,7 +28,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from gatewise.layers.activation import Activation
+from gatewise.layers.activation import ELEMENTWISE, Activation
 from gatewise.layers.base import (
     Array,
     Edge,
@@ -35,12 +36,13 @@ from gatewise.layers.base import (
     Layer,
     check_choice,
     check_count,
+    check_number,
     one_input,
     orthogonal,
     uniform,
 )
 
-ACTIVATIONS = ("linear", "relu", "tanh", "sigmoid", "hard_sigmoid")
+ACTIVATIONS = ELEMENTWISE
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ class Spec(Layer):
         reset: where the reset gate acts: "after" or "before" the recurrent matrix.
         activation: of the candidate.
         gate_activation: of the reset and update gates.
+        clip: bound of what goes into the activations; None = none.
     """
 
     kind: ClassVar[str] = "gru"
@@ -60,6 +63,7 @@ class Spec(Layer):
     reset: str = "after"
     activation: Any = "tanh"
     gate_activation: Any = "sigmoid"
+    clip: float | None = None
 
     def __post_init__(self) -> None:
         check_count("units", self.units)
@@ -67,6 +71,8 @@ class Spec(Layer):
         for option in ("activation", "gate_activation"):
             parsed = Activation.parse(option, getattr(self, option), ACTIVATIONS)
             object.__setattr__(self, option, parsed)
+        if self.clip is not None:
+            check_number("clip", self.clip, 1e-6, 1e30)
 
     def outputs(self, inputs: Sequence[Edge]) -> Edge:
         """One value a unit, at the clock of the input."""
@@ -108,18 +114,22 @@ class Spec(Layer):
         xr, xz, xn = np.split(x[0] @ tensors["weight_ih"].T + tensors["bias_ih"], 3, axis=-1)  # 3 x (batch, H)
         wr, wz, wn = np.split(tensors["weight_hh"], 3)  # 3 x (H, H)
         br, bz, bn = np.split(tensors["bias_hh"], 3)  # 3 x (H,)
-        r = self.gate_activation(xr + h @ wr.T + br)
-        z = self.gate_activation(xz + h @ wz.T + bz)
+        r = self.gate_activation(self._within(xr + h @ wr.T + br))
+        z = self.gate_activation(self._within(xz + h @ wz.T + bz))
         if self.reset == "after":
-            n = self.activation(xn + r * (h @ wn.T + bn))
+            n = self.activation(self._within(xn + r * (h @ wn.T + bn)))
         else:
-            n = self.activation(xn + (r * h) @ wn.T + bn)
+            n = self.activation(self._within(xn + (r * h) @ wn.T + bn))
         h = n + z * (h - n)
         return h, {"hidden": h}
 
+    def _within(self, x: Array) -> Array:
+        return x if self.clip is None else np.clip(x, -self.clip, self.clip)
+
     def native(self) -> list[float]:
-        """Reset (0 after, 1 before), gate activation (3 numbers), candidate activation (3 numbers)."""
-        return [float(self.reset == "before"), *self.gate_activation.native(), *self.activation.native()]
+        """Reset (0 after, 1 before), gate activation (3 numbers), candidate activation (3 numbers), clip (0 = none)."""
+        reset = float(self.reset == "before")
+        return [reset, *self.gate_activation.native(), *self.activation.native(), self.clip or 0.0]
 
     def cautions(self) -> tuple[str, ...]:
         """Unbounded candidates make an unbounded memory."""

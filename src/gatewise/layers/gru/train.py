@@ -2,7 +2,8 @@
 
 torch has no fused GRU for the CPU: `torch.nn.GRU` records some ten small operations for each step and walks them back
 one by one. Here the whole sequence is one autograd function with its gradient written out, which needs fewer operations
-and covers every activation. Only reset "before", kept for models of older libraries, is left to autograd.
+and covers every activation whose derivative is a function of its value. The rest is left to autograd: reset "before",
+kept for models of older libraries, a clip, and activations that rise and fall.
 """
 
 from __future__ import annotations
@@ -35,18 +36,28 @@ class Module(LayerModule):
         x = inputs[0].transpose(0, 1)  # (time, batch, I): each step contiguous
         live = None if lengths is None else live_steps(lengths, len(x)).t()[:, :, None]  # (time, batch, 1)
         gates = linear(x, self.weight_ih, self.bias_ih)  # (time, batch, 3H), one product for all steps
-        recurrence = _After.apply if self.layer.reset == "after" else _before
+        layer = self.layer
+        by_value = layer.clip is None and layer.activation.monotone and layer.gate_activation.monotone
+        recurrence = _After.apply if layer.reset == "after" and by_value else _by_autograd
         hidden = recurrence(gates, state["hidden"], self.weight_hh, self.bias_hh, live, self.layer)
         return hidden[1:].transpose(0, 1), {"hidden": hidden[-1]}
 
 
-def _before(gates: Tensor, h: Tensor, weight: Tensor, bias: Tensor, live: Tensor | None, layer: Spec) -> Tensor:
-    """Reset "before"; arguments and result as those of `_After`."""
+def _by_autograd(gates: Tensor, h: Tensor, weight: Tensor, bias: Tensor, live: Tensor | None, layer: Spec) -> Tensor:
+    """Any reset, activation and clip; arguments and result as those of `_After`."""
+
+    def within(x: Tensor) -> Tensor:
+        return x if layer.clip is None else x.clamp(-layer.clip, layer.clip)
+
     n = 2 * layer.units
     hidden = [h]
     for t, gate in enumerate(gates.unbind(0)):
-        r, z = activate(layer.gate_activation, gate[:, :n] + linear(h, weight[:n], bias[:n])).chunk(2, -1)
-        candidate = activate(layer.activation, gate[:, n:] + linear(r * h, weight[n:], bias[n:]))
+        r, z = activate(layer.gate_activation, within(gate[:, :n] + linear(h, weight[:n], bias[:n]))).chunk(2, -1)
+        if layer.reset == "before":
+            own = linear(r * h, weight[n:], bias[n:])
+        else:
+            own = r * linear(h, weight[n:], bias[n:])
+        candidate = activate(layer.activation, within(gate[:, n:] + own))
         after = torch.lerp(candidate, h, z)
         h = after if live is None else torch.where(live[t], after, h)
         hidden.append(h)
@@ -54,7 +65,7 @@ def _before(gates: Tensor, h: Tensor, weight: Tensor, bias: Tensor, live: Tensor
 
 
 class _After(torch.autograd.Function):
-    """Reset "after", a whole sequence with its gradient.
+    """Reset "after", a whole sequence with its gradient, for monotone activations.
 
     Takes the input's share of the gates (time, batch, 3H), the first hidden state (batch, H), weight_hh (3H, H),
     bias_hh (3H), which steps are live (time, batch, 1) or None, and the options. Gives the hidden states

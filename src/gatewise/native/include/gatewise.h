@@ -36,9 +36,17 @@
  *     kind, what it reads        options                                tensors (rows, columns)
  *     numeric: raw readings      scales 0 or 1, holds 0 or 1            if it scales: offset (I), scale (I) > 0
  *         (x - offset) / scale; where it holds, the last finite value stands for one that is not; U = I
+ *     rnn: x                     activation, clip                       weight_ih (U, I), weight_hh (U, U),
+ *                                                                       bias_ih (U), bias_hh (U)
  *     gru: x                     reset 0 after or 1 before,             weight_ih (3U, I), weight_hh (3U, U),
- *                                gate activation, activation            bias_ih (3U), bias_hh (3U)
- *         the rows of its gates are in the order r, z, n; both activations other than softmax
+ *                                gate activation, activation, clip      bias_ih (3U), bias_hh (3U)
+ *         the rows of its gates are in the order r, z, n
+ *     lstm: x                    gate activation, activation,           weight_ih (4H, I), weight_hh (4H, U),
+ *                                output activation, peepholes 0 or 1,   bias_ih (4H), bias_hh (4H),
+ *                                coupled 0 or 1, projected 0 or 1,      if projected: weight_hr (U, H),
+ *                                clip, cell clip                        with peepholes: weight_peephole (3H)
+ *         the rows of its gates are in the order i, f, g, o; H = U unless projected
+ *         a clip of 0 is none; activations of recurrent layers are any but softmax
  *     dense: x                   activation                             weight (U, I), bias (U)
  *     concat: two edges or more          -                                      -
  *         writes them side by side

@@ -64,7 +64,7 @@ static void closed(session *s) {
 /* One GRU with its tensors and the graph around it. */
 typedef struct gru {
     int I, H;
-    float options[7];
+    float options[8];
     float *weight_ih, *weight_hh, *bias_ih, *bias_hh;
     gw_tensor tensors[4];
     gw_node node;
@@ -72,8 +72,8 @@ typedef struct gru {
     gw_graph graph;
 } gru;
 
-static const float usual[7] = {0, GW_SIGMOID, 0, 0, GW_TANH, 0, 0};
-static const float reset_before[7] = {1, GW_SIGMOID, 0, 0, GW_TANH, 0, 0};
+static const float usual[8] = {0, GW_SIGMOID, 0, 0, GW_TANH, 0, 0, 0};
+static const float reset_before[8] = {1, GW_SIGMOID, 0, 0, GW_TANH, 0, 0, 0};
 static const int first_edge[] = {0};
 
 static void gru_draw(gru *g, int I, int H, const float *options) {
@@ -88,7 +88,7 @@ static void gru_draw(gru *g, int I, int H, const float *options) {
     const gw_tensor tensors[] = {
         {g->weight_ih, 3 * n, i}, {g->weight_hh, 3 * n, n}, {g->bias_ih, 3 * n, 1}, {g->bias_hh, 3 * n, 1}};
     memcpy(g->tensors, tensors, sizeof tensors);
-    g->node = (gw_node){"gru", first_edge, 1, 1, g->options, 7, g->tensors, 4};
+    g->node = (gw_node){"gru", first_edge, 1, 1, g->options, 8, g->tensors, 4};
     g->widths[0] = I;
     g->widths[1] = H;
     g->graph = (gw_graph){&g->node, 1, g->widths, 2, 1, 1, 0};
@@ -132,7 +132,7 @@ static void chain_draw(chain *c) {
     c->tail[0] = (gw_tensor){c->statistic, KNOTS, 1}, c->tail[1] = (gw_tensor){c->score, KNOTS, 1};
     c->tail[2] = (gw_tensor){c->band, 2, 1}, c->tail[3] = (gw_tensor){c->unit, 2, 1};
     c->nodes[0] = (gw_node){"numeric", first_edge, 1, 1, scale_and_hold, 2, c->numeric, 2};
-    c->nodes[1] = (gw_node){"gru", from_1, 1, 2, c->g.options, 7, c->g.tensors, 4};
+    c->nodes[1] = (gw_node){"gru", from_1, 1, 2, c->g.options, 8, c->g.tensors, 4};
     c->nodes[2] = (gw_node){"dense", from_2, 1, 3, linear, 3, c->dense, 2};
     c->nodes[3] = (gw_node){"tail_probability", from_3_and_1, 2, 4, tail_options, 3, c->tail, 4};
     c->graph = (gw_graph){c->nodes, 4, chain_widths, 5, 4, 0, 0};

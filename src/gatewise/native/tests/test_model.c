@@ -51,7 +51,7 @@ static void test_by_hand(const char *cpu) {
     static const float weight_ih[] = {0.5f, -0.25f, 1.0f}, weight_hh[] = {0.75f, 0.5f, -1.0f};
     static const float bias_ih[] = {0.1f, -0.2f, 0.0f}, bias_hh[] = {0.0f, 0.0f, 0.3f};
     const gw_tensor tensors[] = {{weight_ih, 3, 1}, {weight_hh, 3, 1}, {bias_ih, 3, 1}, {bias_hh, 3, 1}};
-    const gw_node node = {"gru", first_edge, 1, 1, usual, 7, tensors, 4};
+    const gw_node node = {"gru", first_edge, 1, 1, usual, 8, tensors, 4};
     const int widths[] = {1, 1};
     const gw_graph graph = {&node, 1, widths, 2, 1, 1, 0};
     session s = opened(&graph, cpu);
@@ -234,7 +234,7 @@ static void test_silence(const char *cpu) {
 
 int main(void) {
     static const int shapes[][2] = {{1, 1}, {3, 5}, {5, 16}, {16, 32}, {7, 33}, {2, 70}};
-    static const float others[][7] = {
+    static const float others[][8] = {
         {0, GW_HARD_SIGMOID, 0.2f, 0.5f, GW_RELU, 0, 0},
         {1, GW_HARD_SIGMOID, 1.0f / 6, 0.5f, GW_LINEAR, 0, 0},
         {0, GW_TANH, 0, 0, GW_SIGMOID, 0, 0},

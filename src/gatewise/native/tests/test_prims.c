@@ -1,6 +1,6 @@
 /* The primitives against libm in double precision and against plain loops. The compiler's flags choose the instruction set
- * and with it the header; without AVX2 and beyond, or with -DGW_ISA_BASE=1, that is the scalar one. With -DGW_FULL=1 the
- * activations are checked on all 2^32 floats, which takes minutes.
+ * and with it the header; without AVX2 and beyond, or with -DGW_ISA_BASE=1, that is the scalar one. With -DGW_FULL=1 exp,
+ * sigmoid and tanh are checked on all 2^32 floats and the other activations on every seventh, which takes minutes.
  */
 #include <math.h>
 #include "check.h"
@@ -37,93 +37,193 @@ static int is_cpu_able(void) {
 
 /* ---- activations ---- */
 
-static double sigmoid(double x) { return 1.0 / (1.0 + exp(-x)); }
+static double exact_sigmoid(double x) { return 1.0 / (1.0 + exp(-x)); }
+static double exact_softplus(double x) { return fmax(x, 0.0) + log1p(exp(-fabs(x))); }
+static double gated(double x, double gate) { return x < -1000.0 ? -0.0 : x * gate; } /* -0 also of -infinity */
+
+/* The formulas of gatewise_activations.h in double precision. */
+static double exact(int kind, double alpha, double beta, double x) {
+    const double scale = 1.0507009873554805; /* of selu */
+    switch (kind) {
+    case GW_RELU:
+        return x > 0.0 ? x : 0.0;
+    case GW_TANH:
+        return tanh(x);
+    case GW_SIGMOID:
+        return exact_sigmoid(x);
+    case GW_HARD_SIGMOID:
+        return fmin(1.0, fmax(0.0, alpha * x + beta));
+    case GW_AFFINE:
+        return alpha * x + beta;
+    case GW_LEAKY_RELU:
+        return x > 0.0 ? x : alpha * x;
+    case GW_THRESHOLDED_RELU:
+        return x > alpha ? x : 0.0;
+    case GW_SCALED_TANH:
+        return alpha * tanh(beta * x);
+    case GW_ELU:
+        return x > 0.0 ? x : alpha * expm1(x);
+    case GW_SELU:
+        return x > 0.0 ? scale * x : scale * 1.6732632423543772 * expm1(x);
+    case GW_SOFTSIGN:
+        return isinf(x) ? copysign(1.0, x) : x / (1.0 + fabs(x));
+    case GW_SOFTPLUS:
+        return exact_softplus(x);
+    case GW_SILU:
+        return gated(x, exact_sigmoid(x));
+    case GW_GELU:
+        return gated(x, 0.5 * erfc(-x * sqrt(0.5)));
+    case GW_EXPONENTIAL:
+        return exp(x);
+    case GW_GELU_TANH: /* (1 + tanh(a)) / 2 is sigmoid(2 a), which has no small differences */
+        return gated(x, exact_sigmoid(2.0 * sqrt(2.0 / acos(-1.0)) * (x + 0.044715 * x * x * x)));
+    case GW_RELU6:
+        return fmin(6.0, fmax(0.0, x));
+    case GW_HARD_TANH:
+        return fmin(1.0, fmax(-1.0, x));
+    case GW_HARD_SILU:
+        return gated(x, fmin(6.0, fmax(0.0, x + 3.0)) / 6.0);
+    case GW_MISH:
+        return gated(x, tanh(exact_softplus(x)));
+    case GW_LOG_SIGMOID:
+        return -exact_softplus(-x);
+    default:
+        return x;
+    }
+}
 
 typedef struct function {
     const char *name;
-    gwv (*approximate)(gwv);
-    double (*exact)(double);
-    double absolute, relative; /* greatest errors promised; the relative one where the result is a normal float */
-    float least, most;         /* of the results */
+    int kind;
+    float alpha, beta;
+    double error;          /* greatest promised, absolute up to 1, relative from there on */
+    double relative, from; /* greatest relative error promised, of results at least this far from 0 */
+    float least, most;     /* of the results */
+    int grows;             /* no result is below that of a smaller argument */
 } function;
 
+#define NORMAL 0x1p-126
+
 static const function functions[] = {
-    {"exp", gwv_exp, exp, INFINITY, 1e-7, 0.0f, INFINITY},
-    {"sigmoid", gwv_sigmoid, sigmoid, 1e-7, 1.6e-7, 0.0f, 1.0f},
-    {"tanh", gwv_tanh, tanh, 1.6e-7, 2e-7, -1.0f, 1.0f},
+    {"exp", GW_EXPONENTIAL, 0.0f, 0.0f, 1e-7, 1e-7, NORMAL, 0.0f, INFINITY, 1},
+    {"sigmoid", GW_SIGMOID, 0.0f, 0.0f, 1e-7, 1.6e-7, NORMAL, 0.0f, 1.0f, 1},
+    {"tanh", GW_TANH, 0.0f, 0.0f, 1.6e-7, 2e-7, NORMAL, -1.0f, 1.0f, 1},
+    {"linear", GW_LINEAR, 0.0f, 0.0f, 0.0, 0.0, 0.0, -INFINITY, INFINITY, 1},
+    {"relu", GW_RELU, 0.0f, 0.0f, 0.0, 0.0, 0.0, 0.0f, INFINITY, 1},
+    {"relu6", GW_RELU6, 0.0f, 0.0f, 0.0, 0.0, 0.0, 0.0f, 6.0f, 1},
+    {"hard_tanh", GW_HARD_TANH, 0.0f, 0.0f, 0.0, 0.0, 0.0, -1.0f, 1.0f, 1},
+    {"thresholded_relu(0.7)", GW_THRESHOLDED_RELU, 0.7f, 0.0f, 0.0, 0.0, 0.0, 0.0f, INFINITY, 1},
+    {"thresholded_relu(-2)", GW_THRESHOLDED_RELU, -2.0f, 0.0f, 0.0, 0.0, 0.0, -2.0f, INFINITY, 0},
+    {"leaky_relu(0.3)", GW_LEAKY_RELU, 0.3f, 0.0f, 6e-8, 6e-8, NORMAL, -INFINITY, INFINITY, 1},
+    {"affine(0.75, -2)", GW_AFFINE, 0.75f, -2.0f, 1.2e-7, 1e-6, 0.125, -INFINITY, INFINITY, 1},
+    {"hard_sigmoid(0.2, 0.5)", GW_HARD_SIGMOID, 0.2f, 0.5f, 6e-8, 1e-7, 0.125, 0.0f, 1.0f, 1},
+    {"hard_silu", GW_HARD_SILU, 0.0f, 0.0f, 1.2e-7, 1.2e-7, 2.0, -0.375f, INFINITY, 0},
+    {"scaled_tanh(1.7, 0.6)", GW_SCALED_TANH, 1.7f, 0.6f, 2.5e-7, 2.6e-7, 0x1p-118, -1.7f, 1.7f, 1},
+    {"elu(1)", GW_ELU, 1.0f, 0.0f, 4.3e-8, 1e-7, NORMAL, -1.0f, INFINITY, 1},
+    {"elu(0.3)", GW_ELU, 0.3f, 0.0f, 2.5e-8, 1.4e-7, NORMAL, -0.3f, INFINITY, 1},
+    {"selu", GW_SELU, 0.0f, 0.0f, 1.4e-7, 1.6e-7, NORMAL, -1.75809934f, INFINITY, 1},
+    {"softsign", GW_SOFTSIGN, 0.0f, 0.0f, 9e-8, 1.2e-7, NORMAL, -1.0f, 1.0f, 0},
+    {"softplus", GW_SOFTPLUS, 0.0f, 0.0f, 1.7e-7, 2.4e-7, NORMAL, 0.0f, INFINITY, 0},
+    {"log_sigmoid", GW_LOG_SIGMOID, 0.0f, 0.0f, 1.7e-7, 2.4e-7, NORMAL, -INFINITY, 0.0f, 0},
+    {"silu", GW_SILU, 0.0f, 0.0f, 1.6e-7, 2.1e-7, 0x1p-118, -0.279f, INFINITY, 0},
+    {"mish", GW_MISH, 0.0f, 0.0f, 1.6e-7, 3e-7, 0x1p-118, -0.309f, INFINITY, 0},
+    {"gelu", GW_GELU, 0.0f, 0.0f, 1.2e-7, 8.2e-7, 0x1p-20, -0.17f, INFINITY, 0},
+    {"gelu_tanh", GW_GELU_TANH, 0.0f, 0.0f, 1.7e-7, 1.8e-6, 0x1p-20, -0.171f, INFINITY, 0},
 };
 
-static float apply(const function *f, float x) {
+static float apply(int kind, float alpha, float beta, float x) {
     float y[GW_LANES];
-    gwv_store(y, f->approximate(gwv_set(x)));
+    gwv_store(y, gwv_activate(kind, alpha, beta, gwv_set(x)));
     return y[0];
 }
 
 /* Every step-th float from 0 to infinity, or from -0 to -infinity. */
 static void check_errors(const function *f, uint32_t sign, uint32_t step) {
     enum { block = 1024 };
-    float x[block], y[block], absolute_at = 0.0f, relative_at = 0.0f;
-    double absolute = 0.0, relative = 0.0;
+    float x[block], y[block], error_at = 0.0f, relative_at = 0.0f;
+    double greatest = 0.0, relative = 0.0;
     long outside = 0, falls = 0;
     float last = sign ? INFINITY : -INFINITY;
     for (uint32_t bits = 0; bits <= infinity_bits;) {
         int count = 0;
         for (; count < block && bits <= infinity_bits; count++, bits += step) x[count] = from_bits(bits | sign);
         for (int i = count; i < block; i++) x[i] = 0.0f;
-        for (int i = 0; i < block; i += GW_LANES) gwv_store(y + i, f->approximate(gwv_load(x + i)));
+        for (int i = 0; i < block; i += GW_LANES)
+            gwv_store(y + i, gwv_activate(f->kind, f->alpha, f->beta, gwv_load(x + i)));
         for (int i = 0; i < count; i++) {
-            const double exact = f->exact((double)x[i]);
+            const double truth = exact(f->kind, (double)f->alpha, (double)f->beta, (double)x[i]), size = fabs(truth);
             outside += !(y[i] >= f->least && y[i] <= f->most);
             falls += sign ? y[i] > last : y[i] < last;
             last = y[i];
-            if (isinf(y[i]) && isinf((float)exact)) continue;
-            const double error = fabs((double)y[i] - exact);
-            if (!(error <= absolute)) absolute = error, absolute_at = x[i];
-            if (fabs(exact) < 0x1p-126) continue;
-            if (!(error <= relative * fabs(exact))) relative = error / fabs(exact), relative_at = x[i];
+            if (isinf(y[i]) && truth * (double)y[i] > 0.0 && size > 0x1.fffffcp127) continue;
+            const double error = fabs((double)y[i] - truth);
+            if (!(error <= greatest * fmax(1.0, size))) greatest = error / fmax(1.0, size), error_at = x[i];
+            if (size < f->from) continue;
+            if (!(error <= relative * size)) relative = error / size, relative_at = x[i];
         }
     }
     const char *argument = sign ? "-x" : "x";
-    check(absolute <= f->absolute, "%s(%s): absolute error %.3g, at %.9g", f->name, argument, absolute,
-          (double)absolute_at);
-    check(relative <= f->relative, "%s(%s): relative error %.3g, at %.9g", f->name, argument, relative,
+    check(greatest <= f->error, "%s, %s: error %.3g, at %.9g", f->name, argument, greatest, (double)error_at);
+    check(relative <= f->relative, "%s, %s: relative error %.3g, at %.9g", f->name, argument, relative,
           (double)relative_at);
-    check(outside == 0, "%s(%s): %ld results outside [%g, %g]", f->name, argument, outside, (double)f->least,
+    check(outside == 0, "%s, %s: %ld results outside [%g, %g]", f->name, argument, outside, (double)f->least,
           (double)f->most);
-    check(falls == 0, "%s(%s): grows, and falls %ld times", f->name, argument, falls);
+    check(!f->grows || falls == 0, "%s, %s: falls %ld times", f->name, argument, falls);
 }
 
 static void check_activations(void) {
-    const function *e = &functions[0], *s = &functions[1], *t = &functions[2];
-#if GW_FULL
-    const uint32_t step = 1;
-#else
-    const uint32_t step = 4099; /* a prime: all exponents and all patterns of low bits */
-#endif
-    for (int i = 0; i < 3; i++) {
+    int tried[GW_ACTIVATION_COUNT] = {[GW_SOFTMAX] = 1}, all = 1;
+    for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
         const function *f = &functions[i];
+#if GW_FULL
+        const uint32_t step = i < 3 ? 1 : 7; /* the first three are what most others are made of */
+#else
+        const uint32_t step = 4099; /* a prime: all exponents and all patterns of low bits */
+#endif
         check_errors(f, 0, step);
         check_errors(f, sign_bit, step);
-        check(isnan(apply(f, NAN)) && isnan(apply(f, -NAN)), "%s(NaN) is NaN", f->name);
+        tried[f->kind] = 1;
+        check(isnan(apply(f->kind, f->alpha, f->beta, NAN)) && isnan(apply(f->kind, f->alpha, f->beta, -NAN)),
+              "%s(NaN) is NaN", f->name);
     }
-    check(apply(e, 0.0f) == 1.0f && apply(e, -0.0f) == 1.0f, "exp(0) is 1");
-    check(apply(e, INFINITY) == INFINITY && apply(e, -INFINITY) == 0.0f, "exp at the infinities");
-    check(isfinite(apply(e, 88.7228f)) && isinf(apply(e, 88.7229f)), "exp overflows where the floats end");
-    check(apply(s, 0.0f) == 0.5f && apply(s, -0.0f) == 0.5f, "sigmoid(0) is 1/2");
-    check(apply(s, INFINITY) == 1.0f && apply(s, -INFINITY) == 0.0f, "sigmoid at the infinities");
-    check(apply(s, 17.5f) == 1.0f && apply(s, 3e38f) == 1.0f && apply(s, -3e38f) == 0.0f, "sigmoid saturates");
-    check(apply(t, INFINITY) == 1.0f && apply(t, -INFINITY) == -1.0f, "tanh at the infinities");
-    check(same_bits(apply(t, 0.0f), 0.0f) && same_bits(apply(t, -0.0f), -0.0f), "tanh(+-0) is +-0");
-    int exact = 1, odd = 1, saturated = 1;
+    for (int kind = 0; kind < GW_ACTIVATION_COUNT; kind++) all &= tried[kind];
+    check(all, "every activation is in the table");
+}
+
+static float apply_exp(float x) { return apply(GW_EXPONENTIAL, 0.0f, 0.0f, x); }
+static float apply_sigmoid(float x) { return apply(GW_SIGMOID, 0.0f, 0.0f, x); }
+static float apply_tanh(float x) { return apply(GW_TANH, 0.0f, 0.0f, x); }
+
+static void check_special_values(void) {
+    check(apply_exp(0.0f) == 1.0f && apply_exp(-0.0f) == 1.0f, "exp(0) is 1");
+    check(apply_exp(INFINITY) == INFINITY && apply_exp(-INFINITY) == 0.0f, "exp at the infinities");
+    check(isfinite(apply_exp(88.7228f)) && isinf(apply_exp(88.7229f)), "exp overflows where the floats end");
+    check(apply_sigmoid(0.0f) == 0.5f && apply_sigmoid(-0.0f) == 0.5f, "sigmoid(0) is 1/2");
+    check(apply_sigmoid(17.5f) == 1.0f && apply_sigmoid(3e38f) == 1.0f && apply_sigmoid(-3e38f) == 0.0f,
+          "sigmoid saturates");
+    int small = 1, odd = 1, saturated = 1;
     for (uint32_t bits = 0; bits <= infinity_bits; bits += 4099) {
-        const float x = from_bits(bits), y = apply(t, x);
-        odd &= same_bits(-y, apply(t, -x));
-        exact &= x >= 0x1p-26f || same_bits(x, y);
+        const float x = from_bits(bits), y = apply_tanh(x);
+        odd &= same_bits(-y, apply_tanh(-x)) &&
+               same_bits(-apply(GW_SOFTSIGN, 0.0f, 0.0f, x), apply(GW_SOFTSIGN, 0.0f, 0.0f, -x));
+        small &= x >= 0x1p-26f || same_bits(x, y);
         saturated &= x < 9.02f || y == 1.0f;
     }
-    check(exact, "tanh(x) is x for |x| < 2^-26, denormals included");
-    check(odd, "tanh(-x) is -tanh(x)");
+    check(small, "tanh(x) is x for |x| < 2^-26, denormals included");
+    check(odd, "tanh(-x) is -tanh(x), and softsign(-x) is -softsign(x)");
     check(saturated, "tanh(x) is 1 from 9.02 on");
+    /* At the infinities every activation has its limit. */
+    for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
+        const function *f = &functions[i];
+        int limits = 1;
+        for (int side = -1; side <= 1; side += 2) {
+            const float x = side > 0 ? INFINITY : -INFINITY;
+            const float y = apply(f->kind, f->alpha, f->beta, x);
+            limits &= fabs((double)y - exact(f->kind, (double)f->alpha, (double)f->beta, (double)x)) <= 1e-6 ||
+                      y == (float)exact(f->kind, (double)f->alpha, (double)f->beta, (double)x);
+        }
+        check(limits, "%s at the infinities", f->name);
+    }
 }
 
 static void check_choices(void) {
@@ -247,6 +347,7 @@ int main(void) {
     check_tails();
     check_matvec();
     check_peaks();
+    check_special_values();
     check_activations();
     return check_failures();
 }

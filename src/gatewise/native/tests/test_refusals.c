@@ -69,7 +69,7 @@ static void test_graph_refusals(void) {
     NODE(0, tensor_count = 0, GW_BAD_TENSORS, -1);
 #define OPTION(at, position, value)                                                                                    \
     do {                                                                                                               \
-        float options[7];                                                                                              \
+        float options[8];                                                                                              \
         memcpy(options, c.nodes[at].options, (size_t)c.nodes[at].option_count * sizeof(float));                        \
         options[position] = value;                                                                                     \
         NODE(at, options = options, GW_BAD_OPTION, position);                                                          \
@@ -78,7 +78,8 @@ static void test_graph_refusals(void) {
     OPTION(0, 1, 0.5f);
     OPTION(1, 0, -1);
     OPTION(1, 1, GW_SOFTMAX);
-    OPTION(1, 4, 6);
+    OPTION(1, 4, GW_ACTIVATION_COUNT);
+    OPTION(1, 7, -1);
     OPTION(1, 2, NAN);
     OPTION(2, 0, 1e30f);
     OPTION(3, 0, COLUMNS);
