@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from gatewise.stream import init as init
     from gatewise.stream import load as load
     from gatewise.tasks.detector import Detector as Detector
+    from gatewise.tasks.forecaster import Forecaster as Forecaster
 
 __version__ = "0.1.0"
 
@@ -34,11 +35,13 @@ _HOME = {
     "init": "gatewise.stream",
     "load": "gatewise.stream",
     "Detector": "gatewise.tasks.detector",
+    "Forecaster": "gatewise.tasks.forecaster",
 }
 _MODULES = ("errors", "train", "measure")
 
 __all__ = [
     "Detector",
+    "Forecaster",
     "LayerSpec",
     "Model",
     "ModelSpec",

@@ -19,8 +19,12 @@ of 128 units over 16 lanes, 0.9 million, is slower with two threads; of 256 over
 
 
 def threads_for(graph: Graph, batch: int) -> int:
-    """Threads that torch should use: 1 for small models, else as many as are set."""
-    return 1 if graph.macs * batch < SMALL_STEP else torch.get_num_threads()
+    """Threads that torch should use: 1 for small models, else as many as are set.
+
+    With a window, what comes after the last layer with a state runs once for many steps, so it does not count.
+    """
+    macs = graph.macs if graph.window is None else sum(node.macs for node in graph.nodes[: graph.tail])
+    return 1 if macs * batch < SMALL_STEP else torch.get_num_threads()
 
 
 @contextmanager

@@ -1,0 +1,232 @@
+"""What a forecaster's model reads at each step: the readings, the calendar, and what is known of the steps ahead.
+
+::
+
+    readings      columns whose future is not known; targets are among them           OT, load
+    covariates    columns whose future is known: plans, prices, weather forecasts     price
+    calendar      sine and cosine of where the time lies in the day, week or year     day_sin, day_cos
+    ahead         each covariate at each horizon ahead of the step                    price+1, price+24
+
+All horizons are forecast from one step, so what is known of the steps ahead has to be read there. The calendar of the
+steps ahead follows from that of the step itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from gatewise.errors import InputError
+from gatewise.heads.quantiles.spec import Spec as Head
+from gatewise.layers.base import Array
+from gatewise.tasks.parameters import plain
+
+PERIODS: Mapping[str, float] = {"day": 86400.0, "week": 7 * 86400.0, "year": 365.2425 * 86400.0}
+"""Calendar features and the seconds of their period."""
+
+_EPOCH = {"day": 0.0, "week": 4 * 86400.0, "year": 0.0}  # 1970-01-05 was a Monday
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The columns of a model's input, in order.
+
+    Attributes:
+        readings: names of the columns whose future is not known.
+        covariates: names of those whose future is known.
+        calendar: names out of `PERIODS`.
+        horizons: steps ahead, ascending.
+    """
+
+    readings: tuple[str, ...]
+    covariates: tuple[str, ...]
+    calendar: tuple[str, ...]
+    horizons: tuple[int, ...]
+
+    @property
+    def read(self) -> tuple[str, ...]:
+        """The columns of a table, in the order of the input."""
+        return (*self.readings, *self.covariates)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of all columns of the input."""
+        calendar = [f"{name}_{wave}" for name in self.calendar for wave in ("sin", "cos")]
+        return (*self.read, *calendar, *(f"{name}+{h}" for name in self.covariates for h in self.horizons))
+
+    @property
+    def lead(self) -> int:
+        """Steps ahead for which covariates must be known."""
+        return self.horizons[-1] if self.covariates else 0
+
+    def inputs(self, values: Array, times: pd.Index | None, future: Array | None = None) -> Array:
+        """The input of one series.
+
+        Args:
+            values: (rows, columns read) float32, in the order of `read`.
+            times: of the rows; needed for a calendar.
+            future: (rows ahead, covariates) float32 that follow on the last row; None = none.
+
+        Returns:
+            (rows, inputs) float32. Without all of the future the last rows, up to `lead`, are not known and left out.
+        """
+        known = values[:, len(self.readings) :]
+        if future is not None:
+            known = np.concatenate([known, future])
+        rows = max(0, min(len(values), len(known) - self.lead))
+        ahead = [known[h : h + rows, k, None] for k in range(len(self.covariates)) for h in self.horizons]
+        parts = [values[:rows], self._waves(times, rows), *ahead]
+        return np.ascontiguousarray(np.concatenate(parts, axis=1, dtype=np.float32))
+
+    def units(self, offset: Array, scale: Array) -> tuple[Array, Array]:
+        """Offset and scale of all inputs, given those of the columns read. The calendar stays as it is."""
+        waves = 2 * len(self.calendar)
+        known = slice(len(self.readings), None)
+        each = len(self.horizons)
+        return (
+            np.concatenate([offset, np.zeros(waves), np.repeat(offset[known], each)], dtype=np.float32),
+            np.concatenate([scale, np.ones(waves), np.repeat(scale[known], each)], dtype=np.float32),
+        )
+
+    def _waves(self, times: pd.Index | None, rows: int) -> Array:
+        """(rows, 2 * calendar): each period's sine and cosine."""
+        if not self.calendar:
+            return np.zeros((rows, 0))
+        seconds = clock_seconds(times)[:rows]
+        phases = [2 * np.pi * ((seconds - _EPOCH[name]) / PERIODS[name] % 1.0) for name in self.calendar]
+        return np.stack([wave(phase) for phase in phases for wave in (np.sin, np.cos)], axis=1)
+
+
+def choose(
+    names: Sequence[str], target: Any, covariates: Any, calendar: Any, horizons: Any
+) -> tuple[Layout, list[int]]:
+    """The columns of the model's input, and the positions of the targets in it, from what a user says.
+
+    Args:
+        names: of the columns read.
+        target, covariates, calendar, horizons: as a Forecaster takes them.
+
+    Raises:
+        InputError: names that are not there, or in two roles.
+        SpecError: horizons that are none.
+    """
+    known = positions("covariates", covariates, names)
+    readings = tuple(name for i, name in enumerate(names) if i not in known)
+    if not readings:
+        raise InputError("all columns are covariates, so there is none to forecast")
+    ahead = plain(horizons)
+    if isinstance(ahead, int) and not isinstance(ahead, bool) and ahead >= 1:
+        ahead = list(range(1, ahead + 1))
+    periods = plain(calendar)
+    if not isinstance(periods, list) or not set(periods) <= set(PERIODS) or len(set(periods)) < len(periods):
+        raise InputError(f"calendar must be a list out of {list(PERIODS)}, got {calendar!r}")
+    layout = Layout(readings, tuple(names[i] for i in known), tuple(periods), tuple(Head(horizons=ahead).horizons))
+    if target is None:
+        return layout, list(range(len(readings)))
+    chosen = [names[i] for i in positions("target", target, names)]
+    if clash := [name for name in chosen if name not in readings]:
+        raise InputError(f"column {clash[0]!r} cannot be both a target and a covariate")
+    if not chosen:
+        raise InputError("target is an empty list; name at least one, or give None for all")
+    return layout, [readings.index(name) for name in chosen]
+
+
+def cut(series: Sequence[tuple[Any, int, int]], layout: Layout, validation: Any) -> list[int]:
+    """The row at which the validation part of each series begins, as `gatewise.train.fit` cuts the inputs.
+
+    Raises:
+        InputError: no share, or no series that is long enough.
+    """
+    share = plain(validation)
+    if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0.0 <= share < 1.0:
+        raise InputError(f"validation must be a share from 0 to below 1, got {share!r}")
+    far = layout.horizons[-1]
+    lengths = [max(0, stop - start - layout.lead) for _, start, stop in series]
+    held = [round(share * length) for length in lengths]
+    longest = max(range(len(lengths)), key=lambda i: lengths[i])
+    training, kept = lengths[longest] - held[longest], held[longest]
+    if training <= far or (share and kept <= far - layout.lead):
+        raise InputError(
+            f"the longest series has {training} rows to train on and {kept} to validate on, too few to look "
+            f"{far} steps ahead in each; give more rows, or nearer horizons"
+        )
+    return [start + length - h for (_, start, _), length, h in zip(series, lengths, held, strict=True)]
+
+
+def wanted_of(scaled: Array, horizons: Sequence[int], rows: int, end: int) -> Array:
+    """What the forecasts of one series are held to: (rows, K H) float32, NaN where there is nothing.
+
+    Args:
+        scaled: (all rows, K) readings, NaN where one is missing.
+        horizons: steps ahead.
+        rows: how many of the rows have an input.
+        end: rows that are trained on; what their forecasts are held to lies among them, not in the validation part.
+    """
+    row = np.arange(rows)[:, None]
+    at = row + np.array(horizons)  # (rows, H)
+    seen = (at < len(scaled)) & ((at < end) | (row >= end))
+    found = np.where(seen[:, :, None], scaled[np.minimum(at, len(scaled) - 1)], np.nan)  # (rows, H, K)
+    return np.ascontiguousarray(found.transpose(0, 2, 1).reshape(rows, -1), np.float32)
+
+
+def clock_seconds(times: pd.Index | None) -> Array:
+    """Seconds since 1970 on the clock of the place (rows,), float64. Raises InputError where the times are no dates."""
+    if not isinstance(times, pd.DatetimeIndex):
+        raise InputError("a calendar needs dates: pass time= with the name of a column of dates, or calendar=()")
+    local = times.tz_localize(None) if times.tz is not None else times
+    return np.asarray(local.as_unit("ns").asi8 / 1e9)
+
+
+def positions(what: str, chosen: object, names: Sequence[str]) -> list[int]:
+    """Columns given by name or position, or one of them, as positions. Raises InputError."""
+    listed = [chosen] if isinstance(chosen, (str, int, np.integer)) else chosen
+    if not isinstance(listed, (list, tuple, np.ndarray, pd.Index)):
+        raise InputError(f"{what} must be a name, a position, or a list of these, got {chosen!r}")
+    found = []
+    for one in listed:
+        if isinstance(one, str) and one in names:
+            found.append(list(names).index(one))
+        elif isinstance(one, (int, np.integer)) and not isinstance(one, bool) and 0 <= one < len(names):
+            found.append(int(one))
+        else:
+            raise InputError(f"{what} is {one!r}, but the columns read are {list(names)}; give a name or a position")
+    if len(set(found)) < len(found):
+        raise InputError(f"{what} names a column twice: {list(listed)}")
+    return found
+
+
+def usual_step(times: pd.Index) -> Any:
+    """The usual difference of successive times. Raises InputError where there is but one."""
+    if len(times) < 2:
+        raise InputError("with times, a forecast needs at least two rows, to tell how far apart they are")
+    if isinstance(times, (pd.DatetimeIndex, pd.TimedeltaIndex)):
+        return pd.Timedelta(int(np.median(np.diff(times.asi8))), unit=times.unit)
+    return float(np.median(np.diff(times.to_numpy(np.float64))))
+
+
+def times_ahead(times: pd.Index, horizons: Sequence[int]) -> list[Any]:
+    """The times of the rows to come: on in calendar months where the last rows are such, else in the usual step."""
+    step = usual_step(times)
+    if isinstance(times, pd.DatetimeIndex) and len(set(np.diff(times[-13:].asi8))) > 1:
+        last = times[-13:]
+        months = set(np.diff(last.year * 12 + last.month).tolist())
+        if len(months) == 1 and months != {0} and (len(set(last.day)) == 1 or last.is_month_end.all()):
+            offset = pd.offsets.MonthEnd if last.is_month_end.all() else lambda n: pd.DateOffset(months=n)
+            each = months.pop()
+            return [times[-1] + offset(each * h) for h in horizons]
+    return [times[-1] + h * step for h in horizons]
+
+
+def season_of(times: pd.Index | None) -> int | None:
+    """Steps in a day for steps shorter than a day, in a week for days, in a year for weeks or months; else None."""
+    if not isinstance(times, pd.DatetimeIndex) or len(times) < 2:
+        return None
+    step = usual_step(times).total_seconds()
+    period = next((PERIODS[name] for name in PERIODS if step < PERIODS[name]), PERIODS["year"])
+    steps = round(period / step)
+    slack = 0.25 if period == PERIODS["year"] else 0.05  # a year is no whole number of weeks or months of 31 days
+    return steps if steps >= 2 and abs(steps * step - period) < slack * step else None

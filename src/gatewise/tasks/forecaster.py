@@ -1,0 +1,476 @@
+"""Forecaster: how large will these columns be, some steps on? Quantiles at several horizons at once.
+
+A recurrent model reads one row after the other and answers, at each of them, all quantiles at all horizons (head
+`quantiles`, which has the equations). Two contexts are to be had:
+
+* "carried": the state goes from row to row for ever. One row costs one step, however long the memory is.
+* {"window": L}: each forecast is made from the last L rows, which costs L steps. With `normalise` each window is read
+  in its own units, the forecast is made in them, and is put back: what holds at one level then holds at another. On
+  series that wander this is worth more than any choice of layer.
+
+The rows of each series are cut in order of time::
+
+    |-- training -------------------------------------|-- validation ------|
+                     1 - validation                        validation
+
+Weights and scaling come from the first part; the second decides which weights are kept. Several series train one model.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from gatewise.errors import FileError, GatewiseError, InputError, MissingExtraError
+from gatewise.heads.quantiles.spec import Spec as Head
+from gatewise.layers.base import Array
+from gatewise.spec import LayerSpec, ModelSpec
+from gatewise.stream import Model, init
+from gatewise.stream import load as load_model
+from gatewise.tasks import backtest as rolling
+from gatewise.tasks.forecast_inputs import PERIODS, Layout, choose, cut, season_of, times_ahead, wanted_of
+from gatewise.tasks.parameters import is_array, plain, recurrent_layers, seed_of
+from gatewise.tasks.table import Table, read_table, standardise
+
+try:
+    import pandas as pd
+    from sklearn.base import BaseEstimator
+    from sklearn.utils.validation import check_is_fitted
+except ImportError as error:  # pragma: no cover - tried in an environment without the extra
+    raise MissingExtraError("tasks need scikit-learn: pip install 'gatewise[train]'") from error
+
+if TYPE_CHECKING:
+    from gatewise.train import History
+
+
+class Forecaster(BaseEstimator):  # type: ignore[misc]
+    """Forecasts columns of one or many series, with quantiles that never cross.
+
+    In the manner of scikit-learn: parameters are stored as given, `fit` checks them, fitted attributes end in `_`. The
+    data may be a pandas DataFrame or Series, a NumPy array (rows,) or (rows, columns), or the path of a .csv or
+    .parquet file; rows are steps in order of time.
+
+    Args:
+        recurrence: kind of the recurrent layers, e.g. "gru".
+        units: size of each.
+        layers: how many, one upon the other.
+        horizons: steps ahead that are forecast: a number n for all from 1 to n, or an ascending list.
+        quantiles: probabilities, ascending, e.g. (0.1, 0.5, 0.9): the middle, and a band that holds 8 of 10 readings.
+        target: the columns that are forecast, by name or position: one or a list; None = all whose future is not known.
+        time: name of the time column; None = the frame's index if it holds dates, else none.
+        series: name of the column that tells several series apart; None = one series.
+        columns: names of the columns to read; None = all but time and series.
+        covariates: the columns, by name or position, whose future is known: the model reads them ahead as well, at each
+            horizon, and `predict` needs their rows to come.
+        calendar: which of "day", "week" and "year" the model reads, as sine and cosine of where in it the time lies.
+        missing: "raise" refuses non-finite readings, "hold" repeats the last finite one of the column, "mask" also
+            tells the model where it did.
+        context: "carried" or {"window": L}; see the head of this file.
+        normalise: whether each window is read and forecast in its own units; needs a window.
+        anchor: whether forecasts are changes from the last reading. Better for the steps just ahead.
+        validation: share of the rows of each series, at their end, that decides which weights are kept.
+        learning_rate, batch, window: of the training, see `gatewise.train.fit`; window is for a carried context.
+        steps, epochs: its budget; also `seconds` of `fit`. None at all = 2,000 steps.
+        random_state: seed of weights and sampling. The same seed, machine and data give the same bits, unless the
+            budget is in seconds. None = another one each time.
+
+    Attributes:
+        model_: the trained `gatewise.Model`; `model_.stream()` forecasts step by step, `model_.columns` says what each
+            step must hold.
+        columns_: names of the columns read, as in the data.
+        targets_: names of the columns forecast.
+        horizons_: the steps ahead.
+        quantiles_: the probabilities.
+        layout_: how a step of the model's input is made of a row.
+        split_: rows of training and of validation in all series together.
+        cautions_: what to know about the data; `fit` also issues each as a warning.
+        history_: what the training went through (after `fit`, not after `load`).
+        n_features_in_, feature_names_in_: as in scikit-learn (names only where the data have them).
+    """
+
+    def __init__(
+        self,
+        recurrence: str = "gru",
+        units: int = 64,
+        layers: int = 1,
+        *,
+        horizons: int | Sequence[int] = 24,
+        quantiles: Sequence[float] = (0.1, 0.5, 0.9),
+        target: str | int | Sequence[str | int] | None = None,
+        time: str | None = None,
+        series: str | None = None,
+        columns: Sequence[str] | None = None,
+        covariates: Sequence[str | int] = (),
+        calendar: Sequence[str] = (),
+        missing: str = "raise",
+        context: str | Mapping[str, int] = "carried",
+        normalise: bool = False,
+        anchor: bool = True,
+        validation: float = 0.2,
+        learning_rate: float = 3e-3,
+        batch: int = 32,
+        window: int | None = None,
+        steps: int | None = None,
+        epochs: int | None = None,
+        random_state: Any = 0,
+    ) -> None:
+        self.recurrence = recurrence
+        self.units = units
+        self.layers = layers
+        self.horizons = horizons
+        self.quantiles = quantiles
+        self.target = target
+        self.time = time
+        self.series = series
+        self.columns = columns
+        self.covariates = covariates
+        self.calendar = calendar
+        self.missing = missing
+        self.context = context
+        self.normalise = normalise
+        self.anchor = anchor
+        self.validation = validation
+        self.learning_rate = learning_rate
+        self.batch = batch
+        self.window = window
+        self.steps = steps
+        self.epochs = epochs
+        self.random_state = random_state
+
+    def fit(
+        self,
+        data: Any,
+        y: Any = None,
+        *,
+        seconds: float | None = None,
+        progress: Any = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        resume: bool = True,
+        metrics: str | os.PathLike[str] | None = None,
+    ) -> Self:
+        """Train on the first rows of each series; the last decide which weights are kept.
+
+        Args:
+            data: the series.
+            y: not used.
+            seconds: budget of the training in seconds.
+            progress: "bar" for a progress bar, a function called with a `gatewise.train.Status`, or None.
+            checkpoint: a file from which an interrupted training goes on; see `gatewise.train.fit`.
+            resume: False = start anew whatever the checkpoint holds.
+            metrics: a CSV file for the course of the training.
+
+        Raises:
+            InputError: data or parameters that do not fit, saying where.
+            SpecError: horizons, quantiles, context or sizes that make no model.
+            TrainError: the training diverged.
+            MissingExtraError: torch is not installed.
+        """
+        from gatewise.train import fit
+
+        table = read_table(data, self.time, self.columns, self.missing, self.series)
+        layout, targets = choose(table.columns, self.target, self.covariates, self.calendar, self.horizons)
+        order = [table.columns.index(name) for name in layout.read]
+        cuts = cut(table.series, layout, self.validation)
+        learnt = np.concatenate([np.arange(start, end) for (_, start, _), end in zip(table.series, cuts, strict=True)])
+        offset, scale = (part[order] for part in standardise(table, learnt))
+        seed = seed_of(self.random_state)
+        untrained = self._untrained(table.named, layout, targets, offset, scale, seed)
+        values = table.values[:, order]
+        spans = [slice(start, stop) for _, start, stop in table.series]
+        inputs = [layout.inputs(values[span], _at(table.times, span)) for span in spans]
+        wanted = None
+        if layout.lead:
+            scaled = (values[:, targets] - offset[targets]) / scale[targets]
+            wanted = [
+                wanted_of(scaled[span], layout.horizons, len(x), end - span.start)
+                for span, x, end in zip(spans, inputs, cuts, strict=True)
+            ]
+        trained, history = fit(
+            untrained,
+            inputs,
+            wanted,
+            validation=float(self.validation),
+            steps=plain(self.steps),
+            seconds=plain(seconds),
+            epochs=plain(self.epochs),
+            batch=plain(self.batch),
+            window=plain(self.window),
+            learning_rate=plain(self.learning_rate),
+            seed=seed,
+            checkpoint=checkpoint,
+            resume=resume,
+            metrics=metrics,
+            progress=progress,
+        )
+        described = {
+            "parameters": {key: plain(value) for key, value in {**self.get_params(), "random_state": seed}.items()},
+            "columns": list(table.columns),
+            "named": table.named,
+            "readings": list(layout.readings),
+            "covariates": list(layout.covariates),
+            "calendar": list(layout.calendar),
+            "split": [len(learnt), len(table) - len(learnt)],
+            "cautions": list(table.cautions),
+        }
+        self._take(trained.replace(provenance={**trained.provenance, "forecaster": described}))
+        self.history_: History = history
+        for caution in table.cautions:
+            warnings.warn(caution, UserWarning, stacklevel=2)
+        return self
+
+    def predict(self, data: Any, future: Any = None) -> pd.DataFrame:
+        """What comes after the last row of each series.
+
+        Args:
+            data: rows in order of time, with the columns fitted: all the history there is for a carried context, at
+                least a window of it for the other.
+            future: the covariates in the rows that follow, up to the last horizon, in the same form as the data (time
+                and series included where there are such). Only, and then always, for a forecaster with covariates.
+
+        Returns:
+            A frame with a row for each series, target and horizon: the series (where there are several), the time
+            (where there is one), `horizon`, `target`, and a column for each quantile, called "0.5" and so on, in the
+            units of the data.
+
+        Raises:
+            InputError: data that do not fit, or too few rows.
+        """
+        table = self._read(data)
+        ahead = self._future(table, future)
+        window = self.model_.window or 1
+        frames = []
+        for name, start, stop in table.series:
+            if stop - start < window:
+                own = "" if name is None else f" in series {name!r}"
+                raise InputError(f"a forecast is made from the last {window} rows, got {stop - start}{own}; give more")
+            span = slice(start, stop)
+            x = self.layout_.inputs(table.values[span], _at(table.times, span), ahead[name])
+            answer = rolling.forecast_at(self.model_, x, np.array([len(x) - 1]))[0]
+            frames.append(self._tidy(answer, name, table, span))
+        return pd.concat(frames, ignore_index=True)
+
+    def backtest(
+        self, data: Any, start: Any = None, stride: int = 1, season: int | str | None = "auto"
+    ) -> rolling.Backtest:
+        """Forecast again and again as time goes on, and hold the forecasts to what came.
+
+        Args:
+            data: rows in order of time, with the columns fitted; rows before `start` are read, but not forecast.
+            start: the first row of each series that is forecast: a number, or a date for one series with times. None =
+                as soon as there is a window, or one row. Rows that the model was fitted on flatter it: give the first
+                row after them.
+            stride: rows from one forecast to the next.
+            season: steps in a season for the forecast that repeats the last one, e.g. 24; None = no such forecast;
+                "auto" = a day, or a week of days, or a year of months, where the times say so.
+
+        Returns:
+            Forecasts, what came, and what repeating the last reading, or the last season, would have said:
+            `.scores()`, `.compare()`, `.frame()`.
+
+        Raises:
+            InputError: data that do not fit, or too few rows.
+        """
+        table = self._read(data)
+        spans = [slice(a, b) for _, a, b in table.series]
+        if season == "auto":
+            season = season_of(None if table.times is None else table.times[: table.series[0][2]])
+        return rolling.backtest(
+            self.model_,
+            [self.layout_.inputs(table.values[span], _at(table.times, span)) for span in spans],
+            table.values[:, [self.layout_.read.index(name) for name in self.targets_]],
+            table.series,
+            start=self._first(table, start),
+            stride=stride,
+            season=plain(season),
+            names=self.targets_,
+            times=table.times,
+        )
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model file, with all that `load` needs. `gatewise.load` reads it as a model, without this class."""
+        check_is_fitted(self)
+        self.model_.save(path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Read what `save` wrote; torch is not needed.
+
+        Raises:
+            FileError: damaged, or a model that was not made by a Forecaster.
+            OSError: no such file, or no permission.
+        """
+        model = load_model(path)
+        described = model.provenance.get("forecaster")
+        try:
+            if not isinstance(described, Mapping):
+                raise InputError("it was not made by a Forecaster; gatewise.load reads it as a model")
+            parameters = described["parameters"]
+            if set(parameters) - set(cls._get_param_names()):
+                raise InputError("its parameters are not those of this version; upgrade gatewise")
+            found = cls(**parameters)
+            found._take(model)
+        except KeyError as error:
+            raise FileError(f"{path} cannot be read as a Forecaster: it does not say {error}") from None
+        except (GatewiseError, TypeError, ValueError, AttributeError) as error:
+            raise FileError(f"{path} cannot be read as a Forecaster: {error}") from None
+        return found
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "model_")
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = self.missing != "raise"
+        return tags
+
+    def _take(self, model: Model) -> None:
+        """Set every fitted attribute from a model and its provenance; raises many kinds of errors where they lie."""
+        if model.spec.head is None or model.spec.head.kind != Head.kind:
+            raise InputError(f"it has no head {Head.kind}")
+        described = model.provenance["forecaster"]
+        head = Head.parse("head", model.spec.head.options)
+        names = {key: tuple(map(str, described[key])) for key in ("columns", "readings", "covariates", "calendar")}
+        layout = Layout(names["readings"], names["covariates"], names["calendar"], tuple(head.horizons))
+        if sorted(layout.read) != sorted(names["columns"]) or not set(layout.calendar) <= set(PERIODS):
+            raise InputError("its columns do not fit together")
+        if len(layout.names) != model.inputs or max(head.targets) >= len(layout.readings):
+            raise InputError("its columns are not those that its model reads")
+        training, validation = (int(rows) for rows in described["split"])
+        self.split_ = (training, validation)
+        self.cautions_: tuple[str, ...] = tuple(map(str, described["cautions"]))
+        self.layout_ = layout
+        self.columns_ = names["columns"]
+        self.targets_ = tuple(layout.readings[k] for k in head.targets)
+        self.horizons_ = tuple(head.horizons)
+        self.quantiles_ = tuple(head.quantiles)
+        self.n_features_in_ = len(self.columns_)
+        if described["named"]:
+            self.feature_names_in_ = np.array(self.columns_, object)
+        elif hasattr(self, "feature_names_in_"):
+            del self.feature_names_in_
+        self.model_ = model
+
+    def _untrained(
+        self, named: bool, layout: Layout, targets: list[int], offset: Array, scale: Array, seed: int
+    ) -> Model:
+        """The model before training: scaled input, recurrent layers, forecast, head."""
+        if not isinstance(self.normalise, bool):
+            raise InputError(f"normalise must be True or False, got {self.normalise!r}")
+        if self.normalise and self.context == "carried":
+            raise InputError('normalise needs a window, whose units it takes: pass context={"window": 96}, say')
+        plainly = len(layout.names) == len(layout.read)
+        width = len(layout.readings)
+        head = LayerSpec(
+            "quantiles",
+            sources=("forecast", "input", *(("moments0",) if self.normalise else ())),
+            targets=targets,
+            horizons=list(layout.horizons),
+            quantiles=plain(self.quantiles),
+            anchor=self.anchor,
+            names=[layout.readings[k] for k in targets],
+        )
+        outputs = Head.parse("head", head.options).width
+        own_units = [LayerSpec("moments", width=width), LayerSpec("standardise", sources=("input", "moments0"))]
+        spec = ModelSpec(
+            input=LayerSpec(
+                "numeric",
+                width=len(layout.names),
+                columns=list(layout.names) if named or not plainly else None,
+                scaling="standard",
+                missing=self.missing,
+            ),
+            layers=[
+                *(own_units if self.normalise else ()),
+                *recurrent_layers(self.recurrence, self.units, self.layers),
+                LayerSpec("dense", name="forecast", units=outputs),
+            ],
+            head=head,
+            context=self.context,
+        )
+        model = init(spec, seed)
+        offsets, scales = layout.units(offset, scale)
+        given = {
+            "input.offset": offsets,
+            "input.scale": scales,
+            "head.offset": offset[targets],
+            "head.scale": scale[targets],
+            # Training starts from repeating the last reading, or the mean of the window.
+            "forecast.weight": np.zeros_like(model.tensors["forecast.weight"]),
+        }
+        return model.replace(tensors={**model.tensors, **given})
+
+    def _read(self, data: Any) -> Table:
+        """The table with its columns in the order of the input."""
+        check_is_fitted(self)
+        by_name = hasattr(self, "feature_names_in_") and not is_array(data)
+        table = read_table(data, self.time, self.columns_ if by_name else None, self.missing, self.series)
+        if len(table.columns) != self.n_features_in_:
+            raise InputError(
+                f"this forecaster was fitted on {self.n_features_in_} columns, {list(self.columns_)}; "
+                f"{table.origin} has {len(table.columns)}"
+            )
+        return _reordered(table, [self.columns_.index(name) for name in self.layout_.read])
+
+    def _future(self, table: Table, future: Any) -> Mapping[str | int | None, Array | None]:
+        """The covariates of the rows to come, series by series."""
+        layout = self.layout_
+        if not layout.covariates:
+            if future is not None:
+                raise InputError("future is for covariates, and this forecaster has none; leave it out")
+            return {name: None for name, _, _ in table.series}
+        if future is None:
+            raise InputError(
+                f"the forecast needs {list(layout.covariates)} in the {layout.lead} rows that follow; pass future="
+            )
+        known = read_table(future, self.time, None if is_array(future) else layout.covariates, "raise", self.series)
+        if len(known.columns) != len(layout.covariates):
+            raise InputError(f"future must have the columns {list(layout.covariates)}, got {list(known.columns)}")
+        rows = {name: (start, stop) for name, start, stop in known.series}
+        found: dict[str | int | None, Array | None] = {}
+        for name, _, stop in table.series:
+            a, b = rows.get(name, (0, 0))
+            if b - a < layout.lead:
+                own = "" if name is None else f" of series {name!r}"
+                raise InputError(f"future must have the {layout.lead} rows{own} that follow, got {b - a}")
+            if table.times is not None and known.times is not None and not known.times[a] > table.times[stop - 1]:
+                raise InputError(
+                    f"future begins at {known.times[a]}, which does not lie after {table.times[stop - 1]}, "
+                    "the last row of the data"
+                )
+            found[name] = known.values[a : a + layout.lead]
+        return found
+
+    def _tidy(self, answer: Array, name: str | int | None, table: Table, span: slice) -> pd.DataFrame:
+        """One series' forecast (outputs,) as a frame."""
+        K, H, Q = len(self.targets_), len(self.horizons_), len(self.quantiles_)
+        columns: dict[str, Any] = {} if self.series is None else {self.series: [name] * (K * H)}
+        times = _at(table.times, span)
+        if times is not None:
+            columns[self.time or "time"] = times_ahead(times, self.horizons_) * K
+        columns |= {"horizon": list(self.horizons_) * K, "target": np.repeat(np.array(self.targets_, object), H)}
+        values = answer.reshape(K * H, Q)
+        return pd.DataFrame({**columns, **{f"{q:g}": values[:, i] for i, q in enumerate(self.quantiles_)}})
+
+    def _first(self, table: Table, start: Any) -> int | None:
+        """The first row that is forecast, as a number."""
+        if start is None or isinstance(start, (int, np.integer)):
+            return None if start is None else int(start)
+        if not isinstance(table.times, pd.DatetimeIndex) or len(table.series) > 1:
+            raise InputError(f"start must be a number of rows, or a date for one series with dates, got {start!r}")
+        try:
+            return int(table.times.searchsorted(pd.Timestamp(start)))
+        except (ValueError, TypeError) as error:
+            raise InputError(f"start is {start!r}, which is no date: {error}") from None
+
+
+def _reordered(table: Table, order: Sequence[int]) -> Table:
+    return replace(table, values=table.values[:, order], columns=tuple(table.columns[i] for i in order))
+
+
+def _at(times: pd.Index | None, span: slice) -> pd.Index | None:
+    return None if times is None else times[span]

@@ -1,0 +1,53 @@
+"""What the constructor parameters of all tasks have in common."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from gatewise import layers as kinds
+from gatewise.errors import InputError
+from gatewise.spec import LayerSpec
+
+
+def recurrent_layers(recurrence: Any, units: Any, layers: Any) -> list[LayerSpec]:
+    """The recurrent layers of a model, one upon the other. Raises InputError where a parameter makes no sense."""
+    known = [kind for kind in kinds.KINDS if kinds.registry.spec(kind).recurrent]
+    if recurrence not in known:
+        raise InputError(f"recurrence must be one of {known}, got {recurrence!r}")
+    if isinstance(layers, bool) or not isinstance(layers, (int, np.integer)) or layers < 1:
+        raise InputError(f"layers must be a whole number of at least 1, got {layers!r}")
+    return [LayerSpec(recurrence, units=plain(units)) for _ in range(layers)]
+
+
+def seed_of(random_state: Any) -> int:
+    """A seed from what scikit-learn takes as random_state: a number, a RandomState, or None; also a Generator."""
+    if isinstance(random_state, (int, np.integer)) and not isinstance(random_state, bool):
+        if not 0 <= random_state < 1 << 63:
+            raise InputError(f"random_state must be a whole number from 0 to below 2^63, got {random_state}")
+        return int(random_state)
+    if isinstance(random_state, np.random.RandomState):
+        return int(random_state.randint(1 << 31, dtype=np.int64))
+    if random_state is None or isinstance(random_state, np.random.Generator):
+        return int(np.random.default_rng(random_state).integers(1 << 31))
+    raise InputError(f"random_state must be a whole number, a NumPy generator or None, got {random_state!r}")
+
+
+def plain(value: Any) -> Any:
+    """NumPy scalars, arrays, ranges and tuples as plain JSON values."""
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    return list(value) if isinstance(value, (tuple, list, range)) else value
+
+
+def number(name: str, value: Any) -> Any:
+    """A number out of a file. Raises InputError for anything else."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise InputError(f"its {name} must be a number, got {value!r}")
+    return value
+
+
+def is_array(data: Any) -> bool:
+    """Whether the data are numbers without names of columns."""
+    return isinstance(data, (np.ndarray, list, tuple))
