@@ -30,7 +30,6 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from gatewise import layers as kinds
 from gatewise.errors import FileError, GatewiseError, InputError, MissingExtraError
 from gatewise.heads.tail_probability.spec import KNOTS
 from gatewise.heads.tail_probability.spec import Spec as Head
@@ -40,6 +39,7 @@ from gatewise.state import State
 from gatewise.stream import Model, init
 from gatewise.stream import load as load_model
 from gatewise.tasks.calibrate import LEAST, NEEDED, Calibration, calibrate
+from gatewise.tasks.parameters import is_array, number, plain, recurrent_layers, seed_of
 from gatewise.tasks.table import Table, read_table, standardise
 
 try:
@@ -185,19 +185,19 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         target = self._find_target(table)
         split = self._split(len(table))
         offset, scale = standardise(table, split.training)
-        seed = _seed(self.random_state)
+        seed = seed_of(self.random_state)
         untrained = self._untrained(table, target, offset, scale, seed)
         used = split.training + split.stopping
         trained, history = fit(
             untrained,
             table.values[:used],
             validation=split.stopping / used,
-            steps=_plain(self.steps),
-            seconds=_plain(seconds),
-            epochs=_plain(self.epochs),
-            batch=_plain(self.batch),
-            window=_plain(self.window),
-            learning_rate=_plain(self.learning_rate),
+            steps=plain(self.steps),
+            seconds=plain(seconds),
+            epochs=plain(self.epochs),
+            batch=plain(self.batch),
+            window=plain(self.window),
+            learning_rate=plain(self.learning_rate),
             seed=seed,
             checkpoint=checkpoint,
             resume=resume,
@@ -209,7 +209,7 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         model = _with_head(trained, calibration, band)
         state = model.run(table.values, return_state=True)[1]
         described = {
-            "parameters": {key: _plain(value) for key, value in {**self.get_params(), "random_state": seed}.items()},
+            "parameters": {key: plain(value) for key, value in {**self.get_params(), "random_state": seed}.items()},
             "split": asdict(split),
             "calibration": {k: v for k, v in asdict(calibration).items() if k not in ("statistic", "score")},
             "cautions": list(cautions),
@@ -305,12 +305,12 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         names = model.spec.input.options.get("columns")
         columns = tuple(names) if names is not None else tuple(f"x{i}" for i in range(model.inputs))
         table = model.tensors["head.statistic"], model.tensors["head.score"]
-        calibration = Calibration(*table, **{k: _number(k, v) for k, v in described["calibration"].items()})
+        calibration = Calibration(*table, **{k: number(k, v) for k, v in described["calibration"].items()})
         if not isinstance(described["cautions"], list):
             raise InputError("its cautions are no list")
         state = State.from_bytes(base64.b64decode(described["state"], validate=True))
         state.rows(model.graph, 1)
-        self.split_ = Split(**{k: _number(k, v) for k, v in described["split"].items()})
+        self.split_ = Split(**{k: number(k, v) for k, v in described["split"].items()})
         self.cautions_: tuple[str, ...] = tuple(map(str, described["cautions"]))
         self.columns_ = columns
         self.target_ = columns[head.target]
@@ -341,7 +341,7 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         raise InputError(f"target is {self.target!r}, but the columns read are {names}; give a name or a position")
 
     def _split(self, rows: int) -> Split:
-        share, coverage = _plain(self.validation), _plain(self.coverage)
+        share, coverage = plain(self.validation), plain(self.coverage)
         if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0.0 < share < 1.0:
             raise InputError(f"validation must be a share between 0 and 1, got {share!r}")
         if not isinstance(coverage, (int, float)) or not 0.0 < coverage < 1.0:
@@ -360,11 +360,6 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _untrained(self, table: Table, target: int, offset: Array, scale: Array, seed: int) -> Model:
         """The model before training: scaled input, recurrent layers, location and log scale, head."""
-        known = [kind for kind in kinds.KINDS if kinds.registry.spec(kind).recurrent]
-        if self.recurrence not in known:
-            raise InputError(f"recurrence must be one of {known}, got {self.recurrence!r}")
-        if isinstance(self.layers, bool) or not isinstance(self.layers, (int, np.integer)) or self.layers < 1:
-            raise InputError(f"layers must be a whole number of at least 1, got {self.layers!r}")
         spec = ModelSpec(
             input=LayerSpec(
                 "numeric",
@@ -374,14 +369,14 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
                 missing=self.missing,
             ),
             layers=[
-                *(LayerSpec(self.recurrence, units=_plain(self.units)) for _ in range(self.layers)),
+                *recurrent_layers(self.recurrence, self.units, self.layers),
                 LayerSpec("dense", name="forecast", units=2),
             ],
             head=LayerSpec(
                 "tail_probability",
                 target=target,
-                smooth=_plain(self.smooth),
-                false_alarms_per_1000=_plain(self.false_alarms_per_1000),
+                smooth=plain(self.smooth),
+                false_alarms_per_1000=plain(self.false_alarms_per_1000),
             ),
         )
         model = init(spec, seed)
@@ -429,7 +424,7 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
     def _read(self, data: Any) -> Table:
         check_is_fitted(self)
         named = hasattr(self, "feature_names_in_")
-        table = read_table(data, None, None, self.missing) if _is_array(data) else None
+        table = read_table(data, None, None, self.missing) if is_array(data) else None
         if table is None:
             table = read_table(data, self.time, self.columns_ if named else None, self.missing)
         if len(table.columns) != self.n_features_in_:
@@ -448,33 +443,3 @@ def _with_head(model: Model, calibration: Calibration, band: Array) -> Model:
     given = {"head.statistic": calibration.statistic, "head.score": calibration.score, "head.band": band}
     spec = model.spec.replace(head=model.spec.head.replace(samples=calibration.samples))
     return model.replace(spec=spec, tensors={**model.tensors, **given})
-
-
-def _is_array(data: Any) -> bool:
-    return isinstance(data, (np.ndarray, list, tuple))
-
-
-def _seed(random_state: Any) -> int:
-    """A seed from what scikit-learn takes as random_state: a number, a RandomState, or None; also a Generator."""
-    if isinstance(random_state, (int, np.integer)) and not isinstance(random_state, bool):
-        if not 0 <= random_state < 1 << 63:
-            raise InputError(f"random_state must be a whole number from 0 to below 2^63, got {random_state}")
-        return int(random_state)
-    if isinstance(random_state, np.random.RandomState):
-        return int(random_state.randint(1 << 31, dtype=np.int64))
-    if random_state is None or isinstance(random_state, np.random.Generator):
-        return int(np.random.default_rng(random_state).integers(1 << 31))
-    raise InputError(f"random_state must be a whole number, a NumPy generator or None, got {random_state!r}")
-
-
-def _plain(value: Any) -> Any:
-    """NumPy scalars, arrays and tuples as plain JSON values."""
-    if hasattr(value, "tolist"):
-        return value.tolist()
-    return list(value) if isinstance(value, (tuple, list)) else value
-
-
-def _number(name: str, value: Any) -> Any:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise InputError(f"its {name} must be a number, got {value!r}")
-    return value
