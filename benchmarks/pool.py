@@ -5,8 +5,8 @@
 
 Everything runs on one thread. All contestants carry their states from step to step. torch runs eager, in inference
 mode, the layer and the cell; ONNX Runtime runs a graph of the single node with inputs and outputs bound to memory. They
-take turns; a ratio is the median over rounds of the ratio within a round. The pool is pushed with its sessions in order and,
-as `shuffled`, in another order in each push, when their states have to be gathered.
+take turns; a ratio is the median over rounds of the ratio within a round. The pool is pushed with its sessions in order
+and, as `shuffled`, in another order in each push, when their states have to be gathered.
 """
 
 from __future__ import annotations

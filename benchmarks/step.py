@@ -99,7 +99,8 @@ def main() -> None:
     for row in results:
         print(
             f"{row['kind']:<5} {row['units']:>5} {row['microseconds']['push']:>9.3f}"
-            f" {row['ratio to torch layer']:>8.1f}x {row['ratio to torch cell']:>7.1f}x {row['ratio to onnxruntime']:>11.1f}x"
+            f" {row['ratio to torch layer']:>8.1f}x {row['ratio to torch cell']:>7.1f}x"
+            f" {row['ratio to onnxruntime']:>11.1f}x"
             f" {row['C microseconds']:>8.3f} {row['bound microseconds']:>9.3f} {row['C over bound']:>8.2f}"
         )
     print(f"written to {record('step', results)}")
