@@ -63,6 +63,15 @@ static inline int gw_padded(int rows) { return (rows + GW_PANEL - 1) / GW_PANEL 
 #define GW_UNROLL
 #endif
 
+/* Unrolls the loop that follows four times: its end comes less often, and the processor foresees it. */
+#if defined(__clang__)
+#define GW_UNROLL_4 _Pragma("clang loop unroll_count(4)")
+#elif defined(__GNUC__)
+#define GW_UNROLL_4 _Pragma("GCC unroll 4")
+#else
+#define GW_UNROLL_4
+#endif
+
 /* 1.5 * 2^23: a float this large has a spacing of 1, so adding it rounds to an integer, which then stands in the low bits
  * of the sum. */
 #define GW_ROUND 12582912.0f

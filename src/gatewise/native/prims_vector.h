@@ -205,6 +205,7 @@ static inline __attribute__((always_inline)) void gw_block(float *acc, size_t ac
         const size_t x_stride = products[p].x_stride;
         const float *restrict packed = products[p].packed + at.tile * (size_t)cols + at.first;
         const float *restrict x = products[p].x + row * x_stride;
+        GW_UNROLL_4
         for (int k = 0; k < cols; k++, packed += at.stride) {
             gwv w[GW_BLOCK_PANELS];
             GW_UNROLL

@@ -46,41 +46,68 @@ static inline gwv lstm_within(float bound, gwv v) {
     return bound > 0.0f ? gwv_clamp(v, gwv_set(-bound), gwv_set(bound)) : v;
 }
 
-/* n lanes from i on of c' and y, which goes to two places. Called with constants where speed matters: then the switches are gone. plain: neither
- * peepholes, coupled gates nor clips. */
-static inline void lstm_gates(const gw_lstm *l, int gate, int act, int out, int plain, const float *sum, float *c,
-                              float *y, float *copy, int i, int n) {
-    const int H = l->units;
-    gwv before = lstm_load(c + i, n), a_i = lstm_load(sum + i, n), a_f = lstm_load(sum + H + i, n);
-    gwv a_g = lstm_load(sum + 2 * H + i, n), a_o = lstm_load(sum + 3 * H + i, n);
-    if (!plain && l->peephole) {
-        a_i = gwv_fma(lstm_load(l->peephole + i, n), before, a_i);
-        a_f = gwv_fma(lstm_load(l->peephole + H + i, n), before, a_f);
-    }
-    if (!plain) {
-        a_i = lstm_within(l->clip, a_i);
-        a_f = lstm_within(l->clip, a_f);
-        a_g = lstm_within(l->clip, a_g);
-    }
-    gwv in = gwv_activate(gate, l->gate_a, l->gate_b, a_i);
-    gwv forget = !plain && l->coupled ? gwv_sub(gwv_set(1.0f), in) : gwv_activate(gate, l->gate_a, l->gate_b, a_f);
-    gwv cell = gwv_fma(forget, before, gwv_mul(in, gwv_activate(act, l->act_a, l->act_b, a_g)));
-    if (!plain) cell = lstm_within(l->cell_clip, cell);
-    cell = gwv_flush(cell);
-    if (!plain && l->peephole) a_o = gwv_fma(lstm_load(l->peephole + 2 * H + i, n), cell, a_o);
-    if (!plain) a_o = lstm_within(l->clip, a_o);
-    lstm_store(c + i, cell, n);
-    gwv open = gwv_activate(gate, l->gate_a, l->gate_b, a_o);
-    gwv next = gwv_flush(gwv_mul(open, gwv_activate(out, l->out_a, l->out_b, cell)));
+/* A statement for n lanes from i on, over H values. Short passes, whose vectors do not wait for each other, keep
+ * a processor busier than one long pass. */
+#define LSTM_EACH(H, statement)                                                                                        \
+    do {                                                                                                               \
+        int i = 0;                                                                                                     \
+        for (const int n = GW_LANES; i + n <= (H); i += n) statement;                                                  \
+        const int n = (H) - i;                                                                                         \
+        if (n > 0) statement;                                                                                          \
+    } while (0)
+
+static inline void lstm_map(int kind, float a, float b, float clip, float *v, int count) {
+    LSTM_EACH(count, lstm_store(v + i, gwv_activate(kind, a, b, lstm_within(clip, lstm_load(v + i, n))), n));
+}
+
+/* v = activation(v held within the clip). With a constant kind the switch is gone from the pass. */
+static inline void lstm_activate(int kind, float a, float b, float clip, float *v, int count) {
+    if (kind == GW_SIGMOID && clip <= 0.0f)
+        lstm_map(GW_SIGMOID, 0.0f, 0.0f, 0.0f, v, count);
+    else if (kind == GW_TANH && clip <= 0.0f)
+        lstm_map(GW_TANH, 0.0f, 0.0f, 0.0f, v, count);
+    else
+        lstm_map(kind, a, b, clip, v, count);
+}
+
+/* v = p * c + v */
+static inline void lstm_peep(float *v, const float *p, const float *c, int H) {
+    LSTM_EACH(H, lstm_store(v + i, gwv_fma(lstm_load(p + i, n), lstm_load(c + i, n), lstm_load(v + i, n)), n));
+}
+
+static inline void lstm_cell(const float *in, const float *forget, const float *g, float clip, float *c, int i, int n) {
+    gwv new = gwv_mul(lstm_load(in + i, n), lstm_load(g + i, n));
+    gwv cell = gwv_fma(lstm_load(forget + i, n), lstm_load(c + i, n), new);
+    lstm_store(c + i, gwv_flush(lstm_within(clip, cell)), n);
+}
+
+/* y goes to two places. */
+static inline void lstm_output(int kind, float a, float b, const float *open, const float *c, float *y, float *copy,
+                               int i, int n) {
+    gwv next = gwv_flush(gwv_mul(lstm_load(open + i, n), gwv_activate(kind, a, b, lstm_load(c + i, n))));
     lstm_store(y + i, next, n);
     lstm_store(copy + i, next, n);
 }
 
-static inline void lstm_update(const gw_lstm *l, int gate, int act, int out, int plain, const float *sum, float *c,
-                               float *y, float *copy) {
-    int i = 0;
-    for (; i + GW_LANES <= l->units; i += GW_LANES) lstm_gates(l, gate, act, out, plain, sum, c, y, copy, i, GW_LANES);
-    if (i < l->units) lstm_gates(l, gate, act, out, plain, sum, c, y, copy, i, l->units - i);
+/* From the sums (4H) of a session to its c and y, by way of the gates, which replace the sums. */
+static inline void lstm_update(const gw_lstm *l, float *sum, float *c, float *y, float *copy) {
+    const int H = l->units;
+    const float *p = l->peephole;
+    float *in = sum, *forget = sum + H, *g = sum + 2 * H, *open = sum + 3 * H;
+    if (p) {
+        lstm_peep(in, p, c, H);
+        lstm_peep(forget, p + H, c, H);
+    }
+    lstm_activate(l->gate, l->gate_a, l->gate_b, l->clip, in, l->coupled ? H : 2 * H);
+    lstm_activate(l->act, l->act_a, l->act_b, l->clip, g, H);
+    if (l->coupled) LSTM_EACH(H, lstm_store(forget + i, gwv_sub(gwv_set(1.0f), lstm_load(in + i, n)), n));
+    LSTM_EACH(H, lstm_cell(in, forget, g, l->cell_clip, c, i, n));
+    if (p) lstm_peep(open, p + 2 * H, c, H);
+    lstm_activate(l->gate, l->gate_a, l->gate_b, l->clip, open, H);
+    if (l->out == GW_TANH)
+        LSTM_EACH(H, lstm_output(GW_TANH, 0.0f, 0.0f, open, c, y, copy, i, n));
+    else
+        LSTM_EACH(H, lstm_output(l->out, l->out_a, l->out_b, open, c, y, copy, i, n));
 }
 
 static void lstm_step(const void *layer, const gw_batch *b) {
@@ -92,17 +119,10 @@ static void lstm_step(const void *layer, const gw_batch *b) {
     const gw_product x = {l->weight_x, b->in[0], b->in_stride[0], l->inputs};
     const gw_product before = {l->weight_h, b->state, b->state_stride, R};
     gw_affine_2(sums, stride, l->bias, x, before, 4 * H, b->count);
-    const int plain = l->gate == GW_SIGMOID && l->act == GW_TANH && l->out == GW_TANH && !l->peephole && !l->coupled &&
-                      l->clip <= 0.0f && l->cell_clip <= 0.0f;
     for (int s = 0; s < b->count; s++) {
-        const float *sum = sums + (size_t)s * stride;
-        float *h = b->state + (size_t)s * b->state_stride, *c = h + R;
+        float *h = b->state + (size_t)s * b->state_stride;
         float *y = l->weight_r ? ys + (size_t)s * stride : h;
-        float *copy = l->weight_r ? y : b->out + (size_t)s * b->out_stride;
-        if (plain)
-            lstm_update(l, GW_SIGMOID, GW_TANH, GW_TANH, 1, sum, c, y, copy);
-        else
-            lstm_update(l, l->gate, l->act, l->out, 0, sum, c, y, copy);
+        lstm_update(l, sums + (size_t)s * stride, h + R, y, l->weight_r ? y : b->out + (size_t)s * b->out_stride);
     }
     if (!l->weight_r) return;
     float *products = ys + H;
