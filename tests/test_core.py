@@ -30,7 +30,8 @@ def gru(inputs: int = I, units: int = H, seed: int = 0) -> tuple[Any, ...]:
         return rng.uniform(-0.7, 0.7, shape).astype(np.float32)
 
     tensors = [draw(3 * units, inputs), draw(3 * units, units), draw(3 * units), draw(3 * units)]
-    return ("gru", (0,), 1, [0.0, 3.0, 0.0, 0.0, 2.0, 0.0, 0.0], tensors)
+    reset, gate, activation, clip = [0.0], [3.0, 0.0, 0.0], [2.0, 0.0, 0.0], [0.0]  # after, sigmoid, tanh, none
+    return ("gru", (0,), 1, [*reset, *gate, *activation, *clip], tensors)
 
 
 def model(inputs: int = I, units: int = H, refuse: bool = True) -> _core.Model:

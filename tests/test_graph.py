@@ -17,7 +17,7 @@ def detector(**changes: Any) -> ModelSpec:
     parts: dict[str, Any] = {
         "input": LayerSpec("numeric", width=3, scaling="standard", missing="hold", columns=["a", "b", "c"]),
         "layers": [LayerSpec("gru", units=5), LayerSpec("dense", units=2)],
-        "head": LayerSpec("tail_probability", target=1, smooth=4),
+        "head": LayerSpec("tail_probability", targets=[1], smooth=4),
     }
     return ModelSpec(**{**parts, **changes})
 
@@ -41,10 +41,10 @@ def test_a_detector_counted_by_hand() -> None:
         ("gru0.bias_hh", (15,)),
         ("dense0.weight", (2, 5)),
         ("dense0.bias", (2,)),
-        ("head.statistic", (64,)),
-        ("head.score", (64,)),
-        ("head.band", (2,)),
-        ("head.unit", (2,)),
+        ("head.statistic", (1, 64)),
+        ("head.score", (1, 64)),
+        ("head.band", (1, 2)),
+        ("head.unit", (1, 2)),
     ]
     assert graph.state == (
         Field("input.held", "float32", (3,)),
@@ -95,17 +95,26 @@ def test_every_option_is_written_out() -> None:
         "reset": "after",
         "activation": "tanh",
         "gate_activation": "sigmoid",
+        "clip": None,
     }
     assert spec.head is not None
-    assert dict(spec.head.options) == {"target": 1, "smooth": 4, "false_alarms_per_1000": 1.0, "df": 5.0, "samples": 0}
+    assert dict(spec.head.options) == {
+        "targets": [1],
+        "names": None,
+        "masked": False,
+        "smooth": 4,
+        "false_alarms_per_1000": 1.0,
+        "df": 5.0,
+        "samples": 0,
+    }
 
 
 BASE = detector()
 SAME = {
     "other names of columns": detector(input=BASE.input.replace(columns=["x", "y", "z"])),
     "no names of columns": detector(input=BASE.input.replace(columns=None)),
-    "another alarm rate": detector(head=LayerSpec("tail_probability", target=1, smooth=4, false_alarms_per_1000=5)),
-    "calibrated": detector(head=LayerSpec("tail_probability", target=1, smooth=4, samples=900, df=3)),
+    "another alarm rate": detector(head=LayerSpec("tail_probability", targets=[1], smooth=4, false_alarms_per_1000=5)),
+    "calibrated": detector(head=LayerSpec("tail_probability", targets=[1], smooth=4, samples=900, df=3)),
     "options written out": detector(
         layers=[LayerSpec("gru", units=5, reset="after", activation="tanh"), BASE.nodes[1]]
     ),
@@ -118,8 +127,8 @@ OTHER = {
     "another edge": detector(layers=[BASE.nodes[0], LayerSpec("dense", sources="input", units=2)]),
     "another layer": detector(layers=[BASE.nodes[0], LayerSpec("gru", units=2)]),
     "no head": detector(head=None),
-    "another target": detector(head=LayerSpec("tail_probability", target=2, smooth=4)),
-    "another smoothing": detector(head=LayerSpec("tail_probability", target=1, smooth=5)),
+    "another target": detector(head=LayerSpec("tail_probability", targets=[2], smooth=4)),
+    "another smoothing": detector(head=LayerSpec("tail_probability", targets=[1], smooth=5)),
     "no hold": detector(input=BASE.input.replace(missing="raise")),
     "no scaling": detector(input=BASE.input.replace(scaling="none")),
     "another width": detector(input=LayerSpec("numeric", width=4, scaling="standard", missing="hold")),
@@ -143,9 +152,8 @@ def test_the_structure_is_the_hash_of_this_text() -> None:
     text = (
         '{"context":"carried","nodes":['
         '["input","numeric",[0],1,{"missing":"hold","scaling":"standard","width":3}],'
-        '["gru0","gru",[1],2,{"activation":"tanh","gate_activation":"sigmoid","reset":"after","units":5}],'
-        '["dense0","dense",[2],3,{"activation":"linear","units":2}],'
-        '["head","tail_probability",[3,1],4,{"smooth":4,"target":1}]],'
+        '["gru0","gru",[1],2,{"units":5}],["dense0","dense",[2],3,{"units":2}],'
+        '["head","tail_probability",[3,1],4,{"smooth":4,"targets":[1]}]],'
         '"state":[["input.held","float32",[3]],["gru0.hidden","float32",[5]],["head.location","float32",[1]],'
         '["head.log_scale","float32",[1]],["head.smoothed","float32",[1]]],"width":3}'
     )
@@ -184,8 +192,8 @@ def test_tensors_are_copied_and_frozen() -> None:
         ("gru0.bias", np.zeros(15, np.float32), "'gru0.bias' belongs to no layer"),
         ("input.scale", np.array([1, 0, 1], np.float32), "'input': scale of column 1 must be positive, got 0"),
         ("input.scale", np.array([1, 1, -2], np.float32), "scale of column 2 must be positive, got -2"),
-        ("head.statistic", np.zeros(64, np.float32), "'head': the table .* must start at .0, 0. and ascend"),
-        ("head.unit", np.zeros(2, np.float32), "the scale of the target's unit must be positive"),
+        ("head.statistic", np.zeros((1, 64), np.float32), "'head': the table .* must start at .0, 0. and ascend"),
+        ("head.unit", np.zeros((1, 2), np.float32), "the scale of a target's unit must be positive"),
     ],
 )
 def test_tensors_that_do_not_fit(name: str, value: Any, words: str) -> None:
@@ -210,7 +218,7 @@ def test_a_missing_tensor_is_named() -> None:
             "dense1.weight would have",
         ),
         (detector(layers=[LayerSpec("gru", units=5)]), "a last layer of 2 units .* got widths .5, 3."),
-        (detector(head=LayerSpec("tail_probability", target=3)), "target is column 3, but the input has 3 columns"),
+        (detector(head=LayerSpec("tail_probability", targets=[3])), "target is column 3, but the input has 3 columns"),
         (ModelSpec(0, [LayerSpec("gru", units=1)]), "width must be a whole number from 1"),
         (ModelSpec(2, [LayerSpec("dense", sources=["input", "input"], units=1)]), "dense reads one edge, got 2"),
     ],
@@ -240,9 +248,9 @@ def test_only_a_spec_describes_a_model() -> None:
         resolve("gru")  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("option", ["target", "samples"])
 @pytest.mark.parametrize("value", [False, 0.0, -1])
+@pytest.mark.parametrize("option", ["targets", "samples"])
 def test_a_count_from_zero_is_a_whole_number(option: str, value: Any) -> None:
-    head = LayerSpec("tail_probability", **{option: value})
-    with pytest.raises(SpecError, match=f"{option} must be a whole number from 0"):
+    head = LayerSpec("tail_probability", **{option: [value] if option == "targets" else value})
+    with pytest.raises(SpecError, match=r"(a target|samples) must be a whole number from 0"):
         resolve(detector(head=head))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import gatewise as gw
-from gatewise.errors import InputError, SpecError
+from gatewise.errors import InputError
 
 
 def test_a_wrong_width_names_the_columns() -> None:
@@ -18,13 +18,13 @@ def test_a_wrong_width_names_the_columns() -> None:
         model.stream().push([1, 2, 3])
 
 
-def test_a_window_is_never_passed_over_in_silence() -> None:
-    model = gw.init(gw.ModelSpec(3, [gw.LayerSpec("gru", units=2)], context={"window": 6}))
-    assert model.run(np.zeros((6, 3))).shape == (6, 2)
-    with pytest.raises(InputError, match="window"):
-        model.run(np.zeros((7, 3)))
-    with pytest.raises(SpecError, match="window of 6 steps and cannot be streamed"):
-        model.stream()
+def test_a_model_says_its_window_and_knows_no_more() -> None:
+    carried = gw.ModelSpec(3, [gw.LayerSpec("gru", units=2)])
+    model = gw.init(carried.replace(context={"window": 6}))
+    assert (gw.init(carried).window, model.window) == (None, 6)
+    x = np.random.default_rng(0).standard_normal((7, 3))
+    assert model.run(x)[6].tobytes() == gw.init(carried).run(x[1:])[5].tobytes()
+    assert model.run(x)[5].tobytes() == gw.init(carried).run(x)[5].tobytes()
 
 
 def test_only_a_detector_has_an_alarm() -> None:

@@ -218,12 +218,13 @@ def specs(draw: st.DrawFn) -> ModelSpec:
             nodes.append(LayerSpec("dense", name, sources, units=units))
     width = draw(st.integers(1, 5))
     columns = draw(st.none() | st.lists(st.text(max_size=5), min_size=width, max_size=width, unique=True))
-    scaling, missing = draw(st.sampled_from(["none", "standard"])), draw(st.sampled_from(["raise", "hold"]))
+    scaling, missing = draw(st.sampled_from(["none", "standard"])), draw(st.sampled_from(["raise", "hold", "mask"]))
     stage = LayerSpec("numeric", width=width, columns=columns, scaling=scaling, missing=missing)
     head = None
     if draw(st.booleans()):
         nodes[-1] = nodes[-1].replace(units=2)
-        head = LayerSpec("tail_probability", target=draw(st.integers(0, width - 1)), smooth=draw(st.integers(1, 99)))
+        target, smooth = draw(st.integers(0, width - 1)), draw(st.integers(1, 99))
+        head = LayerSpec("tail_probability", targets=[target], smooth=smooth, masked=missing == "mask")
     context = draw(st.just("carried") | st.integers(1, 1000).map(lambda window: {"window": window}))
     return ModelSpec(input=stage, layers=nodes, head=head, context=context)
 

@@ -153,7 +153,8 @@ class Graph:
     def structure(self) -> str:
         """SHA-256 in hexadecimal of what a state must match: kinds, options and edges, but no weights.
 
-        Left out is what does not touch the state: names of columns, and how a head was calibrated.
+        Left out is what does not touch the state, names of columns and how a head was calibrated, and each option that
+        has its default: so a kind can gain options, and states saved before still fit.
         """
         described = [
             [node.name, node.layer.kind, list(node.reads), node.writes, _structural(node.layer)] for node in self.nodes
@@ -341,4 +342,4 @@ def _check_fields(fields: Sequence[Field]) -> None:
 
 
 def _structural(layer: Layer) -> dict[str, object]:
-    return {key: value for key, value in layer.options().items() if key not in layer.not_structural}
+    return {key: value for key, value in layer.given_options().items() if key not in layer.not_structural}

@@ -162,7 +162,7 @@ class Recurrent(torch.nn.Module):
             row, step, column = (~torch.isfinite(x)).nonzero()[0].tolist()
             raise InputError(
                 f"x is not finite in row {row}, step {step}, input {column}; clean the data, "
-                'or use an input stage with missing="hold"'
+                'or use an input stage with missing="hold" or "mask"'
             )
         now = self._state([field for node in nodes for field in node.state], x, state)
         values = {0: x}

@@ -100,8 +100,8 @@ LAYERS: Mapping[str, Sequence[Mapping[str, Any]]] = {
     ],
     "concat": [{}],
     "reverse": [{}],
-    "moments": [{}, {"width": 1}, {"epsilon": 0.5}],
-    "standardise": [{}],
+    "moments": [{}, {"width": 1}, {"epsilon": 0.5}, {"masked": True}, {"masked": True, "width": 1}],
+    "standardise": [{}, {"masked": True}],
 }
 """Options of each layer, without its `units`: each is run at several sizes."""
 
@@ -132,8 +132,11 @@ HEADS: Mapping[str, Sequence[Mapping[str, Any]]] = {
     ],
     "tail_probability": [
         {},
-        {"target": 2, "smooth": 5, "samples": 20},
-        {"target": 1, "smooth": 144, "samples": 100_000, "false_alarms_per_1000": 0.1, "df": 3.0},
+        {"targets": [2], "smooth": 5, "samples": 20},
+        {"targets": [1], "smooth": 144, "samples": 100_000, "false_alarms_per_1000": 0.1, "df": 3.0},
+        {"targets": [2, 0], "names": ["c", "a"], "smooth": 3, "samples": 20},
+        {"targets": [1], "masked": True, "smooth": 2},
+        {"targets": [0, 1, 2], "masked": True},
     ],
 }
 
@@ -185,9 +188,11 @@ def _layer_case(kind: str, units: int, width: int, options: Mapping[str, Any]) -
         parts = bidirectional(LayerSpec("gru", units=units), source="input")
         return Case(name, ModelSpec(width, parts, context={"window": WINDOW}))
     if kind in ("moments", "standardise"):
-        moments = LayerSpec("moments", "m", **(options if kind == "moments" else {}))
-        parts = [moments, LayerSpec("standardise", sources=("input", "m")), gru(units)]
-        return Case(name, ModelSpec(width, parts, context={"window": WINDOW}))
+        masked = options.get("masked", False)
+        stage = LayerSpec("numeric", width=width, missing="mask" if masked else "raise")
+        moments = LayerSpec("moments", "m", **{"masked": masked, **(options if kind == "moments" else {})})
+        parts = [moments, LayerSpec("standardise", sources=("input", "m"), masked=masked), gru(units)]
+        return Case(name, ModelSpec(input=stage, layers=parts, context={"window": WINDOW}))
     return Case(name, ModelSpec(width, [LayerSpec(kind, units=units, **options)]))
 
 
@@ -212,19 +217,23 @@ def _head_cases(units: int) -> Iterator[Case]:
     for kind in heads.KINDS:
         for options in HEADS.get(kind, ()):
             head = LayerSpec(kind, **options)
-            size = heads.registry.spec(kind).parse("head", options).width if kind == "quantiles" else 2
+            size = heads.registry.spec(kind).parse("head", options).width
             body = [LayerSpec("gru", units=units), LayerSpec("dense", units=size)]
-            for input, what in ((stage, "scaled"), (LayerSpec("numeric", width=3), "raw")):
+            stages = {"scaled": stage, "raw": LayerSpec("numeric", width=3)}
+            for what, input in ({"marked": stage.replace(missing="mask")} if options.get("masked") else stages).items():
                 yield Case(f"{kind}-{what}-{_label(options)}", ModelSpec(input=input, layers=body, head=head))
+            marking, knowing = stage.replace(missing="mask"), head.replace(masked=True)
             if kind == "quantiles":
-                body = [
-                    LayerSpec("moments"),
-                    LayerSpec("standardise", sources=("input", "moments0")),
-                    *body,
-                ]
+                knowing = head
                 head = head.replace(sources=("dense0", "input", "moments0"))
-                spec = ModelSpec(3, body, head=head, context={"window": WINDOW})
-                yield Case(f"{kind}-windows-{_label(options)}", spec)
+                for input, masked in ((LayerSpec("numeric", width=3), False), (marking, True)):
+                    own = [
+                        LayerSpec("moments", masked=masked),
+                        LayerSpec("standardise", sources=("input", "moments0"), masked=masked),
+                    ]
+                    spec = ModelSpec(input=input, layers=[*own, *body], head=head, context={"window": WINDOW})
+                    yield Case(f"{kind}-{'masked-' if masked else ''}windows-{_label(options)}", spec)
+            yield Case(f"{kind}-masked-{_label(options)}", ModelSpec(input=marking, layers=body, head=knowing))
 
 
 def _graph_cases() -> Iterator[Case]:
@@ -236,7 +245,7 @@ def _graph_cases() -> Iterator[Case]:
 
     stage = LayerSpec("numeric", width=4, scaling="standard", missing="hold")
     plain = LayerSpec("numeric", width=4, scaling="standard")
-    head = LayerSpec("tail_probability", target=3, smooth=3)
+    head = LayerSpec("tail_probability", targets=[3], smooth=3)
     graphs = {
         "stack-of-3": ModelSpec(5, [gru(16), gru(7, reset="before"), gru(3)]),
         "deep-20": ModelSpec(2, [gru(4) for _ in range(20)]),
@@ -275,7 +284,7 @@ SMALL = [
 FEW = [
     case
     for case in CASES
-    if case.name.startswith(("graph-", "numeric-", "quantiles-windows", "tail_probability-raw"))
+    if case.name.startswith(("graph-", "numeric-", "quantiles-windows", "quantiles-masked", "tail_probability-raw"))
     or case.name.split("-")[1] == "17x5"
 ]
 """Every kind with all its options once, at one odd size: for checks that take longer."""
@@ -290,16 +299,15 @@ def node_tensors(node: Node, rng: np.random.Generator, gain: float = 1.0) -> dic
         if name.startswith("weight"):
             bound = small * (gain if name.endswith("hh") else 1.0) / math.sqrt(shape[-1])
             drawn[name] = rng.uniform(-bound, bound, shape)
-        elif name == "statistic":
-            drawn[name] = np.concatenate([[0.0], np.cumsum(rng.uniform(0.002, 0.03, shape[0] - 1))])
-        elif name == "score":
-            drawn[name] = np.concatenate(
-                [[0.0], np.cumsum(np.diff(drawn["statistic"]) * rng.uniform(0.3, 3, shape[0] - 1))]
-            )
+        elif name.endswith("statistic"):
+            drawn[name] = _ascending(rng.uniform(0.002, 0.03, (*shape[:-1], shape[-1] - 1)))
+        elif name.endswith("score"):
+            steps = np.diff(drawn[name.replace("score", "statistic")])
+            drawn[name] = _ascending(steps * rng.uniform(0.3, 3, steps.shape))
         elif name == "band":
             drawn[name] = np.sort(rng.normal(0, 2, shape))
         elif name == "unit":
-            drawn[name] = np.array([rng.normal(), np.exp(rng.normal())])
+            drawn[name] = np.stack([rng.normal(0, 1, shape[0]), np.exp(rng.normal(0, 1, shape[0]))], axis=1)
         elif name == "scale":
             drawn[name] = np.exp(rng.normal(0, 1, shape))
         elif name.startswith(("bias", "offset")):
@@ -307,6 +315,11 @@ def node_tensors(node: Node, rng: np.random.Generator, gain: float = 1.0) -> dic
         else:
             raise AssertionError(f"tests/conformance/cases.py does not know how to draw {node.layer.kind}.{name}")
     return {name: np.ascontiguousarray(value, np.float32) for name, value in drawn.items()}
+
+
+def _ascending(steps: Array) -> Array:
+    """From 0 on along the last axis, in these steps."""
+    return np.concatenate([np.zeros((*steps.shape[:-1], 1)), np.cumsum(steps, axis=-1)], axis=-1)
 
 
 def tensors(graph: Graph, seed: int = 0, gain: float = 1.0) -> dict[str, Array]:

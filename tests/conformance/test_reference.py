@@ -169,7 +169,7 @@ def forecaster(**options: Any) -> tuple[Graph, dict[str, Array]]:
 @pytest.mark.parametrize("smooth", [1, 2, 12])
 @pytest.mark.parametrize("target", [0, 2])
 def test_the_head_smooths_as_pandas_and_reads_its_table(target: int, smooth: int) -> None:
-    graph, weights = forecaster(target=target, smooth=smooth, samples=30)
+    graph, weights = forecaster(targets=[target], smooth=smooth, samples=30)
     x = readings(graph, 1, 50, seed=3) * 2
     y, state = reference_run(graph, weights, x)
     location, log_scale = np.full(50, 0.5), np.full(50, 0.25)
@@ -177,15 +177,15 @@ def test_the_head_smooths_as_pandas_and_reads_its_table(target: int, smooth: int
     residual = (x[0, :, target].astype(float) - location) / np.exp(log_scale)
     # ewm without adjustment starts at its first value, ours at 0: put a 0 before.
     smoothed = pd.Series([0.0, *residual]).ewm(span=smooth, adjust=False).mean().to_numpy()[1:]
-    knots, scores = (weights[f"head.{name}"].astype(float) for name in ("statistic", "score"))
+    knots, scores = (weights[f"head.{name}"][0].astype(float) for name in ("statistic", "score"))
     slope = (scores[-1] - scores[-2]) / (knots[-1] - knots[-2])
     far = np.array([*knots, 1e6]), np.array([*scores, scores[-1] + slope * (1e6 - knots[-1])])
     wanted = np.interp(np.abs(smoothed), *far)
     np.testing.assert_allclose(y[0, :, 0], wanted, rtol=1e-9)
     np.testing.assert_array_equal(y[0, :, 4], wanted > math.log10(30))
     assert 0 < y[0, :, 4].sum() < 50, "the case has both: scores within the samples and beyond"
-    offset, unit = weights["head.unit"].astype(float)
-    low, high = weights["head.band"].astype(float)
+    offset, unit = weights["head.unit"][0].astype(float)
+    low, high = weights["head.band"][0].astype(float)
     for column, value in (
         (1, location),
         (2, location + np.exp(log_scale) * low),
@@ -202,8 +202,8 @@ def test_the_head_clips_a_wild_scale(log_scale: float) -> None:
     graph, weights = forecaster()
     weights["dense0.bias"][:] = [0, log_scale]
     y, _ = reference_run(graph, weights, np.ones((1, 2, 3), np.float32))
-    offset, unit = weights["head.unit"].astype(float)
-    wanted = math.exp(math.copysign(10, log_scale)) * weights["head.band"][1].astype(float) * unit + offset
+    offset, unit = weights["head.unit"][0].astype(float)
+    wanted = math.exp(math.copysign(10, log_scale)) * weights["head.band"][0, 1].astype(float) * unit + offset
     np.testing.assert_allclose(y[0, 1, 3], wanted, rtol=1e-12)
 
 

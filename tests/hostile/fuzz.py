@@ -45,12 +45,15 @@ def specs() -> list[gw.ModelSpec]:
             found.append(gw.ModelSpec(1, bidirectional(gw.LayerSpec(kind, units=2), source="input")))
     scaled = [gw.LayerSpec("moments"), gw.LayerSpec("standardise", sources=("input", "moments0"))]
     found.append(gw.ModelSpec(2, [*scaled, gw.LayerSpec("gru", units=2)], context={"window": 4}))
+    masked = [layer.replace(masked=True) for layer in scaled]
+    stage = gw.LayerSpec("numeric", width=2, missing="mask")
+    found.append(gw.ModelSpec(input=stage, layers=[*masked, gw.LayerSpec("gru", units=2)], context={"window": 4}))
     return found
 
 
 WORDS: list[Any] = [
     *("input", "head", "gru0", "dense0", "carried", "window", "hold", "raise", "standard", "none", "before", "after"),
-    *("relu", "tanh", "softmax", "hard_sigmoid", "", "\0", "../x", "kind", "units", "from"),
+    *("mask", "masked", "relu", "tanh", "softmax", "hard_sigmoid", "", "\0", "../x", "kind", "units", "from"),
     *(None, True, False, -1, 0, 1, 2, 3, 7, 1 << 20, 1 << 31, 1 << 63, 1 << 64, 0.5, -0.0, 1e-320, 1e308),
     *([], {}, [0], {"window": 3}, {"kind": "gru", "units": 2}, {"kind": "hard_sigmoid", "slope": 0.2, "offset": 0.5}),
 ]

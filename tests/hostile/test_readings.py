@@ -71,7 +71,8 @@ def test_any_bits_in_a_state(data: st.DataObject) -> None:
         assert stream.get_state() == before
         assert not np.isfinite(raw).all() or model.window
         return
-    assert np.isfinite(raw).all()
+    readings = model.window is not None and not model.graph.refuses_missing  # those of a window may be missing
+    assert np.isfinite(raw[:1] if readings else raw).all()
     x = data.draw(bits(model, 3), label="x")
     try:
         many = model.stream()

@@ -183,7 +183,8 @@ def test_every_table_is_one_that_the_head_takes(seed: int, n: int, make: str) ->
     assert table.statistic.dtype == table.score.dtype == np.float32
     assert np.isfinite(table.statistic).all()
     assert np.isfinite(table.score).all()
-    Spec(samples=n).check({"statistic": table.statistic, "score": table.score, "unit": np.array([0.0, 1.0])})
+    unit = np.array([[0.0, 1.0]])
+    Spec(samples=n).check({"statistic": table.statistic[None], "score": table.score[None], "unit": unit})
     # Held-out data alarm no more often than stated, where counts decide, however many values are equal.
     alarms = (table.at(values.astype(np.float32)) >= 1.0).mean()
     assert alarms <= 0.11 + 2.0 / n

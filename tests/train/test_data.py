@@ -17,7 +17,7 @@ from gatewise.train.data import WARM, Data, Tape, held_batches, held_lanes, lane
 FORECASTER = ModelSpec(
     input=LayerSpec("numeric", width=2, scaling="standard", missing="hold"),
     layers=[LayerSpec("gru", units=3), LayerSpec("dense", units=2)],
-    head=LayerSpec("tail_probability", target=1),
+    head=LayerSpec("tail_probability", targets=[1]),
 )
 PLAIN = ModelSpec(inputs=2, layers=[LayerSpec("dense", units=3)])
 
@@ -123,11 +123,11 @@ def test_a_forecast_is_held_to_the_next_reading_where_it_was_seen() -> None:
     tape = data.train
     assert tape.lengths == (9,)
     seen = [i for i in range(8) if i != 3]  # not the gap, and not beyond the training part
-    assert torch.nonzero(tape.mask).flatten().tolist() == seen
+    assert torch.nonzero(tape.mask[:, 0]).flatten().tolist() == seen
     assert tape.target[tape.mask].tolist() == [x[i + 1, 1] for i in seen]
     assert data.held is not None
     assert data.ranges == ((0, 9, 12),)
-    assert torch.nonzero(data.held.mask).flatten().tolist() == [*seen, 8, 9, 10]
+    assert torch.nonzero(data.held.mask[:, 0]).flatten().tolist() == [*seen, 8, 9, 10]
 
 
 def test_targets_may_have_gaps() -> None:

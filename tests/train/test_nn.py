@@ -9,6 +9,7 @@ import torch
 
 from gatewise.errors import InputError, SpecError, StateError
 from gatewise.graph import Graph, initial_tensors, reference_run, resolve
+from gatewise.inputs.numeric.spec import MISSING
 from gatewise.nn import Recurrent, from_torch, to_torch
 from gatewise.spec import LayerSpec, ModelSpec
 from gatewise.stream import Model, init
@@ -22,11 +23,11 @@ GRUS = [
     *({"reset": reset, "gate_activation": a} for reset in ("after", "before") for a in ACTIVATIONS),
 ]
 DENSES = [{"activation": a} for a in [*ACTIVATIONS, "softmax"]]
-STAGES = [{"scaling": scaling, "missing": missing} for scaling in ("none", "standard") for missing in ("raise", "hold")]
+STAGES = [{"scaling": scaling, "missing": missing} for scaling in ("none", "standard") for missing in MISSING]
 HEADS: list[dict[str, Any]] = [
     {},
-    {"target": 1, "smooth": 7, "samples": 4},
-    {"target": 2, "smooth": 3, "samples": 1000},
+    {"targets": [1], "smooth": 7, "samples": 4},
+    {"targets": [2], "smooth": 3, "samples": 1000},
 ]
 
 SPECS = [
@@ -72,7 +73,7 @@ def tensors_for(graph: Graph, seed: int = 1) -> dict[str, np.ndarray[Any, Any]]:
         if name in ("input.scale", "head.unit"):
             tensors[name] = rng.uniform(0.5, 2.0, value.shape).astype(np.float32)
         elif name == "head.band":
-            tensors[name] = np.array([-1.5, 2.5], np.float32)
+            tensors[name] = np.array([[-1.5, 2.5]], np.float32)
         elif node != "head":
             tensors[name] = (0.3 * rng.standard_normal(value.shape)).astype(np.float32)
     return tensors

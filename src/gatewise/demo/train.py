@@ -131,9 +131,9 @@ def train_plain(start: Plain, scaled: Array, training: int, head: Any, seed: int
 
 
 def _loss(module: Plain, series: Tensor, head: Any) -> Tensor:
-    """Losses (batch, time - 1) of the forecasts of each next reading; series (batch, time, 1)."""
+    """Losses (batch, time - 1, 1) of the forecasts of each next reading; series (batch, time, 1)."""
     forecasts, _ = module(series[:, :-1])
-    target = series[:, 1:, 0]
+    target = series[:, 1:]
     losses: Tensor = head.loss(forecasts, target, torch.ones_like(target, dtype=torch.bool))
     return losses
 

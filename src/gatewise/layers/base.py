@@ -25,11 +25,19 @@ class Edge:
         width: values in one step.
         dtype: NumPy name of their type.
         clock: 1 = a value each step, k = every k-th step, 0 = once, at the end of the sequence.
+        readings: how many of the values, from the first on, are those of a column each, where others come after them
+            (indicators of missing readings); None = all. What names columns by position may name these.
     """
 
     width: int
     dtype: str = "float32"
     clock: int = 1
+    readings: int | None = None
+
+    @property
+    def columns(self) -> int:
+        """How many columns the edge has."""
+        return self.width if self.readings is None else self.readings
 
 
 @dataclass(frozen=True)
@@ -94,6 +102,11 @@ class Layer:
     def options(self) -> dict[str, Any]:
         """All options in canonical form, defaults included, as plain JSON values."""
         return {field.name: _plain(getattr(self, field.name)) for field in dataclasses.fields(self)}
+
+    def given_options(self) -> dict[str, Any]:
+        """Those that differ from their defaults, and those that have none."""
+        defaults = {field.name: _plain(field.default) for field in dataclasses.fields(self)}
+        return {name: value for name, value in self.options().items() if value != defaults[name]}
 
     def outputs(self, inputs: Sequence[Edge]) -> Edge:
         """The edge this layer writes, given those it reads. Raises SpecError where they do not fit."""
@@ -191,6 +204,44 @@ def check_number(name: str, value: object, low: float, high: float) -> None:
     """Refuse a number outside low..high, or no number at all."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
         raise SpecError(f"{name} must be a number from {low:g} to {high:g}, got {value!r}")
+
+
+def check_flag(name: str, value: object) -> None:
+    """Raise SpecError unless the option is True or False."""
+    if not isinstance(value, bool):
+        raise SpecError(f"{name} must be true or false, got {value!r}")
+
+
+def check_mask(kind: str, masked: bool, read: Edge) -> None:
+    """Raise SpecError unless an edge has an indicator of missing readings for each column just where a layer says so."""
+    indicators = read.width - read.columns
+    if masked and indicators != read.columns:
+        raise SpecError(f'a masked {kind} needs an input stage with missing="mask"')
+    if indicators and not masked:
+        raise SpecError(
+            f"{kind} reads {read.columns} columns and then indicators of missing readings; pass masked=True"
+        )
+
+
+def check_targets(targets: Any, names: Any) -> tuple[tuple[int, ...], tuple[str, ...] | None]:
+    """Positions of target columns and their names, as tuples. Raises SpecError where they make no sense."""
+    targets = check_list("targets", targets)
+    for target in targets:
+        check_count("a target", target, least=0)
+    if len(set(targets)) < len(targets):
+        raise SpecError(f"targets names a column twice: {list(targets)}")
+    if names is not None:
+        names = check_list("names", names)
+        if len(names) != len(targets) or not all(isinstance(name, str) for name in names):
+            raise SpecError(f"names must be {len(targets)} texts, one for each target, got {list(names)}")
+    return targets, names
+
+
+def check_list(name: str, value: object) -> tuple[Any, ...]:
+    """A list of at least one as a tuple. Raises SpecError."""
+    if not isinstance(value, (list, tuple)) or not value:
+        raise SpecError(f"{name} must be a list of at least one, got {value!r}")
+    return tuple(value)
 
 
 def uniform(rng: np.random.Generator, shape: tuple[int, ...], bound: float) -> Array:

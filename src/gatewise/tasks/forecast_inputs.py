@@ -23,7 +23,7 @@ import pandas as pd
 from gatewise.errors import InputError
 from gatewise.heads.quantiles.spec import Spec as Head
 from gatewise.layers.base import Array
-from gatewise.tasks.parameters import plain
+from gatewise.tasks.parameters import plain, positions
 
 PERIODS: Mapping[str, float] = {"day": 86400.0, "week": 7 * 86400.0, "year": 365.2425 * 86400.0}
 """Calendar features and the seconds of their period."""
@@ -179,24 +179,6 @@ def clock_seconds(times: pd.Index | None) -> Array:
         raise InputError("a calendar needs dates: pass time= with the name of a column of dates, or calendar=()")
     local = times.tz_localize(None) if times.tz is not None else times
     return np.asarray(local.as_unit("ns").asi8 / 1e9)
-
-
-def positions(what: str, chosen: object, names: Sequence[str]) -> list[int]:
-    """Columns given by name or position, or one of them, as positions. Raises InputError."""
-    listed = [chosen] if isinstance(chosen, (str, int, np.integer)) else chosen
-    if not isinstance(listed, (list, tuple, np.ndarray, pd.Index)):
-        raise InputError(f"{what} must be a name, a position, or a list of these, got {chosen!r}")
-    found = []
-    for one in listed:
-        if isinstance(one, str) and one in names:
-            found.append(list(names).index(one))
-        elif isinstance(one, (int, np.integer)) and not isinstance(one, bool) and 0 <= one < len(names):
-            found.append(int(one))
-        else:
-            raise InputError(f"{what} is {one!r}, but the columns read are {list(names)}; give a name or a position")
-    if len(set(found)) < len(found):
-        raise InputError(f"{what} names a column twice: {list(listed)}")
-    return found
 
 
 def usual_step(times: pd.Index) -> Any:

@@ -375,7 +375,11 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
             names=[layout.readings[k] for k in targets],
         )
         outputs = Head.parse("head", head.options).width
-        own_units = [LayerSpec("moments", width=width), LayerSpec("standardise", sources=("input", "moments0"))]
+        masked = self.missing == "mask"
+        own_units = [
+            LayerSpec("moments", width=width, masked=masked),
+            LayerSpec("standardise", sources=("input", "moments0"), masked=masked),
+        ]
         spec = ModelSpec(
             input=LayerSpec(
                 "numeric",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,25 @@ def seed_of(random_state: Any) -> int:
     if random_state is None or isinstance(random_state, np.random.Generator):
         return int(np.random.default_rng(random_state).integers(1 << 31))
     raise InputError(f"random_state must be a whole number, a NumPy generator or None, got {random_state!r}")
+
+
+def positions(what: str, chosen: Any, names: Sequence[str]) -> list[int]:
+    """Columns given by name or position, or one of them, as positions. Raises InputError."""
+    listed = plain(chosen)
+    listed = [listed] if isinstance(listed, (str, int)) else listed
+    if not isinstance(listed, list):
+        raise InputError(f"{what} must be a name, a position, or a list of these, got {chosen!r}")
+    found = []
+    for one in map(plain, listed):
+        if isinstance(one, str) and one in names:
+            found.append(list(names).index(one))
+        elif isinstance(one, int) and not isinstance(one, bool) and 0 <= one < len(names):
+            found.append(one)
+        else:
+            raise InputError(f"{what} is {one!r}, but the columns read are {list(names)}; give a name or a position")
+    if len(set(found)) < len(found):
+        raise InputError(f"{what} names a column twice: {listed}")
+    return found
 
 
 def plain(value: Any) -> Any:

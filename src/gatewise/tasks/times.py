@@ -8,10 +8,14 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
-from gatewise.errors import InputError
+from gatewise.errors import InputError, MissingExtraError
 from gatewise.layers.base import Array
+
+try:
+    import pandas as pd
+except ImportError as error:  # pragma: no cover - tried in an environment without the extra
+    raise MissingExtraError("tasks read tables with pandas: pip install 'gatewise[train]'") from error
 
 Where = Callable[[int], str]
 """Says where a row is, for messages."""

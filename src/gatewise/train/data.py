@@ -275,7 +275,7 @@ def _pairs(module: Recurrent, series: Series, targets: Any, what: str) -> list[t
             step, column = np.argwhere(~np.isfinite(x))[0].tolist()
             raise InputError(
                 f"{what} {i} is not finite at step {step}, input {column}; clean the data, "
-                'or use an input stage with missing="hold"'
+                'or use an input stage with missing="hold" or "mask"'
             )
         found.append((torch.tensor(x), None if target is None else _target(target, len(x), f"{what} {i}")))
     return found

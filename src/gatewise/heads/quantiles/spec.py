@@ -18,7 +18,7 @@ It is trained by the pinball loss, whose least expectation is at the true quanti
 
     loss(p, z) = 1/Q sum_q max(tau_q (z - p_q), (tau_q - 1) (z - p_q))
 
-Reads the last layer (K H Q), the scaled input (W) and, optionally, moments (2 V with V <= W). No state.
+Reads the last layer (K H Q), the scaled input (W columns) and, optionally, moments (2 V with V <= W). No state.
 Tensors: offset (K), scale (K) > 0, in the units of the target columns.
 """
 
@@ -32,7 +32,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from gatewise.errors import SpecError
-from gatewise.layers.base import Array, Edge, Layer, check_count
+from gatewise.layers.base import Array, Edge, Layer, check_count, check_list, check_targets
 
 MOST_HORIZON = 1 << 16
 MOST_OUTPUTS = 1 << 16
@@ -59,12 +59,11 @@ class Spec(Layer):
     names: Any = None
 
     def __post_init__(self) -> None:
-        for name in ("targets", "horizons", "quantiles"):
-            object.__setattr__(self, name, _listed(name, getattr(self, name)))
-        for target in self.targets:
-            check_count("a target", target, least=0)
-        if len(set(self.targets)) < len(self.targets):
-            raise SpecError(f"targets names a column twice: {list(self.targets)}")
+        targets, names = check_targets(self.targets, self.names)
+        object.__setattr__(self, "targets", targets)
+        object.__setattr__(self, "names", names)
+        for name in ("horizons", "quantiles"):
+            object.__setattr__(self, name, check_list(name, getattr(self, name)))
         for horizon in self.horizons:
             check_count("a horizon", horizon, MOST_HORIZON)
         for level in self.quantiles:
@@ -76,11 +75,6 @@ class Spec(Layer):
                 raise SpecError(f"{name} must ascend, got {list(values)}")
         if not isinstance(self.anchor, bool):
             raise SpecError(f"anchor must be true or false, got {self.anchor!r}")
-        if self.names is not None:
-            names = _listed("names", self.names)
-            if len(names) != len(self.targets) or not all(isinstance(name, str) for name in names):
-                raise SpecError(f"names must be {len(self.targets)} texts, one for each target, got {list(names)}")
-            object.__setattr__(self, "names", names)
         if self.width > MOST_OUTPUTS:
             raise SpecError(
                 f"{len(self.targets)} targets, {len(self.horizons)} horizons and {len(self.quantiles)} quantiles make "
@@ -89,7 +83,7 @@ class Spec(Layer):
 
     @property
     def width(self) -> int:
-        """K H Q."""
+        """Units of the last layer: K H Q."""
         return len(self.targets) * len(self.horizons) * len(self.quantiles)
 
     @property
@@ -105,9 +99,11 @@ class Spec(Layer):
                 f"quantiles reads a last layer of {self.width} units (targets * horizons * quantiles), the scaled "
                 f"input, and the moments of a window where there are any, got widths {widths}"
             )
-        if len(inputs) == 3 and (widths[2] % 2 or widths[2] > 2 * widths[1]):
-            raise SpecError(f"moments are two values for each column of {widths[1]}, got {widths[2]}")
-        columns = widths[1] if len(inputs) == 2 else widths[2] // 2
+        columns = inputs[1].columns  # indicators of missing readings, after them, are no targets
+        if len(inputs) == 3:
+            if widths[2] % 2 or widths[2] > 2 * columns:
+                raise SpecError(f"moments are two values for each column of {columns}, got {widths[2]}")
+            columns = widths[2] // 2
         if max(self.targets) >= columns:
             what = "the input has" if len(inputs) == 2 else "there are moments of"
             raise SpecError(f"a target is column {max(self.targets)}, but {what} {columns} columns")
@@ -157,9 +153,3 @@ class Spec(Layer):
     def native(self) -> list[float]:
         """Q, anchor, then the target columns."""
         return [float(len(self.quantiles)), float(self.anchor), *map(float, self.targets)]
-
-
-def _listed(name: str, value: Any) -> tuple[Any, ...]:
-    if not isinstance(value, (list, tuple)) or not value:
-        raise SpecError(f"{name} must be a list of at least one, got {value!r}")
-    return tuple(value)

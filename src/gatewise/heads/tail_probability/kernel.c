@@ -1,24 +1,33 @@
-/* Calibrated tail probability of a smoothed forecast residual: one step.
+/* Calibrated tail probability of smoothed forecast residuals: one step. For each of K targets
  *
  *     d  = exp(clip(s, -10, 10))                 m, s: the forecast made one step before, location and log scale
- *     u  = (z[target] - m) / d
+ *     u  = (z - m) / d                           or 0 where the reading is marked as missing
  *     e' = flush(e + alpha (u - e))
- *     score = S(|e'|)                            through the knots, from (0, 0), beyond the last with its last slope
- *     y  = score, m, m + d band[0], m + d band[1], 1 if score > limit else 0;     the middle three * unit[1] + unit[0]
+ *     score_k = S_k(|e'|)                        through the knots, from (0, 0), beyond the last with its last slope
+ *     y_k = score_k, m, m + d band_k[0], m + d band_k[1];      the last three * unit_k[1] + unit_k[0]
  *     m', s' = flush(the network's answer at this step)
  *
- * Reads two edges: the network's answer (2: location, log scale) and the scaled input z (W). Writes y (5).
- * State: m (1), s (1), e (1).
- * Options: target, alpha, limit = log10 of the calibration samples.
- * Tensors: statistic (K) ascending, score (K), band (2), unit (2) = offset and scale of the target column.
+ * and of all together
+ *
+ *     score = score_1 of one target, J(max_k score_k) of several, through the knots of J
+ *     y = score, then y_k of each target (without score_k where there is but one), then 1 if score > limit else 0
+ *
+ * Reads two edges: the network's answer (2K: locations, log scales) and the scaled input z (W), or with a mask z (W) and what
+ * is missing (W). Writes y (5, or 2 + 4K). State: m (K), s (K), e (K).
+ * Options: alpha, limit = log10 of the calibration samples, mask 0 or 1, then K target columns.
+ * Tensors: statistic (K, N) ascending, score (K, N), band (K, 2), unit (K, 2) = offset and scale of the target columns; of
+ * several targets also the table of J: statistic (N), score (N).
  */
 
 typedef struct gw_tail_probability {
-    int target, knots; /* column; K */
+    int targets, knots, columns; /* K, N, W */
+    int masked;
     float alpha, limit;
-    float band[2], unit[2];
-    const float *statistic, *score; /* (K) each */
-    const float *slope;             /* (K) of the segment that ends at knot k, the first beginning at (0, 0) */
+    const int *column;        /* (K) */
+    const float *band, *unit; /* (K, 2) each */
+    /* (K, N) each, of several targets (K + 1, N) with the table of J last. slope: of the segment that ends at the knot, the
+     * first beginning at (0, 0). */
+    const float *statistic, *score, *slope;
 } gw_tail_probability;
 
 static float tail_exp(float x) {
@@ -27,95 +36,155 @@ static float tail_exp(float x) {
     return lanes[0];
 }
 
-/* S(e): the segment by bisection. */
-static float tail_score(const gw_tail_probability *t, float e) {
+/* S(e) by a table: the segment by bisection. */
+static float tail_score(const gw_tail_probability *t, int table, float e) {
+    const float *statistic = t->statistic + (size_t)table * (size_t)t->knots;
+    const float *score = t->score + (size_t)table * (size_t)t->knots,
+                *slope = t->slope + (size_t)table * (size_t)t->knots;
     int low = 0, high = t->knots; /* knots below low are <= e, those from high on are > e */
     while (low < high) {
         int middle = low + (high - low) / 2;
-        if (t->statistic[middle] <= e)
+        if (statistic[middle] <= e)
             low = middle + 1;
         else
             high = middle;
     }
-    if (low == 0) return e * t->slope[0];
-    float slope = t->slope[low < t->knots ? low : t->knots - 1];
-    return t->score[low - 1] + (e - t->statistic[low - 1]) * slope;
+    if (low == 0) return e * slope[0];
+    return score[low - 1] + (e - statistic[low - 1]) * slope[low < t->knots ? low : t->knots - 1];
 }
 
 static void tail_probability_step(const void *layer, const gw_batch *b) {
     const gw_tail_probability *t = layer;
+    const int K = t->targets;
     for (int row = 0; row < b->count; row++) {
         const float *forecast = b->in[0] + (size_t)row * b->in_stride[0];
-        const float *z = b->in[1] + (size_t)row * b->in_stride[1];
-        float *state = b->state + (size_t)row * b->state_stride, *out = b->out + (size_t)row * b->out_stride;
-        float m = state[0], s = state[1], e = state[2];
-        s = s < -10.0f ? -10.0f : s > 10.0f ? 10.0f : s;
-        float d = tail_exp(s), u = (z[t->target] - m) / d;
-        e = gw_flush(e + t->alpha * (u - e));
-        float score = tail_score(t, e < 0.0f ? -e : e);
-        out[0] = score;
-        out[1] = m * t->unit[1] + t->unit[0];
-        out[2] = (m + d * t->band[0]) * t->unit[1] + t->unit[0];
-        out[3] = (m + d * t->band[1]) * t->unit[1] + t->unit[0];
-        out[4] = score > t->limit ? 1.0f : 0.0f;
-        state[0] = gw_flush(forecast[0]);
-        state[1] = gw_flush(forecast[1]);
-        state[2] = e;
+        const float *z = b->in[1] + (size_t)row * b->in_stride[1], *missing = z + t->columns;
+        float *location = b->state + (size_t)row * b->state_stride, *log_scale = location + K,
+              *smoothed = location + 2 * K;
+        float *out = b->out + (size_t)row * b->out_stride, *y = out + 1;
+        float most = 0.0f;
+        for (int k = 0; k < K; k++) {
+            const float *band = t->band + 2 * k, *unit = t->unit + 2 * k;
+            float m = location[k], s = log_scale[k], e = smoothed[k];
+            s = s < -10.0f ? -10.0f : s > 10.0f ? 10.0f : s;
+            float d = tail_exp(s), u = (z[t->column[k]] - m) / d;
+            if (t->masked && missing[t->column[k]] != 0.0f) u = 0.0f;
+            e = gw_flush(e + t->alpha * (u - e));
+            float score = tail_score(t, k, e < 0.0f ? -e : e);
+            most = k > 0 && score <= most ? most : score; /* a NaN stays */
+            if (K > 1) *y++ = score;
+            *y++ = m * unit[1] + unit[0];
+            *y++ = (m + d * band[0]) * unit[1] + unit[0];
+            *y++ = (m + d * band[1]) * unit[1] + unit[0];
+            location[k] = gw_flush(forecast[k]);
+            log_scale[k] = gw_flush(forecast[K + k]);
+            smoothed[k] = e;
+        }
+        out[0] = K > 1 ? tail_score(t, K, most) : most;
+        *y = out[0] > t->limit ? 1.0f : 0.0f;
     }
 }
 
 #ifndef GW_STEP_ONLY
 
-static gw_status tail_probability_check(const gw_place *place, gw_room *room, gw_need *need) {
-    GW_TRY(gw_expect_counts(place, 2, 3, 4));
-    const gw_tensor *t = place->node->tensors;
-    const size_t K = t[0].rows;
-    if (place->in[0] != 2) return gw_fail(place, GW_BAD_INPUT_WIDTH, 0, (size_t)place->in[0], 2);
-    if (place->out != 5) return gw_fail(place, GW_BAD_OUTPUT_WIDTH, -1, (size_t)place->out, 5);
-    GW_TRY(gw_expect_option(place, 0, place->in[1] - 1));
-    if (K < 2) return gw_fail(place, GW_BAD_SHAPE, 0, K, 2);
-    if (K > GW_MOST_WIDTH) return gw_fail(place, GW_TOO_LARGE, 0, K, GW_MOST_WIDTH);
-    GW_TRY(gw_expect_tensor(place, 0, K, 1));
-    GW_TRY(gw_expect_tensor(place, 1, K, 1));
-    GW_TRY(gw_expect_tensor(place, 2, 2, 1));
-    GW_TRY(gw_expect_tensor(place, 3, 2, 1));
-    const float *statistic = t[0].data;
-    for (size_t k = 0; k < K; k++)
-        if (!(statistic[k] >= 0.0f && (k == 0 || statistic[k] > statistic[k - 1])))
-            return gw_fail(place, GW_BAD_WEIGHT, 0, k, 0);
-    gw_take(room, 1, sizeof(gw_tail_probability));
-    for (int i = 0; i < 3; i++) gw_take(room, K, sizeof(float));
-    need->state = 3;
+enum { TAIL_ALPHA, TAIL_LIMIT, TAIL_MASKED, TAIL_COLUMNS };
+
+typedef struct tail_parts {
+    gw_tail_probability *t;
+    int *column;
+    float *band, *unit, *statistic, *score, *slope;
+} tail_parts;
+
+static tail_parts tail_take(const gw_place *place, gw_room *room) {
+    const size_t K = (size_t)place->in[0] / 2, N = place->node->tensors[0].cols, tables = K > 1 ? K + 1 : 1;
+    tail_parts p = {
+        .t = gw_take(room, 1, sizeof(gw_tail_probability)),
+        .column = gw_take(room, K, sizeof(int)),
+        .band = gw_take(room, 2 * K, sizeof(float)),
+        .unit = gw_take(room, 2 * K, sizeof(float)),
+        .statistic = gw_take(room, tables * N, sizeof(float)),
+        .score = gw_take(room, tables * N, sizeof(float)),
+        .slope = gw_take(room, tables * N, sizeof(float)),
+    };
+    return p;
+}
+
+/* Whether each row of a statistic ascends from 0 or more. */
+static gw_status tail_check_table(const gw_place *place, int tensor, size_t rows, size_t knots) {
+    const float *statistic = place->node->tensors[tensor].data;
+    for (size_t k = 0; k < rows * knots; k++)
+        if (!(statistic[k] >= 0.0f && (k % knots == 0 || statistic[k] > statistic[k - 1])))
+            return gw_fail(place, GW_BAD_WEIGHT, tensor, k, 0);
     return GW_OK;
 }
 
-static const void *tail_probability_pack(const gw_place *place, gw_room *room) {
-    const gw_tensor *from = place->node->tensors;
-    const float *o = place->node->options;
-    const size_t K = from[0].rows;
-    gw_tail_probability *t = gw_take(room, 1, sizeof(gw_tail_probability));
-    float *statistic = gw_take(room, K, sizeof(float)), *score = gw_take(room, K, sizeof(float));
-    float *slope = gw_take(room, K, sizeof(float));
+static gw_status tail_probability_check(const gw_place *place, gw_room *room, gw_need *need) {
+    const gw_node *node = place->node;
+    const int K = node->option_count - TAIL_COLUMNS, several = K > 1;
+    GW_TRY(gw_expect_counts(place, 2, TAIL_COLUMNS + (K < 1 ? 1 : K), several ? 6 : 4));
+    const gw_tensor *t = node->tensors;
+    const size_t N = t[0].cols;
+    if (place->in[0] != 2 * K) return gw_fail(place, GW_BAD_INPUT_WIDTH, 0, (size_t)place->in[0], 2 * (size_t)K);
+    const int out = several ? 2 + 4 * K : 5;
+    if (place->out != out) return gw_fail(place, GW_BAD_OUTPUT_WIDTH, -1, (size_t)place->out, (size_t)out);
+    GW_TRY(gw_expect_option(place, TAIL_MASKED, 1));
+    const int columns = node->options[TAIL_MASKED] != 0.0f ? place->in[1] / 2 : place->in[1];
+    if (columns < 1) return gw_fail(place, GW_BAD_INPUT_WIDTH, 1, (size_t)place->in[1], 2);
+    for (int k = 0; k < K; k++) GW_TRY(gw_expect_option(place, TAIL_COLUMNS + k, columns - 1));
+    if (N < 2) return gw_fail(place, GW_BAD_SHAPE, 0, N, 2);
+    if (N > GW_MOST_WIDTH) return gw_fail(place, GW_TOO_LARGE, 0, N, GW_MOST_WIDTH);
+    for (int i = 0; i < 2; i++) GW_TRY(gw_expect_tensor(place, i, (size_t)K, N));
+    for (int i = 2; i < 4; i++) GW_TRY(gw_expect_tensor(place, i, (size_t)K, 2));
+    GW_TRY(tail_check_table(place, 0, (size_t)K, N));
+    for (int i = 4; several && i < 6; i++) GW_TRY(gw_expect_tensor(place, i, N, 1));
+    if (several) GW_TRY(tail_check_table(place, 4, 1, N));
+    tail_take(place, room);
+    need->state = 3 * (size_t)K;
+    return GW_OK;
+}
+
+/* N knots, and the slopes between them. */
+static void tail_pack_table(float *statistic, float *score, float *slope, const float *from_statistic,
+                            const float *from_score, size_t knots) {
     float x = 0.0f, y = 0.0f;
-    for (size_t k = 0; k < K; k++) {
-        statistic[k] = from[0].data[k];
-        score[k] = from[1].data[k];
+    for (size_t k = 0; k < knots; k++) {
+        statistic[k] = from_statistic[k];
+        score[k] = from_score[k];
         slope[k] = statistic[k] > x ? (score[k] - y) / (statistic[k] - x) : 0.0f;
         x = statistic[k];
         y = score[k];
     }
-    *t = (gw_tail_probability){
-        .target = (int)o[0],
-        .knots = (int)K,
-        .alpha = o[1],
-        .limit = o[2],
-        .band = {from[2].data[0], from[2].data[1]},
-        .unit = {from[3].data[0], from[3].data[1]},
-        .statistic = statistic,
-        .score = score,
-        .slope = slope,
+}
+
+static const void *tail_probability_pack(const gw_place *place, gw_room *room) {
+    const tail_parts p = tail_take(place, room);
+    const gw_tensor *from = place->node->tensors;
+    const float *o = place->node->options;
+    const size_t K = (size_t)place->in[0] / 2, N = from[0].cols;
+    for (size_t k = 0; k < K; k++) p.column[k] = (int)o[TAIL_COLUMNS + k];
+    memcpy(p.band, from[2].data, 2 * K * sizeof(float));
+    memcpy(p.unit, from[3].data, 2 * K * sizeof(float));
+    for (size_t i = 0; i < (K > 1 ? K + 1 : 1); i++) {
+        const float *statistic = i < K ? from[0].data + i * N : from[4].data;
+        const float *score = i < K ? from[1].data + i * N : from[5].data;
+        tail_pack_table(p.statistic + i * N, p.score + i * N, p.slope + i * N, statistic, score, N);
+    }
+    const int masked = o[TAIL_MASKED] != 0.0f;
+    *p.t = (gw_tail_probability){
+        .targets = (int)K,
+        .knots = (int)N,
+        .columns = masked ? place->in[1] / 2 : place->in[1],
+        .masked = masked,
+        .alpha = o[TAIL_ALPHA],
+        .limit = o[TAIL_LIMIT],
+        .column = p.column,
+        .band = p.band,
+        .unit = p.unit,
+        .statistic = p.statistic,
+        .score = p.score,
+        .slope = p.slope,
     };
-    return t;
+    return p.t;
 }
 
 static const gw_kernel gw_kernel_tail_probability = {

@@ -1,26 +1,31 @@
-"""Calibrated tail probability of a smoothed forecast residual: how surprising is this reading?
+"""Calibrated tail probability of smoothed forecast residuals: how surprising are these readings?
 
-The last layer gives, at each step, a forecast of the *next* scaled reading of the target column: its location m and the
-logarithm s of its scale. When that reading z comes::
+The last layer gives, at each step, a forecast of the *next* scaled reading of K target columns: the locations m of all,
+then the logarithms s of their scales. When the readings z come, for each target k::
 
     u = (z - m) / exp(clip(s, -10, 10))        standardised residual of the forecast made one step before
     e' = e + alpha (u - e)                     smoothed, alpha = 2 / (smooth + 1)  (smooth = 1: not smoothed)
-    score = S(|e'|)                            minus log10 of the probability of a residual at least this large
+    score_k = S_k(|e'|)                        minus log10 of the probability of a residual at least this large
+    score = score_1                            of one target
+    score = J(max_k score_k)                   of several: minus log10 of the probability of a maximum this large
 
-S is read from a table of 64 knots (statistic, score), piecewise linear, starting at (0, 0), and beyond the last knot
-with the slope of the last segment. The table is measured on held-out data; scores above log10(samples) lie beyond what
-that data can show, come from a fitted generalised Pareto tail (Pickands 1975), and are marked by `extrapolated`.
+S_k and J are read from tables of 64 knots, piecewise linear, starting at (0, 0), and beyond the last knot with the
+slope of the last segment. They are measured on held-out data, J on the maximum itself, so that targets may depend on
+each other; scores above log10(samples) lie beyond what that data can show, come from a fitted generalised Pareto tail
+(Pickands 1975), and are marked by `extrapolated`. With `masked` a reading that is missing is no surprise: u = 0.
 
-Outputs, in the units of the target column where they have one:
+Outputs, in the units of the target columns where they have one:
 
-    score, expected, low, high, extrapolated
+    score, expected, low, high, extrapolated                                  of one target
+    score, then score_k, expected, low, high of each target, extrapolated     of several
 
 `expected` is the forecast this reading was compared with, `low` and `high` the band that held-out residuals kept to.
 An alarm is a score >= -log10(false_alarms_per_1000 / 1000).
 
 The zero state forecasts the training mean with the training deviation, so the first reading has a score as well.
 
-Tensors: statistic (64) ascending, score (64) ascending, band (2), unit (2) = offset and scale of the target column.
+Tensors: statistic (K, 64) and score (K, 64) ascending, band (K, 2), unit (K, 2) = offset and scale of each target; of
+several targets also joint_statistic (64), a maximum of scores, and joint_score (64).
 """
 
 from __future__ import annotations
@@ -28,16 +33,26 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from gatewise.errors import SpecError
-from gatewise.layers.base import Array, Edge, Field, Layer, check_count, check_number
+from gatewise.layers.base import (
+    Array,
+    Edge,
+    Field,
+    Layer,
+    check_count,
+    check_flag,
+    check_mask,
+    check_number,
+    check_targets,
+)
 
 KNOTS = 64
-OUTPUTS = ("score", "expected", "low", "high", "extrapolated")
 LOG_SCALE_LIMIT = 10.0
+MOST_TARGETS = 1 << 12
 
 
 @dataclass(frozen=True)
@@ -45,23 +60,32 @@ class Spec(Layer):
     """Options of the tail-probability head.
 
     Attributes:
-        target: column number of the reading that is forecast.
+        targets: K positions of the columns that are forecast.
+        names: names of the target columns, K; None = "x0", "x1", ... by their position.
+        masked: whether the input stage marks missing readings (numeric with missing "mask"), then no surprise.
         smooth: span of the exponential smoothing of residuals, in steps; 1 = none.
         false_alarms_per_1000: alarms to expect in 1,000 steps of data like that it was calibrated on.
         df: degrees of freedom of the Student t whose likelihood trains location and scale.
-        samples: calibration samples behind the table; 0 = not calibrated.
+        samples: calibration samples behind the tables; 0 = not calibrated.
     """
 
     kind: ClassVar[str] = "tail_probability"
-    not_structural: ClassVar[tuple[str, ...]] = ("false_alarms_per_1000", "df", "samples")
-    target: int = 0
+    not_structural: ClassVar[tuple[str, ...]] = ("names", "false_alarms_per_1000", "df", "samples")
+    targets: Any = (0,)
+    names: Any = None
+    masked: bool = False
     smooth: int = 1
     false_alarms_per_1000: float = 1.0
     df: float = 5.0
     samples: int = 0
 
     def __post_init__(self) -> None:
-        check_count("target", self.target, least=0)
+        targets, names = check_targets(self.targets, self.names)
+        object.__setattr__(self, "targets", targets)
+        object.__setattr__(self, "names", names)
+        if len(targets) > MOST_TARGETS:
+            raise SpecError(f"{len(targets)} targets are more than {MOST_TARGETS}; take fewer")
+        check_flag("masked", self.masked)
         check_count("smooth", self.smooth)
         check_number("false_alarms_per_1000", self.false_alarms_per_1000, 1e-6, 999.0)
         check_number("df", self.df, 1.0, 1e6)
@@ -77,68 +101,104 @@ class Spec(Layer):
         """The score at and above which a reading is an alarm."""
         return -math.log10(self.false_alarms_per_1000 / 1000.0)
 
+    @property
+    def width(self) -> int:
+        """Units of the last layer: a location and a log scale for each target."""
+        return 2 * len(self.targets)
+
+    @property
+    def each(self) -> int:
+        """Outputs for each target: a score of its own where there are several."""
+        return 3 if len(self.targets) == 1 else 4
+
     def outputs(self, inputs: Sequence[Edge]) -> Edge:
-        """Five values; see `OUTPUTS`."""
-        if len(inputs) != 2 or inputs[0].width != 2:
+        """See `output_names`."""
+        if len(inputs) != 2 or inputs[0].width != self.width:
             raise SpecError(
-                "tail_probability reads the scaled input and a last layer of 2 units (location, log scale), "
-                f"got widths {[edge.width for edge in inputs]}; end the layers with dense of units=2"
+                f"tail_probability reads the scaled input and a last layer of {self.width} units (locations and log "
+                f"scales), got widths {[edge.width for edge in inputs]}; end the layers with dense of "
+                f"units={self.width}"
             )
-        if self.target >= inputs[1].width:
-            raise SpecError(f"target is column {self.target}, but the input has {inputs[1].width} columns")
-        return Edge(len(OUTPUTS))
+        if max(self.targets) >= inputs[1].columns:
+            raise SpecError(f"a target is column {max(self.targets)}, but the input has {inputs[1].columns} columns")
+        check_mask(self.kind, self.masked, inputs[1])
+        return Edge(2 + self.each * len(self.targets))
 
     def output_names(self) -> tuple[str, ...]:
-        """Names of the five outputs."""
-        return OUTPUTS
+        """Names of the outputs; of several targets "NAME:score" and so on."""
+        if len(self.targets) == 1:
+            return "score", "expected", "low", "high", "extrapolated"
+        names = self.names or [f"x{target}" for target in self.targets]
+        own = [f"{name}:{value}" for name in names for value in ("score", "expected", "low", "high")]
+        return "score", *own, "extrapolated"
 
     def tensors(self, inputs: Sequence[Edge]) -> dict[str, tuple[int, ...]]:
         """Shapes as in the head of this file."""
-        return {"statistic": (KNOTS,), "score": (KNOTS,), "band": (2,), "unit": (2,)}
+        K = len(self.targets)
+        own: dict[str, tuple[int, ...]] = {"statistic": (K, KNOTS), "score": (K, KNOTS), "band": (K, 2), "unit": (K, 2)}
+        return own if K == 1 else {**own, "joint_statistic": (KNOTS,), "joint_score": (KNOTS,)}
 
     def state(self, inputs: Sequence[Edge]) -> tuple[Field, ...]:
-        """The forecast of the next reading, and the smoothed residual."""
-        return tuple(Field(name, "float32", (1,)) for name in ("location", "log_scale", "smoothed"))
+        """The forecasts of the next readings, and the smoothed residuals."""
+        return tuple(Field(name, "float32", (len(self.targets),)) for name in ("location", "log_scale", "smoothed"))
 
     def initial(self, inputs: Sequence[Edge], rng: np.random.Generator) -> dict[str, Array]:
-        """The table of a standard normal law: what an uncalibrated model assumes of its residuals."""
-        statistic = np.linspace(0.0, 6.0 * math.sqrt(self.alpha / (2.0 - self.alpha)), KNOTS)
+        """The tables of standard normal laws that do not depend on each other: what an uncalibrated model assumes."""
+        K = len(self.targets)
         deviation = math.sqrt(self.alpha / (2.0 - self.alpha))
-        tail = [math.erfc(x / deviation / math.sqrt(2.0)) for x in statistic]
-        return {
-            "statistic": statistic.astype(np.float32),
-            "score": -np.log10(tail).astype(np.float32),
-            "band": np.array([-1.96, 1.96], np.float32),
-            "unit": np.array([0.0, 1.0], np.float32),
+        statistic = np.linspace(0.0, 6.0 * deviation, KNOTS)
+        score = -np.log10([math.erfc(x / deviation / math.sqrt(2.0)) for x in statistic])
+        found = {
+            "statistic": np.tile(statistic, (K, 1)),
+            "score": np.tile(score, (K, 1)),
+            "band": np.tile([-1.96, 1.96], (K, 1)),
+            "unit": np.tile([0.0, 1.0], (K, 1)),
         }
+        if K > 1:  # 1 - (1 - p)^K for the smallest of K probabilities p
+            found["joint_statistic"] = np.linspace(0.0, 10.0, KNOTS)
+            chance = -np.expm1(K * np.log1p(-(10.0 ** -found["joint_statistic"][1:])))
+            found["joint_score"] = np.r_[0.0, -np.log10(chance)]
+        return {name: value.astype(np.float32) for name, value in found.items()}
 
     def check(self, tensors: Mapping[str, Array]) -> None:
-        """The table starts at (0, 0), its statistic ascends, its score does not fall; the unit's scale is positive."""
-        statistic, score = tensors["statistic"], tensors["score"]
-        if statistic[0] != 0 or score[0] != 0 or not (np.diff(statistic) > 0).all() or (np.diff(score) < 0).any():
-            raise SpecError("the table of statistic and score must start at (0, 0) and ascend")
-        if not tensors["unit"][1] > 0:
-            raise SpecError(f"the scale of the target's unit must be positive, got {tensors['unit'][1]}")
+        """Each table starts at (0, 0), its statistic ascends, its score does not fall; a unit's scale is positive."""
+        tables = [*zip(tensors["statistic"], tensors["score"], strict=True)]
+        if len(self.targets) > 1:
+            tables.append((tensors["joint_statistic"], tensors["joint_score"]))
+        for statistic, score in tables:
+            if statistic[0] != 0 or score[0] != 0 or not (np.diff(statistic) > 0).all() or (np.diff(score) < 0).any():
+                raise SpecError("the table of statistic and score must start at (0, 0) and ascend")
+        scales = tensors["unit"][:, 1]
+        if not (scales > 0).all():
+            raise SpecError(f"the scale of a target's unit must be positive, got {scales[np.argmin(scales > 0)]}")
 
     def step(
         self, tensors: Mapping[str, Array], state: Mapping[str, Array], *x: Array
     ) -> tuple[Array, dict[str, Array]]:
         """The equations above in float64."""
-        forecast, z = x[0], x[1][:, self.target : self.target + 1]  # (batch, 2), (batch, 1)
+        K, columns = len(self.targets), list(self.targets)
+        z, location = x[1][:, columns], state["location"]  # (batch, K) each
         scale = np.exp(np.clip(state["log_scale"], -LOG_SCALE_LIMIT, LOG_SCALE_LIMIT))
-        u = (z - state["location"]) / scale
+        u = (z - location) / scale
+        if self.masked:
+            u = np.where(x[1][:, x[1].shape[1] // 2 :][:, columns] != 0, 0.0, u)
         smoothed = state["smoothed"] + self.alpha * (u - state["smoothed"])
-        score = piecewise_linear(np.abs(smoothed), tensors["statistic"], tensors["score"])
-        offset, unit = tensors["unit"]
-        low, high = (state["location"] + scale * q for q in tensors["band"])
-        answers = [v * unit + offset for v in (state["location"], low, high)]
-        limit = math.log10(max(self.samples, 1))
-        y = np.concatenate([score, *answers, (score > limit).astype(score.dtype)], axis=1)
-        return y, {"location": forecast[:, :1], "log_scale": forecast[:, 1:], "smoothed": smoothed}
+        tables = zip(np.abs(smoothed).T, tensors["statistic"], tensors["score"], strict=True)
+        scores = np.stack([piecewise_linear(*table) for table in tables], axis=1)  # (batch, K)
+        score = scores.max(axis=1, keepdims=True)
+        if K > 1:
+            score = piecewise_linear(score, tensors["joint_statistic"], tensors["joint_score"])
+        band, (offset, unit) = tensors["band"], tensors["unit"].T
+        own = [v * unit + offset for v in (location, location + scale * band[:, 0], location + scale * band[:, 1])]
+        if K > 1:
+            own.insert(0, scores)
+        beyond = score > math.log10(max(self.samples, 1))
+        y = np.concatenate([score, np.stack(own, axis=2).reshape(len(z), -1), beyond], axis=1, dtype=np.float64)
+        return y, {"location": x[0][:, :K], "log_scale": x[0][:, K:], "smoothed": smoothed}
 
     def native(self) -> list[float]:
-        """Target column, alpha, log10 of the calibration samples."""
-        return [float(self.target), self.alpha, math.log10(max(self.samples, 1))]
+        """Alpha, log10 of the calibration samples, masked, then the target columns."""
+        return [self.alpha, math.log10(max(self.samples, 1)), float(self.masked), *map(float, self.targets)]
 
     def cautions(self) -> tuple[str, ...]:
         """An uncalibrated head assumes a normal law."""

@@ -20,7 +20,7 @@ from gatewise.layers.train import LayerModule, State, at_end, live_steps
 
 
 class Module(LayerModule):
-    """Forecast (batch, time, 2) and scaled input (batch, time, W) -> answers (batch, time, 5)."""
+    """Forecast (batch, time, 2K) and scaled input (batch, time, W or 2W) -> answers (batch, time, 5 or 2 + 4K)."""
 
     trained = False
     layer: Spec
@@ -28,60 +28,75 @@ class Module(LayerModule):
     score: Tensor
     band: Tensor
     unit: Tensor
+    joint_statistic: Tensor  # these two of several targets
+    joint_score: Tensor
 
     def forward(
         self, inputs: Sequence[Tensor], state: Mapping[str, Tensor], lengths: Tensor | None = None
     ) -> tuple[Tensor, State]:
         """See `LayerModule.forward`."""
-        forecast, z = inputs[0], inputs[1][:, :, self.layer.target, None]  # (batch, time, 2), (batch, time, 1)
+        forecast, read = inputs
+        K, columns = len(self.layer.targets), list(self.layer.targets)
         first = torch.cat([state["location"], state["log_scale"]], 1)
         before = torch.cat([first[:, None], forecast], 1)[:, :-1]  # the forecast made one step earlier
-        location, scale = before[:, :, :1], _scale(before[:, :, 1:])
-        smoothed = self._smooth((z - location) / scale, state["smoothed"], lengths)
-        score = _piecewise_linear(smoothed.abs(), self.statistic, self.score)
-        offset, unit = self.unit.unbind()
-        low, high = (location + scale * q for q in self.band.unbind())
-        answers = [v * unit + offset for v in (location, low, high)]
+        location, scale = before[:, :, :K], _scale(before[:, :, K:])
+        u = (read[:, :, columns] - location) / scale  # (batch, time, K)
+        if self.layer.masked:
+            u = torch.where(read[:, :, read.shape[2] // 2 :][:, :, columns] != 0, 0.0, u)
+        smoothed = self._smooth(u, state["smoothed"], lengths)
+        scores = _piecewise_linear(smoothed.abs(), self.statistic, self.score)
+        score = scores.amax(-1, keepdim=True)
+        if K > 1:
+            score = _piecewise_linear(score, self.joint_statistic[None], self.joint_score[None])
+        offset, unit = self.unit.unbind(1)
+        own = [v * unit + offset for v in (location, *(location + scale * q for q in self.band.unbind(1)))]
+        if K > 1:
+            own.insert(0, scores)
         beyond = (score > math.log10(max(self.layer.samples, 1))).to(score.dtype)
         end = at_end(first, forecast, lengths)
         after = {
-            "location": end[:, :1],
-            "log_scale": end[:, 1:],
+            "location": end[:, :K],
+            "log_scale": end[:, K:],
             "smoothed": at_end(state["smoothed"], smoothed, lengths),
         }
-        return torch.cat([score, *answers, beyond], -1), after
+        return torch.cat([score, torch.stack(own, 3).flatten(2), beyond], -1), after
 
     def targets(self, scaled: Tensor, observed: Tensor) -> tuple[Tensor, Tensor]:
-        """What the forecast made at each step is held to: the target's next reading.
+        """What the forecasts made at each step are held to: the targets' next readings.
 
         Args:
-            scaled: a whole series (time, W) as the input stage gives it.
+            scaled: a whole series (time, W or 2W) as the input stage gives it.
             observed: bool (time, W), False where a reading is missing.
 
         Returns:
-            target (time,) and mask (time,), False where the next reading is missing or lies beyond the series.
+            target (time, K) and mask (time, K), False where the next reading is missing or lies beyond the series.
         """
-        target = torch.zeros_like(scaled[:, self.layer.target])
+        columns = list(self.layer.targets)
+        target = torch.zeros_like(scaled[:, columns])
         mask = torch.zeros_like(target, dtype=torch.bool)
-        target[:-1], mask[:-1] = scaled[1:, self.layer.target], observed[1:, self.layer.target]
+        target[:-1], mask[:-1] = scaled[1:, columns], observed[1:, columns]
         return target, mask
 
     def loss(self, out: Tensor, target: Tensor, mask: Tensor) -> Tensor:
         """Student t negative log likelihood in nats, in units of the scaled target.
 
         Args:
-            out: forecasts (batch, time, 2).
-            target: the readings they are held to, (batch, time).
+            out: forecasts (batch, time, 2K).
+            target: the readings they are held to, (batch, time, K).
             mask: unused: every forecast has its loss.
+
+        Returns:
+            (batch, time, K).
         """
         df = self.layer.df
         constant = 0.5 * math.log(df * math.pi) + math.lgamma(0.5 * df) - math.lgamma(0.5 * (df + 1.0))
-        log_scale = out[..., 1].clamp(-LOG_SCALE_LIMIT, LOG_SCALE_LIMIT)
-        u = (target - out[..., 0]) * torch.exp(-log_scale)
+        location, log_scale = out.tensor_split(2, -1)
+        log_scale = log_scale.clamp(-LOG_SCALE_LIMIT, LOG_SCALE_LIMIT)
+        u = (target - location) * torch.exp(-log_scale)
         return log_scale + 0.5 * (df + 1.0) * torch.log1p(u * u / df) + constant
 
     def _smooth(self, u: Tensor, e: Tensor, lengths: Tensor | None) -> Tensor:
-        """Along time, e' = e + alpha (u - e): (batch, time, 1)."""
+        """Along time, e' = e + alpha (u - e): (batch, time, K)."""
         smoothed = []
         live = None if lengths is None else live_steps(lengths, u.shape[1]).t()[:, :, None]
         for t, u_t in enumerate(u.unbind(1)):
@@ -96,7 +111,14 @@ def _scale(log_scale: Tensor) -> Tensor:
 
 
 def _piecewise_linear(x: Tensor, knots: Tensor, values: Tensor) -> Tensor:
-    """Linear between ascending knots, and on with the last slope beyond the last; x is not below the first."""
-    i = torch.searchsorted(knots, x.detach().contiguous(), right=True).sub(1).clamp(0, len(knots) - 2)
-    slope = (values[1:] - values[:-1]) / (knots[1:] - knots[:-1])
-    return values[i] + slope[i] * (x - knots[i])
+    """Linear between ascending knots, and on with the last slope beyond the last; x is not below the first.
+
+    Args:
+        x: (batch, time, K).
+        knots, values: (K, N).
+    """
+    each = x.flatten(0, 1).t().contiguous()  # (K, batch * time)
+    i = torch.searchsorted(knots, each.detach(), right=True).sub(1).clamp(0, knots.shape[1] - 2)
+    slope = (values[:, 1:] - values[:, :-1]) / (knots[:, 1:] - knots[:, :-1])
+    y = values.gather(1, i) + slope.gather(1, i) * (each - knots.gather(1, i))
+    return y.t().reshape(x.shape)

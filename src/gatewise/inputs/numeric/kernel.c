@@ -3,15 +3,16 @@
  *     s = (x - offset) * (1 / scale)      where it scales; 1 / scale is rounded once, when packed
  *     s = held where x is not finite      where it holds
  *     held' = flush(s)
+ *     i = 1 where x is not finite, else 0
  *
- * Reads one edge (W), writes s (W). State, where it holds: held (W).
- * Options: scales (0, 1), holds (0, 1).
+ * Reads one edge (W), writes s (W), or with a mask s and i (2W). State, where it holds: held (W).
+ * Options: scales (0, 1), missing (0: as it is, 1: holds, 2: holds, with a mask).
  * Tensors, where it scales: offset (W), scale (W) > 0.
  */
 
 typedef struct gw_numeric {
     int width; /* W */
-    int holds;
+    int holds, masks;
     const float *offset, *factor; /* (W) each; NULL where it does not scale */
 } gw_numeric;
 
@@ -23,8 +24,10 @@ static void numeric_step(const void *layer, const gw_batch *b) {
         for (int i = 0; i < s->width; i++) {
             float v = s->factor ? (x[i] - s->offset[i]) * s->factor[i] : x[i];
             if (s->holds) {
-                v = gw_finite(x[i]) ? v : held[i];
+                const int finite = gw_finite(x[i]);
+                v = finite ? v : held[i];
                 held[i] = gw_flush(v);
+                if (s->masks) out[s->width + i] = finite ? 0.0f : 1.0f;
             }
             out[i] = v;
         }
@@ -38,8 +41,9 @@ static gw_status numeric_check(const gw_place *place, gw_room *room, gw_need *ne
     const int scales = place->node->option_count > 0 && place->node->options[0] != 0.0f;
     GW_TRY(gw_expect_counts(place, 1, 2, scales ? 2 : 0));
     GW_TRY(gw_expect_option(place, 0, 1));
-    GW_TRY(gw_expect_option(place, 1, 1));
-    if (place->out != place->in[0]) return gw_fail(place, GW_BAD_OUTPUT_WIDTH, -1, (size_t)place->out, W);
+    GW_TRY(gw_expect_option(place, 1, 2));
+    const size_t out = place->node->options[1] == 2.0f ? 2 * W : W;
+    if ((size_t)place->out != out) return gw_fail(place, GW_BAD_OUTPUT_WIDTH, -1, (size_t)place->out, out);
     gw_take(room, 1, sizeof(gw_numeric));
     if (scales) {
         GW_TRY(gw_expect_tensor(place, 0, W, 1));
@@ -59,7 +63,7 @@ static const void *numeric_pack(const gw_place *place, gw_room *room) {
     const float *o = place->node->options;
     const size_t W = (size_t)place->in[0];
     gw_numeric *s = gw_take(room, 1, sizeof(gw_numeric));
-    *s = (gw_numeric){.width = place->in[0], .holds = o[1] != 0.0f};
+    *s = (gw_numeric){.width = place->in[0], .holds = o[1] != 0.0f, .masks = o[1] == 2.0f};
     if (o[0] != 0.0f) {
         float *offset = gw_take(room, W, sizeof(float)), *factor = gw_take(room, W, sizeof(float));
         memcpy(offset, t[0].data, W * sizeof(float));

@@ -3,12 +3,18 @@
 ::
 
     s = (x - offset) / scale          with scaling "standard"; s = x with "none"
-    s = held where x is not finite    with missing "hold"; held is the last finite s of that column
+    s = held where x is not finite    with missing "hold" and "mask"; held is the last finite s of that column
     held' = s
+    y = s                             (W), or with missing "mask"
+    y = [s, i]                        (2W), i = 1 where x is not finite, else 0
 
-Before any finite reading held is 0, which after standard scaling is the training mean. With missing "raise" a
-non-finite reading is refused before any state changes. A stage that neither scales nor holds costs nothing: it is left
-out of the graph.
+Before any finite reading held is 0, which after standard scaling is the training mean. The indicators i tell what
+comes after that a value is an old one, so that it can learn what a gap means (Lipton, Kale & Wetzel 2016, "Modeling
+Missing Data in Clinical Time Series with RNNs", arXiv 1606.04130). With missing "raise" a non-finite reading is refused
+before any state changes. A stage that neither scales nor holds costs nothing: it is left out of the graph.
+
+Readings come first in y, so a head finds column k of x at k. The edge says that it has W columns, not 2W, and a head
+refuses a target beyond (`Edge.columns`).
 
 Tensors, with scaling "standard": offset (W), scale (W), in the units of the readings.
 """
@@ -24,6 +30,8 @@ import numpy as np
 from gatewise.errors import SpecError
 from gatewise.layers.base import Array, Edge, Field, Layer, check_choice, check_count, one_input
 
+MISSING = ("raise", "hold", "mask")
+
 
 @dataclass(frozen=True)
 class Spec(Layer):
@@ -33,7 +41,8 @@ class Spec(Layer):
         width: W, readings in one step.
         columns: their names, in order, or None.
         scaling: "none" or "standard".
-        missing: "raise" refuses non-finite readings, "hold" repeats the last finite one.
+        missing: "raise" refuses non-finite readings, "hold" repeats the last finite one, "mask" does so and adds to the
+            output, for each column, 1 where it did and 0 where it did not.
     """
 
     kind: ClassVar[str] = "numeric"
@@ -46,7 +55,7 @@ class Spec(Layer):
     def __post_init__(self) -> None:
         check_count("width", self.width)
         check_choice("scaling", self.scaling, ("none", "standard"))
-        check_choice("missing", self.missing, ("raise", "hold"))
+        check_choice("missing", self.missing, MISSING)
         if self.columns is not None:
             columns = self.columns
             if not isinstance(columns, (list, tuple)) or not all(isinstance(name, str) for name in columns):
@@ -61,19 +70,19 @@ class Spec(Layer):
         return self.scaling == "none" and self.missing == "raise"
 
     def outputs(self, inputs: Sequence[Edge]) -> Edge:
-        """As wide as the readings."""
+        """As wide as the readings; twice that with missing "mask"."""
         edge = one_input(self, inputs)
         if edge.width != self.width:
             raise SpecError(f"numeric input has width {self.width}, got an edge of {edge.width}")
-        return Edge(self.width)
+        return Edge(2 * self.width, readings=self.width) if self.missing == "mask" else Edge(self.width)
 
     def tensors(self, inputs: Sequence[Edge]) -> dict[str, tuple[int, ...]]:
         """Offset and scale, where scaling is "standard"."""
         return {} if self.scaling == "none" else {"offset": (self.width,), "scale": (self.width,)}
 
     def state(self, inputs: Sequence[Edge]) -> tuple[Field, ...]:
-        """The held value of each column, scaled; only with missing "hold"."""
-        return (Field("held", "float32", (self.width,)),) if self.missing == "hold" else ()
+        """The held value of each column, scaled; not with missing "raise"."""
+        return () if self.missing == "raise" else (Field("held", "float32", (self.width,)),)
 
     def initial(self, inputs: Sequence[Edge], rng: np.random.Generator) -> dict[str, Array]:
         """Offset 0 and scale 1; `fit` in the tasks puts in the training mean and deviation."""
@@ -96,9 +105,11 @@ class Spec(Layer):
             s = (s - tensors["offset"]) / tensors["scale"]
         if self.missing == "raise":
             return s, {}
-        s = np.where(np.isfinite(x[0]), s, state["held"])
-        return s, {"held": s}
+        finite = np.isfinite(x[0])
+        s = np.where(finite, s, state["held"])
+        y = np.concatenate([s, ~finite], axis=1, dtype=np.float64) if self.missing == "mask" else s
+        return y, {"held": s}
 
     def native(self) -> list[float]:
-        """Whether it scales, whether it holds."""
-        return [float(self.scaling == "standard"), float(self.missing == "hold")]
+        """Whether it scales; 0, 1 or 2 for missing "raise", "hold" or "mask"."""
+        return [float(self.scaling == "standard"), float(MISSING.index(self.missing))]

@@ -12,7 +12,7 @@ from gatewise.layers.train import LayerModule, State, live_steps
 
 
 class Module(LayerModule):
-    """Scaling and missing values: (batch, time, W) -> (batch, time, W), with state "held" (batch, W) if it holds."""
+    """Scaling and missing values: (batch, time, W) -> (batch, time, W or 2W); state "held" (batch, W) if it holds."""
 
     trained = False
     layer: Spec
@@ -25,7 +25,7 @@ class Module(LayerModule):
         """See `LayerModule.forward`."""
         x = inputs[0]
         finite = torch.isfinite(x)
-        if self.layer.missing == "hold":
+        if self.layer.missing != "raise":
             x = torch.where(finite, x, 0.0)
         s = (x - self.offset) / self.scale if self.layer.scaling == "standard" else x
         if self.layer.missing == "raise":
@@ -37,4 +37,5 @@ class Module(LayerModule):
         step = torch.arange(1, time + 1, device=x.device)[None, :, None]
         last = torch.where(finite, step, 0).cummax(1).values
         y = torch.cat([state["held"][:, None], s], 1).gather(1, last)
-        return y, {"held": y[:, -1] if time else state["held"]}
+        held = y[:, -1] if time else state["held"]
+        return torch.cat([y, (~finite).to(y.dtype)], 2) if self.layer.missing == "mask" else y, {"held": held}

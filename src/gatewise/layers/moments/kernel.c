@@ -2,13 +2,17 @@
  *
  *     m = 1/T sum_t x(t)        s = sqrt(1/T sum_t (x(t) - m)^2 + epsilon)        y(t) = [m, s]
  *
+ * With a mask the sums are over the n steps at which the column has a reading, and n stands for T; where there is none,
+ * m = 0 and s = 1. The indicator of a missing reading of column i is at C + i, of an edge of 2C values.
+ *
  * Both sums with t ascending, one chain a column. Reads one edge, of which it uses the first W columns; writes 2W values.
- * No state, no tensors. Options: epsilon. Needs the whole sequence.
+ * No state, no tensors. Options: epsilon, masked (0, 1). Needs the whole sequence.
  */
 
 typedef struct gw_moments {
     size_t width, inputs; /* W; of the edge it reads */
     float epsilon;
+    int masked;
 } gw_moments;
 
 /* The root by Heron's method, from above until it falls no more: within a unit in the last place. No libm, so that it is
@@ -20,22 +24,44 @@ static float moments_root(float v) {
     return root;
 }
 
+/* Of all columns at all steps. */
+static void moments_all(const gw_moments *m, const float *x, size_t steps, float *mean, float *deviation) {
+    const size_t W = m->width;
+    for (size_t i = 0; i < W; i++) mean[i] = deviation[i] = 0.0f;
+    for (size_t t = 0; t < steps; t++)
+        for (size_t i = 0; i < W; i++) mean[i] += x[t * m->inputs + i];
+    for (size_t i = 0; i < W; i++) mean[i] /= (float)steps;
+    for (size_t t = 0; t < steps; t++)
+        for (size_t i = 0; i < W; i++) {
+            const float apart = x[t * m->inputs + i] - mean[i];
+            deviation[i] += apart * apart;
+        }
+    for (size_t i = 0; i < W; i++) deviation[i] = moments_root(deviation[i] / (float)steps + m->epsilon);
+}
+
+/* Of one column, at the steps at which it was read. */
+static void moments_seen(const gw_moments *m, const float *x, size_t steps, float *mean, float *deviation) {
+    const float *gone = x + m->inputs / 2;
+    float sum = 0.0f, squares = 0.0f, seen = 0.0f;
+    for (size_t t = 0; t < steps * m->inputs; t += m->inputs)
+        if (gone[t] == 0.0f) sum += x[t], seen += 1.0f;
+    const float middle = seen > 0.0f ? sum / seen : 0.0f;
+    for (size_t t = 0; t < steps * m->inputs; t += m->inputs)
+        if (gone[t] == 0.0f) squares += (x[t] - middle) * (x[t] - middle);
+    *mean = middle;
+    *deviation = seen > 0.0f ? moments_root(squares / seen + m->epsilon) : 1.0f;
+}
+
 static void moments_whole(const void *layer, const gw_batch *b, size_t steps) {
     const gw_moments *m = layer;
     const size_t W = m->width;
     for (int row = 0; row < b->count; row++) {
         const float *x = b->in[0] + (size_t)row * b->in_stride[0];
         float *out = b->out + (size_t)row * b->out_stride, *mean = out, *deviation = out + W;
-        for (size_t i = 0; i < 2 * W; i++) out[i] = 0.0f;
-        for (size_t t = 0; t < steps; t++)
-            for (size_t i = 0; i < W; i++) mean[i] += x[t * m->inputs + i];
-        for (size_t i = 0; i < W; i++) mean[i] /= (float)steps;
-        for (size_t t = 0; t < steps; t++)
-            for (size_t i = 0; i < W; i++) {
-                const float apart = x[t * m->inputs + i] - mean[i];
-                deviation[i] += apart * apart;
-            }
-        for (size_t i = 0; i < W; i++) deviation[i] = moments_root(deviation[i] / (float)steps + m->epsilon);
+        if (m->masked)
+            for (size_t i = 0; i < W; i++) moments_seen(m, x + i, steps, mean + i, deviation + i);
+        else
+            moments_all(m, x, steps, mean, deviation);
         for (size_t t = 1; t < steps; t++) memcpy(out + t * 2 * W, out, 2 * W * sizeof(float));
     }
 }
@@ -44,17 +70,22 @@ static void moments_whole(const void *layer, const gw_batch *b, size_t steps) {
 
 static gw_status moments_check(const gw_place *place, gw_room *room, gw_need *need) {
     (void)need;
-    GW_TRY(gw_expect_counts(place, 1, 1, 0));
+    GW_TRY(gw_expect_counts(place, 1, 2, 0));
     if (!(place->node->options[0] > 0.0f)) return gw_fail(place, GW_BAD_OPTION, 0, 0, 0);
-    if (place->out % 2 || place->out > 2 * place->in[0])
-        return gw_fail(place, GW_BAD_OUTPUT_WIDTH, -1, (size_t)place->out, 2 * (size_t)place->in[0]);
+    GW_TRY(gw_expect_option(place, 1, 1));
+    const int masked = place->node->options[1] != 0.0f, most = masked ? place->in[0] : 2 * place->in[0];
+    if (masked && place->in[0] % 2)
+        return gw_fail(place, GW_BAD_INPUT_WIDTH, 0, (size_t)place->in[0], (size_t)place->out);
+    if (place->out % 2 || place->out > most)
+        return gw_fail(place, GW_BAD_OUTPUT_WIDTH, -1, (size_t)place->out, (size_t)most);
     gw_take(room, 1, sizeof(gw_moments));
     return GW_OK;
 }
 
 static const void *moments_pack(const gw_place *place, gw_room *room) {
     gw_moments *m = gw_take(room, 1, sizeof(gw_moments));
-    *m = (gw_moments){(size_t)place->out / 2, (size_t)place->in[0], place->node->options[0]};
+    const float *o = place->node->options;
+    *m = (gw_moments){(size_t)place->out / 2, (size_t)place->in[0], o[0], o[1] != 0.0f};
     return m;
 }
 

@@ -4,7 +4,14 @@
     s = sqrt(1/T sum_t (x(t) - m)^2 + epsilon)   (W)
     y(t) = [m, s]                                (2W)
 
-W = `width`, the first columns of what it reads. With `standardise`, and a head that goes back to the units of the data,
+W = `width`, the first columns of what it reads. With `masked`, what it reads are columns and then as many indicators i of
+missing readings, and each column has the moments of its own readings, not of what is held where one is missing::
+
+    n = sum_t (1 - i(t))
+    m = 1/n sum_t (1 - i(t)) x(t)                           0 where n = 0
+    s = sqrt(1/n sum_t (1 - i(t)) (x(t) - m)^2 + epsilon)   1 where n = 0
+
+With `standardise`, and a head that goes back to the units of the data,
 it makes a model that sees each window in the window's own units: reversible instance normalisation (Kim et al. 2022,
 "Reversible Instance Normalization for Accurate Time-Series Forecasting against Distribution Shift"), which takes the
 same statistics and epsilon, here without its learned scale and shift.
@@ -21,7 +28,7 @@ from typing import ClassVar
 import numpy as np
 
 from gatewise.errors import SpecError
-from gatewise.layers.base import Array, Edge, Layer, check_count, check_number, one_input
+from gatewise.layers.base import Array, Edge, Layer, check_count, check_flag, check_mask, check_number, one_input
 
 
 @dataclass(frozen=True)
@@ -30,22 +37,29 @@ class Spec(Layer):
 
     Attributes:
         width: W, how many of the first columns; None = all.
+        masked: whether indicators of missing readings come after the columns (numeric with missing "mask").
         epsilon: added to the variance, so that a column that stands still has a scale.
     """
 
     kind: ClassVar[str] = "moments"
     whole: ClassVar[bool] = True
     width: int | None = None
+    masked: bool = False
     epsilon: float = 1e-5
 
     def __post_init__(self) -> None:
         if self.width is not None:
             check_count("width", self.width)
+        check_flag("masked", self.masked)
         check_number("epsilon", self.epsilon, 1e-12, 1.0)
 
     def outputs(self, inputs: Sequence[Edge]) -> Edge:
         """Mean and standard deviation of each column."""
-        return Edge(2 * columns(self, self.width, one_input(self, inputs)))
+        read = one_input(self, inputs)
+        check_mask(self.kind, self.masked, read)
+        if self.width is not None and self.width > read.columns:
+            raise SpecError(f"moments is to use the first {self.width} columns, but there are {read.columns}")
+        return Edge(2 * (self.width or read.columns))
 
     def tensors(self, inputs: Sequence[Edge]) -> dict[str, tuple[int, ...]]:
         """None."""
@@ -57,18 +71,15 @@ class Spec(Layer):
 
     def sequence(self, tensors: Mapping[str, Array], *x: Array) -> Array:
         """The equations above in float64."""
-        used = x[0][:, :, : self.width]
-        mean = used.mean(axis=1, keepdims=True)
-        deviation = np.sqrt(((used - mean) ** 2).mean(axis=1, keepdims=True) + self.epsilon)
+        columns = x[0].shape[2] // 2 if self.masked else x[0].shape[2]
+        used = x[0][:, :, :columns][:, :, : self.width]
+        seen = x[0][:, :, columns:][:, :, : self.width] == 0 if self.masked else np.ones(used.shape, bool)
+        count = seen.sum(axis=1, keepdims=True)
+        mean = np.where(seen, used, 0).sum(axis=1, keepdims=True) / np.maximum(count, 1)
+        variance = np.where(seen, (used - mean) ** 2, 0).sum(axis=1, keepdims=True) / np.maximum(count, 1)
+        deviation = np.where(count, np.sqrt(variance + self.epsilon), 1.0)
         return np.repeat(np.concatenate([mean, deviation], axis=-1), used.shape[1], axis=1)
 
     def native(self) -> list[float]:
-        """Epsilon; the width is that of the edge it writes."""
-        return [self.epsilon]
-
-
-def columns(layer: Layer, width: int | None, read: Edge) -> int:
-    """How many columns a layer with the option `width` uses. Raises SpecError where there are not so many."""
-    if width is not None and width > read.width:
-        raise SpecError(f"{layer.kind} is to use the first {width} columns, but there are {read.width}")
-    return read.width if width is None else width
+        """Epsilon, whether masked; the width is that of the edge it writes."""
+        return [self.epsilon, float(self.masked)]

@@ -20,12 +20,16 @@ class Module(LayerModule):
         self, inputs: Sequence[Tensor], state: Mapping[str, Tensor], lengths: Tensor | None = None
     ) -> tuple[Tensor, State]:
         """See `LayerModule.forward`."""
-        x = inputs[0][:, :, : self.layer.width]
-        time = x.shape[1]
-        if lengths is None:
-            live, count = x.new_ones(1, time, 1), x.new_full((1, 1, 1), time)
-        else:
-            live, count = live_steps(lengths, time)[:, :, None].to(x.dtype), lengths[:, None, None].clamp(min=1)
-        mean = (x * live).sum(1, keepdim=True) / count
-        deviation = (((x - mean) ** 2 * live).sum(1, keepdim=True) / count + self.layer.epsilon).sqrt()
+        time, width = inputs[0].shape[1:]
+        columns = width // 2 if self.layer.masked else width
+        x = inputs[0][:, :, :columns][:, :, : self.layer.width]
+        seen = x.new_ones(1, time, 1)
+        if self.layer.masked:
+            seen = 1 - inputs[0][:, :, columns:][:, :, : self.layer.width]
+        if lengths is not None:
+            seen = seen * live_steps(lengths, time)[:, :, None]
+        count = seen.sum(1, keepdim=True)
+        mean = (x * seen).sum(1, keepdim=True) / count.clamp(min=1)
+        variance = ((x - mean) ** 2 * seen).sum(1, keepdim=True) / count.clamp(min=1)
+        deviation = torch.where(count > 0, (variance + self.layer.epsilon).sqrt(), 1.0)
         return torch.cat([mean, deviation], -1).expand(-1, time, -1), {}

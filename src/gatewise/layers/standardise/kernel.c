@@ -2,11 +2,14 @@
  *
  *     y_i = (x_i - m_i) / s_i  for i < W, y_i = x_i after that
  *
- * Reads x (I) and [m, s] (2W), W <= I; writes I values. No state, no options, no tensors.
+ * With a mask y_i = 0 for i < W where the reading is missing: its indicator is at C + i, of I = 2C values, W <= C.
+ *
+ * Reads x (I) and [m, s] (2W), W <= I; writes I values. No state, no tensors. Options: masked (0, 1).
  */
 
 typedef struct gw_standardise {
     int inputs, width; /* I, W */
+    int masked;
 } gw_standardise;
 
 static void standardise_step(const void *layer, const gw_batch *b) {
@@ -16,6 +19,9 @@ static void standardise_step(const void *layer, const gw_batch *b) {
         float *out = b->out + (size_t)row * b->out_stride;
         for (int i = 0; i < s->width; i++) out[i] = (x[i] - mean[i]) / mean[s->width + i];
         for (int i = s->width; i < s->inputs; i++) out[i] = x[i];
+        if (!s->masked) continue;
+        const float *gone = x + s->inputs / 2;
+        for (int i = 0; i < s->width; i++) out[i] = gone[i] != 0.0f ? 0.0f : out[i];
     }
 }
 
@@ -23,9 +29,13 @@ static void standardise_step(const void *layer, const gw_batch *b) {
 
 static gw_status standardise_check(const gw_place *place, gw_room *room, gw_need *need) {
     (void)need;
-    GW_TRY(gw_expect_counts(place, 2, 0, 0));
-    if (place->in[1] % 2 || place->in[1] > 2 * place->in[0])
-        return gw_fail(place, GW_BAD_INPUT_WIDTH, 1, (size_t)place->in[1], 2 * (size_t)place->in[0]);
+    GW_TRY(gw_expect_counts(place, 2, 1, 0));
+    GW_TRY(gw_expect_option(place, 0, 1));
+    const int masked = place->node->options[0] != 0.0f, most = masked ? place->in[0] : 2 * place->in[0];
+    if (masked && place->in[0] % 2)
+        return gw_fail(place, GW_BAD_INPUT_WIDTH, 0, (size_t)place->in[0], (size_t)place->in[1]);
+    if (place->in[1] % 2 || place->in[1] > most)
+        return gw_fail(place, GW_BAD_INPUT_WIDTH, 1, (size_t)place->in[1], (size_t)most);
     if (place->out != place->in[0])
         return gw_fail(place, GW_BAD_OUTPUT_WIDTH, -1, (size_t)place->out, (size_t)place->in[0]);
     gw_take(room, 1, sizeof(gw_standardise));
@@ -34,7 +44,7 @@ static gw_status standardise_check(const gw_place *place, gw_room *room, gw_need
 
 static const void *standardise_pack(const gw_place *place, gw_room *room) {
     gw_standardise *s = gw_take(room, 1, sizeof(gw_standardise));
-    *s = (gw_standardise){place->in[0], place->in[1] / 2};
+    *s = (gw_standardise){place->in[0], place->in[1] / 2, place->node->options[0] != 0.0f};
     return s;
 }
 

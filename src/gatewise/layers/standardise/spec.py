@@ -3,6 +3,9 @@
     y_i = (x_i - m_i) / s_i     for the first W columns
     y_i = x_i                   for those after them
 
+With `masked`, x are columns and then as many indicators of missing readings, which stay as they are; where a reading is
+missing y_i = 0, the mean, and not what is held, which may come from before the window.
+
 Reads x and then the edge of a `moments` node, [m, s] (2W), at each step. No tensors, no state.
 """
 
@@ -15,23 +18,32 @@ from typing import ClassVar
 import numpy as np
 
 from gatewise.errors import SpecError
-from gatewise.layers.base import Array, Edge, Layer
+from gatewise.layers.base import Array, Edge, Layer, check_flag, check_mask
 
 
 @dataclass(frozen=True)
 class Spec(Layer):
-    """It has no options: W is half the width of the moments."""
+    """Options of standardise; W is half the width of the moments.
+
+    Attributes:
+        masked: whether indicators of missing readings come after the columns (numeric with missing "mask").
+    """
 
     kind: ClassVar[str] = "standardise"
+    masked: bool = False
+
+    def __post_init__(self) -> None:
+        check_flag("masked", self.masked)
 
     def outputs(self, inputs: Sequence[Edge]) -> Edge:
-        """As wide as x."""
-        if len(inputs) != 2 or inputs[1].width % 2 or inputs[1].width > 2 * inputs[0].width:
+        """As x."""
+        if len(inputs) != 2 or inputs[1].width % 2 or inputs[1].width > 2 * inputs[0].columns:
             raise SpecError(
                 "standardise reads readings and their moments, two values for each column, "
                 f"got widths {[edge.width for edge in inputs]}; sources=('input', 'moments0')"
             )
-        return Edge(inputs[0].width)
+        check_mask(self.kind, self.masked, inputs[0])
+        return inputs[0]
 
     def tensors(self, inputs: Sequence[Edge]) -> dict[str, tuple[int, ...]]:
         """None."""
@@ -48,8 +60,11 @@ class Spec(Layer):
         readings, moments = x
         width = moments.shape[1] // 2
         scaled = (readings[:, :width] - moments[:, :width]) / moments[:, width:]
+        if self.masked:
+            gone = readings[:, readings.shape[1] // 2 :][:, :width]
+            scaled = np.where(gone != 0, 0.0, scaled)
         return np.concatenate([scaled, readings[:, width:]], axis=1), {}
 
     def native(self) -> list[float]:
-        """None."""
-        return []
+        """Whether masked."""
+        return [float(self.masked)]

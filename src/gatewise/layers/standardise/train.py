@@ -7,11 +7,14 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+from gatewise.layers.standardise.spec import Spec
 from gatewise.layers.train import LayerModule, State
 
 
 class Module(LayerModule):
     """(batch, time, I) and (batch, time, 2W) -> (batch, time, I)."""
+
+    layer: Spec
 
     def forward(
         self, inputs: Sequence[Tensor], state: Mapping[str, Tensor], lengths: Tensor | None = None
@@ -21,4 +24,6 @@ class Module(LayerModule):
         width = moments.shape[2] // 2
         mean, deviation = moments[:, :, :width], moments[:, :, width:]
         scaled = (x[:, :, :width] - mean) / torch.where(deviation > 0, deviation, 1.0)
+        if self.layer.masked:
+            scaled = torch.where(x[:, :, x.shape[2] // 2 :][:, :, :width] != 0, 0.0, scaled)
         return torch.cat([scaled, x[:, :, width:]], -1), {}

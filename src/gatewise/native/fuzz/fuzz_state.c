@@ -4,13 +4,16 @@
 #include "fuzz.h"
 #include "../tests/graphs.h"
 
-/* A chain of every kind of node; a GRU; both again with a window. */
+/* A chain of many kinds of nodes; a GRU; both again with a window; a mask, which needs one. */
 static session chosen(bytes *b, chain *c, const char *cpu) {
+    masked m;
     seed = 1;
     chain_draw(c);
-    gw_graph graph = take_below(b, 2) ? c->graph : c->g.graph;
+    masked_draw(&m);
+    const unsigned which = take_byte(b);
+    gw_graph graph = which >= 192 ? m.graph : which % 2 ? c->graph : c->g.graph;
     graph.refuse_nonfinite = take_below(b, 2);
-    graph.window = take_below(b, 2) ? 1 + take_below(b, 5) : 0;
+    graph.window = take_below(b, 2) || which >= 192 ? 1 + take_below(b, 5) : 0;
     const session s = opened(&graph, cpu);
     gru_free(&c->g); /* a model keeps nothing of its graph */
     return s;

@@ -34,8 +34,9 @@
  * (layers/gru/kernel.c, ...).
  *
  *     kind, what it reads        options                                tensors (rows, columns)
- *     numeric: raw readings      scales 0 or 1, holds 0 or 1            if it scales: offset (I), scale (I) > 0
- *         (x - offset) / scale; where it holds, the last finite value stands for one that is not; U = I
+ *     numeric: raw readings      scales 0 or 1, missing 0, 1 or 2       if it scales: offset (I), scale (I) > 0
+ *         (x - offset) / scale; missing 1: the last finite value stands for one that is not; U = I
+ *         missing 2: so it does, and then come, for each, 1 where it did and 0 where it did not: a mask; U = 2I
  *     rnn: x                     activation, clip                       weight_ih (U, I), weight_hh (U, U),
  *                                                                       bias_ih (U), bias_hh (U)
  *     gru: x                     reset 0 after or 1 before,             weight_ih (3U, I), weight_hh (3U, U),
@@ -52,17 +53,20 @@
  *         writes them side by side
  *     reverse: x                         -                                      -
  *         the sequence from its end to its beginning
- *     moments: x                         epsilon > 0                            -
- *         mean and standard deviation of the first U / 2 columns over the whole sequence
- *     standardise: x, moments            -                                      -
- *         (x - mean) / deviation for the columns that have moments; U = I
+ *     moments: x                         epsilon > 0, masked 0 or 1             -
+ *         mean and standard deviation of the first U / 2 columns over the whole sequence; masked: of what was read
+ *     standardise: x, moments            masked 0 or 1                          -
+ *         (x - mean) / deviation for the columns that have moments; masked: 0 where one is missing; U = I
  *     quantiles: K H Q numbers, the scaled readings, moments of them or not
  *                                Q, anchored 0 or 1, K target columns   offset (K), scale (K) > 0
  *         Q ascending values for each target and horizon; U = K H Q
- *     tail_probability: location and log scale (2), the scaled readings
- *                                target column, alpha, limit            statistic (K) ascending from 0 or more, score (K),
- *                                                                       band (2), unit (2) = offset and scale of target
- *         writes U = 5: score, location, lower and upper end of the band, 1 if the score is beyond limit else 0
+ *     tail_probability: K locations, K log scales, the scaled readings
+ *                                alpha, limit, masked 0 or 1,           statistic (K, N) ascending from 0 or more,
+ *                                K target columns                       score (K, N), band (K, 2), unit (K, 2) = offset and
+ *                                                                       scale; if K > 1: joint statistic (N), score (N)
+ *         writes score, location, lower and upper end of the band, 1 if the score is beyond limit else 0: U = 5; if K > 1
+ *         the joint score, then score, location, lower and upper end of each, then that 1 or 0: U = 2 + 4 K
+ *         masked: the scaled readings are those of a numeric stage with a mask
  *
  * reverse and moments need the whole sequence: with them gw_run runs over sequences, and gw_step only if the graph has a window.
  *

@@ -113,7 +113,7 @@ typedef struct chain {
     gw_graph graph;
 } chain;
 
-static const float scale_and_hold[] = {1, 1}, linear[] = {GW_LINEAR, 0, 0}, tail_options[] = {2, 0.25f, 3.0f};
+static const float scale_and_hold[] = {1, 1}, linear[] = {GW_LINEAR, 0, 0}, tail_options[] = {0.25f, 3.0f, 0, 2};
 static const int from_1[] = {1}, from_2[] = {2}, from_3_and_1[] = {3, 1},
                  chain_widths[] = {COLUMNS, COLUMNS, UNITS, 2, 5};
 
@@ -129,13 +129,29 @@ static void chain_draw(chain *c) {
     c->unit[0] = c->offset[2], c->unit[1] = c->scale[2];
     c->numeric[0] = (gw_tensor){c->offset, COLUMNS, 1}, c->numeric[1] = (gw_tensor){c->scale, COLUMNS, 1};
     c->dense[0] = (gw_tensor){c->weight, 2, UNITS}, c->dense[1] = (gw_tensor){c->bias, 2, 1};
-    c->tail[0] = (gw_tensor){c->statistic, KNOTS, 1}, c->tail[1] = (gw_tensor){c->score, KNOTS, 1};
-    c->tail[2] = (gw_tensor){c->band, 2, 1}, c->tail[3] = (gw_tensor){c->unit, 2, 1};
+    c->tail[0] = (gw_tensor){c->statistic, 1, KNOTS}, c->tail[1] = (gw_tensor){c->score, 1, KNOTS};
+    c->tail[2] = (gw_tensor){c->band, 1, 2}, c->tail[3] = (gw_tensor){c->unit, 1, 2};
     c->nodes[0] = (gw_node){"numeric", first_edge, 1, 1, scale_and_hold, 2, c->numeric, 2};
     c->nodes[1] = (gw_node){"gru", from_1, 1, 2, c->g.options, 8, c->g.tensors, 4};
     c->nodes[2] = (gw_node){"dense", from_2, 1, 3, linear, 3, c->dense, 2};
-    c->nodes[3] = (gw_node){"tail_probability", from_3_and_1, 2, 4, tail_options, 3, c->tail, 4};
+    c->nodes[3] = (gw_node){"tail_probability", from_3_and_1, 2, 4, tail_options, 4, c->tail, 4};
     c->graph = (gw_graph){c->nodes, 4, chain_widths, 5, 4, 0, 0};
+}
+
+/* numeric (masks) -> moments -> standardise, of two columns: what a model with missing readings sees of a window. */
+typedef struct masked {
+    gw_node nodes[3];
+    gw_graph graph;
+} masked;
+
+static const float hold_and_mask[] = {0, 2}, seen_moments[] = {0.25f, 1}, seen_units[] = {1};
+static const int from_1_and_2[] = {1, 2}, masked_widths[] = {2, 4, 4, 4};
+
+static void masked_draw(masked *m) {
+    m->nodes[0] = (gw_node){"numeric", first_edge, 1, 1, hold_and_mask, 2, NULL, 0};
+    m->nodes[1] = (gw_node){"moments", from_1, 1, 2, seen_moments, 2, NULL, 0};
+    m->nodes[2] = (gw_node){"standardise", from_1_and_2, 2, 3, seen_units, 1, NULL, 0};
+    m->graph = (gw_graph){m->nodes, 3, masked_widths, 4, 3, 0, 0};
 }
 
 #endif

@@ -6,10 +6,18 @@ enum { SESSIONS = 101, STEPS = 9 };
 /* A copy of a state's or an answer's floats in a block of exactly that size, for the sanitizer to guard. */
 static float *block(size_t count) { return malloc(count * sizeof(float)); }
 
+/* Readings for a graph; some are missing where it may be so. */
+static float *readings(const gw_graph *graph, size_t count) {
+    float *x = draws(count, 1.0f);
+    for (size_t i = 0; i < count && !graph->refuse_nonfinite; i++)
+        if (draw() > 0.5f) x[i] = i % 2 ? NAN : INFINITY;
+    return x;
+}
+
 static void test_batch(const gw_graph *graph, const char *cpu, const char *what) {
     session s = opened(graph, cpu);
     const size_t I = (size_t)s.sizes.inputs, O = (size_t)s.sizes.outputs, F = s.sizes.state_floats;
-    float *x = draws(SESSIONS * STEPS * I, 1.0f), *states = block(SESSIONS * F), *y = block(SESSIONS * STEPS * O);
+    float *x = readings(graph, SESSIONS * STEPS * I), *states = block(SESSIONS * F), *y = block(SESSIONS * STEPS * O);
     float *alone = block(SESSIONS * STEPS * O), *ends = block(SESSIONS * F);
     memset(ends, 0, SESSIONS * F * sizeof(float));
     for (size_t k = 0; k < SESSIONS; k++)
@@ -67,15 +75,16 @@ static void test_window(gw_graph graph, int window, const char *cpu) {
     graph.window = window;
     session s = opened(&graph, cpu);
     const size_t I = (size_t)s.sizes.inputs, O = (size_t)s.sizes.outputs;
-    float *x = draws(LONG * I, 1.0f), *y = block(LONG * O), *wanted = block(O * (size_t)window), *one = block(O);
+    float *x = readings(&graph, LONG * I), *y = block(LONG * O), *wanted = block(O * (size_t)window), *one = block(O);
     float *pushed = block(s.sizes.state_floats);
     void *scratch = exactly(gw_scratch_bytes(s.model, 1, LONG));
+    void *fresh = exactly(gw_scratch_bytes(carried.model, 1, (size_t)window));
     int same = gw_run(s.model, LONG, x, s.state, y, scratch) == GW_OK;
     gw_reset(s.model, pushed);
     for (size_t t = 0; t < LONG; t++) {
         const size_t steps = t + 1 < (size_t)window ? t + 1 : (size_t)window;
         gw_reset(carried.model, carried.state);
-        gw_run(carried.model, steps, x + (t + 1 - steps) * I, carried.state, wanted, carried.scratch);
+        gw_run(carried.model, steps, x + (t + 1 - steps) * I, carried.state, wanted, fresh);
         same &= !memcmp(y + t * O, wanted + (steps - 1) * O, O * sizeof(float));
         same &=
             gw_step(s.model, x + t * I, pushed, one, s.scratch) == GW_OK && !memcmp(y + t * O, one, O * sizeof(float));
@@ -87,7 +96,7 @@ static void test_window(gw_graph graph, int window, const char *cpu) {
         s.state[0] = (float[]){-1, 0.5f, (float)window + 1}[k];
         check(gw_bad_state(s.model, s.state) == 0, "%s: a count of %g is none", cpu, (double)s.state[0]);
     }
-    free(x), free(y), free(wanted), free(one), free(pushed), free(scratch);
+    free(x), free(y), free(wanted), free(one), free(pushed), free(scratch), free(fresh);
     closed(&s);
     closed(&carried);
 }
@@ -109,6 +118,12 @@ int main(void) {
         test_window(c.graph, 7, cpu);
         c.graph.window = 5;
         test_batch(&c.graph, cpu, "a chain with a window");
+        masked m;
+        masked_draw(&m);
+        test_window(m.graph, 1, cpu);
+        test_window(m.graph, 7, cpu);
+        m.graph.window = 5;
+        test_batch(&m.graph, cpu, "a mask with a window");
         c.graph.window = GW_MOST_WINDOW + 1;
         gw_sizes sizes_out;
         check(gw_measure(&c.graph, cpu, &sizes_out, NULL) == GW_BAD_WINDOW, "%s: a window too long is refused", cpu);

@@ -199,6 +199,36 @@ static void test_sessions(const char *cpu) {
     gru_free(&g);
 }
 
+/* Two columns, worked out by hand: the first misses a reading in the middle, the second all but one. */
+static void test_missing(const char *cpu) {
+    enum { STEPS = 4, WIDE = 4 };
+    masked m;
+    masked_draw(&m);
+    static const float x[STEPS * 2] = {1, NAN, INFINITY, -INFINITY, 4, 6, NAN, NAN};
+    static const float held[STEPS * WIDE] = {1, 0, 0, 1, 1, 0, 1, 1, 4, 6, 0, 0, 4, 6, 1, 1};
+    /* The first has the readings 1 and 4: mean 2.5, variance 2.25. The second has 6 alone. Epsilon is 0.25. */
+    const float u = 1.5f / sqrtf(2.5f);
+    const float units[STEPS * WIDE] = {-u, 0, 0, 1, 0, 0, 1, 1, u, 0, 0, 0, 0, 0, 1, 1};
+    gw_graph first = m.graph;
+    first.node_count = 1, first.edge_count = 2, first.output = 1;
+    session one = opened(&first, cpu), all = opened(&m.graph, cpu);
+    float y[STEPS * WIDE];
+    for (int t = 0; t < STEPS; t++) gw_step(one.model, x + 2 * t, one.state, y + WIDE * t, one.scratch);
+    check(!memcmp(y, held, sizeof held), "%s: a mask says where the last reading stands in, step by step", cpu);
+    check(one.sizes.state_floats == 2 && one.state[0] == 4 && one.state[1] == 6, "%s: the state is what is held", cpu);
+    gw_reset(one.model, one.state);
+    gw_run(one.model, STEPS, x, one.state, y, one.scratch);
+    check(!memcmp(y, held, sizeof held), "%s: and in a sequence", cpu);
+    void *scratch = exactly(gw_scratch_bytes(all.model, 1, STEPS));
+    gw_run(all.model, STEPS, x, all.state, y, scratch);
+    float worst = 0;
+    for (int i = 0; i < STEPS * WIDE; i++) worst = fmaxf(worst, fabsf(y[i] - units[i]));
+    check(worst <= 2e-7f, "%s: moments are those of what was read, off by %.1e", cpu, (double)worst);
+    free(scratch);
+    closed(&one);
+    closed(&all);
+}
+
 /* A state that fades for 10^5 steps of silence: never a denormal in it, which would make the steps slow. With
  * -DGW_FULL=1 the times are printed; a GRU's answer is its state. */
 static void test_silence(const char *cpu) {
@@ -250,6 +280,7 @@ int main(void) {
         test_dense(cpu);
         test_large_softmax(cpu);
         test_chain(cpu);
+        test_missing(cpu);
         test_sessions(cpu);
         test_silence(cpu);
     }

@@ -76,13 +76,15 @@ static void test_graph_refusals(void) {
     } while (0)
     OPTION(0, 0, 2);
     OPTION(0, 1, 0.5f);
+    OPTION(0, 1, 3);
     OPTION(1, 0, -1);
     OPTION(1, 1, GW_SOFTMAX);
     OPTION(1, 4, GW_ACTIVATION_COUNT);
     OPTION(1, 7, -1);
     OPTION(1, 2, NAN);
     OPTION(2, 0, 1e30f);
-    OPTION(3, 0, COLUMNS);
+    OPTION(3, 2, 2);
+    OPTION(3, 3, COLUMNS);
     OPTION(3, 1, INFINITY);
     gw_tensor tensors[4];
 #define TENSOR(at, position, change, status)                                                                           \
@@ -92,9 +94,10 @@ static void test_graph_refusals(void) {
     TENSOR(0, 0, rows = 2, GW_BAD_SHAPE);
     TENSOR(1, 1, cols = 8, GW_BAD_SHAPE);
     TENSOR(2, 0, rows = SIZE_MAX, GW_BAD_SHAPE);
-    TENSOR(3, 0, rows = 1, GW_BAD_SHAPE);
-    TENSOR(3, 1, rows = 5, GW_BAD_SHAPE);
-    TENSOR(3, 0, rows = SIZE_MAX, GW_TOO_LARGE);
+    TENSOR(3, 0, rows = 2, GW_BAD_SHAPE);
+    TENSOR(3, 0, cols = 1, GW_BAD_SHAPE);
+    TENSOR(3, 1, cols = 5, GW_BAD_SHAPE);
+    TENSOR(3, 0, cols = SIZE_MAX, GW_TOO_LARGE);
     TENSOR(2, 1, data = NULL, GW_BAD_ARGUMENT);
 #define VALUE(array, at, value, node, position)                                                                        \
     do {                                                                                                               \
@@ -125,6 +128,52 @@ static void test_graph_refusals(void) {
     long_window.window = -1;
     refused(&long_window, NULL, GW_BAD_WINDOW, -1, -1, "a window of less than no steps");
     gru_free(&c.g);
+}
+
+static void test_mask_refusals(void) {
+    masked m;
+    masked_draw(&m);
+    gw_sizes sizes;
+    check(gw_measure(&m.graph, NULL, &sizes, NULL) == GW_OK && sizes.outputs == 4, "a mask, moments and units of it");
+    const gw_graph good = m.graph;
+    gw_graph bad;
+    gw_node nodes[3];
+    int widths[4];
+#define MASKED(width_1, width_2, width_3, status, node, index)                                                         \
+    memcpy(widths, ((const int[]){2, width_1, width_2, width_3}), sizeof widths);                                      \
+    GRAPH(bad.widths = widths, status, node, index)
+    MASKED(2, 4, 4, GW_BAD_OUTPUT_WIDTH, 0, -1); /* no room for the mask */
+    MASKED(4, 6, 4, GW_BAD_OUTPUT_WIDTH, 1, -1); /* moments of an indicator */
+    MASKED(4, 3, 4, GW_BAD_OUTPUT_WIDTH, 1, -1);
+    MASKED(4, 4, 2, GW_BAD_OUTPUT_WIDTH, 2, -1);
+#define MASKED_NODE(at, change, status, index)                                                                         \
+    memcpy(nodes, m.nodes, sizeof nodes);                                                                              \
+    nodes[at].change;                                                                                                  \
+    bad = good;                                                                                                        \
+    bad.nodes = nodes;                                                                                                 \
+    refused(&bad, NULL, status, at, index, "masked node " #at ": " #change)
+    static const float half[] = {0.25f, 0.5f}, twice[] = {2}, unmasked[] = {0, 1};
+    MASKED_NODE(0, options = unmasked, GW_BAD_OUTPUT_WIDTH, -1);
+    MASKED_NODE(1, options = half, GW_BAD_OPTION, 1);
+    MASKED_NODE(1, option_count = 1, GW_BAD_OPTIONS, -1);
+    MASKED_NODE(2, options = twice, GW_BAD_OPTION, 0);
+    MASKED_NODE(2, option_count = 0, GW_BAD_OPTIONS, -1);
+    /* Without a mask moments of all four are in order, but then they are too many for what has one. */
+    memcpy(widths, ((const int[]){2, 4, 8, 4}), sizeof widths);
+    static const float plain_moments[] = {0.25f, 0};
+    memcpy(nodes, m.nodes, sizeof nodes);
+    nodes[1].options = plain_moments;
+    bad = good;
+    bad.nodes = nodes, bad.widths = widths;
+    refused(&bad, NULL, GW_BAD_INPUT_WIDTH, 2, 1, "units of an indicator");
+    /* An odd number of values is no columns and as many indicators. */
+    static const int odd[] = {3, 2, 3};
+    gw_node two[] = {{"moments", first_edge, 1, 1, seen_moments, 2, NULL, 0},
+                     {"standardise", (const int[]){0, 1}, 2, 2, seen_units, 1, NULL, 0}};
+    const gw_graph uneven = {two, 2, odd, 3, 2, 0, 0};
+    refused(&uneven, NULL, GW_BAD_INPUT_WIDTH, 0, 0, "moments of an odd number");
+    two[0].options = plain_moments;
+    refused(&uneven, NULL, GW_BAD_INPUT_WIDTH, 1, 0, "units of an odd number");
 }
 
 static void test_call_refusals(void) {
@@ -181,6 +230,7 @@ static void test_call_refusals(void) {
 
 int main(void) {
     test_graph_refusals();
+    test_mask_refusals();
     test_call_refusals();
     return check_failures();
 }
