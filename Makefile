@@ -2,6 +2,7 @@
 #   make build     the venv, the package installed in place, the native core compiled (again, after a C change)
 #   make demo      train on a small series, stream it, write demo/report.html
 #   make test      all checks and tests
+#   make docs      the documentation, as a site in build/docs
 .DEFAULT_GOAL := build
 .DELETE_ON_ERROR:
 SHELL := /bin/bash
@@ -23,7 +24,7 @@ ninja = $(if $(shell command -v flock),flock $(1)/.lock) $(bin)/ninja -C $(1) --
 WERROR ?= OFF
 
 .PHONY: venv build demo test check native-test native-test-neon native-test-full fuzz fuzz-corpus sanitize survival \
-	pytest bench wheel format clean
+	pytest docs bench wheel format clean
 
 venv: $(ready)
 
@@ -133,6 +134,11 @@ survival: build
 	$(MAKE) sanitize
 	$(bin)/python benchmarks/survival_fuzz.py
 	$(bin)/python benchmarks/survival_table.py
+
+# Strict: a page, a link or a docstring that Sphinx does not understand is an error.
+docs: build
+	$(bin)/sphinx-build --fresh-env --nitpicky --fail-on-warning --keep-going --quiet -d build/doctrees docs build/docs
+	@echo "build/docs/index.html"
 
 bench: build
 	$(bin)/python benchmarks/step.py
