@@ -5,10 +5,10 @@ import signal
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
-# The same examples each run, so a failure is a change in the code; no deadline, as CI machines stall.
-settings.register_profile("gatewise", derandomize=True, deadline=None)
+# The same examples each run, so a failure is a change in the code; no limits of time, as CI machines stall.
+settings.register_profile("gatewise", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("gatewise")
 
 # A shell starts background jobs with Ctrl-C ignored, and children inherit that: tests that send it need it heard.

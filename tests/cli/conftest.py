@@ -1,7 +1,9 @@
 """Model files for the command line."""
 
+import base64
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import gatewise as gw
@@ -18,6 +20,18 @@ def one(folder: Path) -> Path:
     """A detector of one column v that refuses missing values."""
     path = folder / "one.safetensors"
     detector(["v"], 1, "raise", 1).save(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def ended(folder: Path, one: Path) -> Path:
+    """The same, with the state after training of the series p, q and r in its provenance."""
+    path = folder / "ended.safetensors"
+    model = gw.load(one)
+    past = np.random.default_rng(0).normal(size=(3, 20, 1))
+    state = model.run(past, return_state=True)[1]
+    told = {"state": base64.b64encode(state.to_bytes()).decode(), "series": ["p", "q", "r"]}
+    model.replace(provenance={"detector": told}).save(path)
     return path
 
 

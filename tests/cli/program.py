@@ -38,7 +38,7 @@ def detector(columns: Sequence[str] | None, width: int, missing: str, seed: int,
     rng = np.random.default_rng(seed)
     biases = {name: rng.normal(size=v.shape).astype(np.float32) for name, v in model.tensors.items() if "bias" in name}
     table = model.tensors["head.score"]
-    head = {"head.unit": np.array([10.0, 2.0], np.float32), "head.score": table * np.float32(1.5)}
+    head = {"head.unit": np.array([[10.0, 2.0]], np.float32), "head.score": table * np.float32(1.5)}
     return model.replace(tensors={**model.tensors, **biases, **head})
 
 

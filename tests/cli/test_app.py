@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ import gatewise as gw
 from cli.program import PROGRAM, gatewise
 from gatewise.cli.app import cli, main
 
-COMMANDS = ("train", "stream", "inspect", "file", "bench", "doctor", "demo", "completion")
+COMMANDS = ("train", "stream", "predict", "inspect", "file", "bench", "doctor", "demo", "completion")
 HEAVY = ("torch", "pandas", "sklearn", "scipy", "statsmodels", "matplotlib", "pyarrow", "rich", "jinja2")
 
 
@@ -66,8 +67,9 @@ def test_wrong_usage(arguments: list[str], message: str, capsys: pytest.CaptureF
     assert capsys.readouterr() == ("", message)
 
 
-@pytest.mark.parametrize("command", ["inspect", "stream", "doctor", "file", "bench"])
+@pytest.mark.parametrize("command", ["inspect", "stream", "predict", "doctor", "file", "bench"])
 def test_files_that_are_no_models(command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    more = ["data.csv"] if command == "predict" else []
     (tmp_path / "folder").mkdir()
     (tmp_path / "text").write_text("hello\n" * 50)
     for name, message in (
@@ -76,7 +78,7 @@ def test_files_that_are_no_models(command: str, tmp_path: Path, capsys: pytest.C
         ("text", "no safetensors data"),
     ):
         with pytest.raises(SystemExit) as ended:
-            main([command, str(tmp_path / name)])
+            main([command, str(tmp_path / name), *more])
         out, err = capsys.readouterr()
         assert (ended.value.code, out) == (1, "")
         assert err.startswith(f"gatewise: {tmp_path / name}: {message}")
@@ -94,11 +96,14 @@ def test_interrupt(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Monke
     assert capsys.readouterr().err.strip() == "gatewise: step 7 was kept"
 
 
-def test_missing_extra(one: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("command", ["train", "predict"])
+def test_missing_extra(command: str, one: Path, tmp_path: Path) -> None:
     (tmp_path / "data.csv").write_text("v\n1\n")
     (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['pandas'] = sys.modules['torch'] = None\n")
-    ran = gatewise("train", tmp_path / "data.csv", "-o", tmp_path / "m.safetensors", env={"PYTHONPATH": str(tmp_path)})
-    assert ran.returncode == 1
+    options = ["-o", tmp_path / "m.safetensors"] if command == "train" else []
+    model = [one] if command == "predict" else []
+    ran = gatewise(command, *model, tmp_path / "data.csv", *options, env={"PYTHONPATH": str(tmp_path)})
+    assert (ran.returncode, ran.stdout) == (1, "")
     assert ran.stderr.endswith("pip install 'gatewise[train]'\n")
     assert ran.stderr.count("\n") == 1
 
@@ -110,25 +115,43 @@ def test_missing_extra(one: Path, tmp_path: Path) -> None:
         ["--help"],
         ["train", "--help"],
         ["inspect", "one"],
+        ["predict", "--help"],
         ["stream", "one"],
+        ["stream", "one", "--series", "id"],
+        ["stream", "ended", "--series", "id", "--after-training"],
         ["doctor", "one"],
         ["file", "one"],
         ["bench", "one"],
         ["completion", "bash"],
     ],
 )
-def test_light_commands_import_nothing_heavy(arguments: list[str], one: Path) -> None:
+def test_light_commands_import_nothing_heavy(arguments: list[str], one: Path, ended: Path) -> None:
+    places = {"one": str(one), "ended": str(ended)}
+    assert imported(HEAVY, [places.get(argument, argument) for argument in arguments]) == []
+
+
+@pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["train", "--help"], ["completion", "bash"]])
+def test_what_needs_no_model_does_not_even_import_numpy(arguments: list[str]) -> None:
+    assert imported((*HEAVY, "numpy", "safetensors"), arguments) == []
+
+
+def imported(names: Sequence[str], arguments: list[str]) -> list[str]:
+    """Which of these modules a command imports, by its end."""
     code = (
         "import atexit, json, sys\n"
-        f"atexit.register(lambda: print(json.dumps(sorted(set({HEAVY!r}) & set(sys.modules))), file=sys.stderr))\n"
+        f"atexit.register(lambda: print(json.dumps(sorted(set({names!r}) & set(sys.modules))), file=sys.stderr))\n"
         "from gatewise.cli import main\n"
         "main(sys.argv[1:])\n"
     )
-    given = [str(one) if argument == "one" else argument for argument in arguments]
     ran = subprocess.run(
-        [sys.executable, "-c", code, *given], input=b"1\n", capture_output=True, timeout=120, check=True
+        [sys.executable, "-c", code, *arguments],
+        input=b'{"id": "p", "v": 1}\n',
+        capture_output=True,
+        timeout=120,
+        check=True,
     )
-    assert json.loads(ran.stderr) == []
+    found: list[str] = json.loads(ran.stderr)
+    return found
 
 
 def test_reader_that_goes_away(one: Path) -> None:

@@ -126,3 +126,53 @@ def test_state_after_training_is_not_shown(two: Path, tmp_path: Path) -> None:
     gw.load(two).replace(provenance={"detector": {"state": "QUJD" * 99, "until": "t"}}).save(path)
     assert "QUJD" not in gatewise("inspect", path).stdout
     assert json.loads(gatewise("inspect", path, "--json").stdout)["provenance"] == {"detector": {"until": "t"}}
+
+
+def test_window(tmp_path: Path) -> None:
+    """The state is the readings; an answer costs all steps of the recurrence, but one of what comes after it."""
+    L, units, columns = 20, 6, 3
+    spec = gw.ModelSpec(
+        input=gw.LayerSpec("numeric", width=columns, columns=["a", "b", "c"], scaling="standard", missing="mask"),
+        layers=[gw.LayerSpec("gru", units=units), gw.LayerSpec("dense", units=4)],
+        context={"window": L},
+    )
+    model = gw.init(spec)
+    model.save(tmp_path / "m")
+    found = json.loads(gatewise("inspect", tmp_path / "m", "--json").stdout)
+    gru, dense = 3 * (units * 2 * columns + units * units), 4 * units
+    assert (found["macs"], found["push_macs"]) == (gru + dense, L * gru + dense)
+    assert found["context"] == {"window": L}
+    assert found["missing"] == "mask"
+    assert found["state"] == [
+        {"name": "window.count", "dtype": "float32", "shape": [1], "bytes": 4},
+        {"name": "window.readings", "dtype": "float32", "shape": [L, columns], "bytes": 4 * L * columns},
+    ]
+    assert found["state_bytes"] == model.stream().state.nbytes == sum(field["bytes"] for field in found["state"])
+    page = gatewise("inspect", tmp_path / "m").stdout
+    assert "  missing  last reading repeated, and marked\n" in page
+    assert f"  context  window of 20 steps, {L * gru + dense:,} MACs an answer\n" in page
+    assert "(20, 3)  240 bytes" in page
+
+
+def test_carried_state_costs_a_step_an_answer(two: Path) -> None:
+    found = json.loads(gatewise("inspect", two, "--json").stdout)
+    assert found["push_macs"] == found["macs"]
+
+
+def test_many_outputs_are_counted(tmp_path: Path) -> None:
+    """A page names the first ones and the last; --json has them all."""
+    names = [f"c{i}" for i in range(40)]
+    head = gw.LayerSpec("quantiles", targets=list(range(40)), horizons=[1, 2], names=names)
+    layers = [gw.LayerSpec("gru", units=2), gw.LayerSpec("dense", units=240)]
+    spec = gw.ModelSpec(input=gw.LayerSpec("numeric", width=40, columns=names), layers=layers, head=head)
+    gw.init(spec).replace(provenance={"forecaster": {"cautions": ["gaps"], "split": [3, 4]}}).save(tmp_path / "m")
+    page = gatewise("inspect", tmp_path / "m").stdout
+    assert "  inputs   40 (c0, c1, c2, c3, c4, c5, c6, ..., c39)\n" in page
+    assert "  outputs  240 (c0+1:0.1, " in page
+    assert "..., c39+2:0.9)\n" in page
+    assert page.endswith("cautions\n  gaps\n")
+    assert "forecaster" in page
+    found = json.loads(gatewise("inspect", tmp_path / "m", "--json").stdout)
+    assert found["columns"] == names
+    assert found["outputs"] == [f"{n}+{h}:{q:g}" for n in names for h in (1, 2) for q in (0.1, 0.5, 0.9)]
+    assert found["cautions"] == ["gaps"]

@@ -118,7 +118,9 @@ def test_first_csv_line_may_be_missing_altogether() -> None:
 
 
 def test_objects_need_names() -> None:
-    with pytest.raises(LineError, match="does not name its columns; send an array of 2 numbers"):
+    with pytest.raises(
+        LineError, match="does not name its columns, so it reads no objects; send an array of 2 numbers"
+    ):
         reader(None).read('{"a":1,"b":2}')
 
 
@@ -128,8 +130,18 @@ def test_fields_to_keep() -> None:
     for line, message in (('{"v":1,"t":2}', "'u' is absent"), ("[1]", "object"), ('{"v":1,"u":[NaN],"t":1}', "NaN")):
         with pytest.raises(LineError, match=message):
             lines.read(line)
-    with pytest.raises(LineError, match="header line is needed"):
+    with pytest.raises(LineError, match="header line is needed, to tell which field is 't'"):
         reader(("v",), keep=("t",)).read("1")
+
+
+def test_fields_to_keep_beside_columns_without_names() -> None:
+    lines = reader(None, keep=("t",))
+    assert lines.read("p,t,q") is None
+    assert lines.read("1,x,2") == ([1.0, 2.0], '"t":"x",')
+    with pytest.raises(InputError, match=r"the header has 1 columns \(p\), the model has 2"):
+        reader(None, keep=("t",)).read("p,t")
+    with pytest.raises(LineError, match="so it reads no objects; send CSV with a header"):
+        reader(None, keep=("t",)).read('{"p":1,"q":2,"t":3}')
 
 
 @given(st.text())

@@ -333,3 +333,24 @@ def test_where_a_new_session_begins(tmp_path: Path, pipe: int) -> None:
     np.testing.assert_array_equal(again.advance(READINGS[60:70]), TRUTH[60:70])
     early = Session(MODEL, str(tmp_path / "s"), after=0, output=pipe)
     np.testing.assert_array_equal(early.advance(READINGS[50:60]), TRUTH[50:60])
+
+
+def test_window_with_missing_readings(tmp_path: Path, pipe: int) -> None:
+    """The state of a window is readings, of which some may be missing: that is no state beyond float32."""
+    spec = MODEL.spec.replace(context={"window": 5})
+    model = MODEL.replace(spec=spec)
+    truth = model.run(READINGS[:900])
+    found = []
+    for block in (1, 3, 7, 400, 200):
+        with Session(model, str(tmp_path / "s"), output=pipe) as session:
+            start = session.step
+            found.append(session.advance(READINGS[start : start + block]))
+            session.commit()
+            session.settle()
+            assert session.step == start + block
+    answers = np.concatenate(found)
+    np.testing.assert_array_equal(answers, truth[: len(answers)])
+    with Session(model, str(tmp_path / "s"), after=300, output=pipe) as session:
+        np.testing.assert_array_equal(session.advance(READINGS[300:310]), truth[300:310])
+    with Session(model) as session:
+        np.testing.assert_array_equal(session.advance(READINGS[:900]), truth)

@@ -33,6 +33,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+FORECAST = ["DATA", "-o", "m", "--task", "forecast", "--time", "time"]
 OPTIONS = ["--target", "vibration", "--time", "time", "--units", "6", "--steps", "40"]
 
 
@@ -64,7 +65,8 @@ def test_what_it_says(data: Path, trained: tuple[Path, str, str]) -> None:
     out, stdout, stderr = trained
     found = json.loads(stdout)
     assert found["file"] == str(out)
-    assert (found["target"], found["columns"], found["time"]) == ("vibration", ["vibration", "load"], "time")
+    assert (found["task"], found["target"], found["columns"]) == ("detect", ["vibration"], ["vibration", "load"])
+    assert (found["time"], found["series"]) == ("time", None)
     assert sum(found["rows"].values()) == 1200
     assert found["steps"] == 40
     with open(out.with_suffix(".csv"), newline="") as file:
@@ -128,12 +130,12 @@ def test_page(data: Path, tmp_path: Path) -> None:
     assert process.returncode == 0
     assert b"step " in bar
     assert b"steps/s" in bar
-    assert "vibration, from vibration, load" in page
+    assert "  forecasts  vibration\n  reads      vibration, load\n" in page
     (command,) = [line.split(None, 1)[1] for line in page.splitlines() if line.startswith("  next ")]
     assert command == f"gatewise stream {out} --after-training --pass time < new.csv"
 
 
-def test_goes_on_from_its_checkpoint(data: Path, tmp_path: Path) -> None:
+def test_goes_on_from_its_checkpoint(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Ctrl-C ends it with 130 and a checkpoint; the same command then gives the bits of an uninterrupted run."""
     options = ["--target", "vibration", "--time", "time", "--units", "6", "--steps", "120", "--quiet"]
     out, metrics, checkpoint = (tmp_path / name for name in ("m.safetensors", "m.csv", "run.ckpt"))
@@ -148,6 +150,12 @@ def test_goes_on_from_its_checkpoint(data: Path, tmp_path: Path) -> None:
     assert message.strip().startswith("gatewise: training stopped after step")
     assert message.strip().endswith(f"run it again to go on from {checkpoint}")
     assert not out.exists()
+    with pytest.raises(SystemExit) as ended:
+        main(["train", *map(str, command), "--units", "7"])
+    assert ended.value.code == 1
+    refusal = capsys.readouterr().err.splitlines()[-1]
+    assert "belongs to another run, which differs in " in refusal
+    assert refusal.endswith("give this run a checkpoint of its own, or remove that one first")
     assert train(*command)[1].startswith(f"gatewise: continuing from {checkpoint}\n")
     train(data, *options, "-o", tmp_path / "whole.safetensors")
     whole, resumed = gw.load(tmp_path / "whole.safetensors"), gw.load(out)
@@ -168,11 +176,29 @@ def test_goes_on_from_its_checkpoint(data: Path, tmp_path: Path) -> None:
         (["DATA", "-o", "none/m"], 1, "there is no folder"),
         (["DATA", "-o", "."], 1, "cannot be written"),
         (["DATA", "-o", "m"], 1, "if it is the time, pass --time time"),
-        (["DATA", "-o", "m", "--time", "time"], 1, "pass --target to say which to forecast"),
         (["DATA", "-o", "m", "--target", "pressure", "--time", "time"], 1, "pressure"),
         (["DATA", "-o", "m", "--recurrence", "abacus", "--target", "load", "--time", "time"], 1, "abacus"),
         (["DATA", "-o", "m", "--units", "0"], 2, "0 is not in the range x>=1"),
-        (["DATA", "-o", "m", "--task", "guess"], 2, "'guess' is not 'detect'"),
+        (["DATA", "-o", "m", "--task", "guess"], 2, "'guess' is not one of 'detect', 'forecast'"),
+        (["DATA", "-o", "m", "--horizons", "3"], 2, "--horizons is for --task forecast, not for --task detect"),
+        (["DATA", "-o", "m", "--no-anchor"], 2, "--anchor is for --task forecast, not for --task detect"),
+        (["DATA", "-o", "m", "--task", "forecast", "--smooth", "1"], 2, "--smooth is for --task detect, not for"),
+        (["DATA", "-o", "m", "--columns", "time,,load"], 2, "'time,,load' is no list of names with commas between"),
+        (["DATA", "-o", "m", "--columns", ""], 2, "'' is no list of names with commas between them"),
+        (["DATA", "-o", "m", "--columns", 'load,"x'], 2, "is no list of names with commas between them"),
+        ([*FORECAST, "--horizons", "x"], 2, "'x' is no list of whole numbers with commas between them"),
+        ([*FORECAST, "--horizons", "0"], 1, "horizons must be "),
+        ([*FORECAST, "--horizons", "3,2"], 1, "horizons must ascend, got [3, 2]"),
+        ([*FORECAST, "--quantiles", "0.1,x"], 2, "'0.1,x' is no list of numbers with commas between them"),
+        ([*FORECAST, "--quantiles", "0.5,1"], 1, "a quantile must be a number between 0 and 1, got 1.0"),
+        ([*FORECAST, "--context", "long"], 2, "'long' is neither \"carried\" nor a number of steps"),
+        ([*FORECAST, "--context", "0"], 2, "'0' is neither \"carried\" nor a number of steps"),
+        ([*FORECAST, "--context", "8", "--window", "9"], 1, "the model's context is a window of 8, but window is 9"),
+        ([*FORECAST, "--normalise"], 1, "normalise needs a window, whose units it takes: pass --context 96, say"),
+        ([*FORECAST, "--calendar", "month"], 1, "calendar must be a list out of ['day', 'week', 'year']"),
+        ([*FORECAST, "--covariates", "load,vibration"], 1, "all columns are covariates"),
+        ([*FORECAST, "--series", "pump"], 1, "has no column of series 'pump'"),
+        (["DATA", "-o", "m", "--task", "forecast", "--calendar", "day", "--columns", "load"], 1, "pass --time"),
         (["DATA", "-o", "m", "--seconds", "0"], 2, "0.0 is not in the range x>0"),
     ],
 )
@@ -197,6 +223,13 @@ def test_refused(
     assert err.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
     assert data.read_bytes() == before
+
+
+def test_advice_in_other_quotes(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "gap.csv").write_text("v\n1\n\n3\n")
+    with pytest.raises(SystemExit):
+        main(["train", str(tmp_path / "gap.csv"), "-o", str(tmp_path / "m")])
+    assert "pass --missing hold to repeat the last finite reading" in capsys.readouterr().err
 
 
 def test_links_to_the_data_are_the_data(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

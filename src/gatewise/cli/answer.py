@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from gatewise.cli.lines import LineError, LineReader
+from gatewise.cli.series import SeriesSession
 from gatewise.cli.session import Session, path_of
 from gatewise.cli.signals import Stop
 from gatewise.errors import InputError, StateError
@@ -23,7 +24,7 @@ PIECE = select.PIPE_BUF
 
 
 def answer_lines(
-    session: Session,
+    session: Session | SeriesSession,
     reader: LineReader,
     source: int,
     output: int,
@@ -37,7 +38,7 @@ def answer_lines(
     Lines that have arrived together are answered together, which changes no bit of the results.
 
     Args:
-        session: the stream.
+        session: the stream, or the streams of many series.
         reader: turns lines into readings.
         source: file descriptor of the input.
         output: file descriptor of the results.
@@ -112,12 +113,12 @@ class _NoRoom(Exception):
 class _Answers:
     """Collects readings, answers them together and writes the results."""
 
-    def __init__(self, session: Session, output: int, stop: Stop) -> None:
+    def __init__(self, session: Session | SeriesSession, output: int, stop: Stop) -> None:
         self.session, self.output, self.stop = session, output, stop
         # A pipe with a state gets one piece at a time: then a kill does not come between two of them.
         self.by_piece = session.remembers and path_of(output) is None
         self.most = 1 if self.by_piece else session.most
-        self.format = result_format(session.stream.model)
+        self.format = result_format(session.model)
         self.rows: list[list[float]] = []
         self.kept: list[str] = []
 
@@ -139,16 +140,15 @@ class _Answers:
         # Wait for room and prepare all first, so that next to no time lies between the save and the write.
         if not self.stop.writable(self.output):
             raise _NoRoom
-        before = self.session.step
         values = self.session.advance(np.array(self.rows, np.float32))
         diverges = len(values) < len(self.rows)
-        lines = self.format(before + 1, self.kept[: len(values)], values)
+        lines = self.format(self.session.steps(len(values)), self.kept[: len(values)], values)
         self.rows, self.kept = [], []
         if lines:
             self._put(lines)
         if diverges:
             raise StateError(
-                f"step {self.session.step + 1}: this reading takes the state of the model beyond float32, so the "
+                f"{self.session.coming}: this reading takes the state of the model beyond float32, so the "
                 "stream ends before it; a model that diverges on its data must be trained anew"
             )
 
@@ -190,8 +190,8 @@ def _pieces(lines: Sequence[bytes]) -> list[tuple[int, bytes]]:
     return pieces
 
 
-def result_format(model: Model) -> Callable[[int, Sequence[str], Array], list[bytes]]:
-    """A function (first step, kept members, values (steps, outputs)) -> lines of JSON, for one model.
+def result_format(model: Model) -> Callable[[Sequence[int], Sequence[str], Array], list[bytes]]:
+    """A function (steps, kept members, values (steps, outputs)) -> lines of JSON, for one model.
 
     Numbers have as many digits as tell one float32 from the next; what is not finite becomes null.
     """
@@ -201,7 +201,7 @@ def result_format(model: Model) -> Callable[[int, Sequence[str], Array], list[by
     line = '{"step":%d,%s' + members + (',"alarm":%s}\n' if alarm_score is not None else "}\n")
     flags = [i for i, name in enumerate(names) if name == "extrapolated"]
 
-    def form(first: int, kept: Sequence[str], values: Array) -> list[bytes]:
+    def form(steps: Sequence[int], kept: Sequence[str], values: Array) -> list[bytes]:
         texts = values.astype("U32").tolist()
         if not np.isfinite(values).all():
             texts = [["null" if t in ("nan", "inf", "-inf") else t for t in row] for row in texts]
@@ -211,7 +211,7 @@ def result_format(model: Model) -> Callable[[int, Sequence[str], Array], list[by
         if alarm_score is not None:
             for row, score in zip(texts, values[:, 0].tolist(), strict=True):
                 row.append("true" if score >= alarm_score else "false")
-        rows = zip(range(first, first + len(texts)), kept, texts, strict=True)
+        rows = zip(steps, kept, texts, strict=True)
         return [(line % (step, members, *row)).encode() for step, members, row in rows]
 
     return form

@@ -20,6 +20,7 @@ from gatewise.cli.demo import demo
 from gatewise.cli.doctor import doctor
 from gatewise.cli.file import file
 from gatewise.cli.inspect import inspect
+from gatewise.cli.predict import predict
 from gatewise.cli.stream import stream
 from gatewise.cli.train import train
 from gatewise.errors import GatewiseError
@@ -60,7 +61,7 @@ def cli() -> None:
     """  # noqa: D301
 
 
-for command in (train, stream, inspect, file, bench, doctor, demo, completion):
+for command in (train, stream, predict, inspect, file, bench, doctor, demo, completion):
     cli.add_command(command)
 
 

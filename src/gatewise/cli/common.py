@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import csv
 import itertools
 import json
 import os
+import re
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import click
+
+from gatewise.errors import GatewiseError, InputError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -58,6 +63,64 @@ def _same_file(one: str, other: str) -> bool:
         return False
 
 
+def check_output(path: str) -> None:
+    """Refuse a place that cannot be written before long work, not after it. Raises InputError."""
+    folder = os.path.dirname(os.path.realpath(path))
+    if not os.path.isdir(folder):
+        raise InputError(f"{path}: there is no folder {folder}; create it first")
+    if os.path.isdir(path) or not os.access(folder, os.W_OK):
+        raise InputError(f"{path} cannot be written; give the name of a file, in a folder that can be written to")
+
+
+@contextmanager
+def advice() -> Iterator[None]:
+    """Within it, errors that advise a caller of Python advise a user of the command, see `as_options`."""
+    try:
+        yield
+    except GatewiseError as error:
+        raise type(error)(as_options(str(error))) from error
+
+
+def as_options(message: str) -> str:
+    """Advice to a caller of Python, "pass time='t'", as advice to a user of the command at work, "pass --time t"."""
+    context = click.get_current_context(silent=True)
+    known = {parameter.name for parameter in context.command.params} if context else set()
+
+    def option(found: re.Match[str]) -> str:
+        name, value = found[1], next((value for value in found.groups()[1:] if value), "")
+        return f"pass --{name.replace('_', '-')} {value}".rstrip() if name in known else found[0]
+
+    message = message.replace("pass resume=False to overwrite that one", "remove that one first")
+    return re.sub(r"""\bpass (\w+)=(?:'([^']*)'|"([^"]*)"|\{"window": (\d+)\})?""", option, message)
+
+
+def listed(
+    kind: Callable[[str], Any] = str, single: bool = False
+) -> Callable[[click.Context, click.Parameter, Any], Any]:
+    """A callback for an option of values between commas, quoted as in CSV where they have a comma in them.
+
+    Args:
+        kind: reads a value, e.g. `int`.
+        single: whether one value without a comma stands for itself; with a comma behind it, it is a list of one.
+    """
+
+    def read(context: click.Context, parameter: click.Parameter, text: str | None) -> Any:
+        if text is None:
+            return None
+        try:
+            (parts,) = csv.reader([text], skipinitialspace=True, strict=True)
+            values = [part.strip() for part in (parts[:-1] if len(parts) > 1 and not parts[-1] else parts)]
+            if not values or not all(values):
+                raise ValueError("an empty value")
+            found = [kind(value) for value in values]
+        except (ValueError, csv.Error):
+            what = "names" if kind is str else "whole numbers" if kind is int else "numbers"
+            raise click.BadParameter(f"{text!r} is no list of {what} with commas between them") from None
+        return found[0] if single and len(parts) == 1 else found
+
+    return read
+
+
 def heading(text: str) -> str:
     """A heading: bold on a terminal."""
     return click.style(printable(text), bold=True)
@@ -81,6 +144,13 @@ def table(rows: Sequence[Sequence[str]], align: str, indent: str = "  ") -> str:
         ]
         lines.append((indent + "  ".join(cells)).rstrip())
     return "\n".join(lines)
+
+
+def names(listed: Sequence[str], count: bool = True) -> str:
+    """Names for people: of more than nine the first ones and the last, and, with `count`, how many there are."""
+    if len(listed) <= 9:
+        return ", ".join(listed)
+    return f"{', '.join(listed[:7])}, ..., {listed[-1]}" + (f" ({len(listed):,})" if count else "")
 
 
 def wrap(text: str, first: str, rest: str) -> str:

@@ -6,10 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gatewise.cli.common import emit, facts, heading, json_option, short_value, size, table, wrap
+from gatewise.cli.common import emit, facts, heading, json_option, names, short_value, size, table, wrap
 
 if TYPE_CHECKING:
     from gatewise.stream import Model
+
+TASKS = ("detector", "forecaster")
+"""Keys of the provenance under which a task describes what it fitted."""
+
+STATE = "state"
+"""The key of such a description that holds where the training data ended: bytes, for `stream --after-training`."""
+
+MISSING = {"hold": "last reading repeated", "mask": "last reading repeated, and marked", "raise": "refused"}
 
 
 @click.command(short_help="Show what a model file holds and costs.")
@@ -18,7 +26,8 @@ if TYPE_CHECKING:
 def inspect(model: str, as_json: bool) -> None:
     """Show a model file: layers, costs, state, provenance, cautions, hashes.
 
-    MACs are multiply-accumulates in one step. Packed bytes are what a step reads on this machine.
+    MACs are multiply-accumulates in one step; where the context is a window, an answer takes as many steps as there
+    are in it. Packed bytes are what a step reads on this machine. The state is what a stream keeps between two steps.
     """
     from gatewise.stream import load
 
@@ -37,11 +46,12 @@ def describe(model: Model, path: str) -> dict[str, Any]:
     found = cost(model)
     # A file may come from anywhere, and its provenance be any JSON.
     provenance = dict(model.provenance)
-    told = None
-    if isinstance(detector := provenance.get("detector"), dict):
-        told = detector.get("cautions")
-        provenance["detector"] = {key: value for key, value in detector.items() if key != "state"}
-    cautions = [text for text in told if isinstance(text, str)] if isinstance(told, list) else []
+    cautions: list[str] = []
+    for task in TASKS:
+        if isinstance(described := provenance.get(task), dict):
+            told = described.get("cautions")
+            cautions += [text for text in told if isinstance(text, str)] if isinstance(told, list) else []
+            provenance[task] = {key: value for key, value in described.items() if key != STATE}
     return {
         "file": path,
         "inputs": model.inputs,
@@ -63,13 +73,13 @@ def describe(model: Model, path: str) -> dict[str, Any]:
         ],
         "parameters": found.parameters,
         "macs": found.macs,
+        "push_macs": push_macs(model),
         "bytes": found.bytes,
         "packed_bytes": found.packed_bytes,
         "cpu": model.cpu,
         "state": [
             {"name": field.name, "dtype": field.dtype, "shape": list(field.shape), "bytes": field.nbytes}
-            for node in found.nodes
-            for field in node.state
+            for field in model.graph.state
         ],
         "state_bytes": found.state_bytes,
         "cautions": [f"{node.name}: {text}" for node in found.nodes for text in node.cautions] + cautions,
@@ -80,16 +90,24 @@ def describe(model: Model, path: str) -> dict[str, Any]:
     }
 
 
+def push_macs(model: Model) -> int:
+    """Multiply-accumulates of one answer: with a window those of all its steps, where more than the last one counts."""
+    graph = model.graph
+    return sum(node.macs * (1 if i >= graph.tail else model.window or 1) for i, node in enumerate(graph.nodes))
+
+
 def _page(found: dict[str, Any]) -> str:
-    columns = f" ({', '.join(found['columns'])})" if found["columns"] else ""
-    context = found["context"] if isinstance(found["context"], str) else f"window of {found['context']['window']} steps"
-    missing = {"hold": "last reading repeated", "raise": "refused"}.get(str(found["missing"]), str(found["missing"]))
+    columns = f" ({names(found['columns'], count=False)})" if found["columns"] else ""
+    context = found["context"]
+    if not isinstance(context, str):
+        context = f"window of {context['window']:,} steps, {found['push_macs']:,} MACs an answer"
+    missing = MISSING.get(str(found["missing"]), str(found["missing"]))
     parts = [
         heading(found["file"]),
         facts(
             {
                 "inputs": f"{found['inputs']}{columns}",
-                "outputs": f"{len(found['outputs'])} ({', '.join(found['outputs'])})",
+                "outputs": f"{len(found['outputs'])} ({names(found['outputs'], count=False)})",
                 **({} if found["alarm_score"] is None else {"alarm": f"score from {found['alarm_score']:.3g}"}),
                 "missing": missing,
                 "context": context,

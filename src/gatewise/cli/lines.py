@@ -87,14 +87,15 @@ class LineReader:
         kept = ""
         if isinstance(value, dict):
             if self.columns is None:
-                raise LineError(f"the model does not name its columns; send an array of {self.width} numbers")
+                send = "CSV with a header" if self.keep else f"an array of {self.width} numbers"
+                raise LineError(f"the model does not name its columns, so it reads no objects; send {send}")
             if missing := [name for name in (*self.columns, *self.keep) if name not in value]:
                 raise LineError(f"column {missing[0]!r} is absent, got {_names(value)}; a missing value is null")
             values = [value[name] for name in self.columns]
-            kept = "".join(f"{json.dumps(name)}:{_again_json(name, value[name])}," for name in self.keep)
+            kept = self._kept([_again_json(name, value[name]) for name in self.keep])
         else:
             if self.keep:
-                raise LineError(f"an object is needed to keep {self.keep[0]!r}, got {_short(text)}")
+                raise LineError(f"an object is needed, with a field {self.keep[0]!r}, got {_short(text)}")
             values = value if isinstance(value, list) else [value]
             if len(values) != self.width:
                 raise LineError(f"expected {self._expected()}, got {len(values)}")
@@ -120,13 +121,14 @@ class LineReader:
         if self.header is not None and len(fields) != len(self.header):
             raise LineError(f"expected {len(self.header)} fields as in the header, got {len(fields)}")
         if self.keep and self.header is None:
-            raise LineError(f"a header line is needed to keep {self.keep[0]!r}")
+            raise LineError(f"a header line is needed, to tell which field is {self.keep[0]!r}")
         self._first = False
-        kept = "".join(
-            f"{json.dumps(name)}:{_json_text(fields[place])},"
-            for name, place in zip(self.keep, self._kept_places, strict=self.header is not None)
-        )
+        kept = self._kept([_json_text(fields[place]) for place in self._kept_places])
         return [self._from_csv(i, fields[place]) for i, place in enumerate(self._places)], kept
+
+    def _kept(self, values: Sequence[str]) -> str:
+        """The members to keep, from their values as JSON text."""
+        return "".join(f"{json.dumps(name)}:{value}," for name, value in zip(self.keep, values, strict=True))
 
     def _take_header(self, names: tuple[str, ...]) -> None:
         """Find the model's columns in a CSV header."""
@@ -134,12 +136,12 @@ class LineReader:
             raise InputError(f"the header names a column twice: {_names(names)}")
         columns = self.columns
         if columns is None:
-            if len(names) != self.width:
+            columns = tuple(name for name in names if name not in self.keep)
+            if len(columns) != self.width:
                 raise InputError(
-                    f"the header has {len(names)} columns ({_names(names)}), the model has {self.width} and does not "
-                    "name them; send just these"
+                    f"the header has {len(columns)} columns ({_names(columns)}), the model has {self.width} and does "
+                    "not name them; send just these"
                 )
-            columns = names
         if absent := [name for name in (*columns, *self.keep) if name not in names]:
             raise InputError(f"the header does not name column {absent[0]!r}, it names {_names(names)}")
         self.header = names

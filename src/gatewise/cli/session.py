@@ -37,6 +37,7 @@ import struct
 import sys
 import time
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -140,6 +141,20 @@ class Session:
         return self._start + self._count
 
     @property
+    def model(self) -> Model:
+        """The model that is streamed."""
+        return self.stream.model
+
+    def steps(self, count: int) -> Sequence[int]:
+        """The steps of the last `count` readings answered."""
+        return range(self.step - count + 1, self.step + 1)
+
+    @property
+    def coming(self) -> str:
+        """What to call the reading that comes next."""
+        return f"step {self.step + 1}"
+
+    @property
     def remembers(self) -> bool:
         """Whether there is a state file."""
         return self._path is not None
@@ -165,16 +180,19 @@ class Session:
         """The answers to the readings before the first after which the state is not finite."""
         before = self.stream.get_state()
         answers = self.stream.push_many(readings)
-        if np.isfinite(answers).all() and _is_finite(self.stream):
+        if np.isfinite(answers).all() and self._may_go_on():
             return answers
         self.stream.set_state(before)
         for i in range(len(readings)):
             before = self.stream.get_state()
             self.stream.push(readings[i])
-            if not _is_finite(self.stream):
+            if not self._may_go_on():
                 self.stream.set_state(before)
                 return answers[:i]
         return answers
+
+    def _may_go_on(self) -> bool:
+        return may_go_on(self.model, self.stream.get_state())
 
     def commit(self) -> None:
         """Save the readings of the last `advance`: now their answers may be written."""
@@ -285,9 +303,9 @@ class Session:
             self.stream.push_many(known[:passed])
         self._start, self._base = start + passed, self.stream.state
         self._readings[: len(known) - passed] = known[passed:]
-        self._restore(len(known) - passed)
-        base_is_finite = all(np.isfinite(field).all() for field in self._base.fields.values())
-        if not (base_is_finite and _is_finite(self.stream)):
+        if goes_on := self._may_go_on():
+            self._restore(len(known) - passed)
+        if not (goes_on and self._may_go_on()):
             raise StateError(f"{self._name}: with this model its readings lead beyond float32; start with a new file")
         self.header = None if header is None else tuple(header)
         self.resumed = True
@@ -363,8 +381,12 @@ def _sealed_bytes(data: bytes) -> int:
     return begin + end
 
 
-def _is_finite(stream: Stream) -> bool:
-    return bool(np.isfinite(np.frombuffer(stream.get_state(), np.float32)).all())
+def may_go_on(model: Model, states: bytes) -> bool:
+    """Whether a stream can go on from all of these states, as `get_state` gives them: they are finite.
+
+    The state of a model with a window is the readings themselves, of which some may be missing.
+    """
+    return model.window is not None or bool(np.isfinite(np.frombuffer(states, np.float32)).all())
 
 
 def _log_bytes(readings: int, inputs: int) -> int:

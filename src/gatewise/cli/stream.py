@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 @click.argument("model", metavar="MODEL")
 @click.option("--format", "form", type=click.Choice(FORMATS), default="auto", help="Form of the input.")
 @click.option("--pass", "keep", multiple=True, metavar="COL", help="Copy this field of each line to its result.")
+@click.option("--series", metavar="COL", help="Each value of this field has a stream of its own.")
 @click.option("--state", metavar="FILE", help="Go on from this file, and keep the state in it.")
 @click.option("--after", type=click.IntRange(min=0), metavar="STEP", help="Go on after this step; needs --state.")
 @click.option("--after-training", is_flag=True, help="Begin a new stream where the training data ended.")
@@ -37,6 +38,7 @@ def stream(
     model: str,
     form: str,
     keep: tuple[str, ...],
+    series: str | None,
     state: str | None,
     after: int | None,
     after_training: bool,
@@ -52,6 +54,10 @@ def stream(
 
     A new stream begins without any past, so its first scores rest on poor forecasts. If the readings follow on those
     the model was trained on, give --after-training. A --state FILE that exists comes first: it says where to go on.
+
+    With --series COL each line says by this field, a text or a whole number, which series it belongs to. Each series
+    has a stream of its own, with the results that it would have alone. They come in the order of the lines, carry the
+    field, and are numbered within their series.
 
     \b
     With --state FILE a stream that was stopped, or killed at any moment,
@@ -71,31 +77,52 @@ def stream(
       sensor | gatewise stream pump.safetensors --pass time --on-error skip
     """  # noqa: D301
     from gatewise.cli.answer import answer_lines
+    from gatewise.cli.series import SeriesReader, SeriesSession
     from gatewise.cli.session import Session
     from gatewise.stream import load
 
     refuse_same_file({"MODEL": model, "--state": state})
+    if series is not None and state is not None:
+        raise click.UsageError("--state holds one stream, so it does not go with --series; run one stream per series")
     if state is None and (after is not None or replay):
         raise click.UsageError("--after and --replay need --state, the file that says what was answered before")
     loaded = load(model)
-    if clash := {"step", "alarm", *loaded.output_names} & set(keep):
-        raise click.UsageError(f"--pass {min(clash)}: results have a member of that name already")
-    begin = trained_state(loaded, model) if after_training else None
-    with Session(loaded, state, after, output=1, begin=begin) as session:
+    keep = tuple(dict.fromkeys(keep))
+    taken = {"step", "alarm", *loaded.output_names}
+    for option, name in [("--series", series), *(("--pass", name) for name in keep)]:
+        if name in taken:
+            raise click.UsageError(f"{option} {name}: results have a member of that name already")
+    columns, refuses = loaded.columns, loaded.graph.refuses_missing
+    if series is not None and series in (columns or ()):
+        raise click.UsageError(f"--series {series}: the model reads this column, so it does not tell series apart")
+    if os.isatty(0):
+        say("reading from the terminal; Ctrl-D ends")
+    ends = ends_of_training(loaded, model) if after_training else {}
+    if after_training and (None in ends) != (series is None):
+        many = "one series, so leave out --series" if series else "several series, so add --series COL"
+        raise StateError(f"{model} was trained on {many}, or leave out --after-training")
+    if series is not None:
+        whole = after_training and all(isinstance(id, int) for id in ends)
+        lines = SeriesReader(series, columns, loaded.inputs, refuses, keep, form, whole)
+        begin = {str(id): end for id, end in ends.items()} if after_training else None
+        streams = SeriesSession(loaded, lines.ids, begin, say)
+        stopped = answer_lines(streams, lines, 0, 1, skip=on_error == "skip", say=say)
+        return 128 + signal.SIGINT if stopped == signal.SIGINT else 0
+    with Session(loaded, state, after, output=1, begin=ends.get(None)) as session:
         if session.resumed:
             say(f"continuing after step {session.step}")
         if session.in_doubt:
             say("the stream ended as it wrote; if your results end at another step K, start again with --after K")
-        columns, refuses = loaded.spec.input.options.get("columns"), loaded.graph.refuses_missing
         reader = LineReader(columns, loaded.inputs, refuses, keep, form, session.header)
-        if os.isatty(0):
-            say("reading from the terminal; Ctrl-D ends")
         stopped = answer_lines(session, reader, 0, 1, replay=replay, skip=on_error == "skip", say=say)
     return 128 + signal.SIGINT if stopped == signal.SIGINT else 0
 
 
-def trained_state(model: Model, path: str) -> State:
-    """The state at the end of the training data, which a detector keeps in its provenance.
+def ends_of_training(model: Model, path: str) -> dict[str | int | None, State]:
+    """The state of each series at the end of the training data, which a detector keeps in its provenance.
+
+    Returns:
+        id -> state; None -> state where there was but one series, without an id.
 
     Raises:
         StateError: there is none, it is damaged, or does not fit the model.
@@ -105,15 +132,17 @@ def trained_state(model: Model, path: str) -> State:
     from gatewise.state import State
 
     detector = model.provenance.get("detector")
-    text = detector.get("state") if isinstance(detector, dict) else None
+    text, ids = (detector.get("state"), detector.get("series")) if isinstance(detector, dict) else (None, None)
     if not isinstance(text, str):
         raise StateError(
             f"{path} does not say where its training data ended, which 'gatewise train' and Detector.save write; "
             "leave out --after-training"
         )
+    names = [None] if ids is None else ids
     try:
-        state = State.from_bytes(base64.b64decode(text, validate=True))
-        state.rows(model.graph, 1)
+        if not isinstance(names, list) or not all(name is None or type(name) in (str, int) for name in names):
+            raise ValueError("its series are no list of ids")
+        rows = State.from_bytes(base64.b64decode(text, validate=True)).rows(model.graph, len(names))
     except ValueError as error:  # StateError is one
         raise StateError(f"{path}: the state after training: {error}; leave out --after-training") from None
-    return state
+    return {name: State.from_rows(model.graph, row[None]) for name, row in zip(names, rows, strict=True)}

@@ -1,0 +1,199 @@
+"""gatewise predict: what a model says about a table. The Python twins are `Forecaster.predict`, `Forecaster.backtest`,
+`Detector.explain` and `Model.run`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gatewise.cli.common import advice, check_output, emit, heading, listed, names, refuse_same_file, table
+from gatewise.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from gatewise.stream import Model
+    from gatewise.tasks.backtest import Backtest
+
+MOST_SHOWN = 24
+"""Horizons of a backtest on a page."""
+
+OF_ROWS = ("time", "series", "columns")
+"""What forecasters and detectors know themselves."""
+
+
+@click.command(short_help="Forecast from a table, or answer each of its rows.")
+@click.argument("model", metavar="MODEL")
+@click.argument("file", metavar="FILE")
+@click.option("--future", metavar="FILE", help="The rows to come of the covariates, for a forecast that needs them.")
+@click.option("--backtest", is_flag=True, help="Forecast again and again as time goes on, and score the forecasts.")
+@click.option("--start", metavar="ROW|DATE",
+              help="Where a backtest begins, e.g. 11520 or 2024-01-31; rows before it are read."
+                   "  [default: as soon as can be]")  # fmt: skip
+@click.option("--stride", type=click.IntRange(min=1), metavar="N",
+              help="Rows between two forecasts of a backtest.  [default: 1]")  # fmt: skip
+@click.option("--season", type=click.IntRange(min=0), metavar="N",
+              help="Steps in a season, for the forecast that repeats the last one; 0 for none."
+                   "  [default: as the times say]")  # fmt: skip
+@click.option("--after-training", is_flag=True, help="For a detector: FILE follows on the data it was trained on.")
+@click.option("--time", metavar="COL", help="For a model of no task: the column that holds the time.")
+@click.option("--series", metavar="COL", help="For a model of no task: the column that tells several series apart.")
+@click.option("--columns", callback=listed(), metavar="A,B,...",
+              help="For a model of no task: the columns to read.  [default: those it names, or all]")  # fmt: skip
+@click.option("-o", "--output", metavar="OUT", help="Write the table here instead of to standard output.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a row instead of CSV.")
+def predict(
+    model: str,
+    file: str,
+    future: str | None,
+    backtest: bool,
+    start: str | None,
+    stride: int | None,
+    season: int | None,
+    after_training: bool,
+    output: str | None,
+    as_json: bool,
+    **columns: Any,
+) -> None:
+    """Answer the readings in FILE, a .csv or .parquet with one row per step, in order of time.
+
+    A forecaster says what comes after the last row of each series: a line for each target and horizon, with its
+    quantiles. A detector says for each row what it expected and how surprising the readings are; the first rows rest
+    on poor forecasts, but for --after-training. Any other model answers each row.
+
+    With --backtest a forecaster forecasts at every row, and what came is compared with the forecasts and with those of
+    repeating the last reading and the last season; the table of all of them goes to OUT. Rows that it was trained on
+    flatter it: give the first row after them as --start.
+
+    \b
+      gatewise predict load.safetensors load.csv -o tomorrow.csv
+      gatewise predict load.safetensors load.csv --backtest --start 11520
+      gatewise predict pump.safetensors pump.csv --json
+    """  # noqa: D301
+    refuse_same_file({"MODEL": model, "FILE": file, "--future": future, "--output": output})
+    rolling = {"--start": start, "--stride": stride, "--season": season}
+    if given := [option for option, value in rolling.items() if value is not None and not backtest]:
+        raise click.UsageError(f"{given[0]} is for a backtest; give --backtest as well")
+    if backtest and future is not None:
+        raise click.UsageError("--future is for a forecast; a backtest finds the future of its rows in FILE")
+    from gatewise.stream import load
+
+    loaded = load(model)
+    task = next((task for task in ("forecaster", "detector") if task in loaded.provenance), None)
+    if (backtest or future is not None) and task != "forecaster":
+        raise InputError(f"{model} is no forecaster, so it knows nothing of --backtest and --future; leave them out")
+    if after_training and task != "detector":
+        raise InputError(
+            f"{model} is no detector, so it does not say where its training ended; leave out --after-training"
+        )
+    if task and (own := [f"--{name}" for name in OF_ROWS if columns[name] is not None]):
+        raise click.UsageError(f"{own[0]} is for a model of no task; {model} is a {task} and knows its columns")
+    if output is not None:
+        check_output(output)
+    from gatewise.cli.rows import write_rows
+
+    with advice():
+        if backtest:
+            tested = _tested(model, file, start, stride or 1, season)
+            if output is not None:
+                write_rows(tested.frame(), output, as_json)
+            found = describe(model, file, tested)
+            if as_json:
+                emit(found)
+            else:
+                click.echo(_page(found))
+            return
+        if task == "forecaster":
+            from gatewise.tasks.forecaster import Forecaster
+
+            frame = Forecaster.load(model).predict(file, future)
+        elif task == "detector":
+            from gatewise.tasks.detector import Detector
+
+            detector = Detector.load(model)
+            frame = detector.explain(file, detector.state_ if after_training else None)
+        else:
+            frame = _answers(loaded, model, file, **columns)
+    write_rows(frame, output, as_json)
+
+
+def _tested(model: str, file: str, start: str | None, stride: int, season: int | None) -> Backtest:
+    from gatewise.tasks.forecaster import Forecaster
+
+    first = int(start) if start is not None and start.isdecimal() else start
+    steps = "auto" if season is None else season or None
+    return Forecaster.load(model).backtest(file, first, stride, steps)
+
+
+def _answers(
+    model: Model, path: str, file: str, time: str | None, series: str | None, columns: list[str] | None
+) -> pd.DataFrame:
+    """What a model that belongs to no task answers to each row."""
+    import numpy as np
+
+    from gatewise.tasks.table import read_table
+
+    chosen = columns or (None if model.columns is None else list(model.columns))
+    read = read_table(file, time, chosen, "raise" if model.graph.refuses_missing else "hold", series)
+    if len(read.columns) != model.inputs:
+        raise InputError(
+            f"{path} reads {model.inputs} columns, got {len(read.columns)} ({names(read.columns)}); "
+            "say with --columns which to read"
+        )
+    values = np.concatenate([np.asarray(model.run(read.values[start:stop])) for _, start, stop in read.series])
+    answers = dict(zip(model.output_names, values.T, strict=True))
+    if "extrapolated" in answers:
+        answers["extrapolated"] = answers["extrapolated"] > 0
+    if model.alarm_score is not None:
+        answers["alarm"] = values[:, 0] >= model.alarm_score
+    return read.frame(answers)
+
+
+def describe(model: str, file: str, tested: Backtest) -> dict[str, Any]:
+    """The scores of a backtest, as plain JSON values."""
+    each = {name: tested.scores(forecast=name).to_dict("index") for name in ("model", *tested.naive)}
+    return {
+        "file": model,
+        "data": file,
+        "origins": len(tested.origins),
+        "targets": list(tested.targets),
+        "season": tested.season,
+        "horizons": [
+            {"horizon": horizon} | {name: _plain(scores[horizon]) for name, scores in each.items()}
+            for horizon in tested.horizons
+        ],
+    }
+
+
+def _plain(scores: Mapping[Any, Any]) -> dict[str, float | int | None]:
+    """Scores of which some are not known."""
+    known = {name: value if value == value else None for name, value in scores.items()}
+    return {name: value if value is None or name != "count" else int(value) for name, value in known.items()}
+
+
+def _page(found: dict[str, Any]) -> str:
+    """The mean squared errors of a backtest, for people."""
+    every = found["horizons"]
+    forecasts = [name for name in every[0] if name != "horizon"]
+    step = -(-len(every) // MOST_SHOWN)
+    rows: list[tuple[str, ...]] = [("horizon", *forecasts, "coverage")]
+    for one in every[::step] if step == 1 else [every[0], *every[step - 1 :: step]]:
+        errors = [_number(one[name]["mse_standard"]) for name in forecasts]
+        rows.append((str(one["horizon"]), *errors, _number(one["model"]["coverage"])))
+    means = [[one[name]["mse_standard"] for one in every] for name in forecasts]
+    coverage = [one["model"]["coverage"] for one in every]
+    rows.append(("all", *map(_mean, means), _mean(coverage)))
+    what = f"{found['origins']:,} forecasts of {names(found['targets'])}; mean squared error in standard units"
+    return f"{heading(found['file'])}\n  {what}\n{table(rows, 'r' * len(rows[0]))}"
+
+
+def _mean(values: list[float | None]) -> str:
+    known = [value for value in values if value is not None]
+    return _number(sum(known) / len(known) if known else None)
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4g}"

@@ -1,0 +1,119 @@
+"""What `gatewise train` says about what it has trained."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from gatewise.cli.common import facts, heading, names, size
+from gatewise.cli.inspect import push_macs
+
+if TYPE_CHECKING:
+    from gatewise.tasks.detector import Detector
+    from gatewise.tasks.forecaster import Forecaster
+
+ENDED = {"budget": "the budget was used up", "patience": "it no longer got better"}
+USES = {"training": "to train on", "stopping": "to stop by", "validation": "to stop by", "calibration": "to calibrate"}
+
+
+def summary(fitted: Detector | Forecaster, file: str, output: str) -> dict[str, Any]:
+    """A fitted detector or forecaster as plain JSON values."""
+    history, model = fitted.history_, fitted.model_
+    last = history.records[-1] if history.records else None
+    common = {
+        "file": output,
+        "data": file,
+        "target": list(fitted.targets_),
+        "columns": list(fitted.columns_),
+        "time": fitted.time,
+        "series": fitted.series,
+        "steps": last.step if last else 0,
+        "seconds": last.seconds if last else 0.0,
+        "epochs": last.epoch if last else 0,
+        "stopped": history.stopped,
+        "best_step": history.best_step,
+        "best_validation": history.best_validation,
+        "parameters": model.parameters,
+        "macs": push_macs(model),
+        "state_bytes": model.graph.state_bytes,
+        "cautions": list(fitted.cautions_),
+    }
+    return common | (_forecaster(fitted) if hasattr(fitted, "horizons_") else _detector(fitted))
+
+
+def _detector(detector: Any) -> dict[str, Any]:
+    return {
+        "task": "detect",
+        "rows": asdict(detector.split_),
+        "alarm_score": detector.threshold_,
+        "false_alarms_per_1000": detector.false_alarms_per_1000,
+    }
+
+
+def _forecaster(forecaster: Any) -> dict[str, Any]:
+    training, validation = forecaster.split_
+    return {
+        "task": "forecast",
+        "rows": {"training": training, "validation": validation},
+        "horizons": list(forecaster.horizons_),
+        "quantiles": list(forecaster.quantiles_),
+        "covariates": list(forecaster.layout_.covariates),
+        "calendar": list(forecaster.layout_.calendar),
+        "window": forecaster.model_.window,
+    }
+
+
+def page(found: dict[str, Any]) -> str:
+    """The same for people."""
+    best = found["best_validation"]
+    ended = ENDED.get(found["stopped"], found["stopped"])
+    macs, state = found["macs"], size(found["state_bytes"])
+    shown = {
+        "forecasts": names(found["target"]),
+        "reads": names(found["columns"]),
+        "rows": ", ".join(f"{count:,} {USES[name]}" for name, count in found["rows"].items()),
+        "training": f"{found['steps']:,} steps in {found['seconds']:.1f} s; {ended}",
+        "kept": f"step {found['best_step']:,}" + ("" if best is None else f", held-out loss {best:.4f}"),
+        **(_alarm(found) if found["task"] == "detect" else _ahead(found)),
+        "model": f"{found['parameters']:,} parameters, {macs:,} MACs an answer, state {state}",
+    }
+    return f"{heading(found['file'])}\n{facts(shown)}\n  {'next':<11}{_next(found)}"
+
+
+def _alarm(found: dict[str, Any]) -> dict[str, str]:
+    rate = f"{found['false_alarms_per_1000']:g} expected in 1,000 steps"
+    return {"alarm": f"score from {found['alarm_score']:.3g}: {rate}"}
+
+
+def _ahead(found: dict[str, Any]) -> dict[str, str]:
+    steps = ranges(found["horizons"])
+    context = f", each from the last {found['window']:,} rows" if found["window"] else ""
+    return {
+        "horizons": f"{steps} step{'' if steps == '1' else 's'} ahead{context}",
+        "quantiles": ", ".join(f"{q:g}" for q in found["quantiles"]),
+    }
+
+
+def _next(found: dict[str, Any]) -> str:
+    """The command to go on with."""
+    if found["task"] == "forecast":
+        future = ["--future", "next.csv"] if found["covariates"] else []
+        return shlex.join(["gatewise", "predict", found["file"], found["data"], *future])
+    options = ["--after-training"]
+    for option, column in (("--series", found["series"]), ("--pass", found["time"])):
+        options += [option, column] if column else []
+    return shlex.join(["gatewise", "stream", found["file"], *options]) + " < new.csv"
+
+
+def ranges(numbers: Sequence[int]) -> str:
+    """Ascending whole numbers for people, e.g. "1 to 24, 48"."""
+    runs: list[tuple[int, int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][1] + 1:
+            runs[-1] = runs[-1][0], number
+        else:
+            runs.append((number, number))
+    texts = [f"{a}" if a == b else f"{a}, {b}" if a + 1 == b else f"{a} to {b}" for a, b in runs]
+    return ", ".join(texts if len(texts) <= 12 else [*texts[:6], "...", *texts[-3:]])

@@ -1,0 +1,396 @@
+"""gatewise predict: the numbers are those of the Python twins, which are held to theirs, and of the model itself."""
+
+import csv
+import io
+import json
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import safetensors
+import safetensors.numpy
+from click.testing import CliRunner
+
+import gatewise as gw
+from cli.program import gatewise
+from gatewise.cli.app import cli, main
+from gatewise.cli.rows import json_rows, write_rows
+from gatewise.tasks.forecaster import Forecaster
+
+RNG = np.random.default_rng(0)
+ROWS = 160
+
+
+def run(*arguments: object) -> str:
+    """Run the command in this process; standard output."""
+    ran = CliRunner().invoke(cli, ["predict", *map(str, arguments)], catch_exceptions=False)
+    assert (ran.exit_code, ran.stderr) == (0, "")
+    return ran.stdout
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[Any, str]:
+    """Exit code and message of a command that prints nothing else."""
+    with pytest.raises(SystemExit) as ended:
+        main(["predict", *map(str, arguments)])
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("gatewise: ")
+    assert err.count("\n") == 1
+    return ended.value.code, err.removeprefix("gatewise: ").strip()
+
+
+def read(text: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def column(found: list[dict[str, Any]], name: str) -> np.ndarray[Any, Any]:
+    return np.array([row[name] for row in found], np.float32)
+
+
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Hourly readings of two sites, line by line in turn: sites.csv; of the first alone: north.csv; rows to come."""
+    tables = tmp_path_factory.mktemp("tables")
+    t = np.arange(ROWS + 3)
+    times = pd.date_range("2024-03-01", periods=len(t), freq="h")
+    parts = []
+    for k, site in enumerate(["south", "north"]):
+        price = RNG.normal(size=len(t)).round(3)
+        load = (np.sin(t / 4 + k) + 0.3 * price + 0.1 * RNG.normal(size=len(t))).round(3)
+        heat = (np.cos(t / 4 + k) + 0.1 * RNG.normal(size=len(t))).round(3)
+        parts.append(pd.DataFrame({"time": times, "site": site, "load": load, "price": price, "heat": heat}))
+    whole = pd.concat(parts).sort_values(["time", "site"])
+    past, ahead = whole[whole.time < times[ROWS]], whole[whole.time >= times[ROWS]]
+    past.to_csv(tables / "sites.csv", index=False)
+    ahead.drop(columns=["load", "heat"]).to_csv(tables / "next.csv", index=False)
+    past[past.site == "north"].drop(columns="site").to_csv(tables / "north.csv", index=False)
+    return tables
+
+
+@pytest.fixture(scope="module")
+def sites(tables: Path) -> Path:
+    """A forecaster of two series with a covariate, in windows."""
+    path = tables / "sites.safetensors"
+    options: dict[str, Any] = {"time": "time", "series": "site", "covariates": ["price"], "calendar": ["day"]}
+    found = Forecaster(units=3, horizons=3, context={"window": 8}, normalise=True, steps=5, **options)
+    found.fit(tables / "sites.csv").save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def north(tables: Path) -> Path:
+    """A forecaster of one series that carries its state."""
+    path = tables / "north.safetensors"
+    found = Forecaster(units=3, horizons=[1, 3], target="load", quantiles=(0.1, 0.5), time="time", steps=5)
+    found.fit(tables / "north.csv").save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def watch(tables: Path) -> Iterator[Path]:
+    """A detector of two columns of two series."""
+    path = tables / "watch.safetensors"
+    found = gw.Detector(units=3, steps=5, time="time", series="site", target=["load", "heat"], validation=0.5)
+    with pytest.warns(UserWarning, match="false alarms"):
+        found.fit(tables / "sites.csv").save(path)
+    return path
+
+
+def test_forecast_is_the_answer_of_the_model(tables: Path, north: Path) -> None:
+    model = gw.load(north)
+    rows = read((tables / "north.csv").read_text())
+    x = np.stack([column(rows, name) for name in model.columns or ()], axis=1)
+    found = read(run(north, tables / "north.csv"))
+    assert list(found[0]) == ["time", "horizon", "target", "0.1", "0.5"]
+    assert [(row["time"], row["horizon"], row["target"]) for row in found] == [
+        ("2024-03-07 16:00:00", "1", "load"),
+        ("2024-03-07 18:00:00", "3", "load"),
+    ]
+    answer = np.asarray(model.run(x))[-1]
+    np.testing.assert_array_equal(np.stack([column(found, q) for q in ("0.1", "0.5")], axis=1).ravel(), answer)
+
+
+def test_edited_forecaster(tables: Path, north: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Refused as it is; sealed again it forecasts with its new weights, and says what happened to it."""
+    path = tmp_path / "m.safetensors"
+    path.write_bytes(north.read_bytes())
+    with safetensors.safe_open(path, "numpy") as opened:
+        metadata = opened.metadata()
+    held = safetensors.numpy.load_file(path)
+    held["forecast.bias"] += 1
+    safetensors.numpy.save_file(held, path, metadata)
+    status, said = refused(capsys, path, tables / "north.csv")
+    assert status == 1
+    assert "the tensors do not match their checksum" in said
+    sealed = CliRunner().invoke(cli, ["file", str(path), "--reseal"])
+    assert (sealed.exit_code, sealed.stderr) == (0, "")
+    model = gw.load(north)
+    model = model.replace(tensors={**model.tensors, "forecast.bias": model.tensors["forecast.bias"] + np.float32(1)})
+    x = pd.read_csv(tables / "north.csv")[list(model.columns or ())].to_numpy(np.float32)
+    found = read(run(path, tables / "north.csv"))
+    np.testing.assert_array_equal(
+        np.stack([column(found, q) for q in ("0.1", "0.5")], axis=1).ravel(), model.run(x)[-1]
+    )
+    assert "resealed" in CliRunner().invoke(cli, ["inspect", str(path)]).stdout
+
+
+def test_forecasts_of_many_series(tables: Path, sites: Path) -> None:
+    truth = Forecaster.load(sites).predict(tables / "sites.csv", tables / "next.csv")
+    assert len(truth) == 2 * 2 * 3
+    options = (sites, tables / "sites.csv", "--future", tables / "next.csv")
+    found = read(run(*options))
+    as_json = [json.loads(line) for line in run(*options, "--json").splitlines()]
+    assert list(found[0]) == list(as_json[0]) == list(truth)
+    for rows in (found, as_json):
+        for name in ("site", "target"):
+            assert [row[name] for row in rows] == truth[name].tolist()
+        assert [int(row["horizon"]) for row in rows] == truth["horizon"].tolist()
+        assert [pd.Timestamp(row["time"]) for row in rows] == truth["time"].tolist()
+        for name in ("0.1", "0.5", "0.9"):
+            np.testing.assert_array_equal(column(rows, name), truth[name].to_numpy())
+    assert as_json[0]["time"] == "2024-03-07T16:00:00"
+
+
+def test_written_to_a_file(tables: Path, north: Path, tmp_path: Path) -> None:
+    assert run(north, tables / "north.csv", "-o", tmp_path / "out.csv") == ""
+    assert (tmp_path / "out.csv").read_text() == run(north, tables / "north.csv")
+    assert run(north, tables / "north.csv", "--json", "-o", tmp_path / "out.json") == ""
+    assert (tmp_path / "out.json").read_text() == run(north, tables / "north.csv", "--json")
+
+
+@pytest.mark.parametrize("start", ["140", "2024-03-06T20:00"])
+def test_backtest(tables: Path, north: Path, tmp_path: Path, start: str) -> None:
+    out = tmp_path / "all.csv"
+    options = (north, tables / "north.csv", "--backtest", "--start", start, "--stride", 3, "--season", 24)
+    truth = Forecaster.load(north).backtest(tables / "north.csv", 140, 3, 24)
+    page = run(*options, "-o", out)
+    assert page.splitlines()[1] == "  6 forecasts of load; mean squared error in standard units"
+    compared = truth.compare()
+    shown = [line.split() for line in page.splitlines()[2:]]
+    assert shown[0] == ["horizon", "model", "repeat_last", "seasonal_naive", "coverage"]
+    for row, h in zip(shown[1:], (1, 3), strict=False):
+        assert row[0] == str(h)
+        assert row[1:-1] == [f"{value:.4g}" for value in compared.loc[h]]
+        assert row[-1] == f"{truth.scores().loc[h, 'coverage']:.4g}"
+    assert shown[-1][:-1] == ["all", *(f"{value:.4g}" for value in compared.mean())]
+    every = truth.frame()
+    found = read(out.read_text())
+    assert list(found[0]) == list(every)
+    for name in ("0.1", "0.5", "observed", "repeat_last", "seasonal_naive"):
+        np.testing.assert_array_equal(column(found, name), every[name].to_numpy(np.float32))
+    # and the errors on the page, from the table by hand
+    scale = float(gw.load(north).tensors["head.scale"][0])
+    for row, h in zip(shown[1:], ("1", "3"), strict=False):
+        own = [one for one in found if one["horizon"] == h]
+        for place, name in ((1, "0.5"), (2, "repeat_last"), (3, "seasonal_naive")):
+            errors = [(float(one["observed"]) - float(one[name])) / scale for one in own]
+            assert float(row[place]) == pytest.approx(float(np.mean(np.square(errors))), rel=1e-3)
+
+
+def test_backtest_as_json(tables: Path, sites: Path) -> None:
+    options = (sites, tables / "sites.csv", "--backtest", "--start", 150, "--season", 0, "--json")
+    found = json.loads(run(*options))
+    truth = Forecaster.load(sites).backtest(tables / "sites.csv", 150, season=None)
+    assert (found["origins"], found["season"]) == (len(truth.origins), None) == (16, None)
+    assert found["targets"] == ["load", "heat"]
+    assert [one["horizon"] for one in found["horizons"]] == [1, 2, 3]
+    for one in found["horizons"]:
+        assert set(one) == {"horizon", "model", "repeat_last"}
+        for name in ("model", "repeat_last"):
+            assert one[name] == truth.scores(forecast=name).loc[one["horizon"]].to_dict()
+            assert type(one[name]["count"]) is int
+
+
+def test_scores_that_are_not_known(tables: Path, north: Path) -> None:
+    """A season longer than the data: nothing to compare, and no NaN in JSON."""
+    options = (north, tables / "north.csv", "--backtest", "--season", 500)
+    found = json.loads(run(*options, "--json"))
+    assert [one["model"]["mse"] for one in found["horizons"]] == [None, None]
+    assert [one["model"]["count"] for one in found["horizons"]] == [0, 0]
+    assert [line.split()[1:] for line in run(*options).splitlines()[3:]] == [["-"] * 4] * 3
+
+
+def test_page_of_many_horizons(tables: Path) -> None:
+    path = tables / "far.safetensors"
+    Forecaster(units=2, horizons=30, target="load", time="time", steps=1).fit(tables / "north.csv").save(path)
+    page = run(path, tables / "north.csv", "--backtest").splitlines()
+    assert [line.split()[0] for line in page[3:]] == ["1", *map(str, range(2, 31, 2)), "all"]
+
+
+@pytest.mark.parametrize("options", [[], ["--after-training"]])
+def test_detector(tables: Path, watch: Path, options: list[str]) -> None:
+    """What a stream answers, bit for bit and line by line, with what was observed beside it."""
+    data = tables / "sites.csv"
+    found = read(run(watch, data, *options))
+    rows = read(data.read_text())
+    ran = gatewise("stream", watch, "--series", "site", "--pass", "time", *options, stdin=data.read_bytes())
+    assert (ran.returncode, ran.stderr) == (0, "")
+    truth = [json.loads(line) for line in ran.stdout.splitlines()]
+    assert len(found) == len(truth) == 2 * ROWS
+    members = [
+        f"{name}:{what}" for name in ("load", "heat") for what in ("observed", "score", "expected", "low", "high")
+    ]
+    assert list(found[0]) == ["site", "time", "score", *members, "extrapolated", "alarm"]
+    for name in ("load", "heat"):
+        np.testing.assert_array_equal(column(found, f"{name}:observed"), column(rows, name))
+    for name in ("score", *members):
+        if not name.endswith("observed"):
+            np.testing.assert_array_equal(column(found, name), column(truth, name))
+    for name in ("extrapolated", "alarm"):
+        assert [row[name] for row in found] == [str(one[name]) for one in truth]
+    assert [(row["site"], row["time"]) for row in found] == [(one["site"], one["time"]) for one in truth]
+    as_json = [json.loads(line) for line in run(watch, data, *options, "--json").splitlines()]
+    assert [(row["alarm"], row["load:low"]) for row in as_json] == [(one["alarm"], one["load:low"]) for one in truth]
+
+
+def test_plain_model(tmp_path: Path, two: Path) -> None:
+    """Of a head without a task, columns in another order, one missing; a column more, and times in the index."""
+    x = RNG.normal(size=(30, 2)).astype(np.float32)
+    x[[4, 9], [0, 1]] = np.nan
+    frame = pd.DataFrame({"b": x[:, 1], "t": pd.date_range("2024-01-01", periods=30), "word": "w", "a": x[:, 0]})
+    frame.to_csv(tmp_path / "x.csv", index=False)
+    frame.set_index("t").to_parquet(tmp_path / "x.parquet")
+    model = gw.load(two)
+    truth = np.asarray(model.run(x))
+    for name, options in (("x.csv", ["--time", "t"]), ("x.parquet", [])):
+        found = read(run(two, tmp_path / name, *options))
+        assert list(found[0]) == ["t", *model.output_names, "alarm"]
+        assert [row["t"] for row in found] == [f"{day:%Y-%m-%d}" for day in frame["t"]]
+        for k, output in enumerate(model.output_names[:-1]):
+            np.testing.assert_array_equal(column(found, output), truth[:, k])
+        assert [row["extrapolated"] for row in found] == [str(bool(v)) for v in truth[:, -1]]
+        assert [row["alarm"] for row in found] == [str(bool(v >= model.alarm_score)) for v in truth[:, 0]]
+
+
+def test_plain_model_of_many_series(tmp_path: Path, bare: Path) -> None:
+    x = RNG.normal(size=(30, 3)).astype(np.float32)
+    ids = RNG.choice([3, 1, 2], 30)
+    frame = pd.DataFrame({"p": x[:, 0], "q": x[:, 1], "id": ids, "r": x[:, 2], "word": "w"})
+    frame.to_csv(tmp_path / "x.csv", index=False)
+    options = (bare, tmp_path / "x.csv", "--series", "id", "--columns", "p,q,r")
+    found = read(run(*options))
+    assert [row["id"] for row in found] == [str(id) for id in ids], "rows stay in their order"
+    for id in (1, 2, 3):
+        own = [row for row in found if row["id"] == str(id)]
+        truth = np.asarray(gw.load(bare).run(x[ids == id]))
+        np.testing.assert_array_equal(np.stack([column(own, "y0"), column(own, "y1")], axis=1), truth)
+    assert json.loads(run(*options, "--json").splitlines()[0])["id"] == ids[0]
+
+
+def test_model_that_needs_whole_sequences(tmp_path: Path) -> None:
+    both = gw.bidirectional(gw.LayerSpec("gru", units=3), source="input")
+    spec = gw.ModelSpec(inputs=1, layers=[*both, gw.LayerSpec("dense", units=1)])
+    model = gw.init(spec, 1)
+    model.save(tmp_path / "m")
+    x = RNG.normal(size=(20, 1)).astype(np.float32)
+    pd.DataFrame(x, columns=["v"]).to_csv(tmp_path / "x.csv", index=False)
+    found = read(run(tmp_path / "m", tmp_path / "x.csv"))
+    np.testing.assert_array_equal(column(found, "y0"), np.asarray(model.run(x))[:, 0])
+
+
+def test_refused_usage(
+    tables: Path, sites: Path, north: Path, watch: Path, one: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = tables / "north.csv"
+    for status, arguments, message in (
+        (2, (north, data, "--start", "3"), "--start is for a backtest; give --backtest as well"),
+        (2, (north, data, "--stride", "3"), "--stride is for a backtest"),
+        (2, (north, data, "--season", "0"), "--season is for a backtest"),
+        (2, (north, data, "--stride", "0", "--backtest"), "0 is not in the range x>=1"),
+        (2, (sites, data, "--backtest", "--future", data), "FILE and --future are the same file"),
+        (2, (sites, data, "--backtest", "--future", tables / "next.csv"), "--future is for a forecast"),
+        (2, (north, data, "-o", data), "FILE and --output are the same file"),
+        (2, (north, data, "-o", north), "MODEL and --output are the same file"),
+        (2, (north, data, "--time", "time"), "--time is for a model of no task; "),
+        (2, (watch, data, "--columns", "load"), "is a detector and knows its columns"),
+        (1, (watch, data, "--backtest"), "is no forecaster, so it knows nothing of --backtest and --future"),
+        (1, (one, data, "--future", tables / "next.csv"), "is no forecaster"),
+        (1, (north, data, "--after-training"), "is no detector, so it does not say where its training ended"),
+        (1, (north, data, "-o", tmp_path / "none" / "x"), "there is no folder"),
+        (1, (north, tables / "none.csv"), f"there is no file {tables / 'none.csv'}"),
+        (1, (tables / "none", data), "No such file or directory"),
+        (1, (sites, tables / "sites.csv"), "needs ['price'] in the 3 rows that follow; pass --future"),
+        (1, (sites, data), "has no column of series 'site'"),
+        (1, (north, data, "--backtest", "--start", "0"), "start must be a whole number of at least 1, got 0"),
+        (1, (north, data, "--backtest", "--start", "soon"), "start is 'soon', which is no date"),
+        (1, (north, data, "--backtest", "--start", "159"), "no origin has all horizons up to 3"),
+        (1, (one, data), "has no column 'v'"),
+        (1, (one, data, "--columns", "load,heat"), "reads 1 columns, got 2 (load, heat); say with --columns which"),
+    ):
+        code, said = refused(capsys, *arguments)
+        assert code == status, said
+        assert message in said
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_advice_names_options(tmp_path: Path, bare: Path, one: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "t.csv").write_text("when,v\n2024-01-01,1\n2024-01-02,2\n")
+    assert refused(capsys, bare, tmp_path / "t.csv") == (
+        1,
+        "column 'when' is not numeric: '2024-01-01'; if it is the time, pass --time when",
+    )
+    (tmp_path / "gap.csv").write_text("v\n1\n\n2\n")
+    status, said = refused(capsys, one, tmp_path / "gap.csv")
+    assert status == 1
+    assert "column 'v' has a non-finite reading at row 1 (line 3)" in said
+
+
+def test_files_that_only_look_like_tasks(
+    tmp_path: Path, one: Path, tables: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for task in ("forecaster", "detector"):
+        for told in (5, {}, {"parameters": {}}):
+            gw.load(one).replace(provenance={task: told}).save(tmp_path / "m")
+            status, said = refused(capsys, tmp_path / "m", tables / "north.csv")
+            assert status == 1
+            assert f"cannot be read as a {task.capitalize()}" in said
+
+
+def test_json_rows() -> None:
+    """Every number comes back as it was; what JSON cannot say is null."""
+    frame = pd.DataFrame(
+        {
+            'a "b"': np.array([0.1, np.nan, 1e-40], np.float32),
+            "wide": [1 / 3, math.inf, 1e-300],
+            "n": [1, 2, 1 << 62],
+            "yes": [True, False, True],
+            "word": ["é\n", "", "x"],
+            "time": pd.to_datetime(["2024-01-01T00:00:00.5+02:00"] * 3),
+            "span": pd.to_timedelta([1, 2, 3], unit="h"),
+        }
+    )
+    found = [json.loads(line) for line in json_rows(frame).splitlines()]
+    assert [list(row) for row in found] == [list(frame)] * 3
+    np.testing.assert_array_equal(np.array([row['a "b"'] for row in found], np.float32), frame['a "b"'])
+    assert [row["wide"] for row in found] == [1 / 3, None, 1e-300]
+    assert [row["n"] for row in found] == [1, 2, 1 << 62]
+    assert [row["yes"] for row in found] == [True, False, True]
+    assert [row["word"] for row in found] == ["é\n", "", "x"]
+    assert found[0]["time"] == "2024-01-01T00:00:00.500000+02:00"
+    assert found[0]["span"] == "0 days 01:00:00"
+
+
+@pytest.mark.parametrize(
+    ("index", "values", "text"),
+    [
+        (pd.RangeIndex(2), [0.1, 0.25], "v\n0.1\n0.25\n"),
+        (pd.Index([1, 0]), [0.1, 0.25], "v\n0.25\n0.1\n"),
+        (pd.Index([7, 5], name="n"), [0.1, 0.25], "n,v\n7,0.1\n5,0.25\n"),
+        (pd.Index([7, 5], name="v"), [0.1, 0.25], "v_,v\n7,0.1\n5,0.25\n"),
+        (pd.Index(["p", "q"]), [0.1, 1 / 3], "index,v\np,0.10000000149011612\nq,0.3333333333333333\n"),
+    ],
+)
+def test_csv_rows(
+    index: pd.Index, values: list[float], text: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Shortest digits of float32 where all values of a column are such; an index only where it says something."""
+    exact = [values[0], values[1]] if values[1] == 1 / 3 else values
+    frame = pd.DataFrame({"v": [float(np.float32(exact[0])), exact[1]]}, index=index)
+    write_rows(frame, None, False)
+    assert capsys.readouterr().out == text
+    write_rows(frame, str(tmp_path / "x"), False)
+    assert (tmp_path / "x").read_text() == text
