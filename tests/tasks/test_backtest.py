@@ -34,12 +34,46 @@ def readings(rows: int, missing: float = 0.0) -> Array:
 
 
 @pytest.mark.parametrize("window", [None, 4, 40])
-@pytest.mark.parametrize("origins", [[0], [3], [0, 1, 2, 9, 60], list(range(2, 70)), [CHUNK - 1, CHUNK, CHUNK + 37]])
+@pytest.mark.parametrize(
+    "origins",
+    [
+        [0],
+        [3],
+        [0, 1, 2, 9, 60],
+        list(range(2, 70)),
+        [CHUNK - 1, CHUNK, CHUNK + 37],
+        [3 * CHUNK],
+        [CHUNK + 1, 3 * CHUNK + 1],
+    ],
+)
 def test_an_answer_is_that_of_a_run_up_to_it_bit_for_bit(window: int | None, origins: list[int]) -> None:
-    model, x = forecaster(window), readings(CHUNK + 50, 0.1)
+    model, x = forecaster(window), readings(3 * CHUNK + 2, 0.1)
     found = forecast_at(model, x, np.array(origins))
     for row, t in enumerate(origins):
         assert found[row].tobytes() == np.asarray(model.run(x[: t + 1]))[-1].tobytes()
+
+
+GRU, DENSE = gw.LayerSpec("gru", units=4), gw.LayerSpec("dense", units=6)
+
+
+@pytest.mark.parametrize(
+    ("layers", "missing"),
+    [
+        ([GRU, DENSE.replace(activation="tanh"), DENSE], "raise"),
+        ([GRU.replace(name="a"), DENSE.replace(name="b", sources="input"), GRU.replace(sources="b"), DENSE], "hold"),
+        ([GRU, gw.LayerSpec("concat", sources=("gru0", "input")), DENSE], "mask"),
+        ([DENSE], "hold"),
+        ([DENSE], "raise"),
+    ],
+)
+def test_where_there_are_no_origins_only_the_state_is_carried(layers: list[gw.LayerSpec], missing: str) -> None:
+    stage = gw.LayerSpec("numeric", width=3, missing=missing, scaling="standard")
+    head = gw.LayerSpec("quantiles", horizons=[1, 2])
+    model = gw.init(gw.ModelSpec(input=stage, layers=layers, head=head), seed=2)
+    x = readings(3 * CHUNK, 0.0 if missing == "raise" else 0.2)
+    for origin in (CHUNK - 1, CHUNK, 2 * CHUNK + 9):
+        found = forecast_at(model, x, np.array([5, origin]))
+        assert found[1].tobytes() == np.asarray(model.run(x[: origin + 1]))[-1].tobytes()
 
 
 def run(model: gw.Model, x: Array, spans: list[tuple[Any, int, int]], **options: Any) -> Backtest:

@@ -103,6 +103,51 @@ def test_a_line_with_the_right_slope_is_exact(context: Any) -> None:
         np.testing.assert_allclose(line[["0.1", "0.5", "0.9"]].to_numpy()[0], 3 + 0.5 * (199 + h), atol=1e-4)
 
 
+def announced(rows: int = 1500) -> Array:
+    """-1 or 1 by the toss of a coin, and 4 after a missing reading. Held at the last one, a gap looks like a repeat."""
+    rng = np.random.default_rng(3)
+    x, gone = rng.choice([-1.0, 1.0], rows), rng.random(rows) < 0.15
+    x[1:][gone[:-1]] = 4.0
+    x[gone] = np.nan
+    return x
+
+
+@pytest.mark.parametrize("context", ["carried", {"window": 4}])
+def test_what_a_gap_announces_is_learned_from_the_mask_alone(context: Any) -> None:
+    x = announced()
+    options: dict[str, Any] = {"units": 8, "horizons": 1, "anchor": False, "batch": 16, "steps": 200, "window": None}
+    if context == "carried":
+        options["window"] = 8
+    found = {}
+    for missing in ("hold", "mask"):
+        forecaster = Forecaster(**options, learning_rate=0.02, missing=missing, context=context, quantiles=[0.5])
+        with pytest.warns(UserWarning, match="readings are missing"):
+            found[missing] = forecaster.fit(x[:1000]).backtest(x, start=1000)
+    after = np.isnan(x[found["mask"].origins]) & np.isfinite(found["mask"].observed[:, 0, 0])
+    assert after.sum() > 40
+    assert (np.abs(found["mask"].median[after] - 4) < 0.5).all()
+    before = np.isfinite(x[found["mask"].origins])
+    assert (np.abs(found["mask"].median[before]) < 1.5).all()
+    assert (np.abs(found["hold"].median[after] - 4) > 2).all(), "a repeat is most often no gap"
+
+
+def test_with_a_mask_each_window_has_the_units_of_what_was_read() -> None:
+    # The same readings with the same gaps, at another level and scale: the zero held before the first reading of a
+    # window, the training mean, must not show.
+    x = waves()
+    x[np.random.default_rng(7).random(x.shape) < 0.3] = np.nan
+    options: dict[str, Any] = {**QUICK, "steps": 40, "learning_rate": 0.02, "context": {"window": WINDOW}}
+    forecaster = Forecaster(**options, normalise=True, missing="mask", anchor=False)
+    with pytest.warns(UserWarning, match="the model is told where"):
+        forecaster.fit(x)
+    factor, shift = np.array([4.0, 0.5]), np.array([-7.0, 100.0])
+    plain, moved = (forecaster.backtest(values, stride=3).forecasts for values in (x, x * factor + shift))
+    assert np.isnan(x[: len(x) - WINDOW]).any()
+    np.testing.assert_allclose(
+        moved, plain * factor[:, None, None] + shift[:, None, None], rtol=2e-4, atol=1e-3 * float(factor.min())
+    )
+
+
 def test_training_starts_from_repeating_the_last_reading() -> None:
     x = waves()
     forecaster = Forecaster(**{**QUICK, "steps": 1}, learning_rate=1e-9, context={"window": 6}).fit(x)
@@ -116,13 +161,18 @@ def test_training_starts_from_repeating_the_last_reading() -> None:
     np.testing.assert_allclose(found.forecasts[:, :, 0, 1], mean, atol=1e-4)
 
 
-@pytest.mark.parametrize("context", ["carried", {"window": WINDOW}])
-def test_a_backtest_is_predict_called_origin_by_origin(context: Any) -> None:
+@pytest.mark.parametrize("missing", ["hold", "mask"])
+@pytest.mark.parametrize(
+    ("context", "normalise"), [("carried", False), ({"window": WINDOW}, False), ({"window": WINDOW}, True)]
+)
+def test_a_backtest_is_predict_called_origin_by_origin(context: Any, normalise: bool, missing: str) -> None:
     frame = dated(120)
     forecaster = Forecaster(
-        **QUICK, time="time", target="load", covariates=["price"], calendar=("day",), missing="hold", context=context
-    )
-    frame.loc[50, "heat"] = np.nan
+        **QUICK, time="time", target="load", covariates=["price"], calendar=("day",), missing=missing, context=context,
+        normalise=normalise,
+    )  # fmt: skip
+    frame.loc[[20, 35, 36, 37, 73], "heat"] = np.nan
+    frame.loc[[39, 56, 60, 61], "load"] = np.nan
     forecaster.fit(frame)
     found = forecaster.backtest(frame, start=40, stride=17)
     assert found.origins.tolist() == [39, 56, 73, 90, 107]

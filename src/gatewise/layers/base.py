@@ -213,7 +213,7 @@ def check_flag(name: str, value: object) -> None:
 
 
 def check_mask(kind: str, masked: bool, read: Edge) -> None:
-    """Raise SpecError unless an edge has an indicator of missing readings for each column just where a layer says so."""
+    """Raise SpecError unless a layer is masked just where an indicator of missing readings comes for each column."""
     indicators = read.width - read.columns
     if masked and indicators != read.columns:
         raise SpecError(f'a masked {kind} needs an input stage with missing="mask"')

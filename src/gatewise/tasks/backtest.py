@@ -14,8 +14,8 @@ observed, at origins where each of the three has a forecast. With u = x - p, for
 of which mse and mae are those of the median forecast. Coverage is the share of readings between the lowest and the
 highest quantile. In standard units u is divided by the standard deviation that the target had in training.
 
-A carried state goes over the rows once, whatever the number of origins; of a model with a window each origin costs one
-window.
+A carried state goes over the rows once, whatever the number of origins, and where none are near only through the layers
+that have a state; of a model with a window each origin costs one window.
 """
 
 from __future__ import annotations
@@ -274,12 +274,28 @@ def forecast_at(model: Model, inputs: Array, origins: Array) -> Array:
             found[at : at + CHUNK] = answers[:, 0]
         return found
     state: State | None = None
+    silent = _without_answers(model)
     end = int(origins[-1]) + 1 if len(origins) else 0
     for at in range(0, end, CHUNK):
-        answers, state = model.run(inputs[at : min(at + CHUNK, end)], state, return_state=True)
         low, high = np.searchsorted(origins, [at, at + CHUNK])
-        found[low:high] = answers[origins[low:high] - at]
+        now = silent if low == high else model
+        state = None if state is None else State(now.graph.structure, state.fields)
+        answers, state = now.run(inputs[at : min(at + CHUNK, end)], state, return_state=True)
+        if low < high:
+            found[low:high] = answers[origins[low:high] - at]
     return found
+
+
+def _without_answers(model: Model) -> Model:
+    """A model's layers that have a state, and those before them: the same state, without the work of an answer."""
+    graph = model.graph
+    kept = [node.name for node in graph.nodes[: graph.tail]]
+    layers = [layer for layer in model.spec.nodes if layer.name in kept]
+    if not layers or "head" in kept:
+        return model
+    spec = model.spec.replace(layers=layers, head=None)
+    tensors = {name: value for name, value in model.tensors.items() if name.partition(".")[0] in kept}
+    return Model(spec, tensors, cpu=model.cpu)
 
 
 def _before(model: Model, inputs: Array, origins: Array) -> State:

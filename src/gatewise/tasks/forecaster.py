@@ -69,7 +69,7 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
             horizon, and `predict` needs their rows to come.
         calendar: which of "day", "week" and "year" the model reads, as sine and cosine of where in it the time lies.
         missing: "raise" refuses non-finite readings, "hold" repeats the last finite one of the column, "mask" also
-            tells the model where it did.
+            tells the model where it did, and has `normalise` take the units of what was read alone.
         context: "carried" or {"window": L}; see the head of this file.
         normalise: whether each window is read and forecast in its own units; needs a window.
         anchor: whether forecasts are changes from the last reading. Better for the steps just ahead.

@@ -355,9 +355,10 @@ def _check_finite(values: Array, name: str, missing: str, where: Where, cautions
     share = bad.size / len(values)
     if share > MANY_MISSING:
         longest = max(len(run) for run in np.split(bad, np.flatnonzero(np.diff(bad) > 1) + 1))
+        what = "scores there tell nothing" if missing == "hold" else "the model is told where"
         cautions.append(
             f"column {name!r}: {share:.1%} of the readings are missing and held at the last finite one, "
-            f"up to {longest:,} in a row; scores there tell nothing"
+            f"up to {longest:,} in a row; {what}"
         )
     values[bad] = np.nan
 

@@ -126,5 +126,7 @@ def _steps(times: pd.Index, starts: Sequence[int]) -> tuple[Array, Array]:
     """Differences of successive times within each series, as numbers, and the row at which each ends."""
     dated = isinstance(times, (pd.DatetimeIndex, pd.TimedeltaIndex))
     steps = np.diff(times.asi8 if dated else times.to_numpy(np.float64))  # type: ignore[attr-defined]
-    rows = np.setdiff1d(np.arange(1, len(times)), starts)
+    within = np.ones(len(times), bool)
+    within[[0, *starts]] = False
+    rows = np.flatnonzero(within)
     return steps[rows - 1], rows

@@ -183,7 +183,7 @@ def plan_epoch(lengths: Sequence[int], lanes: int, window: int, rng: np.random.G
     rows = max(len(column) for column in columns)
     table = np.zeros((rows, lanes, 3), np.int64)
     for lane, column in enumerate(columns):
-        table[: len(column), lane] = column
+        table[: len(column), lane] = np.reshape(column, (-1, 3))  # a lane may be left without a piece
     return Plan(table[:, :, 0], table[:, :, 1], table[:, :, 2].astype(bool))
 
 

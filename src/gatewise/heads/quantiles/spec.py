@@ -32,7 +32,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from gatewise.errors import SpecError
-from gatewise.layers.base import Array, Edge, Layer, check_count, check_list, check_targets
+from gatewise.layers.base import Array, Edge, Layer, check_count, check_flag, check_list, check_targets
 
 MOST_HORIZON = 1 << 16
 MOST_OUTPUTS = 1 << 16
@@ -73,8 +73,7 @@ class Spec(Layer):
             values = getattr(self, name)
             if not all(a < b for a, b in pairwise(values)):
                 raise SpecError(f"{name} must ascend, got {list(values)}")
-        if not isinstance(self.anchor, bool):
-            raise SpecError(f"anchor must be true or false, got {self.anchor!r}")
+        check_flag("anchor", self.anchor)
         if self.width > MOST_OUTPUTS:
             raise SpecError(
                 f"{len(self.targets)} targets, {len(self.horizons)} horizons and {len(self.quantiles)} quantiles make "

@@ -4,17 +4,17 @@
     s = sqrt(1/T sum_t (x(t) - m)^2 + epsilon)   (W)
     y(t) = [m, s]                                (2W)
 
-W = `width`, the first columns of what it reads. With `masked`, what it reads are columns and then as many indicators i of
-missing readings, and each column has the moments of its own readings, not of what is held where one is missing::
+W = `width`, the first columns of what it reads. With `masked` it reads columns and then as many indicators i of missing
+readings, and each column has the moments of its own readings, not of what is held where one is missing::
 
     n = sum_t (1 - i(t))
     m = 1/n sum_t (1 - i(t)) x(t)                           0 where n = 0
     s = sqrt(1/n sum_t (1 - i(t)) (x(t) - m)^2 + epsilon)   1 where n = 0
 
-With `standardise`, and a head that goes back to the units of the data,
-it makes a model that sees each window in the window's own units: reversible instance normalisation (Kim et al. 2022,
-"Reversible Instance Normalization for Accurate Time-Series Forecasting against Distribution Shift"), which takes the
-same statistics and epsilon, here without its learned scale and shift.
+With `standardise`, and a head that goes back to the units of the data, it makes a model that sees each window in the
+window's own units: reversible instance normalisation (Kim et al. 2022, "Reversible Instance Normalization for Accurate
+Time-Series Forecasting against Distribution Shift"), which takes the same statistics and epsilon, here without its
+learned scale and shift.
 
 No tensors, no state. It needs the whole sequence, so a model that streams with it must have a window.
 """
