@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING
-from typing import TYPE_CHECKING
 
 import click
 import numpy as np
-
-if TYPE_CHECKING:
 
 if TYPE_CHECKING:
     import pandas as pd
