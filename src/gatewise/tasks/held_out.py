@@ -174,7 +174,7 @@ def unsupported(calibration: Calibration, rate: float) -> list[str]:
         return []
     needed = math.ceil(1000.0 * NEEDED / rate * calibration.samples / calibration.effective)
     return [
-        f"{rate:g} false alarms in 1,000 rests on a fitted tail and may be off by more than a factor of 2: the "
+        f"{rate:.3g} false alarms in 1,000 rests on a fitted tail and may be off by more than a factor of 2: the "
         f"{calibration.samples:,} calibration rows are worth {calibration.effective:,.0f} independent ones, which "
         f"support {finest:.2g} in 1,000; about {needed:,} such rows would support {rate:g}"
     ]

@@ -133,6 +133,7 @@ class Spec(Layer):
 
     def cautions(self) -> tuple[str, ...]:
         """Unbounded candidates make an unbounded memory."""
-        if self.activation.kind in ("relu", "linear"):
-            return (f"candidate activation {self.activation.kind} is unbounded: the state may grow without limit",)
+        if self.clip is None and not self.activation.bounded:
+            kind = self.activation.kind
+            return (f"candidate activation {kind} is unbounded: the state may grow without limit; set clip",)
         return ()

@@ -29,8 +29,8 @@
  *     cmake -B build/c -DGATEWISE_MODULE=OFF && cmake --build build/c --target gatewise_static
  *     cc -Isrc/gatewise/native/include examples/c/stream.c build/c/libgatewise.a -o stream
  *
- * The kinds of node, with I the width of the edge read and U that of the edge written. An activation is three options: one of
- * GW_LINEAR ... GW_HARD_SIGMOID (gatewise_activations.h), slope, offset. The equations are at the top of each kernel.c
+ * The kinds of node, with I the width of the edge read and U that of the edge written. An activation is three options: a
+ * kind of gatewise_activations.h, and its two parameters, there alpha and beta. The equations are at the top of each kernel.c
  * (layers/gru/kernel.c, ...).
  *
  *     kind, what it reads        options                                tensors (rows, columns)
