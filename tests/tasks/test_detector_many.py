@@ -193,6 +193,17 @@ def test_states_that_do_not_fit_are_refused(many: Detector, wide: Detector) -> N
         many.score_samples(fleet({"north": 5}), state={"north": wide.state_})
 
 
+def test_more_series_than_a_file_can_keep_the_states_of_are_refused_before_training() -> None:
+    with pytest.raises(InputError, match="the states of 600 series take 600,000 bytes, more than the 524,288"):
+        fitted(fleet(dict.fromkeys(range(600), 20)), series="machine", units=244)
+
+
+def test_as_many_states_as_are_let_in_are_kept(tmp_path: Path) -> None:
+    detector = fitted(fleet(dict.fromkeys(range(500), 20)), series="machine", units=244, steps=1)
+    detector.save(tmp_path / "fleet.safetensors")
+    assert len(Detector.load(tmp_path / "fleet.safetensors").state_) == 500
+
+
 def test_a_series_too_short_to_cut_is_named() -> None:
     with pytest.raises(InputError, match="series 'stub' has 6 rows, too few to be cut in three"):
         fitted(fleet({"north": 900, "stub": 6}), series="machine")

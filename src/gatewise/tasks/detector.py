@@ -51,6 +51,9 @@ if TYPE_CHECKING:
 EXPLAINED = ("score", "expected", "low", "high")
 """What a model answers about each target."""
 
+MOST_STATE_BYTES = 1 << 19
+"""Of all series together: they stand in the provenance of the file."""
+
 States = State | bytes | Mapping[str | int, State | bytes] | None
 """Where to start: the state of one series, or of each of several."""
 
@@ -180,8 +183,15 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         cuts = cut(table, plain(self.validation))
         offset, scale = standardise(table, cuts.rows(table, "training"))
         seed = seed_of(self.random_state)
+        untrained = self._untrained(table, targets, offset, scale, seed)
+        kept = len(table.series) * untrained.graph.state_bytes
+        if kept > MOST_STATE_BYTES:
+            raise InputError(
+                f"the states of {len(table.series):,} series take {kept:,} bytes, more than the {MOST_STATE_BYTES:,} "
+                "that a model file keeps; fit on fewer series, or with fewer units"
+            )
         trained, history = fit(
-            self._untrained(table, targets, offset, scale, seed),
+            untrained,
             [table.values[start : start + used] for (_, start, _), used in zip(table.series, cuts.used, strict=True)],
             validation=cuts.validation,
             steps=plain(self.steps),

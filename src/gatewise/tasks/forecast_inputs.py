@@ -119,7 +119,9 @@ def choose(
     if not readings:
         raise InputError("all columns are covariates, so there is none to forecast")
     ahead = plain(horizons)
-    if isinstance(ahead, int) and not isinstance(ahead, bool) and ahead >= 1:
+    if isinstance(ahead, int) and not isinstance(ahead, bool):
+        if ahead < 1:
+            raise InputError(f"horizons must be a number of steps ahead from 1, or a list of such, got {ahead}")
         ahead = list(range(1, ahead + 1))
     periods = plain(calendar)
     if not isinstance(periods, list) or not set(periods) <= set(PERIODS) or len(set(periods)) < len(periods):
