@@ -214,7 +214,7 @@ def test_a_non_finite_reading_is_refused_before_anything_changes(stream: _core.S
         stream.push_many(x)
     assert str(caught.value) == (
         f"push_many: value 1 of step 2 is {name}; this model's input stage declares no missing policy: "
-        "clean the data or train with missing='hold'"
+        "clean the data or train with missing='hold' or 'mask'"
     )
     with pytest.raises(InputError, match=f"^push: value 1 is {name}; "):
         stream.push(x[2])

@@ -267,7 +267,7 @@ class Pool(_core.Pool):
     """Many sessions of one model, numbered from 0: those named take a step together, and each weight is read once for
     several of them.
 
-    For one thread at a time; another gets BusyError. `push` and `resize` are described by `help(Pool.push)`.
+    For one thread at a time; another gets BusyError. `push` and `resize`, which are native, describe themselves.
 
     Args:
         model: the model to run.
@@ -380,7 +380,10 @@ def load(path: str | os.PathLike[str], cpu: str | None = None) -> Model:
     except SpecError as error:
         raise FileError(f"{path}: {brief(error)}") from None
     if model.graph.structure != found.structure:
-        raise FileError(f"{path}: the stored structure hash does not match the model; the file was altered")
+        raise FileError(
+            f"{path}: the stored structure hash does not match the model: "
+            "the file was altered, or written by another version of gatewise"
+        )
     return model
 
 

@@ -84,6 +84,8 @@ def test_what_is_told_is_what_the_clock_said(monkeypatch: pytest.MonkeyPatch) ->
         cpu=small.cpu,
         window=None,
         graph=small.graph,
+        tensors=small.tensors,
+        parameters=small.parameters,
         _native=small._native,
         stream=lambda: SimpleNamespace(push=push, push_many=push_many, get_state=lambda: b"state"),
         pool=lambda sessions: SimpleNamespace(push=push_pool, set_state=lambda session, state: None),

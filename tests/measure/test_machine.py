@@ -15,10 +15,10 @@ SPEC = gw.ModelSpec(inputs=16, layers=[gw.LayerSpec("gru", units=64), gw.LayerSp
 
 
 def test_bound_is_the_longer_of_reading_and_computing() -> None:
-    bound = StepBound(packed_bytes=64_000, macs=16_000, bandwidth=32e9, flops=20e9)
+    bound = StepBound(packed_bytes=64_000, read_bytes=64_000, macs=16_000, bandwidth=32e9, flops=20e9)
     assert (bound.reading, bound.computing) == (2e-6, 1.6e-6)
     assert bound.seconds == 2e-6
-    assert StepBound(packed_bytes=64_000, macs=30_000, bandwidth=32e9, flops=20e9).seconds == 3e-6
+    assert StepBound(packed_bytes=64_000, read_bytes=64_000, macs=30_000, bandwidth=32e9, flops=20e9).seconds == 3e-6
 
 
 @pytest.mark.parametrize("cpu", _core.instruction_sets())
@@ -31,6 +31,14 @@ def test_bound_of_a_model(cpu: str) -> None:
     assert weights <= bound.packed_bytes <= 1.2 * weights + 1024, "packing pads to whole panels, no more"
     assert 1e8 < bound.bandwidth < 1e13
     assert 1e8 < bound.flops < 1e13
+
+
+def test_bound_of_a_window_counts_every_step_that_is_rerun() -> None:
+    plain = gw.ModelSpec(inputs=16, layers=[gw.LayerSpec("gru", units=64)])
+    window = gw.ModelSpec(inputs=16, layers=[gw.LayerSpec("gru", units=64)], context={"window": 12})
+    one, all_steps = step_bound(gw.init(plain)), step_bound(gw.init(window))
+    assert (all_steps.macs, all_steps.read_bytes) == (12 * one.macs, 12 * one.packed_bytes)
+    assert all_steps.packed_bytes == one.packed_bytes == one.read_bytes
 
 
 def test_step_times() -> None:

@@ -72,6 +72,7 @@ def _step(model: Model) -> dict[str, Any]:
     return {
         "packed_bytes": bound.packed_bytes,
         "macs": bound.macs,
+        "read_bytes": bound.read_bytes,
         "bandwidth": bound.bandwidth,
         "flops": bound.flops,
         "reading_seconds": bound.reading,
@@ -126,7 +127,7 @@ def _page(found: dict[str, Any]) -> str:
 
 def _step_lines(step: dict[str, Any], cpu: str) -> str:
     bound = step["bound_seconds"]
-    reading = f"{size(step['packed_bytes'])} of packed weights at {step['bandwidth'] / 1e9:.1f} GB/s"
+    reading = f"{size(step['read_bytes'])} of packed weights at {step['bandwidth'] / 1e9:.1f} GB/s"
     computing = f"{step['macs']:,} MACs at {step['flops'] / 2e9:.1f} G/s ({cpu})"
     return table(
         [

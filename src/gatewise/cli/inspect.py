@@ -73,7 +73,7 @@ def describe(model: Model, path: str) -> dict[str, Any]:
         ],
         "parameters": found.parameters,
         "macs": found.macs,
-        "push_macs": push_macs(model),
+        "push_macs": found.push_macs,
         "bytes": found.bytes,
         "packed_bytes": found.packed_bytes,
         "cpu": model.cpu,
@@ -88,12 +88,6 @@ def describe(model: Model, path: str) -> dict[str, Any]:
         "weights": digest(model.tensors),
         "spec": model.spec.plain(),
     }
-
-
-def push_macs(model: Model) -> int:
-    """Multiply-accumulates of one answer: with a window those of all its steps, where more than the last one counts."""
-    graph = model.graph
-    return sum(node.macs * (1 if i >= graph.tail else model.window or 1) for i, node in enumerate(graph.nodes))
 
 
 def _page(found: dict[str, Any]) -> str:

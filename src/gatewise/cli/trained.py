@@ -8,7 +8,6 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from gatewise.cli.common import facts, heading, names, size
-from gatewise.cli.inspect import push_macs
 
 if TYPE_CHECKING:
     from gatewise.tasks.detector import Detector
@@ -20,6 +19,8 @@ USES = {"training": "to train on", "stopping": "to stop by", "validation": "to s
 
 def summary(fitted: Detector | Forecaster, file: str, output: str) -> dict[str, Any]:
     """A fitted detector or forecaster as plain JSON values."""
+    from gatewise.measure.cost import cost
+
     history, model = fitted.history_, fitted.model_
     last = history.records[-1] if history.records else None
     common = {
@@ -36,7 +37,7 @@ def summary(fitted: Detector | Forecaster, file: str, output: str) -> dict[str, 
         "best_step": history.best_step,
         "best_validation": history.best_validation,
         "parameters": model.parameters,
-        "macs": push_macs(model),
+        "macs": cost(model).push_macs,
         "state_bytes": model.graph.state_bytes,
         "cautions": list(fitted.cautions_),
     }

@@ -44,6 +44,7 @@ class Cost:
         bytes: of all tensors, float32.
         packed_bytes: of the weights as the native core keeps them for this model's instruction set.
         macs: multiply-accumulates in one step.
+        push_macs: those of one answer: with a window, of all its steps where more than the last one counts.
         state_bytes: of one session.
     """
 
@@ -52,6 +53,7 @@ class Cost:
     bytes: int
     packed_bytes: int
     macs: int
+    push_macs: int
     state_bytes: int
 
 
@@ -75,4 +77,5 @@ def cost(model: Model) -> Cost:
         for node in graph.nodes
     )
     size = sum(value.nbytes for value in model.tensors.values())
-    return Cost(nodes, model.parameters, size, model._native.packed_bytes, graph.macs, graph.state_bytes)
+    push_macs = sum(node.macs * (1 if i >= graph.tail else model.window or 1) for i, node in enumerate(graph.nodes))
+    return Cost(nodes, model.parameters, size, model._native.packed_bytes, graph.macs, push_macs, graph.state_bytes)

@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from gatewise import _core
+from gatewise.measure.cost import cost
 from gatewise.stream import Model
 
 KIB = 1024
@@ -64,21 +65,23 @@ class StepBound:
     """The least time of one step at batch 1 on one core.
 
     Attributes:
-        packed_bytes: weights as the core keeps them; each is read once a step.
-        macs: multiply-accumulates of a step, two floating-point operations each.
+        packed_bytes: weights as the core keeps them.
+        read_bytes: of weights read in a push: each of them once, and with a window once for each step that is rerun.
+        macs: multiply-accumulates of a push, two floating-point operations each.
         bandwidth: bytes per second, measured on a working set of packed_bytes.
         flops: floating-point operations per second.
     """
 
     packed_bytes: int
+    read_bytes: int
     macs: int
     bandwidth: float
     flops: float
 
     @property
     def reading(self) -> float:
-        """Seconds to read the weights: packed_bytes / bandwidth."""
-        return self.packed_bytes / self.bandwidth
+        """Seconds to read the weights: read_bytes / bandwidth."""
+        return self.read_bytes / self.bandwidth
 
     @property
     def computing(self) -> float:
@@ -123,9 +126,10 @@ def machine_peaks(cpu: str | None = None, sizes: Sequence[int] = SIZES) -> Peaks
 
 def step_bound(model: Model) -> StepBound:
     """Measure the bound for one step of a model, with the instruction set it runs on. Takes about 0.1 s."""
-    size = model._native.packed_bytes
-    bandwidth = _core.bandwidth(max(size, 1), model.cpu)
-    return StepBound(size, model.graph.macs * (model.window or 1), bandwidth, _core.fma_peak(model.cpu))
+    found = cost(model)
+    bandwidth = _core.bandwidth(max(found.packed_bytes, 1), model.cpu)
+    read = found.packed_bytes * found.push_macs // max(found.macs, 1)  # a multiply-accumulate reads one weight
+    return StepBound(found.packed_bytes, read, found.push_macs, bandwidth, _core.fma_peak(model.cpu))
 
 
 def step_times(model: Model, seconds: float = 0.5) -> StepTimes:

@@ -15,6 +15,10 @@
  * the interpreter and waiting to have it back costs more than it gains. */
 static const uint64_t release_work = 1u << 20;
 
+/* What follows the value that is refused in every message about a reading that is not finite. */
+#define NO_MISSING_POLICY                                                                                              \
+    "this model's input stage declares no missing policy: clean the data or train with missing='hold' or 'mask'"
+
 typedef struct module_state {
     np_api np;
     PyObject *name_x, *name_out; /* interned */

@@ -135,11 +135,8 @@ static PyObject *model_run(PyObject *object, PyObject *args, PyObject *kwargs) {
     if (bad_state < s_row)
         return refuse_state("run: the state of row %zu", row, bad_state, states[row * s_row + bad_state]);
     if (bad < x_count)
-        return raise(
-            "InputError",
-            "run: input %zu at step %zu of row %zu is %s; this model's input stage declares no missing policy: "
-            "clean the data or train with missing='hold'",
-            bad % (size_t)inputs, bad % x_row / (size_t)inputs, bad / x_row, nonfinite_name(xs[bad]));
+        return raise("InputError", "run: input %zu at step %zu of row %zu is %s; " NO_MISSING_POLICY,
+                     bad % (size_t)inputs, bad % x_row / (size_t)inputs, bad / x_row, nonfinite_name(xs[bad]));
     Py_RETURN_NONE;
 }
 

@@ -208,10 +208,8 @@ static PyObject *pool_push(PyObject *object, PyObject *const *args, Py_ssize_t c
             result = out;
         } else {
             const size_t bad = gw_first_nonfinite(from, values), inputs = (size_t)sizes->inputs;
-            raise("InputError",
-                  "push: value %zu of row %zu is %s; this model's input stage declares no missing policy: clean the "
-                  "data or train with missing='hold'",
-                  bad % inputs, bad / inputs, bad < values ? nonfinite_name(from[bad]) : "nan");
+            raise("InputError", "push: value %zu of row %zu is %s; " NO_MISSING_POLICY, bad % inputs, bad / inputs,
+                  bad < values ? nonfinite_name(from[bad]) : "nan");
         }
     }
     give_back(&self->busy);

@@ -106,11 +106,10 @@ static PyObject *converted(Stream *self, PyObject *x, int axes) {
 /* InputError for the first non-finite value. Always NULL. */
 static PyObject *refuse_value(const Stream *self, const float *x, size_t count, int axes) {
     const size_t bad = gw_first_nonfinite(x, count), inputs = (size_t)self->inputs;
-    const char *advice =
-        "this model's input stage declares no missing policy: clean the data or train with missing='hold'";
     const char *name = bad < count ? nonfinite_name(x[bad]) : "nan"; /* x may have changed since it was refused */
-    if (axes == 1) return raise("InputError", "push: value %zu is %s; %s", bad, name, advice);
-    return raise("InputError", "push_many: value %zu of step %zu is %s; %s", bad % inputs, bad / inputs, name, advice);
+    if (axes == 1) return raise("InputError", "push: value %zu is %s; " NO_MISSING_POLICY, bad, name);
+    return raise("InputError", "push_many: value %zu of step %zu is %s; " NO_MISSING_POLICY, bad % inputs, bad / inputs,
+                 name);
 }
 
 /* push (axes 1) and push_many (axes 2). All that can be refused is refused before the state changes. */

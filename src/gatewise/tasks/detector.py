@@ -99,7 +99,8 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
             dict from the id of each to its state.
         cautions_: what to know about data and calibration; `fit` also issues each as a warning.
         history_: what the training went through (after `fit`, not after `load`).
-        n_features_in_, feature_names_in_: as in scikit-learn (names only where the data have them).
+        n_features_in_: columns of the data, as in scikit-learn.
+        feature_names_in_: their names, only where the data have them.
     """
 
     def __init__(

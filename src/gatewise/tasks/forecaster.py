@@ -90,7 +90,8 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
         split_: rows of training and of validation in all series together.
         cautions_: what to know about the data; `fit` also issues each as a warning.
         history_: what the training went through (after `fit`, not after `load`).
-        n_features_in_, feature_names_in_: as in scikit-learn (names only where the data have them).
+        n_features_in_: columns of the data, as in scikit-learn.
+        feature_names_in_: their names, only where the data have them.
     """
 
     def __init__(

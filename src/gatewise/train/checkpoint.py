@@ -87,8 +87,8 @@ def check_run(path: str | os.PathLike[str], found: Checkpoint, run: Mapping[str,
         there, here = found.run.get("threads"), run.get("threads")
         if isinstance(there, int) and there != here:
             differing[-1] += (
-                f"; another number of threads gives other bits: to go on, pass threads={there} to fit "
-                f"or call torch.set_num_threads({there})"
+                f"; another number of threads gives other bits: to go on, call torch.set_num_threads({there}), "
+                f"or pass threads={there} to gatewise.train.fit"
             )
         raise FileError(
             f"checkpoint {path} belongs to another run, which differs in {', '.join(differing)}; "
