@@ -53,7 +53,28 @@ def test_the_state_is_the_last_readings() -> None:
     assert np.array_equal(stream.state.fields["window.readings"][0], X[0, 15:20])
 
 
-def test_missing_readings_are_kept_as_they_came() -> None:
+def test_a_missing_reading_is_held_from_before_the_window() -> None:
+    model = gw.init(gw.ModelSpec(input=HOLD, layers=LAYERS, context={"window": 4}))
+    x = 20.0 + X[0]
+    x[7:, 1] = np.nan  # from step 10 on no window holds a reading of it
+    x[12, 2] = np.inf
+    filled = x.copy()
+    filled[7:, 1], filled[12, 2] = x[6, 1], x[11, 2]
+    assert np.array_equal(model.run(x), model.run(filled))
+    assert np.array_equal(model.run(x)[20], model.run(filled[17:21])[-1])
+    stream, torch_answer, truth = model.stream(), to_torch(model)(torch.tensor(x[None])), reference_run(
+        model.graph, model.tensors, x[None])  # fmt: skip
+    answers = np.stack([stream.push(row) for row in x])
+    assert np.array_equal(answers, model.run(filled))
+    assert np.array_equal(stream.state.fields["window.readings"][0], filled[-4:])
+    for answer, after in (torch_answer, truth):
+        assert np.asarray(answer.detach() if isinstance(answer, torch.Tensor) else answer)[0] == pytest.approx(
+            answers, abs=1e-5
+        )
+        assert np.array_equal(after["window.readings"][0], filled[-4:])
+
+
+def test_missing_readings_are_saved_with_the_rest() -> None:
     model = gw.init(gw.ModelSpec(input=HOLD, layers=LAYERS, context={"window": 4}))
     x = X[0].copy()
     x[::3, 1] = np.nan
@@ -114,4 +135,7 @@ def test_a_pool_of_windows() -> None:
 
 
 def test_repr_shows_what_a_push_costs() -> None:
-    assert f"{CARRIED.graph.macs * WINDOW:,} MACs a step (a window of {WINDOW})" in repr(MODEL)
+    gru, dense = 3 * 7 * (3 + 7), 7 * 2  # all that comes after the last memory runs once
+    assert f" {WINDOW * gru + dense:,} MACs a step (a window of {WINDOW})" in repr(MODEL)
+    assert MODEL.graph.push_macs == WINDOW * gru + dense
+    assert CARRIED.graph.push_macs == CARRIED.graph.macs == gru + dense

@@ -23,6 +23,7 @@ class Model:
         refuse_nonfinite: bool,
         cpu: str | None = None,
         window: int = 0,
+        hold: bool = False,
     ) -> Self:
         """Check a graph and pack its weights. The tensors are copied.
 
@@ -34,6 +35,7 @@ class Model:
             refuse_nonfinite: whether NaN or infinity in the input is an InputError.
             cpu: one of `instruction_sets()`; None = the best.
             window: L: each answer is made from the last L readings, from a zero state; 0 = the state is carried.
+            hold: with a window: whether a reading that is not finite comes in as the last finite one of its column.
 
         Raises:
             SpecError: the graph cannot be, or an unknown cpu; the message says which node and what was expected.

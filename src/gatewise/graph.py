@@ -101,7 +101,7 @@ class Graph:
 
         With a window, each answer begins at a zero state of the nodes, so what a session keeps is the readings: how
         many there have been, up to the length of the window L, and the last L of them, zero where there have been
-        fewer, the newest last.
+        fewer, the newest last; see `holds_in_window` for those missing.
         """
         if self.window is None:
             return self.node_state
@@ -135,13 +135,27 @@ class Graph:
 
     @property
     def macs(self) -> int:
-        """Multiply-accumulates of one step of all nodes; with a window, a push takes up to so many steps."""
+        """Multiply-accumulates of one step of all nodes."""
         return sum(node.macs for node in self.nodes)
+
+    @property
+    def push_macs(self) -> int:
+        """Multiply-accumulates of one answer: with a window, those of all its steps, and of the tail once."""
+        repeated = sum(node.macs for node in self.nodes[: self.tail])
+        return self.macs + (repeated * (self.window - 1) if self.window else 0)
 
     @property
     def refuses_missing(self) -> bool:
         """Whether non-finite readings are refused."""
         return bool(self.spec.input.options.get("missing", "raise") == "raise")
+
+    @property
+    def holds_in_window(self) -> bool:
+        """Whether a missing reading comes into the window as the last finite one of its column.
+
+        So what is held goes back further than the window does: a gap at its beginning would leave nothing to hold.
+        """
+        return self.window is not None and self.spec.input.options.get("missing") == "hold"
 
     @cached_property
     def output_names(self) -> tuple[str, ...]:
@@ -293,7 +307,11 @@ def reference_run(
     count, kept = now["window.count"], now["window.readings"]
     zeros = {field.name: np.zeros((1, *field.shape)) for field in graph.node_state}
     for t in range(x.shape[1]):
-        kept = np.concatenate([kept[:, 1:], x[:, t, None].astype(np.float64)], axis=1)
+        reading = x[:, t].astype(np.float64)
+        if graph.holds_in_window:
+            known = (count > 0) & np.isfinite(kept[:, -1])
+            reading = np.where(~np.isfinite(reading) & known, kept[:, -1], reading)
+        kept = np.concatenate([kept[:, 1:], reading[:, None]], axis=1)
         count = np.minimum(count + 1, graph.window)
         for row, steps in enumerate(count[:, 0].astype(int)):
             window = kept[row : row + 1, graph.window - steps :]

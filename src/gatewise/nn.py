@@ -131,6 +131,8 @@ class Recurrent(torch.nn.Module):
         every = torch.cat(
             [now["window.readings"], torch.where(live[:, :, None], x, 0.0)], 1
         )  # (batch, L + time, inputs)
+        if self.graph.holds_in_window:
+            every = _held(every, window - seen)
         length = (seen + torch.arange(1, time + 1)).clamp(max=window)  # (batch, time) of the window at each step
         start = window + 1 + torch.arange(time) - length
         where = (start[:, :, None] + torch.arange(window)).clamp(max=window + time - 1)
@@ -213,6 +215,14 @@ class Recurrent(torch.nn.Module):
 
     def _fields(self) -> str:
         return ", ".join(field.name for field in self.graph.state)
+
+
+def _held(readings: Tensor, first: Tensor) -> Tensor:
+    """Readings (batch, time, columns), held from step `first` (batch, 1) on: the last finite one where one is not."""
+    at = torch.arange(readings.shape[1], device=readings.device)[:, None]
+    finite = torch.isfinite(readings) & (at >= first[:, None])
+    last = torch.where(finite, at, -1).cummax(1).values
+    return torch.where(last >= 0, readings.gather(1, last.clamp(min=0)), readings)
 
 
 def to_torch(model: Model) -> Recurrent:

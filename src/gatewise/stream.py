@@ -82,7 +82,11 @@ class Model:
         set_(self, "_asked_cpu", cpu)
         widths = [edge.width for edge in graph.edges]
         set_(
-            self, "_native", _core.Model(nodes, widths, graph.output, graph.refuses_missing, self.cpu, self.window or 0)
+            self,
+            "_native",
+            _core.Model(
+                nodes, widths, graph.output, graph.refuses_missing, self.cpu, self.window or 0, graph.holds_in_window
+            ),
         )
 
     def run(
@@ -204,12 +208,11 @@ class Model:
             )
         size = sum(value.nbytes for value in self.tensors.values())
         window = f" (a window of {self.window})" if self.window else ""
-        macs = graph.macs * (self.window or 1)
         return "\n".join(
             [
                 f"Model({self.inputs} inputs -> {self.outputs} outputs, cpu={self.cpu!r})",
                 *lines,
-                f"  total {self.parameters:,} parameters, {size:,} bytes, {macs:,} MACs a step{window}, "
+                f"  total {self.parameters:,} parameters, {size:,} bytes, {graph.push_macs:,} MACs a step{window}, "
                 f"state {graph.state_bytes:,} bytes",
             ]
         )

@@ -186,3 +186,42 @@ def test_how_memory_begins_is_not_structure() -> None:
 def test_senseless_options_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(SpecError, match=message):
         gw.init(gw.ModelSpec(COLUMNS, [gw.LayerSpec("lstm", units=H, **options)]))
+
+
+def test_coupled_gates_begin_as_open_as_others() -> None:
+    """f = 1 - i = sigmoid(-b_i): the forget bias goes into the input gate, with the other sign."""
+    coupled, plain = (
+        gw.init(gw.ModelSpec(2, [gw.LayerSpec("lstm", units=3, forget_bias=2.0, **more)])).tensors["lstm0.bias_ih"]
+        for more in ({"input_forget": True}, {})
+    )
+    assert coupled.tolist() == [-2.0] * 3 + [0.0] * 9
+    assert plain.tolist() == [0.0] * 3 + [2.0] * 3 + [0.0] * 6
+
+
+WITH_CLIP = [("lstm", "cell_clip"), ("lstm", "clip"), ("gru", "clip"), ("rnn", "clip")]
+
+
+@pytest.mark.parametrize(("kind", "option"), WITH_CLIP)
+def test_a_number_may_be_written_as_a_whole_one(kind: str, option: str) -> None:
+    whole, broken = (gw.init(gw.ModelSpec(1, [gw.LayerSpec(kind, units=2, **{option: x})])) for x in (3, 3.0))
+    assert whole.graph.structure == broken.graph.structure
+    broken.stream(whole.stream().save())
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "words"),
+    [
+        ("lstm", {"gate_activation": "relu"}, ["gate activation relu is not bounded by 1"]),
+        ("lstm", {"activation": "relu"}, ["candidate activation relu is unbounded"]),
+        ("lstm", {"activation": "relu", "clip": 1.0}, []),
+        ("lstm", {"activation": "relu", "gate_activation": "relu", "cell_clip": 1.0}, []),
+        ("gru", {"gate_activation": "relu", "clip": 3.0}, ["gate activation relu is not bounded by 1"]),
+        ("gru", {"activation": "relu"}, ["candidate activation relu is unbounded"]),
+        ("gru", {"activation": "relu", "clip": 3.0}, []),
+        ("rnn", {"activation": "relu"}, ["activation relu is unbounded"]),
+        ("rnn", {}, []),
+    ],
+)
+def test_cautions(kind: str, options: dict[str, Any], words: list[str]) -> None:
+    found = gw.init(gw.ModelSpec(1, [gw.LayerSpec(kind, units=2, **options)])).graph.nodes[0].layer.cautions()
+    assert [caution.partition(":")[0] for caution in found] == words

@@ -187,3 +187,14 @@ def test_too_short_series_and_another_window_are_refused() -> None:
     with pytest.raises(InputError, match="the model's context is a window of 6, but window is 64; leave window out"):
         fit(forecaster(), walks(60), window=64)
     fit(forecaster(), walks(60), window=L, steps=1)
+
+
+def test_a_gap_at_the_front_of_a_window_is_filled_from_before_it() -> None:
+    stage = LayerSpec("numeric", width=2, missing="hold")
+    model = init(ModelSpec(input=stage, layers=[LayerSpec("gru", units=3)], context={"window": L}), seed=2)
+    gaps, target = 20.0 + walks(40), np.arange(40.0)
+    gaps[5:30, 1], gaps[33, 0] = np.nan, np.inf
+    filled = gaps.copy()
+    filled[5:30, 1], filled[33, 0] = gaps[4, 1], gaps[32, 0]
+    one, other = (fit(model, x, target, loss=squares, steps=5)[0] for x in (gaps, filled))
+    assert all(np.array_equal(value, other.tensors[name]) for name, value in one.tensors.items())

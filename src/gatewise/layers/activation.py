@@ -1,6 +1,8 @@
 """Activation functions as options of a layer: what they are called, their numbers, their NumPy reference.
 
-Whatever the recurrent layers of ONNX and Keras can name is here. With a = alpha and b = beta::
+All that the recurrent operators of ONNX name is here, and what Keras names but for softmax and its like (log_softmax,
+sparsemax, glu) in a recurrent layer, which need a whole row, and for celu, threshold, the shrinking ones, sparse_plus,
+sparse_sigmoid and squareplus of Keras 3. With a = alpha and b = beta::
 
     linear              x                               elu           x if x > 0, else a (exp(x) - 1)
     affine              a x + b                         selu          1.0507 elu(x), a = 1.6733

@@ -200,10 +200,11 @@ def check_choice(name: str, value: object, choices: Sequence[str]) -> None:
         raise SpecError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}")
 
 
-def check_number(name: str, value: object, low: float, high: float) -> None:
-    """Refuse a number outside low..high, or no number at all."""
+def check_number(name: str, value: object, low: float, high: float) -> float:
+    """The number as a float: 3 and 3.0 make the same layer. Refuses one outside low..high, or no number at all."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
         raise SpecError(f"{name} must be a number from {low:g} to {high:g}, got {value!r}")
+    return float(value)
 
 
 def check_flag(name: str, value: object) -> None:

@@ -77,5 +77,5 @@ def cost(model: Model) -> Cost:
         for node in graph.nodes
     )
     size = sum(value.nbytes for value in model.tensors.values())
-    push_macs = sum(node.macs * (1 if i >= graph.tail else model.window or 1) for i, node in enumerate(graph.nodes))
-    return Cost(nodes, model.parameters, size, model._native.packed_bytes, graph.macs, push_macs, graph.state_bytes)
+    packed = model._native.packed_bytes
+    return Cost(nodes, model.parameters, size, packed, graph.macs, graph.push_macs, graph.state_bytes)

@@ -185,6 +185,8 @@ static gw_status walk(const gw_graph *graph, gw_room *room, gw_model *about, gw_
     about->op_count = graph->node_count;
     about->window = graph->window;
     about->refuse_nonfinite = graph->refuse_nonfinite != 0;
+    about->hold = graph->hold != 0;
+    uint64_t repeated = 0; /* multiply-accumulates of the nodes up to the tail */
     gw_take(room, 1, sizeof(gw_model) + (size_t)graph->node_count * sizeof(gw_op));
     for (int i = 0; i < graph->node_count; i++) {
         gw_place place = {.fault = fault};
@@ -208,8 +210,11 @@ static gw_status walk(const gw_graph *graph, gw_room *room, gw_model *about, gw_
         about->state += need.state;
         about->own = gw_spaced(need.scratch) > about->own ? gw_spaced(need.scratch) : about->own;
         about->whole |= kernel->whole != NULL;
-        if (need.state || kernel->whole) about->tail = i + 1;
         sizes->macs += need.macs;
+        if (need.state || kernel->whole) {
+            about->tail = i + 1;
+            repeated = sizes->macs;
+        }
     }
     for (int e = 1; e < graph->edge_count; e++) about->edges += gw_spaced((size_t)graph->widths[e]);
     for (int i = 0; ops && i < graph->node_count; i++) {
@@ -222,6 +227,7 @@ static gw_status walk(const gw_graph *graph, gw_room *room, gw_model *about, gw_
     sizes->state_floats = graph->window ? 1 + readings : about->state;
     sizes->steps = !about->whole || graph->window;
     sizes->window = graph->window;
+    sizes->push_macs = sizes->macs + (graph->window ? repeated * ((uint64_t)graph->window - 1) : 0);
     sizes->model_bytes = room->used;
     sizes->scratch_bytes = gw_scratch_bytes(about, 1, 1);
     return GW_OK;

@@ -25,7 +25,7 @@ typedef struct gw_op {
 struct gw_model {
     gw_sizes sizes;
     const gw_isa *isa;
-    int refuse_nonfinite;
+    int refuse_nonfinite, hold;
     int window;        /* steps that an answer is made from; 0 = the state is carried */
     int whole;         /* whether some node needs the whole sequence: then all nodes run one after the other over it */
     size_t edges, own; /* scratch of one row, floats: the edges (of one step), the nodes' own */

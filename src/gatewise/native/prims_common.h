@@ -72,6 +72,31 @@ static inline int gw_padded(int rows) { return (rows + GW_PANEL - 1) / GW_PANEL 
 #define GW_UNROLL_4
 #endif
 
+/* n <= GW_LANES floats at p. With n = GW_LANES constant these are plain loads and stores, which some CPUs do much faster. */
+static inline gwv gwv_load_part(const float *p, int n) { return n == GW_LANES ? gwv_load(p) : gwv_load_n(p, n); }
+
+static inline void gwv_store_part(float *p, gwv v, int n) {
+    if (n == GW_LANES)
+        gwv_store(p, v);
+    else
+        gwv_store_n(p, v, n);
+}
+
+/* A statement for n lanes from i on, over `count` values. Short passes, whose vectors do not wait for each other, keep a
+ * processor busier than one long pass. */
+#define GW_EACH(count, statement)                                                                                      \
+    do {                                                                                                               \
+        int i = 0;                                                                                                     \
+        for (const int n = GW_LANES; i + n <= (count); i += n) statement;                                              \
+        const int n = (count) - i;                                                                                     \
+        if (n > 0) statement;                                                                                          \
+    } while (0)
+
+/* v held within -bound and bound, if the bound is above 0. */
+static inline gwv gwv_within(float bound, gwv v) {
+    return bound > 0.0f ? gwv_clamp(v, gwv_set(-bound), gwv_set(bound)) : v;
+}
+
 /* 1.5 * 2^23: a float this large has a spacing of 1, so adding it rounds to an integer, which then stands in the low bits
  * of the sum. */
 #define GW_ROUND 12582912.0f

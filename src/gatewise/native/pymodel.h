@@ -15,9 +15,6 @@ typedef struct Model {
     int refuse_nonfinite;
 } Model;
 
-/* Multiply-accumulates of one push. */
-static uint64_t step_work(const gw_sizes *sizes) { return sizes->macs * (uint64_t)(sizes->window ? sizes->window : 1); }
-
 /* StateError: no state has this value at this place. `where` has a %zu for `which`. Always NULL. */
 static PyObject *refuse_state(const char *where, size_t which, size_t place, float value) {
     PyObject *text = PyUnicode_FromFormat(where, which), *number = PyFloat_FromDouble((double)value);
@@ -47,15 +44,15 @@ static PyObject *raise_fault(const gw_fault *fault, const gw_graph *graph, const
 }
 
 static PyObject *model_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
-    static char *names[] = {"nodes", "widths", "output", "refuse_nonfinite", "cpu", "window", NULL};
+    static char *names[] = {"nodes", "widths", "output", "refuse_nonfinite", "cpu", "window", "hold", NULL};
     const module_state *module = PyType_GetModuleState(type);
     pygraph g = {0};
     gw_fault fault;
     gw_sizes sizes;
     PyObject *nodes, *widths;
     const char *cpu = NULL;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOip|zi:Model", names, &nodes, &widths, &g.graph.output,
-                                     &g.graph.refuse_nonfinite, &cpu, &g.graph.window))
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOip|zip:Model", names, &nodes, &widths, &g.graph.output,
+                                     &g.graph.refuse_nonfinite, &cpu, &g.graph.window, &g.graph.hold))
         return NULL;
     Model *self = NULL;
     if (pygraph_fill(&module->np, &g, nodes, widths)) goto done;
@@ -124,7 +121,7 @@ static PyObject *model_run(PyObject *object, PyObject *args, PyObject *kwargs) {
     char *scratch = aligned_block(gw_scratch_bytes(self->model, (size_t)batch, (size_t)time), &memory);
     if (!scratch) return NULL;
 
-    PyThreadState *released = step_work(sizes) * (uint64_t)(batch * time) >= release_work ? PyEval_SaveThread() : NULL;
+    PyThreadState *released = sizes->push_macs * (uint64_t)(batch * time) >= release_work ? PyEval_SaveThread() : NULL;
     size_t row = 0, bad_state = s_row;
     for (; row < (size_t)batch && (bad_state = gw_bad_state(self->model, states + row * s_row)) == s_row;) row++;
     const size_t bad = self->refuse_nonfinite ? gw_first_nonfinite(xs, x_count) : x_count;
@@ -194,7 +191,8 @@ static PyGetSetDef model_attributes[] = {
 };
 
 static PyType_Slot model_slots[] = {
-    {Py_tp_doc, "Model(nodes, widths, output, refuse_nonfinite, cpu=None, window=0)\n--\n\nA packed model; immutable."},
+    {Py_tp_doc, "Model(nodes, widths, output, refuse_nonfinite, cpu=None, window=0, hold=False)\n--\n\nA packed model; "
+                "immutable."},
     {Py_tp_new, model_new},
     {Py_tp_dealloc, model_dealloc},
     {Py_tp_traverse, traverse_type},

@@ -199,7 +199,7 @@ static PyObject *pool_push(PyObject *object, PyObject *const *args, Py_ssize_t c
     }
     if (take(&self->busy, "pool")) goto out;
     if (!pool_check(self, "push", which, (size_t)rows) && !pool_scratch(self, (size_t)rows)) {
-        PyThreadState *released = step_work(sizes) * (uint64_t)rows >= release_work ? PyEval_SaveThread() : NULL;
+        PyThreadState *released = sizes->push_macs * (uint64_t)rows >= release_work ? PyEval_SaveThread() : NULL;
         const gw_status status =
             gw_push(self->model, (size_t)rows, self->ids, from, self->states, np_data(out), self->scratch);
         if (released) PyEval_RestoreThread(released);

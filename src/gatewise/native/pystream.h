@@ -34,7 +34,7 @@ static PyObject *stream_new(PyTypeObject *type, PyObject *args, PyObject *kwargs
     self->model = self->owner->model;
     self->module = self->owner->module;
     const gw_sizes *sizes = self->owner->sizes;
-    self->macs = step_work(sizes);
+    self->macs = sizes->push_macs;
     self->inputs = sizes->inputs;
     self->outputs = sizes->outputs;
     char *block = aligned_block(sizes->scratch_bytes + sizes->state_floats * sizeof(float), &self->memory);

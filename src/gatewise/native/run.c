@@ -5,7 +5,8 @@
  * over all of it before the next node begins, and every edge is kept for all steps. Each row has the same bits either way.
  *
  * The state of a model with a window of L steps is the number of readings so far (no more than L) and the last L readings,
- * zero where there have been fewer, the newest last.
+ * zero where there have been fewer, the newest last. Where the model holds readings, one that is missing is replaced as it
+ * comes in: what its window answers then does not hang on whether the reading before it still lies in the window.
  */
 #include "model.h"
 #include "prims_scalar.h" /* gw_finite */
@@ -149,33 +150,42 @@ static void run_windows(const gw_model *model, size_t rows, size_t length, readi
     run_rows(model, rows, length, x, state, (lanes){y.data, y.row, 0}, scratch + rows * state.row);
 }
 
+/* A reading comes into a window at `slot`. Where the model holds readings, a value that is not finite becomes that of the
+ * reading before, NULL if there was none, which may stand in the slot. */
+static void enter(const gw_model *model, float *slot, const float *reading, const float *before) {
+    const int hold = model->hold && before;
+    for (int i = 0; i < model->sizes.inputs; i++)
+        slot[i] = hold && !gw_finite(reading[i]) && gw_finite(before[i]) ? before[i] : reading[i];
+}
+
 /* One session over many steps: windows that overlap are rows that overlap. */
 static void slide(const gw_model *model, size_t steps, const float *x, float *state, float *y, float *scratch) {
     const size_t inputs = (size_t)model->sizes.inputs, outputs = (size_t)model->sizes.outputs;
     const size_t window = (size_t)model->window, most = rows_together(model, steps, window);
-    float *kept = state + 1, *all = scratch; /* all: the last window - 1 readings, then up to `most` new ones */
+    float *kept = state + 1, *all = scratch; /* all: the last readings, a window of them, then up to `most` new ones */
     size_t seen = (size_t)state[0];
     scratch += gw_spaced((window + most) * inputs);
-    memcpy(all, kept + inputs, (window - 1) * inputs * sizeof(float));
+    memcpy(all, kept, window * inputs * sizeof(float));
     for (size_t t = 0, rows; t < steps; t += rows) {
         rows = steps - t < most ? steps - t : most;
-        memcpy(all + (window - 1) * inputs, x + t * inputs, rows * inputs * sizeof(float));
+        for (size_t i = 0; i < rows; i++) {
+            float *slot = all + (window + i) * inputs;
+            enter(model, slot, x + (t + i) * inputs, seen + i ? slot - inputs : NULL);
+        }
         size_t row = 0;
         for (; row < rows && seen + 1 < window; row++) { /* not a whole window yet */
             seen++;
-            const readings from = {all + (window + row - seen) * inputs, 0};
+            const readings from = {all + (window + row + 1 - seen) * inputs, 0};
             run_windows(model, 1, seen, from, (lanes){y + (t + row) * outputs, outputs, 0}, scratch);
         }
         if (row < rows) {
             seen = window;
-            const readings from = {all + row * inputs, inputs};
+            const readings from = {all + (row + 1) * inputs, inputs};
             run_windows(model, rows - row, window, from, (lanes){y + (t + row) * outputs, outputs, 0}, scratch);
         }
-        memmove(all, all + rows * inputs, (window - 1) * inputs * sizeof(float));
+        memmove(all, all + rows * inputs, window * inputs * sizeof(float));
     }
-    const size_t fresh = steps < window ? steps : window, stay = window - fresh;
-    memmove(kept, kept + fresh * inputs, stay * inputs * sizeof(float));
-    memcpy(kept + stay * inputs, x + (steps - fresh) * inputs, fresh * inputs * sizeof(float));
+    memcpy(kept, all, window * inputs * sizeof(float));
     state[0] = (float)(seen < window ? seen : window);
 }
 
@@ -186,7 +196,8 @@ static void slide_rows(const gw_model *model, size_t rows, const float *x, lanes
     for (size_t row = 0; row < rows; row++) {
         float *state = states.data + row * states.row, *kept = state + 1;
         memmove(kept, kept + inputs, (window - 1) * inputs * sizeof(float));
-        memcpy(kept + (window - 1) * inputs, x + row * inputs, inputs * sizeof(float));
+        float *slot = kept + (window - 1) * inputs;
+        enter(model, slot, x + row * inputs, state[0] > 0.0f ? slot : NULL);
         if (state[0] < (float)window) state[0] += 1.0f;
     }
     for (size_t row = 0, next; row < rows; row = next) {

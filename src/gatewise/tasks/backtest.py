@@ -29,6 +29,7 @@ import numpy as np
 
 from gatewise.errors import InputError, MissingExtraError
 from gatewise.heads.quantiles.spec import Spec as Head
+from gatewise.inputs.numeric.spec import held
 from gatewise.layers.base import Array
 from gatewise.state import COUNT, READINGS, State
 from gatewise.stream import Model
@@ -234,10 +235,10 @@ def backtest(
     observed = np.asarray(readings[ahead].transpose(0, 2, 1), np.float32)
     naive: dict[str, list[Array]] = {name: [] for name in (REPEAT, SEASONAL)[: 1 if season is None else 2]}
     for (_, a, b), own in zip(spans, each, strict=True):
-        held = _held(readings[a:b])
-        naive[REPEAT].append(np.repeat(held[own - a][:, :, None], len(head.horizons), axis=2))
+        known = held(readings[a:b]).astype(np.float64)
+        naive[REPEAT].append(np.repeat(known[own - a][:, :, None], len(head.horizons), axis=2))
         if season is not None:
-            naive[SEASONAL].append(_seasonal(held, own - a, head.horizons, season))
+            naive[SEASONAL].append(_seasonal(known, own - a, head.horizons, season))
     return Backtest(
         origins=origins,
         targets=tuple(names or head.target_names),
@@ -268,6 +269,7 @@ def forecast_at(model: Model, inputs: Array, origins: Array) -> Array:
     """
     found = np.empty((len(origins), model.outputs), np.float32)
     if model.window is not None:
+        inputs = held(inputs) if model.graph.holds_in_window else inputs
         for at in range(0, len(origins), CHUNK):
             some = origins[at : at + CHUNK]
             answers = np.asarray(model.run(inputs[some, None], _before(model, inputs, some)))
@@ -305,11 +307,6 @@ def _before(model: Model, inputs: Array, origins: Array) -> State:
     kept = np.where(where[:, :, None] >= 0, inputs[np.maximum(where, 0)], np.float32(0))
     count = np.minimum(origins, model.window).astype(np.float32)[:, None]
     return State(model.graph.structure, {COUNT: count, READINGS: kept})
-
-
-def _held(readings: Array) -> Array:
-    """Each column with its last reading where one is missing; NaN before the first."""
-    return np.asarray(pd.DataFrame(readings).ffill().to_numpy(np.float64))
 
 
 def _seasonal(held: Array, origins: Array, horizons: Sequence[int], season: int) -> Array:

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from gatewise.errors import InputError, MissingExtraError
+from gatewise.inputs.numeric.spec import MISSING
 from gatewise.layers.base import Array
 from gatewise.tasks.times import Where, check_order, find_times, listed, uneven
 
@@ -30,9 +31,6 @@ MANY_MISSING = 0.05
 
 ARRAY = "the array"
 """What an array is called in messages."""
-
-MISSING = ("raise", "hold", "mask")
-"""What may be done where a reading is missing."""
 
 _Ranges = tuple[tuple[str | int | None, int, int], ...]
 

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from gatewise.errors import InputError
 from gatewise.file import digest
+from gatewise.inputs.numeric.spec import held
 from gatewise.layers.base import Array
 from gatewise.layers.train import live_steps
 from gatewise.nn import Recurrent
@@ -318,5 +319,7 @@ def _tape(module: Recurrent, pairs: Sequence[tuple[Tensor, Tensor | None]]) -> T
         masks.append(mask)
     if len({(target.shape[1:], target.dtype) for target in found}) > 1:
         raise InputError("the targets of all series must have the same width and type")
-    x = torch.cat([x for x, _ in pairs])
-    return Tape(x, torch.cat(found), torch.cat(masks), tuple(len(x) for x, _ in pairs))
+    every = [x for x, _ in pairs]
+    if module.graph.holds_in_window:  # as in use, where a window may begin with a gap
+        every = [torch.from_numpy(held(x.numpy())) for x in every]
+    return Tape(torch.cat(every), torch.cat(found), torch.cat(masks), tuple(len(x) for x, _ in pairs))

@@ -87,8 +87,8 @@ class Spec(Layer):
             raise SpecError(f"{len(targets)} targets are more than {MOST_TARGETS}; take fewer")
         check_flag("masked", self.masked)
         check_count("smooth", self.smooth)
-        check_number("false_alarms_per_1000", self.false_alarms_per_1000, 1e-6, 999.0)
-        check_number("df", self.df, 1.0, 1e6)
+        for name, low, high in (("false_alarms_per_1000", 1e-6, 999.0), ("df", 1.0, 1e6)):
+            object.__setattr__(self, name, check_number(name, getattr(self, name), low, high))
         check_count("samples", self.samples, 1 << 31, least=0)
 
     @property

@@ -31,6 +31,14 @@ from gatewise.errors import SpecError
 from gatewise.layers.base import Array, Edge, Field, Layer, check_choice, check_count, one_input
 
 MISSING = ("raise", "hold", "mask")
+"""What may be done where a reading is missing."""
+
+
+def held(readings: Array) -> Array:
+    """Readings (time, columns) with the last finite one of a column where one is not; those before the first stay."""
+    at = np.arange(len(readings))[:, None]
+    last = np.maximum.accumulate(np.where(np.isfinite(readings), at, -1), axis=0)
+    return np.asarray(np.where(last >= 0, np.take_along_axis(readings, np.maximum(last, 0), axis=0), readings))
 
 
 @dataclass(frozen=True)

@@ -28,47 +28,29 @@ typedef struct gw_gru {
     const float *weight_n; /* with reset before (H, H) packed: n */
 } gw_gru;
 
-/* n lanes at p. With n = GW_LANES constant these are plain loads and stores, which some CPUs do much faster. */
-static inline gwv gru_load(const float *p, int n) { return n == GW_LANES ? gwv_load(p) : gwv_load_n(p, n); }
-
-static inline void gru_store(float *p, gwv v, int n) {
-    if (n == GW_LANES)
-        gwv_store(p, v);
-    else
-        gwv_store_n(p, v, n);
-}
-
 static inline void gru_copy(float *to, const float *from, int count) {
-    int i = 0;
-    for (; i + GW_LANES <= count; i += GW_LANES) gwv_store(to + i, gwv_load(from + i));
-    if (i < count) gwv_store_n(to + i, gwv_load_n(from + i, count - i), count - i);
-}
-
-static inline gwv gru_within(float clip, gwv v) {
-    return clip > 0.0f ? gwv_clamp(v, gwv_set(-clip), gwv_set(clip)) : v;
+    GW_EACH(count, gwv_store_part(to + i, gwv_load_part(from + i, n), n));
 }
 
 /* n lanes from i on of r, z, n and h'. Called with constant kinds where speed matters: then the switches are gone. */
 static inline void gru_gates(const gw_gru *g, int gate, int act, float clip, const float *sum, const float *sum_n,
                              float *h, float *out, int i, int n) {
     const int H = g->units;
-    gwv z = gwv_activate(gate, g->gate_slope, g->gate_offset, gru_within(clip, gru_load(sum + H + i, n)));
-    gwv a = gru_load(sum_n + i, n);
+    gwv z = gwv_activate(gate, g->gate_slope, g->gate_offset, gwv_within(clip, gwv_load_part(sum + H + i, n)));
+    gwv a = gwv_load_part(sum_n + i, n);
     if (!g->before) {
-        gwv r = gwv_activate(gate, g->gate_slope, g->gate_offset, gru_within(clip, gru_load(sum + i, n)));
-        a = gwv_fma(r, gru_load(sum + 2 * H + i, n), a);
+        gwv r = gwv_activate(gate, g->gate_slope, g->gate_offset, gwv_within(clip, gwv_load_part(sum + i, n)));
+        a = gwv_fma(r, gwv_load_part(sum + 2 * H + i, n), a);
     }
-    a = gwv_activate(act, g->act_slope, g->act_offset, gru_within(clip, a));
-    gwv next = gwv_flush(gwv_fma(z, gwv_sub(gru_load(h + i, n), a), a));
-    gru_store(h + i, next, n);
-    gru_store(out + i, next, n);
+    a = gwv_activate(act, g->act_slope, g->act_offset, gwv_within(clip, a));
+    gwv next = gwv_flush(gwv_fma(z, gwv_sub(gwv_load_part(h + i, n), a), a));
+    gwv_store_part(h + i, next, n);
+    gwv_store_part(out + i, next, n);
 }
 
 static inline void gru_update(const gw_gru *g, int gate, int act, float clip, const float *sum, const float *sum_n,
                               float *h, float *out) {
-    int i = 0;
-    for (; i + GW_LANES <= g->units; i += GW_LANES) gru_gates(g, gate, act, clip, sum, sum_n, h, out, i, GW_LANES);
-    if (i < g->units) gru_gates(g, gate, act, clip, sum, sum_n, h, out, i, g->units - i);
+    GW_EACH(g->units, gru_gates(g, gate, act, clip, sum, sum_n, h, out, i, n));
 }
 
 static void gru_step(const void *layer, const gw_batch *b) {
@@ -95,9 +77,9 @@ static void gru_step(const void *layer, const gw_batch *b) {
             float *rh = reset + (size_t)s * stride;
             for (int i = 0; i < H; i += GW_LANES) {
                 int n = H - i < GW_LANES ? H - i : GW_LANES;
-                gwv a = gru_within(g->clip, gru_load(sum + i, n));
+                gwv a = gwv_within(g->clip, gwv_load_part(sum + i, n));
                 gwv r = gwv_activate(g->gate, g->gate_slope, g->gate_offset, a);
-                gru_store(rh + i, gwv_mul(r, gru_load(h + i, n)), n);
+                gwv_store_part(rh + i, gwv_mul(r, gwv_load_part(h + i, n)), n);
             }
         }
         gw_matmul(sums_n, stride, g->weight_n, reset, stride, H, H, b->count);

@@ -72,7 +72,7 @@ class Spec(Layer):
             parsed = Activation.parse(option, getattr(self, option), ACTIVATIONS)
             object.__setattr__(self, option, parsed)
         if self.clip is not None:
-            check_number("clip", self.clip, 1e-6, 1e30)
+            object.__setattr__(self, "clip", check_number("clip", self.clip, 1e-6, 1e30))
 
     def outputs(self, inputs: Sequence[Edge]) -> Edge:
         """One value a unit, at the clock of the input."""
@@ -132,8 +132,12 @@ class Spec(Layer):
         return [reset, *self.gate_activation.native(), *self.activation.native(), self.clip or 0.0]
 
     def cautions(self) -> tuple[str, ...]:
-        """Unbounded candidates make an unbounded memory."""
+        """Unbounded candidates make an unbounded memory, and so does a gate beyond 1, clipped or not."""
+        found = []
+        if not self.gate_activation.bounded:
+            kind = self.gate_activation.kind
+            found.append(f"gate activation {kind} is not bounded by 1: the state may grow without limit")
         if self.clip is None and not self.activation.bounded:
             kind = self.activation.kind
-            return (f"candidate activation {kind} is unbounded: the state may grow without limit; set clip",)
-        return ()
+            found.append(f"candidate activation {kind} is unbounded: the state may grow without limit; set clip")
+        return tuple(found)

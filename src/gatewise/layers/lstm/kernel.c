@@ -32,32 +32,8 @@ typedef struct gw_lstm {
     const float *peephole; /* (3H) i, f, o; NULL without */
 } gw_lstm;
 
-/* n lanes at p. With n = GW_LANES constant these are plain loads and stores, which some CPUs do much faster. */
-static inline gwv lstm_load(const float *p, int n) { return n == GW_LANES ? gwv_load(p) : gwv_load_n(p, n); }
-
-static inline void lstm_store(float *p, gwv v, int n) {
-    if (n == GW_LANES)
-        gwv_store(p, v);
-    else
-        gwv_store_n(p, v, n);
-}
-
-static inline gwv lstm_within(float bound, gwv v) {
-    return bound > 0.0f ? gwv_clamp(v, gwv_set(-bound), gwv_set(bound)) : v;
-}
-
-/* A statement for n lanes from i on, over H values. Short passes, whose vectors do not wait for each other, keep
- * a processor busier than one long pass. */
-#define LSTM_EACH(H, statement)                                                                                        \
-    do {                                                                                                               \
-        int i = 0;                                                                                                     \
-        for (const int n = GW_LANES; i + n <= (H); i += n) statement;                                                  \
-        const int n = (H) - i;                                                                                         \
-        if (n > 0) statement;                                                                                          \
-    } while (0)
-
 static inline void lstm_map(int kind, float a, float b, float clip, float *v, int count) {
-    LSTM_EACH(count, lstm_store(v + i, gwv_activate(kind, a, b, lstm_within(clip, lstm_load(v + i, n))), n));
+    GW_EACH(count, gwv_store_part(v + i, gwv_activate(kind, a, b, gwv_within(clip, gwv_load_part(v + i, n))), n));
 }
 
 /* v = activation(v held within the clip). With a constant kind the switch is gone from the pass. */
@@ -72,21 +48,22 @@ static inline void lstm_activate(int kind, float a, float b, float clip, float *
 
 /* v = p * c + v */
 static inline void lstm_peep(float *v, const float *p, const float *c, int H) {
-    LSTM_EACH(H, lstm_store(v + i, gwv_fma(lstm_load(p + i, n), lstm_load(c + i, n), lstm_load(v + i, n)), n));
+    GW_EACH(H, gwv_store_part(v + i, gwv_fma(gwv_load_part(p + i, n), gwv_load_part(c + i, n), gwv_load_part(v + i, n)),
+                              n));
 }
 
 static inline void lstm_cell(const float *in, const float *forget, const float *g, float clip, float *c, int i, int n) {
-    gwv new = gwv_mul(lstm_load(in + i, n), lstm_load(g + i, n));
-    gwv cell = gwv_fma(lstm_load(forget + i, n), lstm_load(c + i, n), new);
-    lstm_store(c + i, gwv_flush(lstm_within(clip, cell)), n);
+    gwv new = gwv_mul(gwv_load_part(in + i, n), gwv_load_part(g + i, n));
+    gwv cell = gwv_fma(gwv_load_part(forget + i, n), gwv_load_part(c + i, n), new);
+    gwv_store_part(c + i, gwv_flush(gwv_within(clip, cell)), n);
 }
 
 /* y goes to two places. */
 static inline void lstm_output(int kind, float a, float b, const float *open, const float *c, float *y, float *copy,
                                int i, int n) {
-    gwv next = gwv_flush(gwv_mul(lstm_load(open + i, n), gwv_activate(kind, a, b, lstm_load(c + i, n))));
-    lstm_store(y + i, next, n);
-    lstm_store(copy + i, next, n);
+    gwv next = gwv_flush(gwv_mul(gwv_load_part(open + i, n), gwv_activate(kind, a, b, gwv_load_part(c + i, n))));
+    gwv_store_part(y + i, next, n);
+    gwv_store_part(copy + i, next, n);
 }
 
 /* From the sums (4H) of a session to its c and y, by way of the gates, which replace the sums. */
@@ -100,14 +77,14 @@ static inline void lstm_update(const gw_lstm *l, float *sum, float *c, float *y,
     }
     lstm_activate(l->gate, l->gate_a, l->gate_b, l->clip, in, l->coupled ? H : 2 * H);
     lstm_activate(l->act, l->act_a, l->act_b, l->clip, g, H);
-    if (l->coupled) LSTM_EACH(H, lstm_store(forget + i, gwv_sub(gwv_set(1.0f), lstm_load(in + i, n)), n));
-    LSTM_EACH(H, lstm_cell(in, forget, g, l->cell_clip, c, i, n));
+    if (l->coupled) GW_EACH(H, gwv_store_part(forget + i, gwv_sub(gwv_set(1.0f), gwv_load_part(in + i, n)), n));
+    GW_EACH(H, lstm_cell(in, forget, g, l->cell_clip, c, i, n));
     if (p) lstm_peep(open, p + 2 * H, c, H);
     lstm_activate(l->gate, l->gate_a, l->gate_b, l->clip, open, H);
     if (l->out == GW_TANH)
-        LSTM_EACH(H, lstm_output(GW_TANH, 0.0f, 0.0f, open, c, y, copy, i, n));
+        GW_EACH(H, lstm_output(GW_TANH, 0.0f, 0.0f, open, c, y, copy, i, n));
     else
-        LSTM_EACH(H, lstm_output(l->out, l->out_a, l->out_b, open, c, y, copy, i, n));
+        GW_EACH(H, lstm_output(l->out, l->out_a, l->out_b, open, c, y, copy, i, n));
 }
 
 static void lstm_step(const void *layer, const gw_batch *b) {

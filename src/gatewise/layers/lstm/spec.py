@@ -57,7 +57,7 @@ class Spec(Layer):
         cell_clip: bound of the cell; None = none.
         projection: P, the size of the hidden state if that is smaller than the cell; None = no projection.
         forget_bias: the forget gate's bias at initialisation. 1 keeps the memory open at first (Jozefowicz et al.
-            2015).
+            2015). With `input_forget` its negative is the input gate's.
         chrono: the longest dependency expected, in steps, T: then the forget biases are initialised to log(U(1, T - 1))
             and the input biases to the negative of those, so that memories of all lengths up to T exist from the start
             (Tallec & Ollivier 2018, arXiv 1804.11188), and `forget_bias` has no effect. None = off.
@@ -88,12 +88,12 @@ class Spec(Layer):
                 raise SpecError(f"{option} must be true or false, got {getattr(self, option)!r}")
         for option in ("clip", "cell_clip"):
             if getattr(self, option) is not None:
-                check_number(option, getattr(self, option), 1e-6, 1e30)
+                object.__setattr__(self, option, check_number(option, getattr(self, option), 1e-6, 1e30))
         if self.projection is not None:
             check_count("projection", self.projection)
             if self.projection >= self.units:
                 raise SpecError(f"projection must be smaller than units, got {self.projection} of {self.units}")
-        check_number("forget_bias", self.forget_bias, -100.0, 100.0)
+        object.__setattr__(self, "forget_bias", check_number("forget_bias", self.forget_bias, -100.0, 100.0))
         if self.chrono is not None:
             check_count("chrono", self.chrono, 1 << 30, least=3)
 
@@ -137,7 +137,7 @@ class Spec(Layer):
         """
         width, units = one_input(self, inputs).width, self.units
         bias = np.zeros((4, units), np.float32)
-        bias[1] = self.forget_bias
+        bias[0 if self.input_forget else 1] = -self.forget_bias if self.input_forget else self.forget_bias
         drawn: dict[str, Array] = {
             "weight_ih": uniform(rng, (4 * units, width), (6.0 / (width + units)) ** 0.5),
             "weight_hh": np.concatenate([orthogonal(rng, units)[:, : self.width] for _ in range(4)]),
@@ -186,11 +186,15 @@ class Spec(Layer):
         ]
 
     def cautions(self) -> tuple[str, ...]:
-        """A gate beyond 1 lets the cell grow without limit."""
+        """A gate beyond 1, or a candidate without bound, lets the cell grow without limit."""
+        found = []
         if self.cell_clip is None and not self.gate_activation.bounded:
             kind = self.gate_activation.kind
-            return (f"gate activation {kind} is not bounded by 1: the cell may grow without limit; set cell_clip",)
-        return ()
+            found.append(f"gate activation {kind} is not bounded by 1: the cell may grow without limit; set cell_clip")
+        if self.cell_clip is None and self.clip is None and not self.activation.bounded:
+            kind = self.activation.kind
+            found.append(f"candidate activation {kind} is unbounded: the cell may grow without limit; set cell_clip")
+        return tuple(found)
 
 
 def _within(bound: float | None, x: Array) -> Array:

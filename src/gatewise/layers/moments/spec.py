@@ -51,7 +51,7 @@ class Spec(Layer):
         if self.width is not None:
             check_count("width", self.width)
         check_flag("masked", self.masked)
-        check_number("epsilon", self.epsilon, 1e-12, 1.0)
+        object.__setattr__(self, "epsilon", check_number("epsilon", self.epsilon, 1e-12, 1.0))
 
     def outputs(self, inputs: Sequence[Edge]) -> Edge:
         """Mean and standard deviation of each column."""

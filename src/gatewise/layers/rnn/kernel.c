@@ -20,21 +20,14 @@ typedef struct gw_rnn {
     const float *weight_h; /* (H, H) packed */
 } gw_rnn;
 
-/* n lanes of h' from i on. Called with constants where speed matters. */
+/* h'. Called with constants where speed matters. */
 static inline void rnn_update(const gw_rnn *r, int act, float clip, const float *sum, float *h, float *out) {
-    for (int i = 0; i < r->units; i += GW_LANES) {
-        const int n = r->units - i < GW_LANES ? r->units - i : GW_LANES;
-        gwv a = n == GW_LANES ? gwv_load(sum + i) : gwv_load_n(sum + i, n);
-        if (clip > 0.0f) a = gwv_clamp(a, gwv_set(-clip), gwv_set(clip));
+    GW_EACH(r->units, {
+        gwv a = gwv_within(clip, gwv_load_part(sum + i, n));
         a = gwv_flush(gwv_activate(act, r->act_a, r->act_b, a));
-        if (n == GW_LANES) {
-            gwv_store(h + i, a);
-            gwv_store(out + i, a);
-        } else {
-            gwv_store_n(h + i, a, n);
-            gwv_store_n(out + i, a, n);
-        }
-    }
+        gwv_store_part(h + i, a, n);
+        gwv_store_part(out + i, a, n);
+    });
 }
 
 static void rnn_step(const void *layer, const gw_batch *b) {

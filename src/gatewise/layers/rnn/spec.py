@@ -43,7 +43,7 @@ class Spec(Layer):
         check_count("units", self.units)
         object.__setattr__(self, "activation", Activation.parse("activation", self.activation, ACTIVATIONS))
         if self.clip is not None:
-            check_number("clip", self.clip, 1e-6, 1e30)
+            object.__setattr__(self, "clip", check_number("clip", self.clip, 1e-6, 1e30))
 
     def outputs(self, inputs: Sequence[Edge]) -> Edge:
         """One value a unit, at the clock of the input."""

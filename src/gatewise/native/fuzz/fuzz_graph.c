@@ -125,6 +125,7 @@ static void take_graph(bytes *b, drawn *d) {
     d->graph.output = take_int(b, nodes);
     d->graph.refuse_nonfinite = take_below(b, 2);
     d->graph.window = take_byte(b) < 160 ? 0 : take_int(b, 3);
+    d->graph.hold = take_below(b, 2);
     if (take_byte(b) == 255) d->graph.node_count = take_int(b, 0) > 0 ? GW_MOST_NODES + 1 : -1;
 }
 

@@ -14,6 +14,7 @@ static session chosen(bytes *b, chain *c, const char *cpu) {
     gw_graph graph = which >= 192 ? m.graph : which % 2 ? c->graph : c->g.graph;
     graph.refuse_nonfinite = take_below(b, 2);
     graph.window = take_below(b, 2) || which >= 192 ? 1 + take_below(b, 5) : 0;
+    graph.hold = take_below(b, 2);
     const session s = opened(&graph, cpu);
     gru_free(&c->g); /* a model keeps nothing of its graph */
     return s;

@@ -158,6 +158,7 @@ typedef struct gw_graph {
     int output;           /* number of the edge that is the model's answer */
     int refuse_nonfinite; /* whether NaN or infinity in the input is an error */
     int window; /* L: each answer is made from the last L readings, from a zero state; 0: the state is carried */
+    int hold; /* with a window: whether a reading that is not finite comes into it as the last finite one of its column */
 } gw_graph;
 
 /* What a model needs and is. */
@@ -166,9 +167,11 @@ typedef struct gw_sizes {
     size_t scratch_bytes; /* working memory of gw_step; for other calls see gw_scratch_bytes */
     size_t state_floats;  /* state of one session */
     int inputs, outputs;  /* values in and out at each step */
-    uint64_t macs;        /* multiply-accumulates of one step of all nodes; with a window, a push is up to L of these */
-    int window;           /* as in gw_graph */
-    int steps;            /* whether it can be run step by step: 0 where a node needs the whole sequence */
+    uint64_t macs;        /* multiply-accumulates of one step of all nodes */
+    uint64_t
+        push_macs; /* those of a push: with a whole window, L times those of all nodes but the last stateless ones */
+    int window;    /* as in gw_graph */
+    int steps;     /* whether it can be run step by step: 0 where a node needs the whole sequence */
 } gw_sizes;
 
 /* Where a graph is wrong. */

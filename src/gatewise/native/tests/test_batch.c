@@ -68,15 +68,19 @@ static void test_batch(const gw_graph *graph, const char *cpu, const char *what)
     closed(&s);
 }
 
-/* A window against the same graph with a carried state, started anew for each answer. */
-static void test_window(gw_graph graph, int window, const char *cpu) {
+/* A window against the same graph with a carried state, started anew for each answer, over readings that are held or not. */
+static void test_window(gw_graph graph, int window, int hold, const char *cpu) {
     enum { LONG = 70 };
     session carried = opened(&graph, cpu);
     graph.window = window;
+    graph.hold = hold;
     session s = opened(&graph, cpu);
     const size_t I = (size_t)s.sizes.inputs, O = (size_t)s.sizes.outputs;
     float *x = readings(&graph, LONG * I), *y = block(LONG * O), *wanted = block(O * (size_t)window), *one = block(O);
-    float *pushed = block(s.sizes.state_floats);
+    float *pushed = block(s.sizes.state_floats), *held = block(LONG * I);
+    memcpy(held, x, LONG * I * sizeof(float));
+    for (size_t k = I; k < LONG * I && hold; k++)
+        if (!isfinite(held[k]) && isfinite(held[k - I])) held[k] = held[k - I];
     void *scratch = exactly(gw_scratch_bytes(s.model, 1, LONG));
     void *fresh = exactly(gw_scratch_bytes(carried.model, 1, (size_t)window));
     int same = gw_run(s.model, LONG, x, s.state, y, scratch) == GW_OK;
@@ -84,19 +88,19 @@ static void test_window(gw_graph graph, int window, const char *cpu) {
     for (size_t t = 0; t < LONG; t++) {
         const size_t steps = t + 1 < (size_t)window ? t + 1 : (size_t)window;
         gw_reset(carried.model, carried.state);
-        gw_run(carried.model, steps, x + (t + 1 - steps) * I, carried.state, wanted, fresh);
+        gw_run(carried.model, steps, held + (t + 1 - steps) * I, carried.state, wanted, fresh);
         same &= !memcmp(y + t * O, wanted + (steps - 1) * O, O * sizeof(float));
         same &=
             gw_step(s.model, x + t * I, pushed, one, s.scratch) == GW_OK && !memcmp(y + t * O, one, O * sizeof(float));
     }
     same &= !memcmp(pushed, s.state, s.sizes.state_floats * sizeof(float));
-    check(same, "%s: a window of %d is a run from zero over as many readings", cpu, window);
+    check(same, "%s: a window of %d%s is a run from zero over as many readings", cpu, window, hold ? ", held," : "");
     check(gw_bad_state(s.model, s.state) == s.sizes.state_floats, "%s: its state is a state", cpu);
     for (int k = 0; k < 3; k++) {
         s.state[0] = (float[]){-1, 0.5f, (float)window + 1}[k];
         check(gw_bad_state(s.model, s.state) == 0, "%s: a count of %g is none", cpu, (double)s.state[0]);
     }
-    free(x), free(y), free(wanted), free(one), free(pushed), free(scratch), free(fresh);
+    free(x), free(y), free(wanted), free(one), free(pushed), free(held), free(scratch), free(fresh);
     closed(&s);
     closed(&carried);
 }
@@ -114,14 +118,12 @@ int main(void) {
         chain c;
         chain_draw(&c);
         test_batch(&c.graph, cpu, "a chain");
-        test_window(c.graph, 1, cpu);
-        test_window(c.graph, 7, cpu);
+        for (int hold = 0; hold < 2; hold++) test_window(c.graph, 1, hold, cpu), test_window(c.graph, 7, hold, cpu);
         c.graph.window = 5;
         test_batch(&c.graph, cpu, "a chain with a window");
         masked m;
         masked_draw(&m);
-        test_window(m.graph, 1, cpu);
-        test_window(m.graph, 7, cpu);
+        for (int hold = 0; hold < 2; hold++) test_window(m.graph, 1, hold, cpu), test_window(m.graph, 7, hold, cpu);
         m.graph.window = 5;
         test_batch(&m.graph, cpu, "a mask with a window");
         c.graph.window = GW_MOST_WINDOW + 1;
