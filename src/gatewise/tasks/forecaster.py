@@ -34,6 +34,7 @@ from gatewise.stream import Model, init
 from gatewise.stream import load as load_model
 from gatewise.tasks import backtest as rolling
 from gatewise.tasks.forecast_inputs import PERIODS, Layout, choose, cut, season_of, times_ahead, wanted_of
+from gatewise.tasks.future import known_ahead
 from gatewise.tasks.parameters import is_array, plain, recurrent_layers, seed_of
 from gatewise.tasks.table import Table, read_table, standardise
 
@@ -231,7 +232,8 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
             data: rows in order of time, with the columns fitted: all the history there is for a carried context, at
                 least a window of it for the other.
             future: the covariates in the rows that follow, up to the last horizon, in the same form as the data (time
-                and series included where there are such). Only, and then always, for a forecaster with covariates.
+                and series included where there are such; times go on in the steps of the data). Only, and then always,
+                for a forecaster with covariates.
 
         Returns:
             A frame with a row for each series, target and horizon: the series (where there are several), the time
@@ -242,7 +244,7 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
             InputError: data that do not fit, or too few rows.
         """
         table = self._read(data)
-        ahead = self._future(table, future)
+        ahead = known_ahead(table, future, self.layout_, self.time, self.series)
         window = self.model_.window or 1
         frames = []
         for name, start, stop in table.series:
@@ -420,35 +422,6 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
                 f"{table.origin} has {len(table.columns)}"
             )
         return _reordered(table, [self.columns_.index(name) for name in self.layout_.read])
-
-    def _future(self, table: Table, future: Any) -> Mapping[str | int | None, Array | None]:
-        """The covariates of the rows to come, series by series."""
-        layout = self.layout_
-        if not layout.covariates:
-            if future is not None:
-                raise InputError("future is for covariates, and this forecaster has none; leave it out")
-            return {name: None for name, _, _ in table.series}
-        if future is None:
-            raise InputError(
-                f"the forecast needs {list(layout.covariates)} in the {layout.lead} rows that follow; pass future="
-            )
-        known = read_table(future, self.time, None if is_array(future) else layout.covariates, "raise", self.series)
-        if len(known.columns) != len(layout.covariates):
-            raise InputError(f"future must have the columns {list(layout.covariates)}, got {list(known.columns)}")
-        rows = {name: (start, stop) for name, start, stop in known.series}
-        found: dict[str | int | None, Array | None] = {}
-        for name, _, stop in table.series:
-            a, b = rows.get(name, (0, 0))
-            if b - a < layout.lead:
-                own = "" if name is None else f" of series {name!r}"
-                raise InputError(f"future must have the {layout.lead} rows{own} that follow, got {b - a}")
-            if table.times is not None and known.times is not None and not known.times[a] > table.times[stop - 1]:
-                raise InputError(
-                    f"future begins at {known.times[a]}, which does not lie after {table.times[stop - 1]}, "
-                    "the last row of the data"
-                )
-            found[name] = known.values[a : a + layout.lead]
-        return found
 
     def _tidy(self, answer: Array, name: str | int | None, table: Table, span: slice) -> pd.DataFrame:
         """One series' forecast (outputs,) as a frame."""
