@@ -1,4 +1,4 @@
-"""The rows to come: those that do not follow on the data are refused."""
+"""The rows to come: those that do not follow on the data are refused, and no column of a forecast hides another."""
 
 from contextlib import nullcontext
 from typing import Any
@@ -110,3 +110,35 @@ def test_times_of_another_kind_are_refused() -> None:
         counted.predict(numbered[:100], numbered[101:].reset_index(drop=True))
     with pytest.raises(InputError, match="are numbers in the data and dates without a zone in future"):
         counted.predict(numbered[:100], hours()[100:])
+
+
+@pytest.mark.parametrize(
+    ("series", "time", "wanted"),
+    [
+        ("target", "horizon", ["target_", "horizon_", "horizon", "target"]),
+        ("horizon", "target", ["horizon_", "target_", "horizon", "target"]),
+        ("0.5", "0.1", ["0.5_", "0.1_", "horizon", "target"]),
+        ("time", None, ["time", "horizon", "target"]),
+    ],
+)
+def test_ids_and_times_outlast_names_of_results(series: str, time: str | None, wanted: list[str]) -> None:
+    frame = pd.concat([hours().assign(place=name) for name in ("a", "b")])
+    frame = frame.drop(columns="time") if time is None else frame.rename(columns={"time": time})
+    frame = frame.rename(columns={"place": series})
+    forecaster = Forecaster(**{**QUICK, "covariates": ()}, target="load", series=series, time=time).fit(frame)
+    found = forecaster.predict(frame)
+    assert found.columns.tolist() == [*wanted, "0.1", "0.5", "0.9"]
+    assert found[wanted[0]].tolist() == ["a"] * 3 + ["b"] * 3
+    assert found["horizon"].tolist() == [1, 2, 3] * 2
+    assert set(found["target"]) == {"load"}
+    if time is not None:
+        assert found[wanted[1]].tolist() == pd.date_range("2024-03-06 10:00", periods=3, freq="h").tolist() * 2
+
+
+def test_quantiles_that_are_near_keep_their_columns() -> None:
+    frame, levels = hours()[["load"]], [1e-05, 0.1234561, 0.1234562, 0.5]
+    forecaster = Forecaster(**{**QUICK, "horizons": [2], "covariates": ()}, quantiles=levels).fit(frame)
+    names = ["1e-05", "0.1234561", "0.1234562", "0.5"]
+    assert forecaster.predict(frame).columns.tolist() == ["horizon", "target", *names]
+    assert forecaster.model_.output_names == tuple(f"load+2:{name}" for name in names)
+    assert forecaster.backtest(frame).frame().columns.tolist()[3:7] == names

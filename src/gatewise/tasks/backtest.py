@@ -29,6 +29,7 @@ import numpy as np
 
 from gatewise.errors import InputError, MissingExtraError
 from gatewise.heads.quantiles.spec import Spec as Head
+from gatewise.heads.quantiles.spec import level_name
 from gatewise.layers.base import Array
 from gatewise.state import COUNT, READINGS, State
 from gatewise.stream import Model
@@ -158,7 +159,7 @@ class Backtest:
             led["time"] = self.times.repeat(each)
         led["target"] = np.tile(np.repeat(np.array(self.targets, object), horizons), n)
         led["horizon"] = np.tile(np.array(self.horizons), n * columns)
-        levels = {str(q): self.forecasts[..., i].ravel() for i, q in enumerate(self.quantiles)}
+        levels = {level_name(q): self.forecasts[..., i].ravel() for i, q in enumerate(self.quantiles)}
         naive = {name: values.ravel() for name, values in self.naive.items()}
         return pd.DataFrame({**led, **levels, "observed": self.observed.ravel(), **naive})
 

@@ -28,6 +28,7 @@ import numpy as np
 
 from gatewise.errors import FileError, GatewiseError, InputError, MissingExtraError
 from gatewise.heads.quantiles.spec import Spec as Head
+from gatewise.heads.quantiles.spec import level_name
 from gatewise.layers.base import Array
 from gatewise.spec import LayerSpec, ModelSpec
 from gatewise.stream import Model, init
@@ -36,7 +37,7 @@ from gatewise.tasks import backtest as rolling
 from gatewise.tasks.forecast_inputs import PERIODS, Layout, choose, cut, season_of, times_ahead, wanted_of
 from gatewise.tasks.future import known_ahead
 from gatewise.tasks.parameters import is_array, plain, recurrent_layers, seed_of
-from gatewise.tasks.table import Table, read_table, standardise
+from gatewise.tasks.table import Table, read_table, standardise, unused
 
 try:
     import pandas as pd
@@ -238,7 +239,7 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
         Returns:
             A frame with a row for each series, target and horizon: the series (where there are several), the time
             (where there is one), `horizon`, `target`, and a column for each quantile, called "0.5" and so on, in the
-            units of the data.
+            units of the data. Where the series or the time is called as one of the others, "_" is put behind it.
 
         Raises:
             InputError: data that do not fit, or too few rows.
@@ -426,13 +427,18 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
     def _tidy(self, answer: Array, name: str | int | None, table: Table, span: slice) -> pd.DataFrame:
         """One series' forecast (outputs,) as a frame."""
         K, H, Q = len(self.targets_), len(self.horizons_), len(self.quantiles_)
-        columns: dict[str, Any] = {} if self.series is None else {self.series: [name] * (K * H)}
+        values = answer.reshape(K * H, Q)
+        found: dict[str, Any] = {
+            "horizon": list(self.horizons_) * K,
+            "target": np.repeat(np.array(self.targets_, object), H),
+            **{level_name(q): values[:, i] for i, q in enumerate(self.quantiles_)},
+        }
         times = _at(table.times, span)
         if times is not None:
-            columns[self.time or "time"] = times_ahead(times, self.horizons_) * K
-        columns |= {"horizon": list(self.horizons_) * K, "target": np.repeat(np.array(self.targets_, object), H)}
-        values = answer.reshape(K * H, Q)
-        return pd.DataFrame({**columns, **{f"{q:g}": values[:, i] for i, q in enumerate(self.quantiles_)}})
+            found = {unused(self.time or "time", found): times_ahead(times, self.horizons_) * K, **found}
+        if self.series is not None:
+            found = {unused(self.series, found): [name] * (K * H), **found}
+        return pd.DataFrame(found)
 
     def _first(self, table: Table, start: Any) -> int | None:
         """The first row that is forecast, as a number."""
