@@ -24,6 +24,7 @@ from gatewise.errors import InputError
 from gatewise.heads.quantiles.spec import Spec as Head
 from gatewise.layers.base import Array
 from gatewise.tasks.parameters import plain, positions
+from gatewise.tasks.table import Table
 
 PERIODS: Mapping[str, float] = {"day": 86400.0, "week": 7 * 86400.0, "year": 365.2425 * 86400.0}
 """Calendar features and the seconds of their period."""
@@ -214,3 +215,28 @@ def season_of(times: pd.Index | None) -> int | None:
     steps = round(period / step)
     slack = 0.25 if period == PERIODS["year"] else 0.05  # a year is no whole number of weeks or months of 31 days
     return steps if steps >= 2 and abs(steps * step - period) < slack * step else None
+
+
+def first_row(table: Table, start: Any) -> int | None:
+    """The row at which a backtest begins, as a number: given as one, or as a date, by default of the zone of the times.
+
+    Raises:
+        InputError: neither, or a date where there are no dates or several series.
+    """
+    if start is None or isinstance(start, (int, np.integer)):
+        return None if start is None else int(start)
+    times = table.times
+    if not isinstance(times, pd.DatetimeIndex) or len(table.series) > 1:
+        raise InputError(f"start must be a number of rows, or a date for one series with dates, got {start!r}")
+    try:
+        date: Any = pd.Timestamp(start)
+        if date is not pd.NaT and times.tz is not None and date.tz is None:
+            # Of an hour that a clock change takes away, the next; of one that it repeats, the first.
+            date = date.tz_localize(times.tz, ambiguous=True, nonexistent="shift_forward")
+    except (ValueError, TypeError, OverflowError) as error:
+        raise InputError(f"start is {start!r}, which is no date: {error}") from None
+    if date is pd.NaT:
+        raise InputError(f"start is {start!r}, which is no date; give one, e.g. {times[0]}")
+    if times.tz is None and date.tz is not None:
+        raise InputError(f"start is {start!r}, a date with a zone, but the times of the data have none; leave it out")
+    return int(times.searchsorted(date))

@@ -34,7 +34,7 @@ from gatewise.spec import LayerSpec, ModelSpec
 from gatewise.stream import Model, init
 from gatewise.stream import load as load_model
 from gatewise.tasks import backtest as rolling
-from gatewise.tasks.forecast_inputs import PERIODS, Layout, choose, cut, season_of, times_ahead, wanted_of
+from gatewise.tasks.forecast_inputs import PERIODS, Layout, choose, cut, first_row, season_of, times_ahead, wanted_of
 from gatewise.tasks.future import known_ahead
 from gatewise.tasks.parameters import is_array, plain, recurrent_layers, seed_of
 from gatewise.tasks.table import Table, read_table, standardise, unused
@@ -265,9 +265,9 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
 
         Args:
             data: rows in order of time, with the columns fitted; rows before `start` are read, but not forecast.
-            start: the first row of each series that is forecast: a number, or a date for one series with times. None =
-                as soon as there is a window, or one row. Rows that the model was fitted on flatter it: give the first
-                row after them.
+            start: the first row of each series that is forecast: a number, or a date for one series with times, which
+                is one of their zone if it names none. None = as soon as there is a window, or one row. Rows that the
+                model was fitted on flatter it: give the first row after them.
             stride: rows from one forecast to the next.
             season: steps in a season for the forecast that repeats the last one, e.g. 24; None = no such forecast;
                 "auto" = a day, or a week of days, or a year of months, where the times say so.
@@ -288,7 +288,7 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
             [self.layout_.inputs(table.values[span], _at(table.times, span)) for span in spans],
             table.values[:, [self.layout_.read.index(name) for name in self.targets_]],
             table.series,
-            start=self._first(table, start),
+            start=first_row(table, start),
             stride=stride,
             season=plain(season),
             names=self.targets_,
@@ -439,17 +439,6 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
         if self.series is not None:
             found = {unused(self.series, found): [name] * (K * H), **found}
         return pd.DataFrame(found)
-
-    def _first(self, table: Table, start: Any) -> int | None:
-        """The first row that is forecast, as a number."""
-        if start is None or isinstance(start, (int, np.integer)):
-            return None if start is None else int(start)
-        if not isinstance(table.times, pd.DatetimeIndex) or len(table.series) > 1:
-            raise InputError(f"start must be a number of rows, or a date for one series with dates, got {start!r}")
-        try:
-            return int(table.times.searchsorted(pd.Timestamp(start)))
-        except (ValueError, TypeError) as error:
-            raise InputError(f"start is {start!r}, which is no date: {error}") from None
 
 
 def _reordered(table: Table, order: Sequence[int]) -> Table:
