@@ -417,7 +417,10 @@ def fit_with(train: Any, forecaster: Forecaster, path: Path, progress: Any) -> N
         ({"validation": 1.0}, "validation must be a share"),
         ({"validation": None}, "validation must be a share"),
         ({"horizons": 80}, "60 to validate on, too few to look 80 steps ahead"),
-        ({"context": {"window": 250}}, "no window of 250 steps"),
+        (
+            {"context": {"window": 250}},
+            "no series gives an example .* at least 314 rows, with readings of a target, and the longest has 300",
+        ),
         ({"series": "place"}, "place"),
         ({"random_state": "x"}, "random_state must be"),
     ],

@@ -13,7 +13,8 @@ The rows of each series are cut in order of time::
     |-- training -------------------------------------|-- validation ------|
                      1 - validation                        validation
 
-Weights and scaling come from the first part; the second decides which weights are kept. Several series train one model.
+Weights and scaling come from the first part; the second decides which weights are kept. Several series train one model;
+those too short to give it an example are left out, and `cautions_` names them. They can be forecast all the same.
 """
 
 from __future__ import annotations
@@ -89,7 +90,7 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
         horizons_: the steps ahead.
         quantiles_: the probabilities.
         layout_: how a step of the model's input is made of a row.
-        split_: rows of training and of validation in all series together.
+        split_: rows of training and of validation in all series together, but for those too short to train on.
         cautions_: what to know about the data; `fit` also issues each as a warning.
         history_: what the training went through (after `fit`, not after `load`).
         n_features_in_: columns of the data, as in scikit-learn.
@@ -177,26 +178,22 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
 
         table = read_table(data, self.time, self.columns, self.missing, self.series)
         layout, targets = choose(table.columns, self.target, self.covariates, self.calendar, self.horizons)
-        order = [table.columns.index(name) for name in layout.read]
-        cuts = cut(table.series, layout, self.validation)
-        learnt = np.concatenate([np.arange(start, end) for (_, start, _), end in zip(table.series, cuts, strict=True)])
-        offset, scale = (part[order] for part in standardise(table, learnt))
         seed = seed_of(self.random_state)
-        untrained = self._untrained(table.named, layout, targets, offset, scale, seed)
-        values = table.values[:, order]
-        spans = [slice(start, stop) for _, start, stop in table.series]
-        inputs = [layout.inputs(values[span], _at(table.times, span)) for span in spans]
-        wanted = None
-        if layout.lead:
+        untrained = self._untrained(table.named, layout, targets, seed)
+        read = _reordered(table, [table.columns.index(name) for name in layout.read])
+        cuts = cut(read, layout, targets, untrained.window or 1, self.validation)
+        offset, scale = standardise(read, cuts.training)
+        untrained = _in_units(untrained, layout, targets, offset, scale)
+        inputs, wanted = [], []
+        for start, end, stop in cuts.spans:
+            values = read.values[start:stop]
+            inputs.append(layout.inputs(values, _at(table.times, slice(start, stop))))
             scaled = (values[:, targets] - offset[targets]) / scale[targets]
-            wanted = [
-                wanted_of(scaled[span], layout.horizons, len(x), end - span.start)
-                for span, x, end in zip(spans, inputs, cuts, strict=True)
-            ]
+            wanted.append(wanted_of(scaled, layout.horizons, len(inputs[-1]), end - start))
         trained, history = fit(
             untrained,
             inputs,
-            wanted,
+            wanted if layout.lead else None,  # else the head takes them from the inputs
             validation=float(self.validation),
             steps=plain(self.steps),
             seconds=plain(seconds),
@@ -217,12 +214,12 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
             "readings": list(layout.readings),
             "covariates": list(layout.covariates),
             "calendar": list(layout.calendar),
-            "split": [len(learnt), len(table) - len(learnt)],
-            "cautions": list(table.cautions),
+            "split": list(cuts.split),
+            "cautions": [*table.cautions, *cuts.cautions],
         }
         self._take(trained.replace(provenance={**trained.provenance, "forecaster": described}))
         self.history_: History = history
-        for caution in table.cautions:
+        for caution in self.cautions_:
             warnings.warn(caution, UserWarning, stacklevel=2)
         return self
 
@@ -359,9 +356,7 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
             del self.feature_names_in_
         self.model_ = model
 
-    def _untrained(
-        self, named: bool, layout: Layout, targets: list[int], offset: Array, scale: Array, seed: int
-    ) -> Model:
+    def _untrained(self, named: bool, layout: Layout, targets: list[int], seed: int) -> Model:
         """The model before training: scaled input, recurrent layers, forecast, head."""
         if not isinstance(self.normalise, bool):
             raise InputError(f"normalise must be True or False, got {self.normalise!r}")
@@ -400,17 +395,7 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
             head=head,
             context=self.context,
         )
-        model = init(spec, seed)
-        offsets, scales = layout.units(offset, scale)
-        given = {
-            "input.offset": offsets,
-            "input.scale": scales,
-            "head.offset": offset[targets],
-            "head.scale": scale[targets],
-            # Training starts from repeating the last reading, or the mean of the window.
-            "forecast.weight": np.zeros_like(model.tensors["forecast.weight"]),
-        }
-        return model.replace(tensors={**model.tensors, **given})
+        return init(spec, seed)
 
     def _read(self, data: Any) -> Table:
         """The table with its columns in the order of the input."""
@@ -443,6 +428,20 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
 
 def _reordered(table: Table, order: Sequence[int]) -> Table:
     return replace(table, values=table.values[:, order], columns=tuple(table.columns[i] for i in order))
+
+
+def _in_units(model: Model, layout: Layout, targets: list[int], offset: Array, scale: Array) -> Model:
+    """The model before training in the units of the columns read, in the order of the input."""
+    offsets, scales = layout.units(offset, scale)
+    given = {
+        "input.offset": offsets,
+        "input.scale": scales,
+        "head.offset": offset[targets],
+        "head.scale": scale[targets],
+        # Training starts from repeating the last reading, or the mean of the window.
+        "forecast.weight": np.zeros_like(model.tensors["forecast.weight"]),
+    }
+    return model.replace(tensors={**model.tensors, **given})
 
 
 def _at(times: pd.Index | None, span: slice) -> pd.Index | None:
