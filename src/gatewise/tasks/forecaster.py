@@ -62,6 +62,7 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
         recurrence: kind of the recurrent layers, e.g. "gru".
         units: size of each.
         layers: how many, one upon the other.
+        options: further options of each, as its kind has them, e.g. {"chrono": 96} of an "lstm"; None = none.
         horizons: steps ahead that are forecast: a number n for all from 1 to n, or an ascending list.
         quantiles: probabilities, ascending, e.g. (0.1, 0.5, 0.9): the middle, and a band that holds 8 of 10 readings.
         target: the columns that are forecast, by name or position: one or a list; None = all whose future is not known.
@@ -103,6 +104,7 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
         units: int = 64,
         layers: int = 1,
         *,
+        options: Mapping[str, Any] | None = None,
         horizons: int | Sequence[int] = 24,
         quantiles: Sequence[float] = (0.1, 0.5, 0.9),
         target: str | int | Sequence[str | int] | None = None,
@@ -126,6 +128,7 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
         self.recurrence = recurrence
         self.units = units
         self.layers = layers
+        self.options = options
         self.horizons = horizons
         self.quantiles = quantiles
         self.target = target
@@ -170,7 +173,7 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
 
         Raises:
             InputError: data or parameters that do not fit, saying where.
-            SpecError: horizons, quantiles, context or sizes that make no model.
+            SpecError: horizons, quantiles, context, options or sizes that make no model.
             TrainError: the training diverged.
             MissingExtraError: torch is not installed.
         """
@@ -389,7 +392,7 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
             ),
             layers=[
                 *(own_units if self.normalise else ()),
-                *recurrent_layers(self.recurrence, self.units, self.layers),
+                *recurrent_layers(self.recurrence, self.units, self.layers, self.options),
                 LayerSpec("dense", name="forecast", units=outputs),
             ],
             head=head,
