@@ -191,6 +191,31 @@ def test_backtest(tables: Path, north: Path, tmp_path: Path, start: str) -> None
             assert float(row[place]) == pytest.approx(float(np.mean(np.square(errors))), rel=1e-3)
 
 
+def test_backtest_of_a_series_that_is_too_short(tables: Path, sites: Path, tmp_path: Path) -> None:
+    """It is named, on the page and for machines."""
+    frame = pd.read_csv(tables / "sites.csv")
+    path = tmp_path / "new.csv"
+    frame[(frame.site == "south") | (frame.time < "2024-03-01 05")].to_csv(path, index=False)
+    page = run(sites, path, "--backtest")
+    assert page.splitlines()[2] == "  too short for a forecast: north"
+    assert json.loads(run(sites, path, "--backtest", "--json"))["left_out"] == ["north"]
+    assert "short" not in run(sites, tables / "sites.csv", "--backtest")
+    assert json.loads(run(sites, tables / "sites.csv", "--backtest", "--json"))["left_out"] == []
+
+
+@pytest.mark.parametrize("zone", ["UTC", "+02:00"])
+def test_backtest_of_times_with_a_zone(tables: Path, north: Path, tmp_path: Path, zone: str) -> None:
+    """The date is one on the clock of the data."""
+    frame = pd.read_csv(tables / "north.csv", parse_dates=["time"])
+    frame.assign(time=frame["time"].dt.tz_localize(zone)).to_csv(tmp_path / "zoned.csv", index=False)
+    assert "+0" in (tmp_path / "zoned.csv").read_text()
+    found = [
+        run(north, path, "--backtest", "--start", "2024-03-06T20:00", "--json").replace(str(path), "")
+        for path in (tables / "north.csv", tmp_path / "zoned.csv")
+    ]
+    assert found[0] == found[1]
+
+
 def test_backtest_as_json(tables: Path, sites: Path) -> None:
     options = (sites, tables / "sites.csv", "--backtest", "--start", 150, "--season", 0, "--json")
     found = json.loads(run(*options))

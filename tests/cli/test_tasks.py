@@ -72,6 +72,22 @@ def sites(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ),
         ("""--columns 'load, "price, net"'""", {"columns": ["load", "price, net"]}),
         ("--recurrence lstm --layers 2 --target load", {"recurrence": "lstm", "layers": 2, "target": "load"}),
+        (
+            "--recurrence lstm --option chrono=9 --option clip=3.5 --option peepholes=true "
+            "--option activation=relu --option cell_clip=null "
+            """--option 'gate_activation={"kind": "hard_sigmoid", "slope": 0.2, "offset": 0.5}'""",
+            {
+                "recurrence": "lstm",
+                "options": {
+                    "chrono": 9,
+                    "clip": 3.5,
+                    "peepholes": True,
+                    "activation": "relu",
+                    "gate_activation": {"kind": "hard_sigmoid", "slope": 0.2, "offset": 0.5},
+                    "cell_clip": None,
+                },
+            },
+        ),
         ("--recurrence rnn --validation 0.3 --seed 3", {"recurrence": "rnn", "validation": 0.3, "random_state": 3}),
         ("--learning-rate 0.01 --batch 4 --window 16", {"learning_rate": 0.01, "batch": 4, "window": 16}),
     ],
@@ -158,6 +174,13 @@ def test_detector_of_many(sites: Path, tmp_path: Path, missing: str) -> None:
         np.testing.assert_array_equal(
             np.array([one[name] for one in results], np.float64).astype(np.float32), expected[name]
         )
+
+
+def test_options_of_a_detector(sites: Path, tmp_path: Path) -> None:
+    train(sites, tmp_path / "m", DETECT, "--columns load --recurrence lstm --option projection=2 --option chrono=30")
+    found = gw.Detector.load(tmp_path / "m")
+    assert found.options == {"projection": 2, "chrono": 30}
+    assert found.model_.tensors["lstm0.weight_hr"].shape == (2, 4)
 
 
 def test_ends_of_training_are_those_of_the_detector(sites: Path, tmp_path: Path) -> None:

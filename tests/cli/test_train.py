@@ -199,6 +199,12 @@ def test_goes_on_from_its_checkpoint(data: Path, tmp_path: Path, capsys: pytest.
         ([*FORECAST, "--covariates", "load,vibration"], 1, "all columns are covariates"),
         ([*FORECAST, "--series", "pump"], 1, "has no column of series 'pump'"),
         (["DATA", "-o", "m", "--task", "forecast", "--calendar", "day", "--columns", "load"], 1, "pass --time"),
+        ([*FORECAST, "--option", "chrono=96"], 1, "gru 'gru0' has no option 'chrono'; its options are activation, "),
+        (["DATA", "-o", "m", "--time", "time", "--option", "chrono=96"], 1, "gru 'gru0' has no option 'chrono'; its"),
+        (["DATA", "-o", "m", "--time", "time", "--option", "units=4"], 1, "options has units, which is a parameter"),
+        (["DATA", "-o", "m", "--option", "chrono"], 2, "'chrono' is not of the form KEY=VALUE, e.g. chrono=96"),
+        (["DATA", "-o", "m", "--option", "=1"], 2, "'=1' is not of the form KEY=VALUE"),
+        (["DATA", "-o", "m", "--option", "a=1", "--option", "a=2"], 2, "'a' is given twice; give it once"),
         (["DATA", "-o", "m", "--seconds", "0"], 2, "0.0 is not in the range x>0"),
     ],
 )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gatewise.cli.common import advice, check_output, emit, heading, listed, names, refuse_same_file, table
+from gatewise.cli.common import advice, check_output, emit, heading, listed, names, refuse_same_file, table, wrap
 from gatewise.errors import InputError
 
 if TYPE_CHECKING:
@@ -160,6 +160,7 @@ def describe(model: str, file: str, tested: Backtest) -> dict[str, Any]:
         "data": file,
         "origins": len(tested.origins),
         "targets": list(tested.targets),
+        "left_out": list(tested.left_out),
         "season": tested.season,
         "horizons": [
             {"horizon": horizon} | {name: _plain(scores[horizon]) for name, scores in each.items()}
@@ -187,7 +188,9 @@ def _page(found: dict[str, Any]) -> str:
     coverage = [one["model"]["coverage"] for one in every]
     rows.append(("all", *map(_mean, means), _mean(coverage)))
     what = f"{found['origins']:,} forecasts of {names(found['targets'])}; mean squared error in standard units"
-    return f"{heading(found['file'])}\n  {what}\n{table(rows, 'r' * len(rows[0]))}"
+    short = found["left_out"]
+    left = f"\n{wrap(f'too short for a forecast: {names(list(map(str, short)))}', '  ', '    ')}" if short else ""
+    return f"{heading(found['file'])}\n  {what}{left}\n{table(rows, 'r' * len(rows[0]))}"
 
 
 def _mean(values: list[float | None]) -> str:

@@ -5,6 +5,7 @@ The Python twins are `gatewise.Detector` and `gatewise.Forecaster`.
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import time
@@ -46,6 +47,22 @@ def _context(context: click.Context, parameter: click.Parameter, text: str | Non
     return {"window": int(text)}
 
 
+def _options(context: click.Context, parameter: click.Parameter, texts: tuple[str, ...]) -> dict[str, Any] | None:
+    """Options of the recurrence, of which each value is JSON or else a text; None where none is given."""
+    found: dict[str, Any] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not name or not equals:
+            raise click.BadParameter(f"{text!r} is not of the form KEY=VALUE, e.g. chrono=96")
+        if name in found:
+            raise click.BadParameter(f"{name!r} is given twice; give it once")
+        try:
+            found[name] = json.loads(value)
+        except ValueError:
+            found[name] = value
+    return found or None
+
+
 def _recurrences(context: click.Context, parameter: click.Parameter, begun: str) -> list[str]:
     """What a shell offers for --recurrence."""
     from gatewise import layers
@@ -71,6 +88,9 @@ def _recurrences(context: click.Context, parameter: click.Parameter, begun: str)
 @click.option("--units", type=COUNT, metavar="N",
               help="Size of each recurrent layer.  [default: 32 to detect, 64 to forecast]")  # fmt: skip
 @click.option("--layers", type=COUNT, metavar="N", default=1, show_default=True, help="How many, one upon the other.")
+@click.option("--option", "options", multiple=True, callback=_options, metavar="KEY=VALUE",
+              help="A further option of each recurrent layer, e.g. chrono=96 of an lstm; may be repeated. The value is "
+                   "JSON, or else a text.")  # fmt: skip
 @click.option("--smooth", type=COUNT, metavar="N",
               help="To detect: span of the smoothing of residuals; 1 finds single readings, more finds lasting shifts."
                    "  [default: 1]")  # fmt: skip

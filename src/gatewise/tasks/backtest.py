@@ -29,10 +29,12 @@ import numpy as np
 
 from gatewise.errors import InputError, MissingExtraError
 from gatewise.heads.quantiles.spec import Spec as Head
+from gatewise.heads.quantiles.spec import level_name
 from gatewise.inputs.numeric.spec import held
 from gatewise.layers.base import Array
 from gatewise.state import COUNT, READINGS, State
 from gatewise.stream import Model
+from gatewise.tasks.times import listed
 
 try:
     import pandas as pd
@@ -61,6 +63,7 @@ class Backtest:
         season: steps after which the seasonal forecast repeats itself, or None.
         times: of the origins, or None.
         series: the series of each origin, or None.
+        left_out: ids of the series that are too short for one origin.
     """
 
     origins: Array
@@ -74,6 +77,7 @@ class Backtest:
     season: int | None = None
     times: pd.Index | None = None
     series: Array | None = None
+    left_out: tuple[str | int, ...] = ()
 
     @cached_property
     def median(self) -> Array:
@@ -159,7 +163,7 @@ class Backtest:
             led["time"] = self.times.repeat(each)
         led["target"] = np.tile(np.repeat(np.array(self.targets, object), horizons), n)
         led["horizon"] = np.tile(np.array(self.horizons), n * columns)
-        levels = {str(q): self.forecasts[..., i].ravel() for i, q in enumerate(self.quantiles)}
+        levels = {level_name(q): self.forecasts[..., i].ravel() for i, q in enumerate(self.quantiles)}
         naive = {name: values.ravel() for name, values in self.naive.items()}
         return pd.DataFrame({**led, **levels, "observed": self.observed.ravel(), **naive})
 
@@ -170,6 +174,7 @@ class Backtest:
         return (
             f"Backtest: {len(self.origins):,} origins, {len(self.targets)} targets, horizons {first} to {last}; "
             f"mean squared error in standard units, over all horizons: {found}"
+            + (f"; series too short for a forecast: {listed(self.left_out)}" if self.left_out else "")
         )
 
     def _columns(self, target: str | None) -> list[int]:
@@ -198,6 +203,8 @@ def backtest(
     times: pd.Index | None = None,
 ) -> Backtest:
     """Forecast at every `stride`-th origin of each series at which all horizons lie within it.
+
+    Series without one such origin are left out, and named in the result.
 
     Args:
         model: with a head `quantiles`.
@@ -253,6 +260,7 @@ def backtest(
         series=None
         if len(spans) == 1 and spans[0][0] is None
         else np.repeat(np.array([id for id, _, _ in spans], object), [len(own) for own in each]),
+        left_out=tuple(id for (id, _, _), own in zip(spans, each, strict=True) if not len(own)),
     )
 
 

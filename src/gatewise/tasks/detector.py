@@ -69,6 +69,7 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         recurrence: kind of the recurrent layers, e.g. "gru".
         units: size of each.
         layers: how many, one upon the other.
+        options: further options of each, as its kind has them, e.g. {"chrono": 96} of an "lstm"; None = none.
         target: the columns that are forecast, by name or position: one or a list; None = all. All columns are read.
         time: name of the time column; None = the frame's index if it holds dates, else none.
         series: name of the column that tells several series apart; None = one series.
@@ -109,6 +110,7 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         units: int = 32,
         layers: int = 1,
         *,
+        options: Mapping[str, Any] | None = None,
         target: str | int | Sequence[str | int] | None = None,
         time: str | None = None,
         series: str | None = None,
@@ -128,6 +130,7 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         self.recurrence = recurrence
         self.units = units
         self.layers = layers
+        self.options = options
         self.target = target
         self.time = time
         self.series = series
@@ -168,6 +171,7 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
 
         Raises:
             InputError: data or parameters that do not fit, saying where.
+            SpecError: options or sizes that make no model.
             TrainError: the training diverged.
             MissingExtraError: torch is not installed.
         """
@@ -351,7 +355,7 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
                 missing=self.missing,
             ),
             layers=[
-                *recurrent_layers(self.recurrence, self.units, self.layers),
+                *recurrent_layers(self.recurrence, self.units, self.layers, self.options),
                 LayerSpec("dense", name="forecast", units=2 * len(targets)),
             ],
             head=LayerSpec(

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,8 @@ from gatewise.errors import InputError
 from gatewise.heads.quantiles.spec import Spec as Head
 from gatewise.layers.base import Array
 from gatewise.tasks.parameters import plain, positions
+from gatewise.tasks.table import Table
+from gatewise.tasks.times import listed
 
 PERIODS: Mapping[str, float] = {"day": 86400.0, "week": 7 * 86400.0, "year": 365.2425 * 86400.0}
 """Calendar features and the seconds of their period."""
@@ -137,8 +140,40 @@ def choose(
     return layout, [readings.index(name) for name in chosen]
 
 
-def cut(series: Sequence[tuple[Any, int, int]], layout: Layout, validation: Any) -> list[int]:
-    """The row at which the validation part of each series begins, as `gatewise.train.fit` cuts the inputs.
+@dataclass(frozen=True)
+class Cuts:
+    """Which series are trained on, and where they are cut.
+
+    Attributes:
+        spans: of each series trained on its first row, the row its validation part begins at, and that it ends before.
+        cautions: which series are left out.
+    """
+
+    spans: tuple[tuple[int, int, int], ...]
+    cautions: tuple[str, ...]
+
+    @property
+    def training(self) -> Array:
+        """The rows of the training part: (rows,) int."""
+        return np.concatenate([np.arange(start, end) for start, end, _ in self.spans])
+
+    @property
+    def split(self) -> tuple[int, int]:
+        """Rows in the training and in the validation part."""
+        return sum(end - start for start, end, _ in self.spans), sum(stop - end for _, end, stop in self.spans)
+
+
+def cut(table: Table, layout: Layout, targets: Sequence[int], window: int, validation: Any) -> Cuts:
+    """Cut each series in two, as `gatewise.train.fit` cuts the inputs, and leave out those that give no example.
+
+    An example is a row of the training part with a window up to it, and a reading of a target ahead in that part.
+
+    Args:
+        table: the data, with its columns in the order of the input.
+        layout: what the model reads.
+        targets: positions of the columns that are forecast.
+        window: rows that a forecast is made from at the least.
+        validation: share of the rows of each series, at their end, that is kept from training.
 
     Raises:
         InputError: no share, or no series that is long enough.
@@ -146,17 +181,50 @@ def cut(series: Sequence[tuple[Any, int, int]], layout: Layout, validation: Any)
     share = plain(validation)
     if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0.0 <= share < 1.0:
         raise InputError(f"validation must be a share from 0 to below 1, got {share!r}")
-    far = layout.horizons[-1]
-    lengths = [max(0, stop - start - layout.lead) for _, start, stop in series]
-    held = [round(share * length) for length in lengths]
+    near, far = layout.horizons[0], layout.horizons[-1]
+    lengths = [max(0, stop - start - layout.lead) for _, start, stop in table.series]
+    trained = [length - round(share * length) for length in lengths]
     longest = max(range(len(lengths)), key=lambda i: lengths[i])
-    training, kept = lengths[longest] - held[longest], held[longest]
+    training, kept = trained[longest], lengths[longest] - trained[longest]
+    own = "" if (name := table.series[longest][0]) is None else f", {name!r},"
     if training <= far or (share and kept <= far - layout.lead):
         raise InputError(
-            f"the longest series has {training} rows to train on and {kept} to validate on, too few to look "
+            f"the longest series{own} has {training} rows to train on and {kept} to validate on, too few to look "
             f"{far} steps ahead in each; give more rows, or nearer horizons"
         )
-    return [start + length - h for (_, start, _), length, h in zip(series, lengths, held, strict=True)]
+    seen: Array = np.isfinite(table.values[:, list(targets)])
+    spans, out = [], []
+    for (name, start, stop), length, rows in zip(table.series, lengths, trained, strict=True):
+        if seen[start + window - 1 + near : start + rows].any() and _can_be_cut(length, share):
+            spans.append((start, start + rows, stop))
+        else:
+            out.append((name, stop - start))
+    if not out:
+        return Cuts(tuple(spans), ())
+    takes = f"that takes at least {layout.lead + _least(window + near, share)} rows, with readings of a target"
+    most = max(rows for _, rows in out)
+    if not spans:
+        raise InputError(
+            f"no series gives an example to train on: {takes}, and the longest has {most}; "
+            "give more rows, a shorter context or nearer horizons"
+        )
+    gives, are = ("gives", "is") if len(out) == 1 else ("give", "are")
+    caution = (
+        f"{len(out)} of {len(lengths)} series {gives} no example to train on, and {are} left out: "
+        f"{listed([name for name, _ in out])}; {takes}, and the longest of these has {most}"
+    )
+    return Cuts(tuple(spans), (caution,))
+
+
+def _least(training: int, share: float) -> int:
+    """The least length that leaves so many steps to train on."""
+    begin = max(training / (1 - share), 1.5 / share if share else 0.0)  # but for the rounding
+    return next(n for n in count(int(begin)) if n - round(share * n) >= training and _can_be_cut(n, share))
+
+
+def _can_be_cut(length: int, share: float) -> bool:
+    """Whether both parts have the two steps that `gatewise.train.fit` asks for."""
+    return not share or 2 <= length - round(share * length) <= length - 2
 
 
 def wanted_of(scaled: Array, horizons: Sequence[int], rows: int, end: int) -> Array:
@@ -214,3 +282,28 @@ def season_of(times: pd.Index | None) -> int | None:
     steps = round(period / step)
     slack = 0.25 if period == PERIODS["year"] else 0.05  # a year is no whole number of weeks or months of 31 days
     return steps if steps >= 2 and abs(steps * step - period) < slack * step else None
+
+
+def first_row(table: Table, start: Any) -> int | None:
+    """The row at which a backtest begins, as a number: given as one, or as a date, by default of the zone of the times.
+
+    Raises:
+        InputError: neither, or a date where there are no dates or several series.
+    """
+    if start is None or isinstance(start, (int, np.integer)):
+        return None if start is None else int(start)
+    times = table.times
+    if not isinstance(times, pd.DatetimeIndex) or len(table.series) > 1:
+        raise InputError(f"start must be a number of rows, or a date for one series with dates, got {start!r}")
+    try:
+        date: Any = pd.Timestamp(start)
+        if date is not pd.NaT and times.tz is not None and date.tz is None:
+            # Of an hour that a clock change takes away, the next; of one that it repeats, the first.
+            date = date.tz_localize(times.tz, ambiguous=True, nonexistent="shift_forward")
+    except (ValueError, TypeError, OverflowError) as error:
+        raise InputError(f"start is {start!r}, which is no date: {error}") from None
+    if date is pd.NaT:
+        raise InputError(f"start is {start!r}, which is no date; give one, e.g. {times[0]}")
+    if times.tz is None and date.tz is not None:
+        raise InputError(f"start is {start!r}, a date with a zone, but the times of the data have none; leave it out")
+    return int(times.searchsorted(date))

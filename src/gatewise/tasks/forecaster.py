@@ -13,7 +13,8 @@ The rows of each series are cut in order of time::
     |-- training -------------------------------------|-- validation ------|
                      1 - validation                        validation
 
-Weights and scaling come from the first part; the second decides which weights are kept. Several series train one model.
+Weights and scaling come from the first part; the second decides which weights are kept. Several series train one model;
+those too short to give it an example are left out, and `cautions_` names them. They can be forecast all the same.
 """
 
 from __future__ import annotations
@@ -28,14 +29,16 @@ import numpy as np
 
 from gatewise.errors import FileError, GatewiseError, InputError, MissingExtraError
 from gatewise.heads.quantiles.spec import Spec as Head
+from gatewise.heads.quantiles.spec import level_name
 from gatewise.layers.base import Array
 from gatewise.spec import LayerSpec, ModelSpec
 from gatewise.stream import Model, init
 from gatewise.stream import load as load_model
 from gatewise.tasks import backtest as rolling
-from gatewise.tasks.forecast_inputs import PERIODS, Layout, choose, cut, season_of, times_ahead, wanted_of
+from gatewise.tasks.forecast_inputs import PERIODS, Layout, choose, cut, first_row, season_of, times_ahead, wanted_of
+from gatewise.tasks.future import known_ahead
 from gatewise.tasks.parameters import is_array, plain, recurrent_layers, seed_of
-from gatewise.tasks.table import Table, read_table, standardise
+from gatewise.tasks.table import Table, read_table, standardise, unused
 
 try:
     import pandas as pd
@@ -59,6 +62,7 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
         recurrence: kind of the recurrent layers, e.g. "gru".
         units: size of each.
         layers: how many, one upon the other.
+        options: further options of each, as its kind has them, e.g. {"chrono": 96} of an "lstm"; None = none.
         horizons: steps ahead that are forecast: a number n for all from 1 to n, or an ascending list.
         quantiles: probabilities, ascending, e.g. (0.1, 0.5, 0.9): the middle, and a band that holds 8 of 10 readings.
         target: the columns that are forecast, by name or position: one or a list; None = all whose future is not known.
@@ -87,7 +91,7 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
         horizons_: the steps ahead.
         quantiles_: the probabilities.
         layout_: how a step of the model's input is made of a row.
-        split_: rows of training and of validation in all series together.
+        split_: rows of training and of validation in all series together, but for those too short to train on.
         cautions_: what to know about the data; `fit` also issues each as a warning.
         history_: what the training went through (after `fit`, not after `load`).
         n_features_in_: columns of the data, as in scikit-learn.
@@ -100,6 +104,7 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
         units: int = 64,
         layers: int = 1,
         *,
+        options: Mapping[str, Any] | None = None,
         horizons: int | Sequence[int] = 24,
         quantiles: Sequence[float] = (0.1, 0.5, 0.9),
         target: str | int | Sequence[str | int] | None = None,
@@ -123,6 +128,7 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
         self.recurrence = recurrence
         self.units = units
         self.layers = layers
+        self.options = options
         self.horizons = horizons
         self.quantiles = quantiles
         self.target = target
@@ -167,7 +173,7 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
 
         Raises:
             InputError: data or parameters that do not fit, saying where.
-            SpecError: horizons, quantiles, context or sizes that make no model.
+            SpecError: horizons, quantiles, context, options or sizes that make no model.
             TrainError: the training diverged.
             MissingExtraError: torch is not installed.
         """
@@ -175,26 +181,22 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
 
         table = read_table(data, self.time, self.columns, self.missing, self.series)
         layout, targets = choose(table.columns, self.target, self.covariates, self.calendar, self.horizons)
-        order = [table.columns.index(name) for name in layout.read]
-        cuts = cut(table.series, layout, self.validation)
-        learnt = np.concatenate([np.arange(start, end) for (_, start, _), end in zip(table.series, cuts, strict=True)])
-        offset, scale = (part[order] for part in standardise(table, learnt))
         seed = seed_of(self.random_state)
-        untrained = self._untrained(table.named, layout, targets, offset, scale, seed)
-        values = table.values[:, order]
-        spans = [slice(start, stop) for _, start, stop in table.series]
-        inputs = [layout.inputs(values[span], _at(table.times, span)) for span in spans]
-        wanted = None
-        if layout.lead:
+        untrained = self._untrained(table.named, layout, targets, seed)
+        read = _reordered(table, [table.columns.index(name) for name in layout.read])
+        cuts = cut(read, layout, targets, untrained.window or 1, self.validation)
+        offset, scale = standardise(read, cuts.training)
+        untrained = _in_units(untrained, layout, targets, offset, scale)
+        inputs, wanted = [], []
+        for start, end, stop in cuts.spans:
+            values = read.values[start:stop]
+            inputs.append(layout.inputs(values, _at(table.times, slice(start, stop))))
             scaled = (values[:, targets] - offset[targets]) / scale[targets]
-            wanted = [
-                wanted_of(scaled[span], layout.horizons, len(x), end - span.start)
-                for span, x, end in zip(spans, inputs, cuts, strict=True)
-            ]
+            wanted.append(wanted_of(scaled, layout.horizons, len(inputs[-1]), end - start))
         trained, history = fit(
             untrained,
             inputs,
-            wanted,
+            wanted if layout.lead else None,  # else the head takes them from the inputs
             validation=float(self.validation),
             steps=plain(self.steps),
             seconds=plain(seconds),
@@ -215,12 +217,12 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
             "readings": list(layout.readings),
             "covariates": list(layout.covariates),
             "calendar": list(layout.calendar),
-            "split": [len(learnt), len(table) - len(learnt)],
-            "cautions": list(table.cautions),
+            "split": list(cuts.split),
+            "cautions": [*table.cautions, *cuts.cautions],
         }
         self._take(trained.replace(provenance={**trained.provenance, "forecaster": described}))
         self.history_: History = history
-        for caution in table.cautions:
+        for caution in self.cautions_:
             warnings.warn(caution, UserWarning, stacklevel=2)
         return self
 
@@ -231,18 +233,19 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
             data: rows in order of time, with the columns fitted: all the history there is for a carried context, at
                 least a window of it for the other.
             future: the covariates in the rows that follow, up to the last horizon, in the same form as the data (time
-                and series included where there are such). Only, and then always, for a forecaster with covariates.
+                and series included where there are such; times go on in the steps of the data). Only, and then always,
+                for a forecaster with covariates.
 
         Returns:
             A frame with a row for each series, target and horizon: the series (where there are several), the time
             (where there is one), `horizon`, `target`, and a column for each quantile, called "0.5" and so on, in the
-            units of the data.
+            units of the data. Where the series or the time is called as one of the others, "_" is put behind it.
 
         Raises:
             InputError: data that do not fit, or too few rows.
         """
         table = self._read(data)
-        ahead = self._future(table, future)
+        ahead = known_ahead(table, future, self.layout_, self.time, self.series)
         window = self.model_.window or 1
         frames = []
         for name, start, stop in table.series:
@@ -262,9 +265,9 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
 
         Args:
             data: rows in order of time, with the columns fitted; rows before `start` are read, but not forecast.
-            start: the first row of each series that is forecast: a number, or a date for one series with times. None =
-                as soon as there is a window, or one row. Rows that the model was fitted on flatter it: give the first
-                row after them.
+            start: the first row of each series that is forecast: a number, or a date for one series with times, which
+                is one of their zone if it names none. None = as soon as there is a window, or one row. Rows that the
+                model was fitted on flatter it: give the first row after them.
             stride: rows from one forecast to the next.
             season: steps in a season for the forecast that repeats the last one, e.g. 24; None = no such forecast;
                 "auto" = a day, or a week of days, or a year of months, where the times say so.
@@ -285,7 +288,7 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
             [self.layout_.inputs(table.values[span], _at(table.times, span)) for span in spans],
             table.values[:, [self.layout_.read.index(name) for name in self.targets_]],
             table.series,
-            start=self._first(table, start),
+            start=first_row(table, start),
             stride=stride,
             season=plain(season),
             names=self.targets_,
@@ -356,9 +359,7 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
             del self.feature_names_in_
         self.model_ = model
 
-    def _untrained(
-        self, named: bool, layout: Layout, targets: list[int], offset: Array, scale: Array, seed: int
-    ) -> Model:
+    def _untrained(self, named: bool, layout: Layout, targets: list[int], seed: int) -> Model:
         """The model before training: scaled input, recurrent layers, forecast, head."""
         if not isinstance(self.normalise, bool):
             raise InputError(f"normalise must be True or False, got {self.normalise!r}")
@@ -391,23 +392,13 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
             ),
             layers=[
                 *(own_units if self.normalise else ()),
-                *recurrent_layers(self.recurrence, self.units, self.layers),
+                *recurrent_layers(self.recurrence, self.units, self.layers, self.options),
                 LayerSpec("dense", name="forecast", units=outputs),
             ],
             head=head,
             context=self.context,
         )
-        model = init(spec, seed)
-        offsets, scales = layout.units(offset, scale)
-        given = {
-            "input.offset": offsets,
-            "input.scale": scales,
-            "head.offset": offset[targets],
-            "head.scale": scale[targets],
-            # Training starts from repeating the last reading, or the mean of the window.
-            "forecast.weight": np.zeros_like(model.tensors["forecast.weight"]),
-        }
-        return model.replace(tensors={**model.tensors, **given})
+        return init(spec, seed)
 
     def _read(self, data: Any) -> Table:
         """The table with its columns in the order of the input."""
@@ -421,60 +412,39 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
             )
         return _reordered(table, [self.columns_.index(name) for name in self.layout_.read])
 
-    def _future(self, table: Table, future: Any) -> Mapping[str | int | None, Array | None]:
-        """The covariates of the rows to come, series by series."""
-        layout = self.layout_
-        if not layout.covariates:
-            if future is not None:
-                raise InputError("future is for covariates, and this forecaster has none; leave it out")
-            return {name: None for name, _, _ in table.series}
-        if future is None:
-            raise InputError(
-                f"the forecast needs {list(layout.covariates)} in the {layout.lead} rows that follow; pass future="
-            )
-        known = read_table(future, self.time, None if is_array(future) else layout.covariates, "raise", self.series)
-        if len(known.columns) != len(layout.covariates):
-            raise InputError(f"future must have the columns {list(layout.covariates)}, got {list(known.columns)}")
-        rows = {name: (start, stop) for name, start, stop in known.series}
-        found: dict[str | int | None, Array | None] = {}
-        for name, _, stop in table.series:
-            a, b = rows.get(name, (0, 0))
-            if b - a < layout.lead:
-                own = "" if name is None else f" of series {name!r}"
-                raise InputError(f"future must have the {layout.lead} rows{own} that follow, got {b - a}")
-            if table.times is not None and known.times is not None and not known.times[a] > table.times[stop - 1]:
-                raise InputError(
-                    f"future begins at {known.times[a]}, which does not lie after {table.times[stop - 1]}, "
-                    "the last row of the data"
-                )
-            found[name] = known.values[a : a + layout.lead]
-        return found
-
     def _tidy(self, answer: Array, name: str | int | None, table: Table, span: slice) -> pd.DataFrame:
         """One series' forecast (outputs,) as a frame."""
         K, H, Q = len(self.targets_), len(self.horizons_), len(self.quantiles_)
-        columns: dict[str, Any] = {} if self.series is None else {self.series: [name] * (K * H)}
+        values = answer.reshape(K * H, Q)
+        found: dict[str, Any] = {
+            "horizon": list(self.horizons_) * K,
+            "target": np.repeat(np.array(self.targets_, object), H),
+            **{level_name(q): values[:, i] for i, q in enumerate(self.quantiles_)},
+        }
         times = _at(table.times, span)
         if times is not None:
-            columns[self.time or "time"] = times_ahead(times, self.horizons_) * K
-        columns |= {"horizon": list(self.horizons_) * K, "target": np.repeat(np.array(self.targets_, object), H)}
-        values = answer.reshape(K * H, Q)
-        return pd.DataFrame({**columns, **{f"{q:g}": values[:, i] for i, q in enumerate(self.quantiles_)}})
-
-    def _first(self, table: Table, start: Any) -> int | None:
-        """The first row that is forecast, as a number."""
-        if start is None or isinstance(start, (int, np.integer)):
-            return None if start is None else int(start)
-        if not isinstance(table.times, pd.DatetimeIndex) or len(table.series) > 1:
-            raise InputError(f"start must be a number of rows, or a date for one series with dates, got {start!r}")
-        try:
-            return int(table.times.searchsorted(pd.Timestamp(start)))
-        except (ValueError, TypeError) as error:
-            raise InputError(f"start is {start!r}, which is no date: {error}") from None
+            found = {unused(self.time or "time", found): times_ahead(times, self.horizons_) * K, **found}
+        if self.series is not None:
+            found = {unused(self.series, found): [name] * (K * H), **found}
+        return pd.DataFrame(found)
 
 
 def _reordered(table: Table, order: Sequence[int]) -> Table:
     return replace(table, values=table.values[:, order], columns=tuple(table.columns[i] for i in order))
+
+
+def _in_units(model: Model, layout: Layout, targets: list[int], offset: Array, scale: Array) -> Model:
+    """The model before training in the units of the columns read, in the order of the input."""
+    offsets, scales = layout.units(offset, scale)
+    given = {
+        "input.offset": offsets,
+        "input.scale": scales,
+        "head.offset": offset[targets],
+        "head.scale": scale[targets],
+        # Training starts from repeating the last reading, or the mean of the window.
+        "forecast.weight": np.zeros_like(model.tensors["forecast.weight"]),
+    }
+    return model.replace(tensors={**model.tensors, **given})
 
 
 def _at(times: pd.Index | None, span: slice) -> pd.Index | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,14 +12,28 @@ from gatewise.errors import InputError
 from gatewise.spec import LayerSpec
 
 
-def recurrent_layers(recurrence: Any, units: Any, layers: Any) -> list[LayerSpec]:
-    """The recurrent layers of a model, one upon the other. Raises InputError where a parameter makes no sense."""
+def recurrent_layers(recurrence: Any, units: Any, layers: Any, options: Any = None) -> list[LayerSpec]:
+    """The recurrent layers of a model, one upon the other, all with the same further options.
+
+    Raises:
+        InputError: a parameter that makes no sense.
+        SpecError: an option that the layer has not, or a value of one that it refuses.
+    """
     known = [kind for kind in kinds.KINDS if kinds.registry.spec(kind).recurrent]
     if recurrence not in known:
         raise InputError(f"recurrence must be one of {known}, got {recurrence!r}")
     if isinstance(layers, bool) or not isinstance(layers, (int, np.integer)) or layers < 1:
         raise InputError(f"layers must be a whole number of at least 1, got {layers!r}")
-    return [LayerSpec(recurrence, units=plain(units)) for _ in range(layers)]
+    further = {} if options is None else plain(options)
+    if not isinstance(further, dict) or not all(isinstance(name, str) for name in further):
+        raise InputError(
+            f'options must be those of the recurrence by name, e.g. {{"activation": "tanh"}}, got {options!r}'
+        )
+    if "units" in further:
+        raise InputError("options has units, which is a parameter of its own; take it out and give units")
+    given = {"units": plain(units), **further}
+    kinds.registry.spec(recurrence).parse(f"{recurrence}0", given)  # "name" and the like are no options of a layer
+    return [LayerSpec(recurrence, **given) for _ in range(layers)]
 
 
 def seed_of(random_state: Any) -> int:
@@ -55,10 +69,12 @@ def positions(what: str, chosen: Any, names: Sequence[str]) -> list[int]:
 
 
 def plain(value: Any) -> Any:
-    """NumPy scalars, arrays, ranges and tuples as plain JSON values."""
+    """NumPy scalars, arrays, ranges, tuples and mappings as plain JSON values."""
     if hasattr(value, "tolist"):
         return value.tolist()
-    return list(value) if isinstance(value, (tuple, list, range)) else value
+    if isinstance(value, Mapping):
+        return {key: plain(one) for key, one in value.items()}
+    return [plain(one) for one in value] if isinstance(value, (tuple, list, range)) else value
 
 
 def number(name: str, value: Any) -> Any:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,12 +74,18 @@ class Table:
         """A frame of results on the rows of this table, led by the series and by the time, if that is not the index."""
         out = pd.DataFrame(columns, index=self.index)
         if self.times is not None and not self.times.equals(self.index):
-            name = self.time or "time"
-            out.insert(0, name if name not in out else f"{name}_", self.times)
+            out.insert(0, unused(self.time or "time", out), self.times)
         if self.id is not None:
             ids = [name for name, start, stop in self.series for _ in range(start, stop)]
-            out.insert(0, self.id if self.id not in out else f"{self.id}_", ids)
+            out.insert(0, unused(self.id, out), ids)
         return out
+
+
+def unused(name: str, taken: Container[str]) -> str:
+    """A name for a column of results: the one given, with "_" behind it where results have a column of that name."""
+    while name in taken:
+        name += "_"
+    return name
 
 
 def read_table(

@@ -23,7 +23,7 @@ Where = Callable[[int], str]
 _OFFSET = re.compile(r"(Z|[+-]\d{2}:?\d{2})\s*$")
 
 
-def listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[object]) -> str:
     """Names for a message: at most twelve of them."""
     shown = ", ".join(map(repr, names[:12]))
     return shown if len(names) <= 12 else f"{shown} and {len(names) - 12} more"
@@ -109,7 +109,7 @@ def uneven(times: pd.Index, starts: Sequence[int], where: Where) -> list[str]:
     if len(steps) < 2:
         return []
     usual = float(np.median(steps))
-    odd = np.abs(steps - usual) > 0.1 * usual  # calendar months (28 to 31 days) and days of 23 hours are even
+    odd = ~even(steps, usual)
     if not odd.any():
         return []
     longest = int(rows[np.argmax(steps)])
@@ -124,9 +124,20 @@ def uneven(times: pd.Index, starts: Sequence[int], where: Where) -> list[str]:
 
 def _steps(times: pd.Index, starts: Sequence[int]) -> tuple[Array, Array]:
     """Differences of successive times within each series, as numbers, and the row at which each ends."""
-    dated = isinstance(times, (pd.DatetimeIndex, pd.TimedeltaIndex))
-    steps = np.diff(times.asi8 if dated else times.to_numpy(np.float64))  # type: ignore[attr-defined]
+    steps = differences(times)
     within = np.ones(len(times), bool)
     within[[0, *starts]] = False
     rows = np.flatnonzero(within)
     return steps[rows - 1], rows
+
+
+def differences(times: pd.Index) -> Array:
+    """Of successive times, as numbers: (rows - 1,)."""
+    if isinstance(times, (pd.DatetimeIndex, pd.TimedeltaIndex)):
+        return np.diff(times.asi8)
+    return np.diff(times.to_numpy(np.float64))
+
+
+def even(steps: Any, usual: Any) -> Array:
+    """Whether steps are the usual one, give or take a tenth: calendar months (28 to 31 days), days of 23 hours."""
+    return np.asarray(np.abs(steps - usual) <= 0.1 * usual)

@@ -59,7 +59,8 @@ def fit(
             scaling first.
         series: raw readings (time, inputs) in order of time, or a list of such. Each window of a series goes on from
             the state its predecessor left. A model whose context is a window is trained on windows of that length, from
-            a zero state, in random order, and on the answer to their last step alone.
+            a zero state, in random order, and on the answer to their last step alone; a series shorter than that gives
+            none.
         targets: for each series what the outputs are held to: (time, ...) floats, NaN where there is none, or whole
             numbers. None = what the model's head takes from the series itself.
         validation: the share at the end of each series that is held out, or series of their own (with targets: a tuple

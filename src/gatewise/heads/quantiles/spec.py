@@ -38,6 +38,11 @@ MOST_HORIZON = 1 << 16
 MOST_OUTPUTS = 1 << 16
 
 
+def level_name(level: float) -> str:
+    """What a quantile is called wherever it has a name: its shortest decimal, so that no two share one, e.g. "0.5"."""
+    return repr(float(level))
+
+
 @dataclass(frozen=True)
 class Spec(Layer):
     """Options of the quantiles head.
@@ -111,7 +116,7 @@ class Spec(Layer):
     def output_names(self) -> tuple[str, ...]:
         """E.g. "OT+24:0.5": the column, the steps ahead, the quantile."""
         return tuple(
-            f"{name}+{horizon}:{level:g}"
+            f"{name}+{horizon}:{level_name(level)}"
             for name in self.target_names
             for horizon in self.horizons
             for level in self.quantiles
