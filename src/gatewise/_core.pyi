@@ -193,3 +193,106 @@ def fma_peak(cpu: str | None = None) -> float:
 
 def activation(name: str, x: npt.NDArray[np.float32], out: npt.NDArray[np.float32], cpu: str | None = None) -> None:
     """Write "relu", "tanh", "sigmoid" or "exp" of x (n,) to out (n,), as the kernels compute it; for tests."""
+
+_Numbers = npt.NDArray[np.float32] | npt.NDArray[np.float64]
+
+def train_sizes(
+    kind: str, options: tuple[float, ...], sums: int, hidden: int, is_double: bool, cpu: str | None, /
+) -> tuple[int, int, int, int]:
+    """How much the training kernel of a kind needs; for one instruction set.
+
+    Args:
+        kind: e.g. "gru".
+        options: those of the layer, as its `native` gives them.
+        sums: width of what goes into its gates.
+        hidden: width of its hidden state.
+        is_double: float64 or float32.
+        cpu: one of `instruction_sets()`; None = the best.
+
+    Returns:
+        Numbers kept of a row and step, extra in the gradient of a row and step, and in the packed recurrent matrices of
+        the forward and of the backward direction. native/train.h says what they are.
+
+    Raises:
+        SpecError: a kind without such a kernel, or options or widths that make no sense.
+    """
+
+def train_pack(
+    kind: str,
+    options: tuple[float, ...],
+    sums: int,
+    hidden: int,
+    tensors: tuple[_Numbers, ...],
+    backward: bool,
+    packed: _Numbers,
+    cpu: str | None,
+    /,
+) -> None:
+    """The recurrent matrices as one direction reads them. Raises SpecError and InputError as `train_forward` does."""
+
+def train_forward(
+    kind: str,
+    options: tuple[float, ...],
+    sums: _Numbers,
+    first: tuple[_Numbers, ...],
+    tensors: tuple[_Numbers, ...],
+    packed: _Numbers,
+    lengths: npt.NDArray[np.int64] | None,
+    resets: npt.NDArray[np.bool_] | None,
+    out: _Numbers,
+    last: tuple[_Numbers, ...],
+    kept: _Numbers | None,
+    share: int,
+    shares: int,
+    cpu: str | None,
+    /,
+) -> None:
+    """Run a recurrence over whole sequences. All arrays are C-contiguous and of one type, float32 or float64.
+
+    Args:
+        kind, options, cpu: as for `train_sizes`.
+        sums: (time, batch, sums), the input's share, biases included.
+        first: the fields of the state (batch, width) before the first step.
+        tensors: the recurrent tensors, as layers/*/kernel_train.c names them.
+        packed: what `train_pack` made of them.
+        lengths: (batch,) steps of each row; None = all.
+        resets: (time, batch) where the state is zero before the step; None = nowhere.
+        out: (time, batch, hidden), written; 0 beyond the end of a row.
+        last: the fields of the state at the end of each row, written; may be `first`.
+        kept: (time, batch, kept), written, for `train_backward`; None = no gradient is wanted.
+        share, shares: this call does every shares-th row, from `share` on.
+
+    Raises:
+        SpecError: as `train_sizes`.
+        InputError: an array of another type or shape, or lengths out of range.
+        MemoryError: no memory for the working state.
+    """
+
+def train_backward(
+    kind: str,
+    options: tuple[float, ...],
+    first: tuple[_Numbers, ...],
+    tensors: tuple[_Numbers, ...],
+    packed: _Numbers,
+    lengths: npt.NDArray[np.int64] | None,
+    resets: npt.NDArray[np.bool_] | None,
+    out: _Numbers,
+    kept: _Numbers,
+    d_out: _Numbers,
+    d_last: tuple[_Numbers, ...],
+    d_sums: _Numbers,
+    d_first: tuple[_Numbers, ...],
+    extra: _Numbers,
+    share: int,
+    shares: int,
+    cpu: str | None,
+    /,
+) -> None:
+    """The gradient of `train_forward`, whose arguments and errors these are too.
+
+    Args:
+        d_out, d_last: the gradients of out and last.
+        d_sums: (time, batch, sums), written; 0 beyond the end of a row.
+        d_first: the gradients of first, written; may be `d_last`.
+        extra: (time, batch, extra), written, as layers/*/kernel_train.c says.
+    """

@@ -6,12 +6,14 @@ holds, bit for bit.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from itertools import chain
+from itertools import chain, pairwise
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from gatewise.errors import InputError, SpecError, StateError
 from gatewise.graph import Graph, Node
@@ -28,6 +30,8 @@ class Recurrent(torch.nn.Module):
         tensors: full name -> array; None = all zero.
         provenance: carried along for `from_torch`.
         cpu: the instruction set that was asked for, carried along; None = the best.
+        recompute: keep no activations for the gradient but the state at some steps, and compute the others again on the
+            way back: memory falls to about the square root of what it was, the time of a forward run comes on top.
 
     Raises:
         SpecError: a layer named "training".
@@ -39,8 +43,10 @@ class Recurrent(torch.nn.Module):
         tensors: Mapping[str, Array] | None = None,
         provenance: Mapping[str, Any] | None = None,
         cpu: str | None = None,
+        recompute: bool = False,
     ) -> None:
         super().__init__()
+        self.recompute = recompute
         self.graph = graph
         self.provenance = dict(provenance or {})
         self.cpu_variant = cpu
@@ -60,7 +66,11 @@ class Recurrent(torch.nn.Module):
         return next((value.dtype for value in chain(self.parameters(), self.buffers())), torch.float32)
 
     def forward(
-        self, x: Tensor, state: Mapping[str, Tensor] | None = None, lengths: Tensor | None = None
+        self,
+        x: Tensor,
+        state: Mapping[str, Tensor] | None = None,
+        lengths: Tensor | None = None,
+        resets: Tensor | None = None,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Run the whole model, as `Model.run` does.
 
@@ -69,17 +79,21 @@ class Recurrent(torch.nn.Module):
             state: full field name, e.g. "gru0.hidden" -> (batch, *field shape); None = zeros.
             lengths: (batch,) whole numbers: the steps in each row. What x holds beyond them never matters, even NaN.
                 None = every row is full.
+            resets: (batch, time) bool: where the state is zero before the step, because a new series begins within the
+                row; None = nowhere. Not for a model with a window, or with a layer that needs the whole sequence.
 
         Returns:
             y (batch, time, outputs), 0 beyond the end of a row, and the state at each row's end.
 
         Raises:
-            InputError: x or lengths do not fit, or x is not finite where the model refuses that.
+            InputError: x, lengths or resets do not fit, or x is not finite where the model refuses that.
             StateError: the state does not fit.
         """
+        if resets is not None:
+            self._check_resets(x, resets)
         if self.graph.window is not None:
             return self._slide(self.graph.window, x, state, lengths)
-        values, after = self._run(self.graph.nodes, x, state, lengths)
+        values, after = self._run(self.graph.nodes, x, state, lengths, resets=resets)
         return values[self.graph.output], after
 
     def body(
@@ -150,6 +164,7 @@ class Recurrent(torch.nn.Module):
         state: Mapping[str, Tensor] | None,
         lengths: Tensor | None,
         last: bool = False,
+        resets: Tensor | None = None,
     ) -> tuple[dict[int, Tensor], dict[str, Tensor]]:
         self._check(x, lengths)
         if last and lengths is not None:
@@ -176,12 +191,51 @@ class Recurrent(torch.nn.Module):
             read = [values[edge] for edge in node.reads]
             if last and i >= self.graph.tail:
                 read = [value[:, -1:] for value in read]
-            y, new = module(read, own, lengths)
+            y, new = self._node(node, module, read, own, lengths, resets)
             values[node.writes] = y
             after.update({field.name: new[field.name.partition(".")[2]] for field in node.state})
         if live is not None:
             values = {edge: torch.where(live, value, 0.0) for edge, value in values.items()}
         return values, after
+
+    def _node(
+        self,
+        node: Node,
+        module: torch.nn.Module,
+        read: Sequence[Tensor],
+        state: Mapping[str, Tensor],
+        lengths: Tensor | None,
+        resets: Tensor | None,
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """One node over all steps, or piece by piece where states are reset or little is to be kept."""
+        time = read[0].shape[1]
+        takes = resets is None or bool(module.takes_resets)
+        again = self.recompute and torch.is_grad_enabled()
+        if not node.state or not time or (takes and not again):
+            return module(read, state, lengths, *(() if resets is None or not node.state else (resets.t(),)))  # type: ignore[no-any-return]
+        cuts = {0, time}
+        if not takes and resets is not None:
+            cuts.update(resets.any(0).nonzero().flatten().tolist())
+        if again:
+            cuts.update(range(0, time, math.isqrt(time)))
+        pieces = []
+        for a, b in pairwise(sorted(cuts)):
+            own = None if lengths is None else (lengths - a).clamp(0, b - a)
+            more = () if resets is None or not takes else (resets[:, a:b].t(),)
+            if not takes and resets is not None:
+                fresh = resets[:, a] if own is None else resets[:, a] & (own > 0)
+                state = {name: value.masked_fill(_beside(fresh, value), 0.0) for name, value in state.items()}
+            arguments = ([edge[:, a:b] for edge in read], state, own, *more)
+            y, state = checkpoint(module, *arguments, use_reentrant=False) if again else module(*arguments)
+            pieces.append(y)
+        return torch.cat(pieces, 1), dict(state)
+
+    def _check_resets(self, x: Tensor, resets: Tensor) -> None:
+        if resets.dtype != torch.bool or resets.shape != x.shape[:2]:
+            raise InputError(f"resets must be bool {tuple(x.shape[:2])}, got {resets.dtype} {tuple(resets.shape)}")
+        if self.graph.window is not None or self.graph.whole:
+            why = "a window" if self.graph.window is not None else f"{self.graph.whole[0]}, which needs whole sequences"
+            raise InputError(f"resets are for models that carry their state, and this one has {why}; leave them out")
 
     def _check(self, x: Tensor, lengths: Tensor | None) -> None:
         inputs = self.graph.edges[0].width
@@ -225,12 +279,22 @@ def _held(readings: Tensor, first: Tensor) -> Tensor:
     return torch.where(last >= 0, readings.gather(1, last.clamp(min=0)), readings)
 
 
-def to_torch(model: Model) -> Recurrent:
+def _beside(rows: Tensor, value: Tensor) -> Tensor:
+    """(batch,) as (batch, 1, ...), to go with a value of that many axes."""
+    return rows.reshape(-1, *(1,) * (value.ndim - 1))
+
+
+def to_torch(model: Model, recompute: bool = False) -> Recurrent:
     """The model as a torch module that can be trained, in float32, with weights of its own.
 
-    Its `forward(x, state=None, lengths=None)` gives `(y, state)`; see `Recurrent.forward`.
+    Its `forward(x, state=None, lengths=None, resets=None)` gives `(y, state)`; see `Recurrent.forward`. On the CPU its
+    recurrent layers run in the native core, forward and backward, in float32 and, after `.double()`, in float64.
+
+    Args:
+        model: what to train.
+        recompute: keep less for the gradient and compute it again: less memory, more time; see `Recurrent`.
     """
-    return Recurrent(model.graph, model.tensors, model.provenance, model._asked_cpu)
+    return Recurrent(model.graph, model.tensors, model.provenance, model._asked_cpu, recompute)
 
 
 def from_torch(module: Recurrent) -> Model:

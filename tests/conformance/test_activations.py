@@ -22,7 +22,7 @@ from gatewise import _core
 from gatewise.errors import SpecError
 from gatewise.layers.activation import CODES, ELEMENTWISE, Activation
 from gatewise.layers.base import Array
-from gatewise.layers.train import activate, activate_, derivative
+from gatewise.layers.train.activations import activate
 
 CPUS = _core.instruction_sets()
 FLOATS = np.arange(0, 1 << 32, 2048, dtype=np.uint64).astype(np.uint32).view(np.float32)
@@ -142,16 +142,6 @@ def parse(plain: object) -> Activation:
     return Activation.parse("activation", plain, tuple(CODES))
 
 
-def corners(plain: Any) -> set[float]:
-    """Where the derivative jumps."""
-    kind = parse(plain).kind
-    if kind == "hard_sigmoid":
-        return {-plain["offset"] / plain["slope"], (1 - plain["offset"]) / plain["slope"]}
-    if kind == "thresholded_relu":
-        return {plain["alpha"]}
-    return {"relu6": {0.0, 6.0}, "hard_tanh": {-1.0, 1.0}, "hard_silu": {-3.0, 3.0}}.get(kind, {0.0})
-
-
 def test_every_activation_has_a_truth() -> None:
     assert {parse(plain).kind for plain, _ in TRUTHS} == {*CODES} - {"softmax"} == {*ELEMENTWISE}
 
@@ -167,30 +157,9 @@ def test_codes_are_those_of_the_header() -> None:
 def test_numpy_and_torch_are_torchs_own(plain: Any, truth: Truth) -> None:
     act, x = parse(plain), torch.from_numpy(GRID)
     wanted = truth(x).numpy()
-    into = x.clone()
-    assert activate_(act, into) is into
-    for got in (act(GRID), activate(act, x).numpy(), into.numpy()):
+    for got in (act(GRID), activate(act, x).numpy()):
         np.testing.assert_allclose(got, wanted, rtol=1e-13, atol=1e-14)
     assert np.isnan(act(np.array([np.nan]))).all()
-
-
-@EVERY
-def test_the_derivative_from_the_value(plain: Any, truth: Truth) -> None:
-    act = parse(plain)
-    values = np.diff(act(GRID))
-    assert act.monotone == ((values >= 0).all() or (values <= 0).all())
-    x = torch.from_numpy(GRID).requires_grad_()
-    if not act.monotone:
-        with pytest.raises(ValueError, match="no function of its value"):
-            derivative(act, activate(act, x))
-        return
-    (wanted,) = torch.autograd.grad(truth(x).sum(), x)
-    got = derivative(act, activate(act, torch.from_numpy(GRID))).numpy()
-    smooth = np.abs(GRID[:, None] - sorted(corners(plain))).min(1) > 1e-4
-    np.testing.assert_allclose(got[smooth], wanted.numpy()[smooth], rtol=1e-12, atol=1e-14)
-    step = 1e-5
-    differences = (act(GRID + step) - act(GRID - step)) / (2 * step)
-    np.testing.assert_allclose(got[smooth], differences[smooth], rtol=1e-6, atol=1e-9)
 
 
 @EVERY
@@ -348,7 +317,3 @@ def test_refusals_say_what_to_write(plain: object, message: str) -> None:
 def test_softmax_is_not_elementwise() -> None:
     with pytest.raises(SpecError, match="activation must be one of"):
         Activation.parse("activation", "softmax", ELEMENTWISE)
-    with pytest.raises(ValueError, match="not elementwise"):
-        activate_(parse("softmax"), torch.zeros(3))
-    with pytest.raises(ValueError, match="no function of its value"):
-        derivative(parse("softmax"), torch.zeros(3))

@@ -87,7 +87,6 @@ GREATEST = 1e6
 """Of a number, either side of 0."""
 
 WITHIN_1 = ("tanh", "sigmoid", "softmax", "hard_sigmoid", "softsign", "hard_tanh")
-GATED = ("silu", "hard_silu", "gelu", "gelu_tanh", "mish")
 SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
 
 
@@ -149,17 +148,6 @@ class Activation:
     def bounded(self) -> bool:
         """Whether its values lie within -1 and 1."""
         return self.bound <= 1.0
-
-    @property
-    def monotone(self) -> bool:
-        """Whether it never falls or never rises (softmax aside).
-
-        Then each value is taken at one x or on an interval where the derivative is 0, so that the derivative is a
-        function of the value: all that a backward pass need keep.
-        """
-        if self.kind in ("leaky_relu", "thresholded_relu", "elu"):
-            return self.alpha >= 0
-        return self.kind not in (*GATED, "softmax")
 
     def __call__(self, x: Array) -> Array:
         """The reference, elementwise over float64 x; softmax runs over the last axis."""

@@ -1,5 +1,5 @@
 /* Everything that is compiled once per instruction set: the primitives, all kernels, the peaks. The build gives
- * GW_ISA = base, avx2, avx512 or neon, for base GW_ISA_BASE as well, and two lists of the kernels it found. */
+ * GW_ISA = base, avx2, avx512 or neon, for base GW_ISA_BASE as well, and lists of the kernels it found. */
 #include "kernel.h"
 #ifdef GW_ISA_BASE
 #include "prims_scalar.h"
@@ -7,13 +7,22 @@
 #include "prims_vector.h"
 #endif
 #include "peaks.h"
+#include "prims_slopes.h"
+#include "train_rows.h"
 #include "gw_kernels.inc"
+#include "gw_train_kernels.inc"
 
 #define GW_KIND(kind) &gw_kernel_##kind,
 static const gw_kernel *const kernels[] = {
 #include "gw_kinds.inc"
 };
 #undef GW_KIND
+
+#define GW_TRAIN_KIND(kind) &gw_train_##kind,
+static const gw_train_kernel *const train_kernels[] = {
+#include "gw_train_kinds.inc"
+    NULL};
+#undef GW_TRAIN_KIND
 
 static void activate(int kind, const float *x, float *y, size_t count) {
     for (size_t i = 0; i < count; i += GW_LANES) {
@@ -33,6 +42,7 @@ const gw_isa GW_JOIN(gw_isa_, GW_ISA) = {
     .name = GW_STRING(GW_ISA),
     .kernels = kernels,
     .kernel_count = (int)(sizeof kernels / sizeof kernels[0]),
+    .train_kernels = train_kernels,
     .activate = activate,
     .read_bandwidth = gw_read_bandwidth,
     .fma_peak = gw_fma_peak,

@@ -23,9 +23,9 @@ enum { NP_FLOAT = 11, NP_CONTIGUOUS = 0x1, NP_ALIGNED = 0x100, NP_WRITEABLE = 0x
 
 /* Borrowed by every function below from the module that keeps them. */
 typedef struct np_api {
-    PyTypeObject *type; /* numpy.ndarray */
-    PyObject *float32;  /* numpy.dtype("float32"), of which NumPy has one */
-    PyObject *int64;    /* numpy.dtype("int64") */
+    PyTypeObject *type;                  /* numpy.ndarray */
+    PyObject *float32;                   /* numpy.dtype("float32"), of which NumPy has one */
+    PyObject *float64, *int64, *boolean; /* likewise */
     PyObject *(*new_array)(PyTypeObject *, PyObject *descr, int nd, const intptr_t *shape, const intptr_t *strides,
                            void *data, int flags, PyObject *self);
 } np_api;
@@ -92,9 +92,11 @@ static int np_import(np_api *np) {
     call.pointer = api[45];
     np->float32 = call.descr(NP_FLOAT);
     PyObject *numpy = PyImport_ImportModule("numpy");
-    np->int64 = numpy ? PyObject_CallMethod(numpy, "dtype", "s", "int64") : NULL;
+    np->float64 = numpy ? PyObject_CallMethod(numpy, "dtype", "s", "float64") : NULL;
+    np->int64 = np->float64 ? PyObject_CallMethod(numpy, "dtype", "s", "int64") : NULL;
+    np->boolean = np->int64 ? PyObject_CallMethod(numpy, "dtype", "s", "bool") : NULL;
     Py_XDECREF(numpy);
-    if (!np->int64) return -1;
+    if (!np->boolean) return -1;
     const intptr_t shape[2] = {3, 5};
     PyObject *probe = np->float32 ? np_new(np, 2, shape) : NULL;
     if (!probe) return -1;

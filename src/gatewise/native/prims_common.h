@@ -40,6 +40,7 @@
 #define GW_PRIMS_COMMON_H
 
 #include "gatewise_activations.h"
+#include "prims_lanes.h"
 
 /* Neither NaN nor infinite, by the bits: all exponent bits set means one of them. */
 static inline int gw_finite(float x) {
@@ -50,52 +51,6 @@ static inline int gw_finite(float x) {
 
 /* 0 for |x| < 2^-64: a state never decays into denormals, on any platform. NaN stays. gwv_flush is the same. */
 static inline float gw_flush(float x) { return x > -0x1p-64f && x < 0x1p-64f ? 0.0f : x; }
-
-/* Rows rounded up to whole panels: what an accumulator has room for. */
-static inline int gw_padded(int rows) { return (rows + GW_PANEL - 1) / GW_PANEL * GW_PANEL; }
-
-/* Unrolls the loop that follows completely, so that an array it indexes becomes registers. */
-#if defined(__clang__)
-#define GW_UNROLL _Pragma("clang loop unroll(full)")
-#elif defined(__GNUC__)
-#define GW_UNROLL _Pragma("GCC unroll 16")
-#else
-#define GW_UNROLL
-#endif
-
-/* Unrolls the loop that follows four times: its end comes less often, and the processor foresees it. */
-#if defined(__clang__)
-#define GW_UNROLL_4 _Pragma("clang loop unroll_count(4)")
-#elif defined(__GNUC__)
-#define GW_UNROLL_4 _Pragma("GCC unroll 4")
-#else
-#define GW_UNROLL_4
-#endif
-
-/* n <= GW_LANES floats at p. With n = GW_LANES constant these are plain loads and stores, which some CPUs do much faster. */
-static inline gwv gwv_load_part(const float *p, int n) { return n == GW_LANES ? gwv_load(p) : gwv_load_n(p, n); }
-
-static inline void gwv_store_part(float *p, gwv v, int n) {
-    if (n == GW_LANES)
-        gwv_store(p, v);
-    else
-        gwv_store_n(p, v, n);
-}
-
-/* A statement for n lanes from i on, over `count` values. Short passes, whose vectors do not wait for each other, keep a
- * processor busier than one long pass. */
-#define GW_EACH(count, statement)                                                                                      \
-    do {                                                                                                               \
-        int i = 0;                                                                                                     \
-        for (const int n = GW_LANES; i + n <= (count); i += n) statement;                                              \
-        const int n = (count) - i;                                                                                     \
-        if (n > 0) statement;                                                                                          \
-    } while (0)
-
-/* v held within -bound and bound, if the bound is above 0. */
-static inline gwv gwv_within(float bound, gwv v) {
-    return bound > 0.0f ? gwv_clamp(v, gwv_set(-bound), gwv_set(bound)) : v;
-}
 
 /* 1.5 * 2^23: a float this large has a spacing of 1, so adding it rounds to an integer, which then stands in the low bits
  * of the sum. */
@@ -160,13 +115,7 @@ static inline gwv gwv_hard_sigmoid(gwv v, float slope, float offset) {
 }
 
 /* v where it is above the bound, else 0. NaN stays. */
-static inline gwv gwv_above(gwv v, float bound) {
-#if GW_LANES == 1
-    return v <= bound ? 0.0f : v;
-#else
-    return gwv_select(v <= gwv_set(bound), gwv_set(0.0f), v);
-#endif
-}
+static inline gwv gwv_above(gwv v, float bound) { return gwv_at_most(v, bound, gwv_set(0.0f), v); }
 
 /* scale v where v > 0, else alpha (exp(v) - 1) */
 static inline gwv gwv_elu(gwv v, float scale, float alpha) {
@@ -213,10 +162,10 @@ static inline gwv gwv_gelu_tanh(gwv v) {
     return gwv_gated(v, gwv_sigmoid(gwv_mul(v, factor)));
 }
 
-/* max(0, v) - y Phi(-y), y = |v|: so the left tail is no small difference. Phi(-y) = erfc(y / sqrt 2) / 2 is
- * exp(-y^2 / 2) t q(t), t = 1 / (1 + 0.35 y), up to y = 14.5, where the float is 0. */
-static inline gwv gwv_gelu(gwv v) {
-    gwv y = gwv_least(gwv_set(14.5f), gwv_abs(v));
+/* Phi(-y) = erfc(y / sqrt 2) / 2 for y from 0 on: exp(-y^2 / 2) t q(t), t = 1 / (1 + 0.35 y), up to y = 14.5, where the
+ * float is 0. */
+static inline gwv gwv_normal_tail(gwv y) {
+    y = gwv_least(gwv_set(14.5f), y);
     gwv t = gwv_div(gwv_set(1.0f), gwv_fma(y, gwv_set(0.35f), gwv_set(1.0f)));
     gwv q = gwv_set(-2.91578712e-2f);
     q = gwv_fma(q, t, gwv_set(1.44030850e-1f));
@@ -227,8 +176,13 @@ static inline gwv gwv_gelu(gwv v) {
     q = gwv_fma(q, t, gwv_set(1.19821298e-1f));
     q = gwv_fma(q, t, gwv_set(1.39863514e-1f));
     q = gwv_fma(q, t, gwv_set(1.39621307e-1f));
-    gwv tail = gwv_mul(gwv_exp(gwv_mul(gwv_mul(y, y), gwv_set(-0.5f))), gwv_mul(t, q));
-    return gwv_sub(gwv_relu(v), gwv_mul(y, tail));
+    return gwv_mul(gwv_exp(gwv_mul(gwv_mul(y, y), gwv_set(-0.5f))), gwv_mul(t, q));
+}
+
+/* max(0, v) - y Phi(-y), y = |v|: so the left tail is no small difference. */
+static inline gwv gwv_gelu(gwv v) {
+    gwv y = gwv_least(gwv_set(14.5f), gwv_abs(v));
+    return gwv_sub(gwv_relu(v), gwv_mul(y, gwv_normal_tail(y)));
 }
 
 /* tanh(log(1 + t)) = w / (w + 2), w = t (t + 2), t = exp(v): needs no logarithm, and is 1 from v = 20 on. */

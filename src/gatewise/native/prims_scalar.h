@@ -33,6 +33,7 @@
 #endif
 #endif
 
+typedef float gw_real; /* what the primitives compute in */
 typedef float gwv;
 
 static inline gwv gwv_load(const float *p) { return *p; }
@@ -69,6 +70,9 @@ static inline gwv gwv_most(gwv a, gwv b) { return a > b ? a : b; }
 /* v held between two bounds that are no NaN; a NaN in v stays. */
 static inline gwv gwv_clamp(gwv v, gwv low, gwv high) { return gwv_least(high, gwv_most(low, v)); }
 
+/* v <= bound ? a : b */
+static inline gwv gwv_at_most(gwv v, float bound, gwv a, gwv b) { return v <= bound ? a : b; }
+
 /* A float's bits and back. */
 static inline uint32_t gwv_to_bits(gwv v) {
     uint32_t bits;
@@ -95,30 +99,6 @@ static inline gwv gwv_pow2(gwv z) { return gwv_from_bits((gwv_to_bits(z) + 127u)
 
 static inline gwv gwv_flush(gwv v) { return gw_flush(v); }
 
-/* Panel-major: panel p, then column k, then the GW_PANEL rows of the panel, zero beyond the last row. Writes
- * gw_padded(rows) * cols floats. w has row_stride floats from row to row. */
-static inline void gw_pack_matrix(float *packed, const float *w, int rows, int cols, int row_stride) {
-    for (int r = 0; r < rows; r += GW_PANEL)
-        for (int k = 0; k < cols; k++)
-            for (int j = 0; j < GW_PANEL; j++)
-                *packed++ = r + j < rows ? w[(size_t)(r + j) * (size_t)row_stride + (size_t)k] : 0.0f;
-}
-
-static inline void gw_sums(float *acc, size_t acc_stride, const float *from, size_t from_stride,
-                           const gw_product *products, int count, int outputs, int rows) {
-    for (int i = 0; i < rows; i++, acc += acc_stride, from += from_stride)
-        for (int r = 0; r < outputs; r += GW_PANEL) {
-            float sum[GW_PANEL];
-            for (int j = 0; j < GW_PANEL; j++) sum[j] = from[r + j];
-            for (int p = 0; p < count; p++) {
-                const int cols = products[p].cols;
-                const float *x = products[p].x + (size_t)i * products[p].x_stride;
-                const float *packed = products[p].packed + (size_t)r * (size_t)cols;
-                for (int k = 0; k < cols; k++, packed += GW_PANEL)
-                    for (int j = 0; j < GW_PANEL; j++) sum[j] += packed[j] * x[k];
-            }
-            for (int j = 0; j < GW_PANEL; j++) acc[r + j] = sum[j];
-        }
-}
+#include "prims_plain.h"
 
 #endif

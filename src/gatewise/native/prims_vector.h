@@ -26,6 +26,7 @@
 #error "prims_vector.h needs AVX-512F, AVX2 with FMA, or NEON on aarch64; prims_scalar.h needs none of them"
 #endif
 
+typedef float gw_real; /* what the primitives compute in */
 typedef float gwv __attribute__((vector_size(4 * GW_LANES)));
 typedef int32_t gwv_mask __attribute__((vector_size(4 * GW_LANES))); /* what a < b gives */
 typedef uint32_t gwv_bits __attribute__((vector_size(4 * GW_LANES)));
@@ -87,6 +88,9 @@ static inline gwv gwv_select(gwv_mask mask, gwv a, gwv b) {
     return (gwv)((mask & (gwv_mask)a) | (~mask & (gwv_mask)b));
 }
 
+/* v <= bound ? a : b, lane by lane. */
+static inline gwv gwv_at_most(gwv v, float bound, gwv a, gwv b) { return gwv_select(v <= gwv_set(bound), a, b); }
+
 /* v held between two bounds that are no NaN; a NaN in v stays. */
 static inline gwv gwv_clamp(gwv v, gwv low, gwv high) { return gwv_least(high, gwv_most(low, v)); }
 
@@ -118,13 +122,14 @@ static inline int gw_tile_panels(int panels_left) {
 }
 
 /* Tile by tile, then column k, then the rows of the tile, zero beyond the last row: gw_sums reads one contiguous stream.
- * Writes gw_padded(rows) * cols floats; packed should be aligned to 64 bytes. w has row_stride floats from row to row. */
-static inline void gw_pack_matrix(float *packed, const float *w, int rows, int cols, int row_stride) {
+ * Writes gw_padded(rows) * cols floats; packed should be aligned to 64 bytes. In row r and column k
+ * stands w[r * row_stride + k * col_stride]. */
+static inline void gw_pack_strided(float *packed, const float *w, int rows, int cols, int row_stride, int col_stride) {
     for (int first = 0, last; first < rows; first = last) {
         last = first + gw_tile_panels((gw_padded(rows) - first) / GW_PANEL) * GW_PANEL;
         for (int k = 0; k < cols; k++)
             for (int r = first; r < last; r++)
-                *packed++ = r < rows ? w[(size_t)r * (size_t)row_stride + (size_t)k] : 0.0f;
+                *packed++ = r < rows ? w[(size_t)r * (size_t)row_stride + (size_t)k * (size_t)col_stride] : 0.0f;
     }
 }
 

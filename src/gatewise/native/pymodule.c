@@ -1,9 +1,10 @@
-/* gatewise._core: the one translation unit of the core that knows Python; its classes stand in pymodel.h and pystream.h.
+/* gatewise._core: the one translation unit of the core that knows Python; its classes and functions stand in py*.h.
  * Written for the limited API of 3.11. Compiles without it too, for free-threaded builds: no static variable is ever
  * written. Reference: _core.pyi. */
 #include "kernel.h"
 #include "pymodel.h"
 #include "pypool.h"
+#include "pytrain.h"
 
 static const gw_isa *isa_named(const char *cpu) {
     const gw_isa *isa = gw_find_isa(cpu);
@@ -83,6 +84,20 @@ static PyMethodDef module_functions[] = {
      "fma_peak(cpu=None)\n--\n\nFLOP per second of one core."},
     {"activation", (PyCFunction)(void (*)(void))activation, METH_VARARGS | METH_KEYWORDS,
      "activation(name, x, out, cpu=None)\n--\n\nout = an activation of x, as the kernels compute it; for tests."},
+    {"train_sizes", train_sizes, METH_VARARGS,
+     "train_sizes(kind, options, sums, hidden, is_double, cpu, /)\n--\n\n"
+     "How many numbers are kept of a row and step, are extra of it, and are packed for each direction."},
+    {"train_pack", train_pack, METH_VARARGS,
+     "train_pack(kind, options, sums, hidden, tensors, backward, packed, cpu, /)\n--\n\n"
+     "The recurrent matrices as one direction reads them."},
+    {"train_forward", train_forward, METH_VARARGS,
+     "train_forward(kind, options, sums, first, tensors, packed, lengths, resets, out, last, kept, share, shares, "
+     "cpu, /)\n--\n\n"
+     "Run a recurrence over whole sequences."},
+    {"train_backward", train_backward, METH_VARARGS,
+     "train_backward(kind, options, first, tensors, packed, lengths, resets, out, kept, d_out, d_last, d_sums, "
+     "d_first, extra, "
+     "share, shares, cpu, /)\n--\n\nThe gradient of train_forward."},
     {0},
 };
 
@@ -103,7 +118,9 @@ static int module_traverse(PyObject *module, visitproc visit, void *arg) {
     module_state *state = PyModule_GetState(module);
     Py_VISIT(state->np.type);
     Py_VISIT(state->np.float32);
+    Py_VISIT(state->np.float64);
     Py_VISIT(state->np.int64);
+    Py_VISIT(state->np.boolean);
     Py_VISIT(state->model_type);
     Py_VISIT(state->stream_type);
     Py_VISIT(state->pool_type);
@@ -114,7 +131,9 @@ static int module_clear(PyObject *module) {
     module_state *state = PyModule_GetState(module);
     Py_CLEAR(state->np.type);
     Py_CLEAR(state->np.float32);
+    Py_CLEAR(state->np.float64);
     Py_CLEAR(state->np.int64);
+    Py_CLEAR(state->np.boolean);
     Py_CLEAR(state->name_x);
     Py_CLEAR(state->name_out);
     Py_CLEAR(state->model_type);

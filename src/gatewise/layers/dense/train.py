@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from gatewise.layers.dense.spec import Spec
-from gatewise.layers.train import LayerModule, State, activate
+from gatewise.layers.train import LayerModule, State
+from gatewise.layers.train.activations import activate
 
 
 class Module(LayerModule):

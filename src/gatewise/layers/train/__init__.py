@@ -1,0 +1,78 @@
+"""What the torch modules (`train.py`) of layers, input stages and heads have in common.
+
+Here what a module is; in `activations.py` the activations, in `recurrence.py` the recurrent layers' native operator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from gatewise.layers.base import Edge, Layer
+
+State = dict[str, Tensor]
+"""Field name within the node -> (batch, *field shape)."""
+
+
+class LayerModule(torch.nn.Module):
+    """Base of the torch module of a kind: its tensors are parameters of the same name, all zero until loaded.
+
+    Args:
+        layer: the checked options.
+        edges: what it reads.
+
+    Attributes:
+        layer: as given.
+        trained: whether the tensors of this kind are parameters; buffers if not.
+        takes_resets: whether `forward` takes resets: (time, batch) bool, where the state is zero before the step. A
+            kind that does not is run piece by piece between them.
+    """
+
+    trained: ClassVar[bool] = True
+    takes_resets: ClassVar[bool] = False
+    layer: Layer
+
+    def __init__(self, layer: Layer, edges: Sequence[Edge]) -> None:
+        super().__init__()
+        self.layer = layer
+        for name, shape in layer.tensors(edges).items():
+            values = torch.zeros(shape, dtype=torch.float32)
+            if self.trained:
+                self.register_parameter(name, torch.nn.Parameter(values))
+            else:
+                self.register_buffer(name, values)
+
+    def forward(
+        self, inputs: Sequence[Tensor], state: Mapping[str, Tensor], lengths: Tensor | None = None
+    ) -> tuple[Tensor, State]:
+        """Run over a batch of sequences.
+
+        Args:
+            inputs: for each edge read, (batch, time, width). Beyond the end of a row they are finite, but mean nothing.
+            state: field name within the node -> (batch, *field shape).
+            lengths: (batch,) steps in each row; None = all.
+
+        Returns:
+            y (batch, time, output width), of no meaning beyond the end of a row, and the state at each row's end.
+        """
+        raise NotImplementedError
+
+
+def live_steps(lengths: Tensor, time: int) -> Tensor:
+    """Which steps lie before the end of their row: bool (batch, time)."""
+    return torch.arange(time, device=lengths.device) < lengths[:, None]
+
+
+def at_end(first: Tensor, steps: Tensor, lengths: Tensor | None) -> Tensor:
+    """The value of a row's last step, or `first` where the row has none.
+
+    Args:
+        first: (batch, width), the value before the first step.
+        steps: (batch, time, width), the value after each step.
+        lengths: (batch,) or None = all steps.
+    """
+    whole = torch.cat([first[:, None], steps], 1)
+    return whole[:, -1] if lengths is None else whole[torch.arange(len(first), device=first.device), lengths]

@@ -1,0 +1,458 @@
+"""The native training kernels: against torch step by step, torch's own layers and finite differences."""
+
+import os
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+import gatewise as gw
+from gatewise import _core
+from gatewise.errors import InputError, SpecError
+from gatewise.layers.train import recurrence, threads
+from gatewise.nn import Recurrent, to_torch
+from gatewise.train import without_kernels
+
+INPUTS, TIME, BATCH = 3, 7, 5
+LENGTHS = torch.tensor([TIME, 0, 3, TIME - 1, 5])
+ACTIVATIONS: list[Any] = [
+    "linear",
+    "relu",
+    "tanh",
+    "sigmoid",
+    {"kind": "hard_sigmoid", "slope": 0.2, "offset": 0.5},
+    {"kind": "affine", "alpha": 0.5, "beta": 0.1},
+    {"kind": "leaky_relu", "alpha": 0.1},
+    {"kind": "leaky_relu", "alpha": -0.1},
+    {"kind": "thresholded_relu", "alpha": 0.3},
+    {"kind": "thresholded_relu", "alpha": -0.3},
+    {"kind": "scaled_tanh", "alpha": 1.7, "beta": 0.6},
+    {"kind": "elu", "alpha": 1.2},
+    {"kind": "elu", "alpha": -1.2},
+    "selu",
+    "softsign",
+    "softplus",
+    "log_sigmoid",
+    "exponential",
+    "silu",
+    "gelu",
+    "gelu_tanh",
+    "relu6",
+    "hard_tanh",
+    "hard_silu",
+    "mish",
+]
+CASES: list[tuple[str, dict[str, Any]]] = [
+    ("rnn", {}),
+    ("gru", {}),
+    ("gru", {"reset": "before"}),
+    ("lstm", {}),
+    ("lstm", {"peepholes": True}),
+    ("lstm", {"projection": 3, "input_forget": True}),
+    ("lstm", {"peepholes": True, "projection": 2, "input_forget": True, "clip": 0.8, "cell_clip": 0.5}),
+]
+for act in ACTIVATIONS:
+    CASES += [
+        *([("rnn", {"activation": act})] if act != "exponential" else []),  # which grows beyond all bounds
+        ("rnn", {"activation": act, "clip": 0.4}),
+        ("gru", {"activation": act}),
+        ("gru", {"gate_activation": act, "clip": 0.4}),
+        ("gru", {"gate_activation": act, "activation": act, "reset": "before", "clip": 0.7}),
+        ("lstm", {"activation": act, "clip": 0.9, "peepholes": True}),
+        ("lstm", {"gate_activation": act, "clip": 0.4, "projection": 3}),
+        ("lstm", {"output_activation": act, "cell_clip": 0.5, "peepholes": True, "input_forget": True}),
+    ]
+
+
+def name_of(value: object) -> str:
+    return value if isinstance(value, str) else "-".join(f"{k}={v}" for k, v in dict(value).items())  # type: ignore[call-overload]
+
+
+EVERY = pytest.mark.parametrize(("kind", "options"), CASES, ids=name_of)
+PLAIN = pytest.mark.parametrize(("kind", "options"), CASES[:7], ids=name_of)
+
+
+def module(kind: str, dtype: torch.dtype = torch.float64, units: int = 6, **options: Any) -> Recurrent:
+    """A recurrent layer with random weights."""
+    spec = gw.ModelSpec(INPUTS, [gw.LayerSpec(kind, name="layer", units=units, **options)])
+    found = to_torch(gw.init(spec))
+    generator = torch.Generator().manual_seed(3)
+    for parameter in found.parameters():
+        parameter.data = 0.3 * torch.randn(parameter.shape, generator=generator)
+    return found.to(dtype)
+
+
+def gradients(
+    net: Recurrent, lengths: Tensor | None = None, resets: Tensor | None = None, batch: int = BATCH, time: int = TIME
+) -> list[Tensor]:
+    """Outputs, last states, and the gradients of all that went in, for one random loss."""
+    generator = torch.Generator().manual_seed(1)
+
+    def draw(*shape: int) -> Tensor:
+        return torch.randn(shape, generator=generator, dtype=torch.float64).to(net.dtype)
+
+    x = draw(batch, time, INPUTS).requires_grad_()
+    state = {field.name: (0.3 * draw(batch, *field.shape)).requires_grad_() for field in net.graph.state}
+    net.zero_grad()
+    y, after = net(x, state, lengths, resets)
+    loss = (y * draw(*y.shape)).sum() + sum((value * draw(*value.shape)).sum() for value in after.values())
+    loss.backward()
+    parameters = [parameter.grad for parameter in net.parameters()]
+    found = [y, *after.values(), x.grad, *(value.grad for value in state.values()), *parameters]
+    return [value.detach().clone() for value in found if value is not None]
+
+
+def some_resets() -> Tensor:
+    return torch.rand(BATCH, TIME, generator=torch.Generator().manual_seed(2)) < 0.2
+
+
+def counted(monkeypatch: pytest.MonkeyPatch, name: str) -> list[tuple[Any, ...]]:
+    """The arguments of each call of a function of the core from now on."""
+    calls: list[tuple[Any, ...]] = []
+    original: Callable[..., None] = getattr(_core, name)
+
+    def count(*arguments: Any) -> None:
+        calls.append(arguments)
+        original(*arguments)
+
+    monkeypatch.setattr(_core, name, count)
+    return calls
+
+
+def close(got: list[Tensor], wanted: list[Tensor], tolerance: float) -> None:
+    assert len(got) == len(wanted)
+    for one, other in zip(got, wanted, strict=True):
+        assert one.shape == other.shape
+        if one.numel():
+            one, other = one.detach(), other.detach()
+            assert float((one - other).abs().max()) <= tolerance * (1.0 + float(other.abs().max()))
+
+
+@EVERY
+@pytest.mark.parametrize("ragged", [False, True], ids=["full", "ragged"])
+def test_equals_torch_step_by_step(
+    kind: str, options: dict[str, Any], ragged: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    net, rows = module(kind, **options), (LENGTHS, some_resets()) if ragged else (None, None)
+    with without_kernels():
+        wanted = gradients(net, *rows)
+    calls = counted(monkeypatch, "train_backward")
+    got = gradients(net, *rows)
+    assert len(calls) == 1, "the native kernel ran"
+    close(got, wanted, 1e-11)
+    monkeypatch.setattr(recurrence, "PART", 60)  # several parts
+    close(gradients(net, *rows), wanted, 1e-11)
+    assert len(calls) > 3
+
+
+@PLAIN
+@pytest.mark.parametrize("units", [6, 37])
+def test_float32_is_as_near_float64_as_torchs(kind: str, options: dict[str, Any], units: int) -> None:
+    exact = gradients(module(kind, units=units, **options), LENGTHS, some_resets())
+    own = gradients(module(kind, torch.float32, units, **options), LENGTHS, some_resets())
+    with without_kernels():
+        torchs = gradients(module(kind, torch.float32, units, **options), LENGTHS, some_resets())
+    for got, other, truth in zip(own, torchs, exact, strict=True):
+        assert float((got - truth).abs().max()) <= 4 * float((other - truth).abs().max()) + 1e-6
+
+
+@pytest.mark.parametrize("cpu", _core.instruction_sets())
+@PLAIN
+def test_every_instruction_set(kind: str, options: dict[str, Any], cpu: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def on(name: str) -> None:
+        original = getattr(_core, name)
+        monkeypatch.setattr(_core, name, lambda *arguments: original(*arguments[:-1], cpu))
+
+    net = module(kind, torch.float32, 19, **options)
+    wanted = gradients(net, LENGTHS, some_resets())
+    for name in ("train_sizes", "train_pack", "train_forward", "train_backward"):
+        on(name)
+    close(gradients(net, LENGTHS, some_resets()), wanted, 1e-5)
+
+
+@PLAIN
+def test_gradcheck(kind: str, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    net = module(kind, units=4, **options)
+    names = [name for name, _ in net.named_parameters()]
+    generator = torch.Generator().manual_seed(4)
+    x = torch.randn(BATCH, TIME, INPUTS, generator=generator, dtype=torch.float64, requires_grad=True)
+    state = [
+        torch.randn(BATCH, *field.shape, generator=generator, dtype=torch.float64).mul(0.3).requires_grad_()
+        for field in net.graph.state
+    ]
+    fields = [field.name for field in net.graph.state]
+    calls = counted(monkeypatch, "train_backward")
+
+    def run(x: Tensor, *rest: Tensor) -> tuple[Tensor, ...]:
+        start = dict(zip(fields, rest[: len(fields)], strict=True))
+        weights = dict(zip(names, rest[len(fields) :], strict=True))
+        y, after = torch.func.functional_call(net, weights, (x, start, LENGTHS, some_resets()))
+        return y, *after.values()
+
+    weights = [parameter.detach().clone().requires_grad_() for parameter in net.parameters()]
+    assert torch.autograd.gradcheck(run, (x, *state, *weights), eps=1e-6, atol=1e-7, rtol=1e-5)
+    assert calls, "the native kernel ran"
+
+
+@PLAIN
+def test_opcheck(kind: str, options: dict[str, Any]) -> None:
+    layer = module(kind, **options)._modules["layer"]
+    assert layer is not None
+    tensors = [
+        getattr(layer, name).detach().clone().requires_grad_()
+        for name in ("weight_hh", "weight_hr", "weight_peephole", "bias_hh")
+        if hasattr(layer, name) and (name != "bias_hh" or kind == "gru")
+    ]
+    x = torch.randn(TIME, BATCH, INPUTS, dtype=torch.float64, requires_grad=True)
+    weight, bias = (getattr(layer, name).detach().clone().requires_grad_() for name in ("weight_ih", "bias_ih"))
+    fields = layer.layer.state(module(kind, **options).graph.nodes[0].edges)  # type: ignore[union-attr,operator]
+    first = [torch.randn(BATCH, *field.shape, dtype=torch.float64, requires_grad=True) for field in fields]
+    plain = layer.layer.native()  # type: ignore[union-attr,operator]
+    for keep in (True, False):
+        arguments = (kind, plain, x, weight, bias, first, tensors, LENGTHS, some_resets().t().contiguous(), keep)
+        if not keep:
+            arguments = tuple(_without_gradient(value) for value in arguments)  # type: ignore[assignment]
+        torch.library.opcheck(torch.ops.gatewise.recurrence.default, arguments)
+
+
+def _without_gradient(value: Any) -> Any:
+    if isinstance(value, list) and value and isinstance(value[0], Tensor):
+        return [one.detach() for one in value]
+    return value.detach() if isinstance(value, Tensor) else value
+
+
+@PLAIN
+def test_threads_give_the_same_bits(kind: str, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    net = module(kind, torch.float32, **options)
+    wanted = gradients(net, LENGTHS, some_resets())
+    before = torch.get_num_threads()
+    monkeypatch.setattr(threads, "SHARE", 1)
+    calls = counted(monkeypatch, "train_forward")
+    try:
+        torch.set_num_threads(3)
+        got = gradients(net, LENGTHS, some_resets())
+    finally:
+        torch.set_num_threads(before)
+    assert sorted(call[-3] for call in calls) == [0, 1, 2], "three shares ran"
+    states = 1 + len(net.graph.state)  # what the native loop alone makes; products with threads may round otherwise
+    assert all(torch.equal(*pair) for pair in zip(got[:states], wanted[:states], strict=True))
+    close(got, wanted, 1e-5)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_child_after_a_fork_has_threads_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "SHARE", 1)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    done: list[int] = []
+
+    def run(share: int, shares: int, cpu: None) -> None:
+        done.append(share)
+
+    threads.shared(run, (), 4, 10)
+    child = os.fork()
+    if not child:
+        done.clear()
+        threads.shared(run, (), 4, 10)
+        os._exit(0 if sorted(done) == [0, 1] else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+@PLAIN
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_what_lies_beyond_the_end_of_a_row_never_matters(
+    kind: str, options: dict[str, Any], dtype: torch.dtype
+) -> None:
+    net = module(kind, dtype, **options)
+    x = torch.randn(BATCH, TIME, INPUTS, generator=torch.Generator().manual_seed(1), dtype=dtype)
+    found = []
+    for filling in (0.0, float("nan"), float("inf"), 1e30):
+        padded = x.clone()
+        for row, length in enumerate(LENGTHS.tolist()):
+            padded[row, length:] = filling
+        padded.requires_grad_()
+        net.zero_grad()
+        y, after = net(padded, None, LENGTHS)
+        (y.square().sum() + sum(value.sum() for value in after.values())).backward()
+        assert padded.grad is not None
+        found.append([y, *after.values(), padded.grad, *(parameter.grad for parameter in net.parameters())])
+    for other in found[1:]:
+        assert all(torch.equal(one, two) for one, two in zip(found[0], other, strict=True))
+    more = torch.cat([x, torch.full((BATCH, 4, INPUTS), float("nan"), dtype=dtype)], 1)
+    y, after = net(more, None, LENGTHS)
+    close([y[:, :TIME], *after.values()], found[0][: 1 + len(after)], 1e-6)
+
+
+@PLAIN
+def test_a_reset_begins_a_new_series(kind: str, options: dict[str, Any]) -> None:
+    net = module(kind, **options)
+    x = torch.randn(1, TIME, INPUTS, dtype=torch.float64)
+    resets = torch.zeros(1, TIME, dtype=torch.bool)
+    resets[0, 3] = True
+    y, after = net(x, None, None, resets)
+    first, _ = net(x[:, :3])
+    second, end = net(x[:, 3:])
+    close([y, *after.values()], [torch.cat([first, second], 1), *end.values()], 1e-14)
+
+
+def test_resets_reach_every_state() -> None:
+    """Also where torch runs a node piece by piece: held readings, and the smoothed residuals of a head."""
+    stage = gw.LayerSpec("numeric", width=2, missing="hold")
+    layers = [gw.LayerSpec("gru", units=4), gw.LayerSpec("dense", units=2)]
+    spec = gw.ModelSpec(input=stage, layers=layers, head=gw.LayerSpec("tail_probability", targets=[0], smooth=3))
+    net = to_torch(gw.init(spec)).double()
+    x = torch.randn(BATCH, TIME, 2, dtype=torch.float64)
+    x[:, [2, 3, 5], 0] = float("nan")
+    resets = some_resets()
+    resets[0, 3] = True  # the held reading is gone
+    for lengths in (None, LENGTHS):
+        got, after = net(x, None, lengths, resets)
+        for row in range(BATCH):
+            end = TIME if lengths is None else int(lengths[row])
+            starts = [0, *(t for t in range(1, end) if resets[row, t]), end]
+            pieces = [net(x[row : row + 1, a:b]) for a, b in pairwise(starts)]
+            alone = torch.cat([y for y, _ in pieces], 1)[0]
+            close([got[row, :end]], [alone], 1e-12)
+            if end:
+                close([value[row] for value in after.values()], [value[0] for value in pieces[-1][1].values()], 1e-12)
+
+
+@pytest.mark.parametrize(
+    ("resets", "words"),
+    [
+        (torch.zeros(BATCH, TIME), r"resets must be bool \(5, 7\), got torch.float32 \(5, 7\)"),
+        (torch.zeros(TIME, BATCH, dtype=torch.bool), r"resets must be bool \(5, 7\), got torch.bool \(7, 5\)"),
+    ],
+)
+def test_resets_that_do_not_fit(resets: Tensor, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        module("gru")(torch.zeros(BATCH, TIME, INPUTS, dtype=torch.float64), None, None, resets)
+
+
+def test_a_window_has_no_resets() -> None:
+    net = to_torch(gw.init(gw.ModelSpec(INPUTS, [gw.LayerSpec("gru", units=2)], context={"window": 3})))
+    with pytest.raises(InputError, match="this one has a window; leave them out"):
+        net(torch.zeros(1, 4, INPUTS), None, None, torch.zeros(1, 4, dtype=torch.bool))
+
+
+@pytest.mark.parametrize("kind", ["rnn", "gru", "lstm"])
+@pytest.mark.parametrize("shape", [(0, 4), (3, 0), (0, 0), (1, 1)])
+def test_empty_batches_and_sequences(kind: str, shape: tuple[int, int]) -> None:
+    found = gradients(module(kind), batch=shape[0], time=shape[1])
+    assert found[0].shape == (*shape, 6)
+    assert all(torch.isfinite(value).all() for value in found)
+
+
+def test_a_second_derivative_is_refused_clearly() -> None:
+    net = module("gru")
+    x = torch.randn(2, 4, INPUTS, dtype=torch.float64, requires_grad=True)
+    with pytest.raises(InputError, match=r"the native gru has no second derivative.*without_kernels\(\)"):
+        torch.autograd.grad(net(x)[0].sum(), x, create_graph=True)
+    with without_kernels():
+        (first,) = torch.autograd.grad(net(x)[0].sum(), x, create_graph=True)
+    (second,) = torch.autograd.grad(first.square().sum(), x)
+    assert torch.isfinite(second).all()
+
+
+def test_without_a_gradient_nothing_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = counted(monkeypatch, "train_forward")
+    net, x = module("lstm"), torch.randn(2, 4, INPUTS, dtype=torch.float64)
+    with torch.inference_mode():
+        quick, _ = net(x)
+    assert [call[10] for call in calls] == [None]
+    assert torch.equal(quick, net(x)[0])
+    assert calls[1][10].shape == (4, 2, 36)
+
+
+@PLAIN
+def test_recompute_gives_the_same_and_keeps_less(kind: str, options: dict[str, Any]) -> None:
+    net, rows = module(kind, **options), (LENGTHS, some_resets())
+    wanted = gradients(net, *rows)
+    net.recompute = True
+    close(gradients(net, *rows), wanted, 1e-12)
+
+    def kept(recompute: bool) -> int:
+        sizes: dict[int, int] = {}
+
+        def pack(value: Tensor) -> Tensor:
+            sizes[value.untyped_storage().data_ptr()] = value.untyped_storage().nbytes()
+            return value
+
+        net.recompute = recompute
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda value: value):
+            y, _ = net(torch.zeros(4, 400, INPUTS, dtype=torch.float64))
+        return sum(sizes.values()) + 0 * len(y)
+
+    assert kept(True) < kept(False) / 2
+
+
+@pytest.mark.parametrize("kind", ["rnn", "gru", "lstm"])
+def test_learning_is_unchanged(kind: str) -> None:
+    """200 steps of Adam beside torch's own layer from the same weights, in float64."""
+    own = module(kind, units=8)
+    torchs = {"rnn": torch.nn.RNN, "gru": torch.nn.GRU, "lstm": torch.nn.LSTM}[kind](INPUTS, 8, batch_first=True)
+    theirs = torchs.double()
+    names = [name.partition(".")[2] for name, _ in own.named_parameters()]
+    with torch.no_grad():
+        for name, parameter in zip(names, own.parameters(), strict=True):
+            getattr(theirs, f"{name}_l0").copy_(parameter)
+    generator = torch.Generator().manual_seed(5)
+    x = torch.randn(200, 4, 12, INPUTS, generator=generator, dtype=torch.float64)
+    for net in (own, theirs):
+        optimiser = torch.optim.Adam(net.parameters(), lr=3e-3)
+        for step in x:
+            optimiser.zero_grad()
+            (net(step)[0][:, 1:, :INPUTS] - step[:, :-1]).square().mean().backward()
+            optimiser.step()
+    for name, parameter in zip(names, own.parameters(), strict=True):
+        assert float((parameter - getattr(theirs, f"{name}_l0")).detach().abs().max()) < 1e-8
+
+
+def test_what_the_core_refuses() -> None:
+    net = module("gru", torch.float32)
+    layer: Any = net._modules["layer"]
+    options, weight = tuple(layer.layer.native()), layer.weight_hh.detach().numpy()
+    kept, extra, forward, _ = _core.train_sizes("gru", options, 18, 6, False, None)
+    assert (kept, extra) == (24, 6)
+    arrays = {
+        "sums": np.zeros((4, 2, 18), np.float32),
+        "first": (np.zeros((2, 6), np.float32),),
+        "tensors": (weight, np.zeros(18, np.float32)),
+        "packed": np.zeros(forward, np.float32),
+        "lengths": None,
+        "resets": None,
+        "out": np.zeros((4, 2, 6), np.float32),
+        "last": (np.zeros((2, 6), np.float32),),
+        "kept": None,
+    }
+    run: Any = _core.train_forward
+    run("gru", options, *arrays.values(), 0, 1, None)
+    wrong: list[tuple[str, Any, str]] = [
+        ("sums", np.zeros((4, 2, 18)), r"sums must be C-contiguous float32 \(4, 2, 18\), got float64"),
+        ("sums", np.zeros((3, 2, 18), np.float32), r"sums must be C-contiguous float32 \(4, 2, 18\), got float32 \(3"),
+        ("first", (), "first must hold 1 arrays, got 0"),
+        ("tensors", (weight,), "tensors must hold 2 arrays, got 1"),
+        ("tensors", (weight.T, np.zeros(18, np.float32)), "a tensor must be"),
+        ("packed", np.zeros(3, np.float32), "packed must be"),
+        ("lengths", np.array([1, 5]), "lengths must be from 0 to 4, got 5"),
+        ("lengths", np.array([1, -1]), "lengths must be from 0 to 4, got -1"),
+        ("lengths", np.array([1.0, 2.0]), "lengths must be C-contiguous int64"),
+        ("resets", np.zeros((2, 4), bool), r"resets must be C-contiguous bool \(4, 2\)"),
+        ("out", np.zeros((4, 12), np.float32), "out must be"),
+        ("kept", np.zeros((4, 2, 23), np.float32), "kept must be writable"),
+    ]
+    for name, value, words in wrong:
+        with pytest.raises(InputError, match=words):
+            run("gru", options, *(arrays | {name: value}).values(), 0, 1, None)
+    with pytest.raises(InputError, match="share must be from 0 to 1, got 2"):
+        run("gru", options, *arrays.values(), 2, 2, None)
+    with pytest.raises(SpecError, match="no instruction set 'z80'"):
+        run("gru", options, *arrays.values(), 0, 1, "z80")
+    with pytest.raises(SpecError, match=r"'dense' has no training kernel \(layers/dense/kernel_train.c\)"):
+        _core.train_sizes("dense", (), 1, 1, False, None)
+    with pytest.raises(SpecError, match="'gru' has no such options, 3 of them, with sums of 18 and a hidden"):
+        _core.train_sizes("gru", (0.0, 1.0, 2.0), 18, 6, False, None)
