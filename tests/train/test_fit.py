@@ -269,6 +269,26 @@ def test_a_run_that_diverges_says_so_and_keeps_the_best(tmp_path: Path, checkpoi
         assert not same_bits(recover(path), model)
 
 
+@pytest.mark.parametrize("context", ["carried", {"window": 8}])
+@pytest.mark.parametrize("extreme", ["reading", "target"])
+def test_a_held_out_loss_that_is_never_finite_is_no_success(context: Any, extreme: str) -> None:
+    series = [autoregression(300, seed) for seed in (1, 2)]
+    targets = [x[:, 0].copy() for x in series]
+    if extreme == "reading":
+        series[1][270] = targets[1][270] = -1e16
+        where = r"reading there is -1e\+16 in column 'flow', row 270 of series 1, 1e\+16 in size once scaled;"
+    else:
+        targets[1][270] = -1e16
+        where = r"target there is 1e\+16 in size, in row 270 of series 1;"
+    spec = forecaster(columns=["flow"], scaling="standard", missing="hold").replace(context=context)
+
+    def cubes(out: torch.Tensor, target: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        return (out[..., 0] - target).abs() ** 3
+
+    with pytest.raises(TrainError, match=rf"held-out loss is not finite \(inf\) after step \d\d, .* {where}"):
+        fit(init(spec), series, targets, loss=cubes, steps=60, window=8, learning_rate=1e-4)
+
+
 def test_budgets() -> None:
     model, x = init(forecaster()), autoregression(400)
     options: dict[str, Any] = {"window": 20, "batch": 4, "validation": 0}

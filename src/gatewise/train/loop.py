@@ -98,7 +98,8 @@ def fit(
         InputError: data or settings that do not fit.
         SpecError: a model that cannot be trained this way.
         FileError: a checkpoint that is damaged or of another run.
-        TrainError: the loss or its gradient is no longer finite. The checkpoint keeps the best weights: see `recover`.
+        TrainError: the loss or its gradient is no longer finite (the checkpoint keeps the best weights: see `recover`),
+            or the held-out loss never was.
         KeyboardInterrupt: Ctrl-C; the step was finished and the checkpoint written before.
     """
     if steps is seconds is epochs is None:
