@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from gatewise.errors import InputError
-from gatewise.tasks.table import read_table, standardise
+from gatewise.tasks.table import read_table, standardise, within_reach
 
 STAMPS = pd.date_range("2024-03-01", periods=6, freq="5min")
 
@@ -267,6 +267,19 @@ def test_scaling_is_that_of_the_training_part() -> None:
     offset, scale = standardise(read_table(values, missing="hold"), 100)
     np.testing.assert_allclose(offset, np.nanmean(values[:100], axis=0), rtol=1e-6)
     np.testing.assert_allclose(scale, np.nanstd(values[:100], axis=0), rtol=1e-5)
+
+
+def test_what_scaling_takes_too_far_is_missing() -> None:
+    values = np.array([[1.0, 5.0], [2.0, 3.4e38], [-2e18, np.nan], [3.0, 7.0]])
+    offset, scale = np.array([2, 6], np.float32), np.array([1, 2], np.float32)
+    table = read_table(values, missing="hold")
+    kept = within_reach(table, offset, scale, "hold").values
+    np.testing.assert_array_equal(kept, [[1, 5], [2, np.nan], [np.nan, np.nan], [3, 7]])
+    message = r"column 'x1' is 3.4e\+38 at row 1, more than 1e\+18 .* mean of 6; .* pass missing=\"hold\""
+    with pytest.raises(InputError, match=message):
+        within_reach(read_table(values[:2]), offset, scale, "raise")
+    table = read_table(values[[0, 3]])
+    assert within_reach(table, offset, scale, "raise") is table
 
 
 @pytest.mark.parametrize(

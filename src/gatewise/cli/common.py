@@ -91,6 +91,7 @@ def as_options(message: str) -> str:
         return f"pass --{name.replace('_', '-')} {value}".rstrip() if name in known else found[0]
 
     message = message.replace("pass resume=False to overwrite that one", "remove that one first")
+    message = message.replace('fit with missing="hold"', "train with --missing hold")
     return re.sub(r"""\bpass (\w+)=(?:'([^']*)'|"([^"]*)"|\{"window": (\d+)\})?""", option, message)
 
 

@@ -207,9 +207,9 @@ static PyObject *pool_push(PyObject *object, PyObject *const *args, Py_ssize_t c
             Py_INCREF(out);
             result = out;
         } else {
-            const size_t bad = gw_first_nonfinite(from, values), inputs = (size_t)sizes->inputs;
-            raise("InputError", "push: value %zu of row %zu is %s; " NO_MISSING_POLICY, bad % inputs, bad / inputs,
-                  bad < values ? nonfinite_name(from[bad]) : "nan");
+            const size_t bad = gw_first_unusable(self->model, from, values), inputs = (size_t)sizes->inputs;
+            refuse_reading(self->owner, PyUnicode_FromFormat("push: value %zu of row %zu", bad % inputs, bad / inputs),
+                           bad % inputs, bad < values ? from[bad] : NAN);
         }
     }
     give_back(&self->busy);
@@ -319,9 +319,9 @@ static PyMethodDef pool_methods[] = {
      "ids: numbers of sessions, each at most once, in any order. Row i of x and y belongs to ids[i]. out: a float32 "
      "array\n"
      "to write to; None = a new one. Each answer has the bits that a Stream would give.\n\n"
-     "Raises InputError where ids, x or out do not fit, or x is not finite and the model's input stage refuses that, "
-     "and\n"
-     "BusyError where another thread uses this pool. All is checked before any session takes its step."},
+     "Raises InputError where ids, x or out do not fit, or a value is missing (not finite, or beyond 1e18 in size\n"
+     "once scaled) and the model's input stage refuses that, and BusyError where another thread uses this pool. All is "
+     "checked before any session takes its step."},
     {"_as_float32", pool_as_float32, METH_VARARGS,
      "_as_float32($self, x, ndim, /)\n--\n\nCalled with an x that does not fit as it is; a subclass converts it."},
     {"_as_ids", pool_as_ids, METH_O,

@@ -35,7 +35,7 @@ from gatewise.stream import load as load_model
 from gatewise.tasks.calibrate import Calibration
 from gatewise.tasks.held_out import Split, cut, measure, unsupported
 from gatewise.tasks.parameters import is_array, number, plain, positions, recurrent_layers, seed_of
-from gatewise.tasks.table import Table, read_table, standardise
+from gatewise.tasks.table import FITTED, Table, read_table, standardise, within_reach
 
 try:
     from sklearn.base import BaseEstimator, OutlierMixin
@@ -183,6 +183,7 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
             raise InputError("target is an empty list; name at least one, or give None for all")
         cuts = cut(table, plain(self.validation))
         offset, scale = standardise(table, cuts.rows(table, "training"))
+        table = within_reach(table, offset, scale, self.missing)
         seed = seed_of(self.random_state)
         untrained = self._untrained(table, targets, offset, scale, seed)
         kept = len(table.series) * untrained.graph.state_bytes
@@ -371,15 +372,15 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
     def _read(self, data: Any) -> Table:
         check_is_fitted(self)
         named = hasattr(self, "feature_names_in_") and not is_array(data)
-        table = read_table(
-            data, None if is_array(data) else self.time, self.columns_ if named else None, self.missing, self.series
-        )
+        time, columns = None if is_array(data) else self.time, self.columns_ if named else None
+        table = read_table(data, time, columns, self.missing, self.series, FITTED)
         if len(table.columns) != self.n_features_in_:
             raise InputError(
                 f"this detector was fitted on {self.n_features_in_} columns, {list(self.columns_)}; "
                 f"{table.origin} has {len(table.columns)}"
             )
-        return table
+        offset, scale = (self.model_.tensors[f"input.{name}"] for name in ("offset", "scale"))
+        return within_reach(table, offset, scale, self.missing, FITTED)
 
     def _answers(self, table: Table, state: States) -> Array:
         """What the model answers to each row, (rows, outputs) float32 in the order of the table."""

@@ -35,7 +35,7 @@ from gatewise.stream import load as load_model
 from gatewise.tasks import backtest as rolling
 from gatewise.tasks.forecast_inputs import PERIODS, Layout, choose, cut, season_of, times_ahead, wanted_of
 from gatewise.tasks.parameters import is_array, plain, recurrent_layers, seed_of
-from gatewise.tasks.table import Table, read_table, standardise
+from gatewise.tasks.table import FITTED, FUTURE, Table, read_table, standardise, within_reach
 
 try:
     import pandas as pd
@@ -178,7 +178,9 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
         order = [table.columns.index(name) for name in layout.read]
         cuts = cut(table.series, layout, self.validation)
         learnt = np.concatenate([np.arange(start, end) for (_, start, _), end in zip(table.series, cuts, strict=True)])
-        offset, scale = (part[order] for part in standardise(table, learnt))
+        units = standardise(table, learnt)
+        table = within_reach(table, *units, self.missing)
+        offset, scale = (part[order] for part in units)
         seed = seed_of(self.random_state)
         untrained = self._untrained(table.named, layout, targets, offset, scale, seed)
         values = table.values[:, order]
@@ -413,13 +415,15 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
         """The table with its columns in the order of the input."""
         check_is_fitted(self)
         by_name = hasattr(self, "feature_names_in_") and not is_array(data)
-        table = read_table(data, self.time, self.columns_ if by_name else None, self.missing, self.series)
+        table = read_table(data, self.time, self.columns_ if by_name else None, self.missing, self.series, FITTED)
         if len(table.columns) != self.n_features_in_:
             raise InputError(
                 f"this forecaster was fitted on {self.n_features_in_} columns, {list(self.columns_)}; "
                 f"{table.origin} has {len(table.columns)}"
             )
-        return _reordered(table, [self.columns_.index(name) for name in self.layout_.read])
+        table = _reordered(table, [self.columns_.index(name) for name in self.layout_.read])
+        offset, scale = (self.model_.tensors[f"input.{name}"][: len(table.columns)] for name in ("offset", "scale"))
+        return within_reach(table, offset, scale, self.missing, FITTED)
 
     def _future(self, table: Table, future: Any) -> Mapping[str | int | None, Array | None]:
         """The covariates of the rows to come, series by series."""
@@ -432,7 +436,8 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
             raise InputError(
                 f"the forecast needs {list(layout.covariates)} in the {layout.lead} rows that follow; pass future="
             )
-        known = read_table(future, self.time, None if is_array(future) else layout.covariates, "raise", self.series)
+        named = None if is_array(future) else layout.covariates
+        known = read_table(future, self.time, named, "raise", self.series, FUTURE)
         if len(known.columns) != len(layout.covariates):
             raise InputError(f"future must have the columns {list(layout.covariates)}, got {list(known.columns)}")
         rows = {name: (start, stop) for name, start, stop in known.series}

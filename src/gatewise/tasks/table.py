@@ -10,14 +10,14 @@ import os
 import re
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from gatewise.errors import InputError, MissingExtraError
-from gatewise.inputs.numeric.spec import MISSING
+from gatewise.inputs.numeric.spec import MISSING, MOST, usable
 from gatewise.layers.base import Array
 from gatewise.tasks.times import Where, check_order, find_times, listed, uneven
 
@@ -28,6 +28,11 @@ except ImportError as error:  # pragma: no cover - tried in an environment witho
 
 MANY_MISSING = 0.05
 """Share of missing readings in a column above which a caution is given."""
+
+TO_FIT = 'pass missing="hold" to repeat the last finite reading, or fill them in'
+FITTED = 'fill them in, or fit with missing="hold" to repeat the last finite reading'
+FUTURE = "fill them in: what is known ahead must be known in each row"
+"""What to do about missing readings: of data to fit on, of data for a model, of covariates ahead."""
 
 ARRAY = "the array"
 """What an array is called in messages."""
@@ -88,6 +93,7 @@ def read_table(
     columns: Sequence[str] | None = None,
     missing: str = "raise",
     series: str | None = None,
+    advice: str = TO_FIT,
 ) -> Table:
     """Read and check.
 
@@ -100,6 +106,7 @@ def read_table(
         missing: "raise" refuses non-finite readings, "hold" and "mask" let them through as NaN.
         series: name of the column that tells several series apart, by text or whole numbers. Rows are grouped by it,
             in the order in which the series first appear, and stay in their order within each. None = one series.
+        advice: what to do about missing readings that are refused.
 
     Raises:
         InputError: with the place, when the table is empty, a name is missing or twice there, a column is not numeric,
@@ -130,7 +137,7 @@ def read_table(
     cautions = [] if times is None else uneven(times, starts, where)
     for k, name in enumerate(chosen):
         values[:, k] = _numbers(frame.iloc[:, names.index(name)], name, where)
-        _check_finite(values[:, k], name, missing, where, cautions)
+        _check_finite(values[:, k], name, missing, where, cautions, advice)
     return Table(
         values, chosen, origin != ARRAY, frame.index, times, time, origin, tuple(cautions), where, ranges, series, order
     )
@@ -339,17 +346,16 @@ def _not_numeric(column: pd.Series[Any], name: str, where: Where) -> str:
     return f"column {name!r} is not numeric: {short!r} at {where(row)}; correct it, or leave it out of columns"
 
 
-def _check_finite(values: Array, name: str, missing: str, where: Where, cautions: list[str]) -> None:
+def _check_finite(
+    values: Array, name: str, missing: str, where: Where, cautions: list[str], advice: str = TO_FIT
+) -> None:
     """Refuse or count non-finite readings, and make them all NaN."""
     bad = np.flatnonzero(~np.isfinite(values))
     if not bad.size:
         return
     if missing == "raise":
         count = f"{bad.size} non-finite readings, the first" if bad.size > 1 else "a non-finite reading"
-        raise InputError(
-            f"column {name!r} has {count} at {where(int(bad[0]))}: {values[bad[0]]}; "
-            'pass missing="hold" to repeat the last finite reading, or fill them in'
-        )
+        raise InputError(f"column {name!r} has {count} at {where(int(bad[0]))}: {values[bad[0]]}; {advice}")
     share = bad.size / len(values)
     if share > MANY_MISSING:
         longest = max(len(run) for run in np.split(bad, np.flatnonzero(np.diff(bad) > 1) + 1))
@@ -359,6 +365,29 @@ def _check_finite(values: Array, name: str, missing: str, where: Where, cautions
             f"up to {longest:,} in a row; {what}"
         )
     values[bad] = np.nan
+
+
+def within_reach(table: Table, offset: Array, scale: Array, missing: str, advice: str = TO_FIT) -> Table:
+    """The table, where what scaling takes too far for any model to work with is missing, see `inputs/numeric/spec.py`.
+
+    Args:
+        table: the readings.
+        offset, scale: (columns,) each.
+        missing, advice: as for `read_table`.
+
+    Raises:
+        InputError: there are such readings, and missing ones are refused.
+    """
+    far = np.isfinite(table.values) & ~usable(table.values, offset, scale)
+    if not far.any():
+        return table
+    if missing == "raise":
+        row, k = np.argwhere(far)[0].tolist()
+        raise InputError(
+            f"column {table.columns[k]!r} is {table.values[row, k]:g} at {table.where(row)}, more than {MOST:g} "
+            f"standard deviations from the training mean of {offset[k]:g}; correct it, or take it as missing: {advice}"
+        )
+    return replace(table, values=np.where(far, np.float32(np.nan), table.values))
 
 
 def standardise(table: Table, rows: int | Array) -> tuple[Array, Array]:

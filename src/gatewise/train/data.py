@@ -21,7 +21,7 @@ from torch import Tensor
 
 from gatewise.errors import InputError
 from gatewise.file import digest
-from gatewise.inputs.numeric.spec import held
+from gatewise.inputs.numeric.spec import MOST, held
 from gatewise.layers.base import Array
 from gatewise.layers.train import live_steps
 from gatewise.nn import Recurrent
@@ -301,13 +301,20 @@ def _pairs(module: Recurrent, series: Series, targets: Any, what: str) -> list[t
             raise InputError(f"{what} {i}: {error}") from None
         if not len(x):
             raise InputError(f"{what} {i} has no steps; leave it out")
-        if module.graph.refuses_missing and not np.isfinite(x).all():
-            step, column = np.argwhere(~np.isfinite(x))[0].tolist()
+        readings = torch.tensor(x)
+        usable = module.usable(readings)
+        if module.graph.refuses_missing and not usable.all():
+            step, column = (~usable).nonzero()[0].tolist()
             raise InputError(
-                f"{what} {i} is not finite at step {step}, input {column}; clean the data, "
-                'or use an input stage with missing="hold" or "mask"'
+                f"{what} {i} is {x[step, column]:g} at step {step}, input {column}: not finite, or beyond "
+                f'{MOST:g} once scaled; clean the data, or use an input stage with missing="hold" or "mask"'
             )
-        found.append((torch.tensor(x), None if target is None else _target(target, len(x), f"{what} {i}")))
+        found.append(
+            (
+                torch.where(usable, readings, math.nan),
+                None if target is None else _target(target, len(x), f"{what} {i}"),
+            )
+        )
     return found
 
 
