@@ -293,7 +293,8 @@ def test_the_calendar_is_that_of_the_clock() -> None:
 
 
 @pytest.mark.parametrize(
-    ("freq", "season"), [("h", 24), ("30min", 48), ("D", 7), ("MS", 12), ("W", 52), ("7min", None), ("YS", None)]
+    ("freq", "season"),
+    [("h", 24), ("30min", 48), ("D", 7), ("B", 5), ("MS", 12), ("W", 52), ("7min", None), ("YS", None)],
 )
 def test_the_season_follows_from_the_times(freq: str, season: int | None) -> None:
     from gatewise.tasks.forecast_inputs import season_of
@@ -303,11 +304,14 @@ def test_the_season_follows_from_the_times(freq: str, season: int | None) -> Non
     assert season_of(None) is None
 
 
-@pytest.mark.parametrize("freq", ["h", "D", "MS", "ME", "QS", "15min"])
-def test_times_go_on_as_they_did(freq: str) -> None:
+@pytest.mark.parametrize("freq", ["h", "D", "B", "2D", "W-MON", "MS", "ME", "QS", "15min"])
+@pytest.mark.parametrize("zone", [None, "Europe/Berlin"])
+@pytest.mark.parametrize("begin", ["2024-01-30", "2024-02-16", "2023-09-18 06:00"])
+def test_times_go_on_as_they_did(freq: str, zone: str | None, begin: str) -> None:
     from gatewise.tasks.forecast_inputs import times_ahead
 
-    times = pd.date_range("2024-01-30", periods=50, freq=freq)
+    times = pd.date_range(begin, periods=50, freq=freq, tz=zone)  # with a change of the clock in most
+    assert times_ahead(times[:39], [1, 4, 11]) == times[[39, 42, 49]].tolist()
     assert times_ahead(times[:40], [1, 4, 10]) == times[[40, 43, 49]].tolist()
     assert times_ahead(pd.Index([0.5, 1.0, 1.5]), [1, 2]) == [2.0, 2.5]
 

@@ -83,7 +83,7 @@ def test_a_frame_of_results_keeps_index_and_times() -> None:
     [
         ["2024-01-01", "2024-01-01 00:05:00", "2024-01-01T00:10:00"],  # ISO 8601 in several spellings
         ["2024-01-01T00:00:00Z", "2024-01-01T00:05:00Z", "2024-01-01T00:10:00Z"],
-        ["01.02.2024 00:00", "01.02.2024 00:05", "01.02.2024 00:10"],
+        ["2024/02/01 00:00", "2024/02/01 00:05", "2024/02/01 00:10"],
         [0.0, 0.5, 1.0],
         [1704067200, 1704067500, 1704067800],
     ],
@@ -93,6 +93,14 @@ def test_times_in_several_notations_are_read(times: list[Any]) -> None:
     assert table.times is not None
     assert table.times.is_monotonic_increasing
     assert table.cautions == ()
+
+
+@pytest.mark.parametrize("first", ["03/04/2024", "31.12.2023 00:00", "3-4-24", "12/31/2023"])
+def test_dates_that_do_not_begin_with_the_year_are_refused(first: str) -> None:
+    for times, row in (([first, "2024-04-05", "2024-04-06"], 0), (["2024-04-05", "2024-04-06 01:00 PM", first], 2)):
+        message = f"the time 't' is '{first}' at row {row}, .* what is day .* ISO 8601, .* dayfirst=True"
+        with pytest.raises(InputError, match=message):
+            read_table(pd.DataFrame({"t": times, "v": [1.0, 2.0, 3.0]}), time="t")
 
 
 def swapped(name: str, row: int, value: Any) -> pd.DataFrame:
