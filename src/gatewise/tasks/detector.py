@@ -36,6 +36,7 @@ from gatewise.tasks.calibrate import Calibration
 from gatewise.tasks.held_out import Split, cut, measure, unsupported
 from gatewise.tasks.parameters import is_array, number, plain, positions, recurrent_layers, seed_of
 from gatewise.tasks.table import FITTED, Table, read_table, standardise, within_reach
+from gatewise.tasks.times import listed
 
 try:
     from sklearn.base import BaseEstimator, OutlierMixin
@@ -382,12 +383,27 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         offset, scale = (self.model_.tensors[f"input.{name}"] for name in ("offset", "scale"))
         return within_reach(table, offset, scale, self.missing, FITTED)
 
+    def _check_ids(self, state: Mapping[Any, Any], ids: Sequence[Any]) -> None:
+        """Refuse states that are for no series. Those of series that were fitted may be left over."""
+        unused = [key for key in state if key not in ids]
+        if len(unused) < len(state):
+            alike = set(map(str, ids))
+            unused = [key for key in unused if str(key) in alike or key not in self.state_]
+        if unused:
+            kinds = " and ".join(sorted({type(key).__name__ for key in unused}))
+            raise StateError(
+                f"no series of the data is called {listed(unused)} ({kinds}), which state has a State for; "
+                f"they are called {listed(ids)} ({type(ids[0]).__name__}); give the ids as the data has them"
+            )
+
     def _answers(self, table: Table, state: States) -> Array:
         """What the model answers to each row, (rows, outputs) float32 in the order of the table."""
         if state is not None and (self.series is None) == isinstance(state, Mapping):
             wanted = "one State" if self.series is None else "a dict from ids to States"
             raise StateError(f"this detector was fitted with series={self.series!r}, so state must be {wanted}")
         given: Mapping[Any, Any] = state if isinstance(state, Mapping) else {None: state}
+        if isinstance(state, Mapping):
+            self._check_ids(state, [name for name, _, _ in table.series])
         answers = np.empty((len(table), self.model_.outputs), np.float32)
         for name, start, stop in table.series:
             answers[start:stop] = np.asarray(self.model_.run(table.values[start:stop], given.get(name)))
