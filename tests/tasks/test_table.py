@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import zipfile
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -176,9 +177,12 @@ def test_what_is_no_table_is_refused(data: Any, message: str) -> None:
         (",v\n0,1\n1,2\n", "column 0 has no name"),
         ("a;b\n1;2\n", r"not separated by commas; read it with pandas.read_csv\(path, sep"),
         ("v,v\n1,2\n", r"column 'v' 2 times"),
-        ("a,b\n1,2\n3,4,5\n", "every line must have 2 fields"),
-        ("a,b\n1,2,9\n3,4,9\n", "every line must have 2 fields"),
-        ("a,b\n1,2\n3\n", r"'b' has a non-finite reading at row 1 \(line 3\): nan"),
+        ("a,b\n1,2\n3,4,5\n", "csv: line 3 has 3 fields; every line must have 2 fields"),
+        ("a,b\n1,2,9\n3,4,9\n", "csv: line 2 has 3 fields; every line must have 2 fields"),
+        ("a,b\n1,2\n3\n", r"csv: line 3 has 1 field; every line must have 2 fields, .*; is the file cut off\?"),
+        ('a,b,c\n1,"2\n",3\n4,5\n6,7,8\n', r"csv: line 4 has 2 fields; every line must have 3 fields"),
+        ("a,b\n1,2\n3,\n", r"'b' has a non-finite reading at row 1 \(line 3\): nan"),
+        ('a,b\n1,2\n3,"4\n', "EOF inside string"),
         ("a\n1\n\n3\n", r"'a' has a non-finite reading at row 1 \(line 3\): nan"),
         ("a\n1\nx\n3\n", r"'a' is not numeric: 'x' at row 1 \(line 3\)"),
         ("a,b\n", "has no rows"),
@@ -187,6 +191,27 @@ def test_what_is_no_table_is_refused(data: Any, message: str) -> None:
 def test_csv_files_that_do_not_fit_are_refused(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         read_table(written(tmp_path, text))
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.csv.gz", "t.csv.zip"])
+def test_a_file_that_is_cut_off_is_not_filled_up(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    text = frame(b=np.arange(6.0) * 2).to_csv(index=False).rstrip()
+    for part in (text, text.rpartition(",")[0]):
+        if name.endswith("zip"):
+            with zipfile.ZipFile(path, "w") as archive:
+                archive.writestr("t.csv", part)
+        else:
+            path.write_bytes(gzip.compress(part.encode()) if name.endswith("gz") else part.encode())
+        if part == text:
+            assert len(read_table(path, "stamp", missing="hold")) == 6
+    with pytest.raises(InputError, match=r"line 7 has 2 fields; .* is the file cut off\?"):
+        read_table(path, "stamp", missing="hold")
+
+
+def test_blank_lines_are_rows_without_readings(tmp_path: Path) -> None:
+    table = read_table(written(tmp_path, "a,b\n1,2\n\n3,\n"), missing="hold")
+    np.testing.assert_array_equal(table.values, [[1, 2], [np.nan, np.nan], [3, np.nan]])
 
 
 def test_files_of_another_kind_are_refused(tmp_path: Path) -> None:

@@ -7,8 +7,6 @@ the row (counted from 0, as pandas does), for a CSV file its line, and the times
 from __future__ import annotations
 
 import os
-import re
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +17,7 @@ import numpy as np
 from gatewise.errors import InputError, MissingExtraError
 from gatewise.inputs.numeric.spec import MISSING, MOST, usable
 from gatewise.layers.base import Array
+from gatewise.tasks.files import read_file
 from gatewise.tasks.times import Where, check_order, find_times, listed, uneven
 
 try:
@@ -185,7 +184,7 @@ def _load(data: Any) -> tuple[pd.DataFrame, str, int | None]:
     if isinstance(data, pd.Series):
         return data.to_frame("x0" if data.name is None else data.name), "the series", None
     if isinstance(data, (str, os.PathLike)):
-        return _read_file(Path(data))
+        return read_file(Path(data))
     try:
         array = _array(data)
     except ValueError as error:
@@ -205,66 +204,6 @@ def _array(data: Any) -> Array:
     if isinstance(data, np.ma.MaskedArray) and data.dtype.kind in "fiub":
         return np.asarray(np.ma.filled(data.astype(np.float64), np.nan))
     return np.asarray(data)
-
-
-def _read_file(path: Path) -> tuple[pd.DataFrame, str, int | None]:
-    if not path.is_file():
-        raise InputError(f"there is no file {path}")
-    suffixes = path.suffixes
-    if suffixes[-1:] in ([".parquet"], [".pq"]):
-        try:
-            return pd.read_parquet(path), str(path), None
-        except ImportError as error:
-            raise MissingExtraError("reading Parquet needs pyarrow: pip install 'gatewise[train]'") from error
-        except (OSError, ValueError) as error:
-            raise InputError(f"{path} is no readable Parquet file: {error}") from None
-    if ".csv" not in suffixes[-2:]:
-        raise InputError(f"{path} is neither .csv nor .parquet; read it with pandas and give the frame")
-    return _read_csv(path), str(path), 2
-
-
-def _read_csv(path: Path) -> pd.DataFrame:
-    """Read a comma-separated file with one header line, keeping every line: a blank one is a row without readings."""
-    common: dict[str, Any] = {"encoding": "utf-8-sig", "skip_blank_lines": False}
-    try:
-        head = pd.read_csv(path, header=None, nrows=1, dtype=str, keep_default_na=False, **common)
-        header = [str(name).strip() for name in head.iloc[0]]
-        _check_header(header, path)
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)
-            frame: pd.DataFrame = pd.read_csv(path, low_memory=False, index_col=False, **common)
-    except pd.errors.EmptyDataError:
-        raise InputError(f"{path} is empty") from None
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not UTF-8 text ({error}); convert it, or read it with pandas") from None
-    except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
-        raise InputError(f"{path}: {str(error).strip()}; every line must have {len(header)} fields") from None
-    except (OSError, EOFError) as error:
-        raise InputError(f"{path} cannot be read: {error}") from None
-    frame.columns = pd.Index(header)  # as they stand in the file: pandas renames those that are there twice
-    return frame
-
-
-def _check_header(header: list[str], path: Path) -> None:
-    if all(_is_number(name) for name in header):
-        raise InputError(f"{path} has no header line: its first line is {','.join(header)[:60]}; add column names")
-    if "" in header:
-        raise InputError(
-            f"{path}: column {header.index('')} has no name; name it (an index: write the file with index=False)"
-        )
-    if len(header) == 1 and re.search(r"[;\t|]", header[0]):
-        raise InputError(
-            f"{path}: the only column is {header[0]!r}, so fields are not separated by commas; "
-            "read it with pandas.read_csv(path, sep=...) and give the frame"
-        )
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _unique_names(frame: pd.DataFrame, origin: str) -> list[str]:
