@@ -440,6 +440,16 @@ def test_refusals_of_data() -> None:
         forecaster.predict(frame[:200], frame[200:202])
     with pytest.raises(InputError, match="does not lie after"):
         forecaster.predict(frame[:200], frame[199:])
+    for gap, row, message in (
+        ("load", 150, 'fill them in, or fit with missing="hold"'),
+        ("price", 201, "fill in the f"),
+    ):
+        holed = frame.astype({gap: np.float64})
+        holed.loc[row, gap] = np.nan
+        with pytest.raises(InputError, match=f"column '{gap}' has a non-finite reading at row .*: nan; {message}"):
+            forecaster.predict(holed[:200], holed[200:])
+    with pytest.raises(InputError, match=r"'heat' is 3e\+30 at row 7, .*, more than 1e\+18 .*, or fit with missing"):
+        forecaster.backtest(frame.assign(heat=np.where(np.arange(300) == 7, 3e30, 0)))
     with pytest.raises(InputError, match="made from the last 6 rows, got 5"):
         forecaster.predict(frame[:5], frame[5:])
     with pytest.raises(InputError, match="fitted on 3 columns"):

@@ -30,7 +30,7 @@ MANY_MISSING = 0.05
 
 TO_FIT = 'pass missing="hold" to repeat the last finite reading, or fill them in'
 FITTED = 'fill them in, or fit with missing="hold" to repeat the last finite reading'
-FUTURE = "fill them in: what is known ahead must be known in each row"
+FUTURE = "fill in the future that you pass: it must be known in each row"
 """What to do about missing readings: of data to fit on, of data for a model, of covariates ahead."""
 
 ARRAY = "the array"
