@@ -135,6 +135,9 @@ def test_a_channel_that_hardly_varies_is_named() -> None:
     data.loc[900:, "b"] = 1.0
     with pytest.raises(InputError, match="column 'b' is 1 throughout the 240 rows of the calibration part"):
         fitted(data)
+    data.loc[900:, "a"] = 0.5
+    with pytest.raises(InputError, match="column 'a' is 0.5 throughout, column 'b' is 1 throughout the 240 rows"):
+        fitted(data)
 
 
 def test_many_series_train_one_model(many: Detector) -> None:

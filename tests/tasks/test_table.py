@@ -319,8 +319,20 @@ def test_what_scaling_takes_too_far_is_missing() -> None:
     ("values", "message"),
     [
         (np.r_[np.full(50, 7.25), np.arange(50)], "'x0' is 7.25 throughout in the 50 rows of the training part"),
-        (np.r_[np.full(50, np.nan), np.arange(50)], "'x0' has no readings"),
+        (np.r_[np.full(50, np.nan), np.arange(50)], "'x0' has no readings in the 50 rows .*; leave it out"),
         (1.7e9 + np.random.default_rng(0).normal(0, 300, 100), "float32 holds steps of 128; subtract a constant"),
+        (
+            1e9 + np.random.default_rng(0).normal(0, 1, 100),
+            r"'x0' varies by 0.9\d+ around 1e\+09, where float32 holds steps of 64; subtract a constant",
+        ),
+        (
+            np.stack([np.full(100, 2.0), np.arange(100), np.full(100, 0.1), np.r_[np.full(50, 7), np.arange(50)]], 1),
+            "column 'x0' is 2 throughout, column 'x2' is 0.1 throughout, column 'x3' is 7 throughout in the 50 rows",
+        ),
+        (
+            np.stack([np.arange(100) + 1e9, np.arange(100), np.arange(100) + 1e10], 1),
+            "'x0' varies by .* steps of 64, column 'x2' varies by .* steps of 1.02e.03; subtract a .* mean of each",
+        ),
     ],
 )
 def test_columns_that_teach_nothing_are_refused(values: np.ndarray, message: str) -> None:

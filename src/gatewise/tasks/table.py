@@ -46,6 +46,7 @@ class Table:
     Attributes:
         values: (rows, columns) float32, C-contiguous; NaN where a reading is missing (not with missing "raise").
         columns: their names.
+        deviations: (columns,) standard deviation of each, in the precision of the data.
         named: whether they are the data's own: those of an array are not.
         index: pandas index of the rows.
         times: pandas index of the times, strictly ascending within each series, or None.
@@ -60,6 +61,7 @@ class Table:
 
     values: Array
     columns: tuple[str, ...]
+    deviations: Array
     named: bool
     index: pd.Index
     times: pd.Index | None
@@ -132,13 +134,25 @@ def read_table(
         check_order(times, starts, where)
         where = _places(first_line, times, None if series is None else ranges, order)
     chosen = _choose(names, time, series, columns, origin)
-    values = np.empty((len(frame), len(chosen)), np.float32)
+    values, deviations = np.empty((len(frame), len(chosen)), np.float32), np.zeros(len(chosen))
     cautions = [] if times is None else uneven(times, starts, where)
     for k, name in enumerate(chosen):
-        values[:, k] = _numbers(frame.iloc[:, names.index(name)], name, where)
+        values[:, k], deviations[k] = _numbers(frame.iloc[:, names.index(name)], name, where)
         _check_finite(values[:, k], name, missing, where, cautions, advice)
     return Table(
-        values, chosen, origin != ARRAY, frame.index, times, time, origin, tuple(cautions), where, ranges, series, order
+        values,
+        chosen,
+        deviations,
+        origin != ARRAY,
+        frame.index,
+        times,
+        time,
+        origin,
+        tuple(cautions),
+        where,
+        ranges,
+        series,
+        order,
     )
 
 
@@ -243,7 +257,8 @@ def _choose(
     return chosen
 
 
-def _numbers(column: pd.Series[Any], name: str, where: Where) -> Array:
+def _numbers(column: pd.Series[Any], name: str, where: Where) -> tuple[Array, float]:
+    """A column as float32, and the standard deviation that it has before."""
     """One column as float32; missing values become NaN, infinite ones stay."""
     dtype: Any = column.dtype
     numeric = pd.api.types.is_numeric_dtype(dtype) or pd.api.types.is_bool_dtype(dtype)
@@ -266,7 +281,9 @@ def _numbers(column: pd.Series[Any], name: str, where: Where) -> Array:
         raise InputError(
             f"column {name!r} holds {wide[bad[0]]:g} at {where(int(bad[0]))}, too large for float32 (3.4e38); scale it"
         )
-    return narrow
+    known = wide[np.isfinite(wide)]
+    with np.errstate(over="ignore"):
+        return narrow, float(known.std()) if known.size and np.ptp(known) else 0.0
 
 
 def _not_numeric(column: pd.Series[Any], name: str, where: Where) -> str:
@@ -340,25 +357,44 @@ def standardise(table: Table, rows: int | Array) -> tuple[Array, Array]:
         offset (columns,) and scale (columns,), float32.
 
     Raises:
-        InputError: a column without readings there, constant, or with variations that float32 cannot hold.
+        InputError: columns without readings there, constant, or with variations that float32 cannot hold.
     """
     training = table.values[rows if isinstance(rows, np.ndarray) else slice(rows)].astype(np.float64)
     part = f"in the {len(training):,} rows of the training part"
     offset, scale = np.zeros(training.shape[1]), np.ones(training.shape[1])
+    empty, constant, coarse = [], [], []
     for k, name in enumerate(table.columns):
         values = training[:, k][np.isfinite(training[:, k])]
         if not values.size:
-            raise InputError(f"column {name!r} has no readings {part}; leave it out of columns")
-        if (values == values[0]).all():
-            raise InputError(
-                f"column {name!r} is {values[0]:g} throughout {part}; leave it out of columns, or, if it is the "
-                "target, give rows in which it varies"
-            )
+            empty.append(f"column {name!r} has no readings")
+            continue
         offset[k], scale[k] = values.mean(), values.std()
         step = float(np.spacing(np.float32(np.abs(values).max())))
-        if step > 0.01 * scale[k]:
-            raise InputError(
-                f"column {name!r} varies by {scale[k]:.3g} around {offset[k]:.9g}, where float32 holds steps of "
-                f"{step:.3g}; subtract a constant near its mean first"
+        varies = float(scale[k])
+        if (values == values[0]).all():
+            whole = table.values[:, k]
+            varies = float(table.deviations[k]) if np.nanmin(whole) == np.nanmax(whole) else 0.0
+        if not varies:
+            constant.append(f"column {name!r} is {values[0]:g} throughout")
+        elif step > 0.01 * varies:
+            coarse.append(
+                f"column {name!r} varies by {varies:.3g} around {offset[k]:.9g}, where float32 holds steps of "
+                f"{step:.3g}"
             )
+    them = "them" if len(empty) + len(constant) > 1 else "it"
+    if empty:
+        raise InputError(f"{enumerated(empty + constant)} {part}; leave {them} out of columns")
+    if constant:
+        vary = "they vary" if len(constant) > 1 else "it varies"
+        raise InputError(
+            f"{enumerated(constant)} {part}; leave {them} out of columns, or, for a target, give rows in which {vary}"
+        )
+    if coarse:
+        each = "each" if len(coarse) > 1 else "it"
+        raise InputError(f"{enumerated(coarse)}; subtract a constant near the mean of {each} before")
     return offset.astype(np.float32), scale.astype(np.float32)
+
+
+def enumerated(parts: list[str]) -> str:
+    """At most twelve of them."""
+    return ", ".join(parts[:12]) + (f" and {len(parts) - 12} more" if len(parts) > 12 else "")
