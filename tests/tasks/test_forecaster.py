@@ -313,7 +313,31 @@ def test_times_go_on_as_they_did(freq: str, zone: str | None, begin: str) -> Non
     times = pd.date_range(begin, periods=50, freq=freq, tz=zone)  # with a change of the clock in most
     assert times_ahead(times[:39], [1, 4, 11]) == times[[39, 42, 49]].tolist()
     assert times_ahead(times[:40], [1, 4, 10]) == times[[40, 43, 49]].tolist()
-    assert times_ahead(pd.Index([0.5, 1.0, 1.5]), [1, 2]) == [2.0, 2.5]
+
+
+@pytest.mark.parametrize(
+    ("times", "wanted"),
+    [
+        ([0.5, 1.0, 1.5], [2.0, 2.5]),
+        ([190, 191, 192], [193, 194]),
+        ([0, 1, 3], [4.5, 6.0]),
+        ([1 << 62, (1 << 62) + 100, (1 << 62) + 200], [(1 << 62) + 300, (1 << 62) + 400]),
+    ],
+)
+def test_numbers_go_on_as_what_they_are(times: list[Any], wanted: list[Any]) -> None:
+    from gatewise.tasks.forecast_inputs import times_ahead
+
+    for index in (pd.Index(times), pd.Index(times, dtype="Int64") if isinstance(times[0], int) else pd.Index(times)):
+        found = times_ahead(index, [1, 2])
+        assert found == wanted
+        assert [isinstance(time, (int, np.integer)) for time in found] == [isinstance(time, int) for time in wanted]
+
+
+def test_whole_times_stay_whole_in_the_forecast() -> None:
+    frame = pd.DataFrame(waves(), columns=["load", "heat"]).assign(cycle=np.arange(300))
+    found = Forecaster(**QUICK, time="cycle").fit(frame).predict(frame)
+    assert pd.api.types.is_integer_dtype(found["cycle"].dtype)
+    assert found["cycle"].tolist() == [300, 301, 302] * 2
 
 
 def test_saved_and_loaded_it_is_the_same(tmp_path: Path) -> None:

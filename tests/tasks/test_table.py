@@ -104,6 +104,18 @@ def test_dates_that_do_not_begin_with_the_year_are_refused(first: str) -> None:
             read_table(pd.DataFrame({"t": times, "v": [1.0, 2.0, 3.0]}), time="t")
 
 
+def test_whole_times_are_told_apart_to_the_last_digit() -> None:
+    begin = 1_700_000_000_000_000_000
+    for dtype in ("int64", "uint64", "Int64"):
+        times = pd.Series([begin, begin + 100, begin + 200], dtype=dtype)
+        table = read_table(pd.DataFrame({"t": times, "v": [1.0, 2.0, 3.0]}), time="t")
+        assert table.times is not None
+        assert table.times.tolist() == times.tolist()
+        assert table.cautions == ()
+        with pytest.raises(InputError, match=r"1700000000000000000 at row 2 is earlier than 1700000000000000100"):
+            read_table(pd.DataFrame({"t": times[[0, 1, 0]].reset_index(drop=True), "v": [1.0, 2.0, 3.0]}), time="t")
+
+
 def swapped(name: str, row: int, value: Any) -> pd.DataFrame:
     data = frame()
     data[name] = data[name].astype(object)

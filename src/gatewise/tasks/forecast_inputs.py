@@ -24,7 +24,7 @@ from gatewise.errors import InputError
 from gatewise.heads.quantiles.spec import Spec as Head
 from gatewise.layers.base import Array
 from gatewise.tasks.parameters import plain, positions
-from gatewise.tasks.times import on_weekdays, steps_ahead
+from gatewise.tasks.times import numbers, on_weekdays, steps_ahead
 
 PERIODS: Mapping[str, float] = {"day": 86400.0, "week": 7 * 86400.0, "year": 365.2425 * 86400.0}
 """Calendar features and the seconds of their period."""
@@ -190,7 +190,8 @@ def usual_step(times: pd.Index) -> Any:
         raise InputError("with times, a forecast needs at least two rows, to tell how far apart they are")
     if isinstance(times, (pd.DatetimeIndex, pd.TimedeltaIndex)):
         return pd.Timedelta(int(np.median(np.diff(times.asi8))), unit=times.unit)
-    return float(np.median(np.diff(times.to_numpy(np.float64))))
+    step = float(np.median(np.diff(numbers(times))))
+    return int(step) if pd.api.types.is_integer_dtype(times.dtype) and step.is_integer() else step
 
 
 def times_ahead(times: pd.Index, horizons: Sequence[int]) -> list[Any]:

@@ -129,7 +129,7 @@ def uneven(times: pd.Index, starts: Sequence[int], where: Where) -> list[str]:
     if not odd.any():
         return []
     longest = int(rows[np.argmax(steps)])
-    shown: tuple[object, object] = (times[longest] - times[longest - 1], usual)
+    shown: tuple[object, object] = (times[longest] - times[longest - 1], f"{usual:g}")
     if isinstance(times, (pd.DatetimeIndex, pd.TimedeltaIndex)):
         shown = shown[0], pd.Timedelta(int(usual), unit=times.unit)
     return [
@@ -160,10 +160,17 @@ def steps_ahead(times: pd.Index, step: Any, horizons: Sequence[int]) -> list[Any
     return [each.tz_localize(times.tz, ambiguous=True, nonexistent="shift_forward") for each in clock]
 
 
+def numbers(times: pd.Index) -> Array:
+    """Times as numbers: int64 where they are dates or whole numbers, else float64."""
+    if isinstance(times, (pd.DatetimeIndex, pd.TimedeltaIndex)):
+        return np.asarray(times.asi8)
+    whole = pd.api.types.is_integer_dtype(times.dtype) and int(times.max()) <= np.iinfo(np.int64).max
+    return times.to_numpy(np.int64 if whole else np.float64)
+
+
 def _steps(times: pd.Index, starts: Sequence[int]) -> tuple[Array, Array]:
     """Differences of successive times within each series, as numbers, and the row at which each ends."""
-    dated = isinstance(times, (pd.DatetimeIndex, pd.TimedeltaIndex))
-    steps = np.diff(times.asi8 if dated else times.to_numpy(np.float64))  # type: ignore[attr-defined]
+    steps = np.diff(numbers(times))
     within = np.ones(len(times), bool)
     within[[0, *starts]] = False
     rows = np.flatnonzero(within)
