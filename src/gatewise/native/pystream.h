@@ -222,13 +222,13 @@ static PyObject *copy_state(const gw_model *model, PyObject *from, float *to, at
     if (!copy) {
         PyErr_NoMemory();
     } else if ((size_t)view.len != bytes) {
-        raise("StateError", "set_state: this model's state has %zu bytes, got %zd; load a state of the same model",
+        raise("StateError", "this model's state has %zu bytes, got %zd; load a state of the same model",
               bytes, view.len);
     } else {
         memcpy(copy, view.buf, bytes);
         const size_t bad = gw_bad_state(model, copy);
         if (bad < floats) {
-            refuse_state("set_state: the state", 0, bad, copy[bad]);
+            refuse_state("the state", 0, bad, copy[bad]);
         } else if (!take(busy, what)) {
             memcpy(to, copy, bytes);
             give_back(busy);
