@@ -219,10 +219,14 @@ def test_a_link_is_followed_not_replaced(tmp_path: Path) -> None:
 
 
 def test_where_nothing_can_be_written(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError):
-        atomic_write(tmp_path / "no" / "such" / "folder" / "model", b"x")
-    with pytest.raises(OSError, match="Is a directory"):
+    path = tmp_path / "no" / "such" / "folder" / "model"
+    with pytest.raises(FileNotFoundError) as raised:
+        atomic_write(path, b"x")
+    assert raised.value.strerror == f"there is no folder {path.parent}; create it first"
+    assert raised.value.filename == str(path)
+    with pytest.raises(IsADirectoryError, match="Is a directory") as refused:
         atomic_write(tmp_path, b"x")
+    assert refused.value.filename == str(tmp_path)
     assert list(tmp_path.parent.glob(".*.tmp")) == []
 
 

@@ -132,14 +132,16 @@ def test_states_and_ids_that_do_not_fit() -> None:
         pool.load(0, other.stream().save())
     with pytest.raises(StateError, match="bytes, got 4"):
         pool.set_state(0, b"1234")
-    for call in (lambda: pool.save(2), lambda: pool.load(-1, MODEL.stream().save())):
-        with pytest.raises(InputError, match="not in this pool"):
-            call()
-    for count in (-1, 1 << 40):
-        with pytest.raises(InputError, match="a pool has 0 to"):
-            pool.resize(count)
-    with pytest.raises(InputError, match="a pool has 0 to"):
-        MODEL.pool(-1)
+    saved = MODEL.stream().save()
+    for id in (2, -1, 1.0, "a", None, True, 1 << 70, -(1 << 70)):
+        for call in (pool.save, pool.state, pool.get_state, lambda id: pool.load(id, saved)):
+            with pytest.raises(InputError, match=f"^session {id!r} is not in this pool of 2 sessions, .* whole number"):
+                call(id)
+    for count in (-1, 1 << 40, 1.5, "a", None, True, 1 << 70):
+        for call in (pool.resize, MODEL.pool):
+            with pytest.raises(InputError, match=f"a pool has 0 to 2147483647 sessions, a whole number, got {count!r}"):
+                call(count)
+    assert pool.save(np.int64(1)) == pool.save(1)
     assert states(pool) == before
 
 

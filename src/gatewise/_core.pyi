@@ -24,6 +24,7 @@ class Model:
         cpu: str | None = None,
         window: int = 0,
         hold: bool = False,
+        columns: tuple[str, ...] | None = None,
     ) -> Self:
         """Check a graph and pack its weights. The tensors are copied.
 
@@ -32,10 +33,12 @@ class Model:
                 numbers and tensors in the order that its kernel.c states. Tensors have 1 or 2 axes.
             widths: of each edge, in values. Edge 0 is the input.
             output: number of the edge that is the answer.
-            refuse_nonfinite: whether NaN or infinity in the input is an InputError.
+            refuse_nonfinite: whether a value missing in the input is an InputError: NaN, infinite, or beyond 1e18 in
+                size once scaled.
             cpu: one of `instruction_sets()`; None = the best.
             window: L: each answer is made from the last L readings, from a zero state; 0 = the state is carried.
-            hold: with a window: whether a reading that is not finite comes in as the last finite one of its column.
+            hold: with a window: whether a value that is missing comes in as the last one of its column.
+            columns: names of the inputs, for messages.
 
         Raises:
             SpecError: the graph cannot be, or an unknown cpu; the message says which node and what was expected.

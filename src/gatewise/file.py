@@ -7,6 +7,7 @@ JSON without that key. Together they cover everything in the file that means any
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import stat
@@ -222,8 +223,13 @@ def atomic_write(path: str | os.PathLike[str], data: bytes) -> None:
 
     A crash at any moment leaves the old file or the new one; at worst a file `.NAME.PID.THREAD.tmp` stays behind. The
     new file has the permissions of the old one.
+
+    Raises:
+        OSError: there is no such folder, or the system cannot write there; it names the path that was given.
     """
     target = Path(os.path.realpath(path))
+    if not target.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, f"there is no folder {target.parent}; create it first", os.fspath(path))
     temporary = target.with_name(f".{target.name}.{os.getpid()}.{threading.get_native_id()}.tmp")
     try:
         with open(temporary, "wb") as file:
@@ -233,6 +239,9 @@ def atomic_write(path: str | os.PathLike[str], data: bytes) -> None:
         if target.exists():
             os.chmod(temporary, stat.S_IMODE(os.stat(target).st_mode))
         os.replace(temporary, target)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise OSError(error.errno, error.strerror, os.fspath(path)) from error
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise

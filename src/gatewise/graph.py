@@ -17,6 +17,7 @@ import numpy as np
 
 from gatewise import heads, inputs, layers
 from gatewise.errors import InputError, SpecError
+from gatewise.inputs.numeric.spec import usable
 from gatewise.layers.base import Array, Edge, Field, Layer
 from gatewise.layers.registry import Registry
 from gatewise.spec import LayerSpec, ModelSpec, canonical_json, short
@@ -146,12 +147,12 @@ class Graph:
 
     @property
     def refuses_missing(self) -> bool:
-        """Whether non-finite readings are refused."""
+        """Whether missing readings are refused: non-finite ones, and those that scaling takes too far."""
         return bool(self.spec.input.options.get("missing", "raise") == "raise")
 
     @property
     def holds_in_window(self) -> bool:
-        """Whether a missing reading comes into the window as the last finite one of its column.
+        """Whether a missing reading comes into the window as the last one of its column that came.
 
         So what is held goes back further than the window does: a gap at its beginning would leave nothing to hold.
         """
@@ -305,12 +306,13 @@ def reference_run(
         return _reference_sequence(graph, own, x.astype(np.float64), now)
     answers = np.zeros((*x.shape[:2], graph.edges[graph.output].width))
     count, kept = now["window.count"], now["window.readings"]
+    unit = [tensors.get(f"input.{name}") for name in ("offset", "scale")]
     zeros = {field.name: np.zeros((1, *field.shape)) for field in graph.node_state}
     for t in range(x.shape[1]):
         reading = x[:, t].astype(np.float64)
         if graph.holds_in_window:
-            known = (count > 0) & np.isfinite(kept[:, -1])
-            reading = np.where(~np.isfinite(reading) & known, kept[:, -1], reading)
+            known = (count > 0) & usable(kept[:, -1], *unit)
+            reading = np.where(~usable(reading, *unit) & known, kept[:, -1], reading)
         kept = np.concatenate([kept[:, 1:], reading[:, None]], axis=1)
         count = np.minimum(count + 1, graph.window)
         for row, steps in enumerate(count[:, 0].astype(int)):

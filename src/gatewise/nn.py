@@ -17,6 +17,7 @@ from torch.utils.checkpoint import checkpoint
 
 from gatewise.errors import InputError, SpecError, StateError
 from gatewise.graph import Graph, Node
+from gatewise.inputs.numeric.spec import MOST
 from gatewise.layers.base import Array, Field
 from gatewise.layers.train import live_steps
 from gatewise.stream import Model
@@ -132,6 +133,11 @@ class Recurrent(torch.nn.Module):
         stage = self.graph.nodes[:1] if self.graph.nodes[0].name == "input" else ()
         return self._run(stage, x, state, lengths)[0][len(stage)]
 
+    def usable(self, x: Tensor) -> Tensor:
+        """Where raw readings (..., inputs) are not missing: finite, and not too large once scaled."""
+        stage = self._modules.get("input")
+        return (x.abs() <= MOST) if stage is None else stage.usable(x)  # type: ignore[operator]
+
     def _slide(
         self, window: int, x: Tensor, state: Mapping[str, Tensor] | None, lengths: Tensor | None
     ) -> tuple[Tensor, dict[str, Tensor]]:
@@ -146,7 +152,7 @@ class Recurrent(torch.nn.Module):
             [now["window.readings"], torch.where(live[:, :, None], x, 0.0)], 1
         )  # (batch, L + time, inputs)
         if self.graph.holds_in_window:
-            every = _held(every, window - seen)
+            every = _held(every, self.usable(every), window - seen)
         length = (seen + torch.arange(1, time + 1)).clamp(max=window)  # (batch, time) of the window at each step
         start = window + 1 + torch.arange(time) - length
         where = (start[:, :, None] + torch.arange(window)).clamp(max=window + time - 1)
@@ -175,11 +181,11 @@ class Recurrent(torch.nn.Module):
             x = torch.where(live, x, 0.0)
         else:
             lengths = None
-        if self.graph.refuses_missing and not torch.isfinite(x).all():
-            row, step, column = (~torch.isfinite(x)).nonzero()[0].tolist()
+        if self.graph.refuses_missing and not (usable := self.usable(x)).all():
+            row, step, column = (~usable).nonzero()[0].tolist()
             raise InputError(
-                f"x is not finite in row {row}, step {step}, input {column}; clean the data, "
-                'or use an input stage with missing="hold" or "mask"'
+                f"x is {x[row, step, column]:g} in row {row}, step {step}, input {column}: not finite, or beyond "
+                f'{MOST:g} once scaled; clean the data, or use an input stage with missing="hold" or "mask"'
             )
         now = self._state([field for node in nodes for field in node.state], x, state)
         values = {0: x}
@@ -271,11 +277,10 @@ class Recurrent(torch.nn.Module):
         return ", ".join(field.name for field in self.graph.state)
 
 
-def _held(readings: Tensor, first: Tensor) -> Tensor:
-    """Readings (batch, time, columns), held from step `first` (batch, 1) on: the last finite one where one is not."""
+def _held(readings: Tensor, usable: Tensor, first: Tensor) -> Tensor:
+    """Readings (batch, time, columns), held from step `first` (batch, 1) on: the last usable one where one is not."""
     at = torch.arange(readings.shape[1], device=readings.device)[:, None]
-    finite = torch.isfinite(readings) & (at >= first[:, None])
-    last = torch.where(finite, at, -1).cummax(1).values
+    last = torch.where(usable & (at >= first[:, None]), at, -1).cummax(1).values
     return torch.where(last >= 0, readings.gather(1, last.clamp(min=0)), readings)
 
 

@@ -249,7 +249,10 @@ def bidirectional(layer: LayerSpec, name: str = "bidirectional", source: str | N
         SpecError: a layer with a name or sources, or no source.
     """
     if not isinstance(layer, LayerSpec) or layer.name is not None or layer.sources:
-        raise SpecError(f"bidirectional takes a LayerSpec without name and sources, got {short(layer)}")
+        raise SpecError(
+            f"bidirectional takes a LayerSpec without name and sources, got {short(layer)}; it names the nodes itself: "
+            "bidirectional(LayerSpec(...), name='both', source='input')"
+        )
     if source is None:
         raise SpecError("bidirectional needs the name of the node it reads: source='input' for the input stage")
     forward, backward = f"{name}_forward", f"{name}_backward"

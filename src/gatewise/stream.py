@@ -19,6 +19,7 @@ from gatewise import _core
 from gatewise.errors import FileError, InputError, SpecError, StateError
 from gatewise.file import ModelFile, brief, read_model, write_model
 from gatewise.graph import Graph, check_tensors, initial_tensors, own_tensors, resolve
+from gatewise.inputs.numeric.spec import limits
 from gatewise.layers.base import Array
 from gatewise.spec import ModelSpec
 from gatewise.state import State
@@ -85,7 +86,14 @@ class Model:
             self,
             "_native",
             _core.Model(
-                nodes, widths, graph.output, graph.refuses_missing, self.cpu, self.window or 0, graph.holds_in_window
+                nodes,
+                widths,
+                graph.output,
+                graph.refuses_missing,
+                self.cpu,
+                self.window or 0,
+                graph.holds_in_window,
+                self.columns,
             ),
         )
 
@@ -106,7 +114,7 @@ class Model:
             y float32 (time, outputs) or (batch, time, outputs), and the State if asked for.
 
         Raises:
-            InputError: the shape or type of X does not fit, or X holds non-finite values and the model refuses them.
+            InputError: the shape or type of X does not fit, or X holds missing readings and the model refuses them.
             StateError: the state does not fit.
         """
         x = as_float32(X, self.inputs, (2, 3), self.columns)
@@ -161,6 +169,12 @@ class Model:
         """Names of the readings in one step, in order; None where they have none."""
         names = self.spec.input.options.get("columns")
         return None if names is None else tuple(names)
+
+    @property
+    def limits(self) -> tuple[Array, Array]:
+        """The least and the largest that a reading may be, (inputs,) float64 each; what lies beyond is missing."""
+        one = np.ones(self.inputs)
+        return limits(self.tensors.get("input.offset", 0 * one), self.tensors.get("input.scale", one))
 
     @property
     def outputs(self) -> int:

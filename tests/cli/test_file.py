@@ -62,6 +62,9 @@ def test_as_written(two: Path, tmp_path: Path) -> None:
     assert (ran.returncode, ran.stderr) == (0, "gatewise: nothing was altered, and nothing was written\n")
     assert two.stat().st_mtime_ns == before
     assert gatewise("file", two, "--reseal", "-o", tmp_path / "same.safetensors").returncode == 0
+    ran = gatewise("file", two, "--reseal", "-o", tmp_path / "none" / "same.safetensors")
+    assert (ran.returncode, ran.stdout) == (1, "")
+    assert f"there is no folder {tmp_path / 'none'}; create it first" in ran.stderr
     assert (tmp_path / "same.safetensors").read_bytes() == two.read_bytes()
 
 

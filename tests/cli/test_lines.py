@@ -28,6 +28,14 @@ def test_bare_numbers() -> None:
     assert [lines.read(line) for line in ("1", "[2]", '{"v":3}', "  ")] == [([1], ""), ([2], ""), ([3], ""), None]
 
 
+def test_limits() -> None:
+    lines = reader(limits=([-5.0, 0.0], [5.0, 1.0]))
+    assert lines.read("-5,1") == ([-5.0, 1.0], "")
+    for line, name in (("5.5,0", "a"), ("0,-1e-9", "b")):
+        with pytest.raises(LineError, match=f"column '{name}' is .*, too far from the data"):
+            lines.read(line)
+
+
 def test_header_names_the_columns_in_any_order() -> None:
     lines = reader(keep=("t",))
     assert lines.read("b,t,a") is None

@@ -100,6 +100,27 @@ def watch(tables: Path) -> Iterator[Path]:
     return path
 
 
+def test_what_to_do_about_missing_readings_is_said_in_words_of_the_command(
+    tables: Path, tmp_path: Path, sites: Path, watch: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    past, ahead = pd.read_csv(tables / "sites.csv"), pd.read_csv(tables / "next.csv")
+    past.loc[5, "heat"] = ahead.loc[1, "price"] = np.nan
+    holed, later, bare = tmp_path / "holed.csv", tmp_path / "later.csv", tmp_path / "bare.safetensors"
+    past.to_csv(holed, index=False)
+    ahead.to_csv(later, index=False)
+    gw.init(
+        gw.ModelSpec(input=gw.LayerSpec("numeric", width=1, columns=["v"]), layers=[gw.LayerSpec("gru", units=1)])
+    ).save(bare)
+    trained = "nan; fill them in, or train with --missing hold to repeat the last finite reading"
+    assert trained in refused(capsys, watch, holed)[1]
+    assert trained in refused(capsys, sites, holed, "--future", tables / "next.csv")[1]
+    assert "nan; fill in the file of --future: " in refused(capsys, sites, tables / "sites.csv", "--future", later)[1]
+    (tmp_path / "v.csv").write_text("v\n1\n2e18\n")
+    message = refused(capsys, bare, tmp_path / "v.csv")[1]
+    assert message.endswith("clean the data or train with --missing hold or mask")
+    assert "('v') is 2e+18" in message
+
+
 def test_forecast_is_the_answer_of_the_model(tables: Path, north: Path) -> None:
     model = gw.load(north)
     rows = read((tables / "north.csv").read_text())

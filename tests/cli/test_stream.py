@@ -119,6 +119,32 @@ def test_missing_values_are_refused(one: Path) -> None:
     assert ran.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize("series", [False, True])
+def test_one_reading_that_scaling_takes_too_far_spoils_nothing(one: Path, two: Path, series: bool) -> None:
+    with_id = ',"id":7' if series else ""
+    option = ("--series", "id") if series else ()
+    lines = [f'{{"v":{v}{with_id}}}' for v in ("1", "3.4e38", "-2e18", "2")]
+    model = gw.load(one)
+    truth = model.run(np.array([[1], [2]], np.float32))
+    ran = gatewise("stream", one, *option, "--on-error", "skip", stdin="\n".join(lines))
+    assert ran.returncode == 0
+    np.testing.assert_array_equal(outputs(results(ran.stdout), model.output_names), truth)
+    said = ran.stderr.splitlines()
+    assert len(said) == 2
+    assert said[0].startswith("gatewise: line 2: column 'v' is 3.4e+38, too far from the data")
+    assert said[0].endswith("--missing hold to repeat the last reading (skipped)")
+    ran = gatewise("stream", one, *option, stdin="\n".join(lines))
+    assert ran.returncode == 1
+    assert len(ran.stdout.splitlines()) == 1
+    assert "trained anew" not in ran.stderr
+
+    held = [f'{{"a":{a},"b":1{with_id}}}' for a in ("1", "3.4e38", "2")]
+    ran = gatewise("stream", two, *option, stdin="\n".join(held))
+    assert (ran.returncode, ran.stderr) == (0, "")
+    model, x = gw.load(two), np.array([[1, 1], [np.nan, 1], [2, 1]], np.float32)
+    np.testing.assert_array_equal(outputs(results(ran.stdout), model.output_names), model.run(x))
+
+
 def test_malformed_line_stops(two: Path, tmp_path: Path) -> None:
     state = tmp_path / "s"
     ran = gatewise("stream", two, "--state", state, stdin="[1,2]\n\n[3,4]\nwhat?\n[5,6]\n")

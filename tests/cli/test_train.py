@@ -135,7 +135,10 @@ def test_page(data: Path, tmp_path: Path) -> None:
     assert command == f"gatewise stream {out} --after-training --pass time < new.csv"
 
 
-def test_goes_on_from_its_checkpoint(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_goes_on_from_its_checkpoint(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], number: signal.Signals
+) -> None:
     """Ctrl-C ends it with 130 and a checkpoint; the same command then gives the bits of an uninterrupted run."""
     options = ["--target", "vibration", "--time", "time", "--units", "6", "--steps", "120", "--quiet"]
     out, metrics, checkpoint = (tmp_path / name for name in ("m.safetensors", "m.csv", "run.ckpt"))
@@ -144,7 +147,7 @@ def test_goes_on_from_its_checkpoint(data: Path, tmp_path: Path, capsys: pytest.
         assert process.stderr
         while not metrics.exists() and process.poll() is None:  # written at the first look, after 25 steps
             time.sleep(0.005)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         message = process.stderr.read().decode()
     assert process.returncode == 130
     assert message.strip().startswith("gatewise: training stopped after step")

@@ -116,6 +116,64 @@ def test_wherever_readings_are_missing_any_chunks_give_the_same_bits(
     assert stream.save() == end.to_bytes()
 
 
+@pytest.mark.parametrize("cpu", CPUS)
+@pytest.mark.parametrize("missing", ["hold", "mask"])
+@pytest.mark.parametrize("context", ["carried", {"window": 4}])
+def test_what_scaling_takes_beyond_1e18_is_missing_in_every_execution(missing: str, context: Any, cpu: str) -> None:
+    spec = STREAMED[0].spec
+    spec = spec.replace(input=spec.input.replace(missing=missing), context=context)
+    model = gw.Model(spec, tensors(resolve(spec)), cpu=cpu)
+    offset, scale = (model.tensors[f"input.{name}"] for name in ("offset", "scale"))
+    rng = np.random.default_rng(5)
+    gap = gapped(30, 2, seed=5)
+    beyond = np.where(rng.uniform(size=gap.shape) < 0.5, 3.4e38, offset + 1.001e18 * scale)
+    far = np.where(np.isfinite(gap), gap, beyond * rng.choice([-1.0, 1.0], gap.shape)).astype(np.float32)
+    within = np.where(np.isfinite(gap), gap, offset + 0.999e18 * scale).astype(np.float32)
+    assert np.isfinite(far).all()
+
+    wanted, end = model.run(gap, return_state=True)
+    answers, state = model.run(far, return_state=True)
+    assert answers.tobytes() == wanted.tobytes()
+    assert np.isfinite(wanted).all()
+    stream, pool = model.stream(), model.pool(1)
+    assert np.array_equal([stream.push(row) for row in far], wanted)
+    assert np.array_equal([pool.push([0], row[None])[0] for row in far], wanted)
+    assert stream.save() == pool.save(0) == state.to_bytes()
+    assert context != "carried" or state.to_bytes() == end.to_bytes()
+    assert np.array_equal(*(reference_run(model.graph, model.tensors, x[None])[0] for x in (gap, far)))
+    assert torch.equal(*(to_torch(model)(torch.tensor(x[None]))[0] for x in (gap, far)))
+    assert not np.array_equal(model.run(within), wanted)
+
+
+@pytest.mark.parametrize("cpu", CPUS)
+@pytest.mark.parametrize("scaling", ["none", "standard"])
+@pytest.mark.parametrize("value", [3.4e38, -2e18, np.inf])
+def test_without_a_policy_what_is_beyond_is_refused_and_no_state_changes(cpu: str, scaling: str, value: float) -> None:
+    spec = gw.ModelSpec(
+        input=stage(2, "raise", scaling).replace(columns=["flow", "load"]),
+        layers=[gw.LayerSpec("gru", units=3)],
+        context="carried",
+    )
+    model = gw.Model(spec, tensors(resolve(spec)), cpu=cpu)
+    stream, pool = model.stream(), model.pool(2)
+    good = np.array([0.5, 1e15], np.float32)
+    assert np.isfinite(stream.push(good)).all()
+    pool.push([1], good[None])
+    bad = np.array([[0.5, 1.0], [0.5, value]], np.float32)
+    words = rf"\('load'\) is {value:g}".replace("+", r"\+")
+    for refused, where in (
+        (lambda: stream.push(bad[1]), "push: value 1"),
+        (lambda: stream.push_many(bad), "push_many: value 1 of step 1"),
+        (lambda: pool.push([0, 1], bad), "push: value 1 of row 1"),
+        (lambda: model.run(bad), "run: input 1 at step 1 of row 0"),
+    ):
+        with pytest.raises(InputError, match=f"^{where} {words}"):
+            refused()
+    with pytest.raises(InputError, match="row 0, step 1, input 1"):
+        to_torch(model)(torch.tensor(bad[None]))
+    assert stream.save() == pool.save(1) == model.run(good[None], return_state=True)[1].to_bytes()  # type: ignore[union-attr]
+
+
 def test_a_reading_that_equals_the_one_held_is_still_a_reading() -> None:
     x = np.array([[1.0, 2.0], [0.5, 2.0]], np.float32)
     gap = x.copy()

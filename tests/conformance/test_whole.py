@@ -74,7 +74,7 @@ def test_a_bidirectional_layer_says_what_it_reads() -> None:
     layer = gw.LayerSpec("gru", units=H)
     with pytest.raises(SpecError, match="source='input'"):
         gw.bidirectional(layer)
-    with pytest.raises(SpecError, match="without name and sources"):
+    with pytest.raises(SpecError, match=r"without name and sources, .*bidirectional\(LayerSpec\(...\), name='both'"):
         gw.bidirectional(layer.replace(name="a"), source="input")
 
 

@@ -29,6 +29,7 @@ import gatewise as gw
 from gatewise import layers
 from gatewise.errors import FileError, InputError, SpecError, StateError
 from gatewise.graph import resolve
+from gatewise.inputs.numeric.spec import usable
 from gatewise.spec import bidirectional
 from hostile.attacks import SPEC, Forgery, Tensor, canonical, whole
 
@@ -157,7 +158,8 @@ def use(chance: random.Random, model: gw.Model) -> None:
     try:
         whole_run = np.asarray(model.run(x))
     except InputError:
-        assert not np.isfinite(x).all()
+        unit = (model.tensors.get(f"input.{name}") for name in ("offset", "scale"))
+        assert not usable(x, *unit).all()
         return
     assert whole_run.shape == (5, model.outputs)
     if not model.graph.streams:

@@ -10,6 +10,7 @@ from hypothesis.extra import numpy as arrays
 
 import gatewise as gw
 from gatewise.errors import InputError, StateError
+from gatewise.inputs.numeric.spec import usable
 from hostile.fuzz import SPECS, STREAMED
 
 ANY_BITS = st.integers(0, 2**32 - 1).map(lambda bits: np.uint32(bits))
@@ -23,6 +24,10 @@ MODELS = [*(gw.init(spec) for spec in SPECS), *HELD]
 
 def bits(model: gw.Model, steps: int) -> Any:
     return arrays.arrays(np.uint32, (steps, model.inputs), elements=ANY_BITS).map(lambda x: x.view(np.float32))
+
+
+def units(model: gw.Model) -> Any:
+    return (model.tensors.get(f"input.{name}") for name in ("offset", "scale"))
 
 
 def same(one: Any, other: Any) -> None:
@@ -39,7 +44,7 @@ def test_any_bits_in_the_readings(data: st.DataObject) -> None:
         whole = np.asarray(model.run(x))
     except InputError:
         assert model.graph.refuses_missing
-        assert not np.isfinite(x).all()
+        assert not usable(x, *units(model)).all()
         if model.graph.streams:
             stream, pool = model.stream(), model.pool(2)
             for refusing in (lambda: stream.push_many(x), lambda: pool.push([0] * len(x), x)):
@@ -48,7 +53,7 @@ def test_any_bits_in_the_readings(data: st.DataObject) -> None:
             assert not np.frombuffer(stream.get_state() + pool.get_state(0), np.float32).any()
         return
     assert whole.shape == (len(x), model.outputs)
-    assert np.isfinite(x).all() or not model.graph.refuses_missing
+    assert not model.graph.refuses_missing or usable(x, *units(model)).all()
     if not model.graph.streams:
         return
     stream, pool = model.stream(), model.pool(3)

@@ -135,6 +135,9 @@ def test_a_channel_that_hardly_varies_is_named() -> None:
     data.loc[900:, "b"] = 1.0
     with pytest.raises(InputError, match="column 'b' is 1 throughout the 240 rows of the calibration part"):
         fitted(data)
+    data.loc[900:, "a"] = 0.5
+    with pytest.raises(InputError, match="column 'a' is 0.5 throughout, column 'b' is 1 throughout the 240 rows"):
+        fitted(data)
 
 
 def test_many_series_train_one_model(many: Detector) -> None:
@@ -182,6 +185,20 @@ def test_the_fitted_states_go_straight_on() -> None:
     whole = pd.Series(detector.score_samples(data), index=data.index)
     assert set(detector.state_) == {1, 2}
     np.testing.assert_array_equal(detector.score_samples(data[~first], state=detector.state_), whole[~first])
+
+
+def test_states_for_no_series_are_refused(many: Detector) -> None:
+    data = fleet({"north": 5, "west": 5})
+    south = many.state_["south"]
+    many.score_samples(data, state=many.state_)  # that of south was fitted, and is left over
+    with pytest.raises(StateError, match=r"is called 'nord' \(str\), .*; they are called 'north', 'west' \(str\)"):
+        many.score_samples(data, state={**many.state_, "nord": south})
+    with pytest.raises(StateError, match=r"is called 'south' \(str\)"):
+        many.score_samples(data, state={"south": south})
+    for keys, ids in ((("1", "2"), (1, 2)), ((1, 2), ("1", "2")), ((1, "2"), ("1", "2"))):
+        numbered = fleet({ids[0]: 5, ids[1]: 5})
+        with pytest.raises(StateError, match=f"is called {keys[0]!r}"):
+            many.score_samples(numbered, state=dict.fromkeys(keys, south))
 
 
 def test_states_that_do_not_fit_are_refused(many: Detector, wide: Detector) -> None:

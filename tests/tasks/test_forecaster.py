@@ -293,7 +293,8 @@ def test_the_calendar_is_that_of_the_clock() -> None:
 
 
 @pytest.mark.parametrize(
-    ("freq", "season"), [("h", 24), ("30min", 48), ("D", 7), ("MS", 12), ("W", 52), ("7min", None), ("YS", None)]
+    ("freq", "season"),
+    [("h", 24), ("30min", 48), ("D", 7), ("B", 5), ("MS", 12), ("W", 52), ("7min", None), ("YS", None)],
 )
 def test_the_season_follows_from_the_times(freq: str, season: int | None) -> None:
     from gatewise.tasks.forecast_inputs import season_of
@@ -303,13 +304,40 @@ def test_the_season_follows_from_the_times(freq: str, season: int | None) -> Non
     assert season_of(None) is None
 
 
-@pytest.mark.parametrize("freq", ["h", "D", "MS", "ME", "QS", "15min"])
-def test_times_go_on_as_they_did(freq: str) -> None:
+@pytest.mark.parametrize("freq", ["h", "D", "B", "2D", "W-MON", "MS", "ME", "QS", "15min"])
+@pytest.mark.parametrize("zone", [None, "Europe/Berlin"])
+@pytest.mark.parametrize("begin", ["2024-01-30", "2024-02-16", "2023-09-18 06:00"])
+def test_times_go_on_as_they_did(freq: str, zone: str | None, begin: str) -> None:
     from gatewise.tasks.forecast_inputs import times_ahead
 
-    times = pd.date_range("2024-01-30", periods=50, freq=freq)
+    times = pd.date_range(begin, periods=50, freq=freq, tz=zone)  # with a change of the clock in most
+    assert times_ahead(times[:39], [1, 4, 11]) == times[[39, 42, 49]].tolist()
     assert times_ahead(times[:40], [1, 4, 10]) == times[[40, 43, 49]].tolist()
-    assert times_ahead(pd.Index([0.5, 1.0, 1.5]), [1, 2]) == [2.0, 2.5]
+
+
+@pytest.mark.parametrize(
+    ("times", "wanted"),
+    [
+        ([0.5, 1.0, 1.5], [2.0, 2.5]),
+        ([190, 191, 192], [193, 194]),
+        ([0, 1, 3], [4.5, 6.0]),
+        ([1 << 62, (1 << 62) + 100, (1 << 62) + 200], [(1 << 62) + 300, (1 << 62) + 400]),
+    ],
+)
+def test_numbers_go_on_as_what_they_are(times: list[Any], wanted: list[Any]) -> None:
+    from gatewise.tasks.forecast_inputs import times_ahead
+
+    for index in (pd.Index(times), pd.Index(times, dtype="Int64") if isinstance(times[0], int) else pd.Index(times)):
+        found = times_ahead(index, [1, 2])
+        assert found == wanted
+        assert [isinstance(time, (int, np.integer)) for time in found] == [isinstance(time, int) for time in wanted]
+
+
+def test_whole_times_stay_whole_in_the_forecast() -> None:
+    frame = pd.DataFrame(waves(), columns=["load", "heat"]).assign(cycle=np.arange(300))
+    found = Forecaster(**QUICK, time="cycle").fit(frame).predict(frame)
+    assert pd.api.types.is_integer_dtype(found["cycle"].dtype)
+    assert found["cycle"].tolist() == [300, 301, 302] * 2
 
 
 def test_saved_and_loaded_it_is_the_same(tmp_path: Path) -> None:
@@ -439,6 +467,16 @@ def test_refusals_of_data() -> None:
         forecaster.predict(frame[:200], frame[200:202])
     with pytest.raises(InputError, match="does not lie after"):
         forecaster.predict(frame[:200], frame[199:])
+    for gap, row, message in (
+        ("load", 150, 'fill them in, or fit with missing="hold"'),
+        ("price", 201, "fill in the f"),
+    ):
+        holed = frame.astype({gap: np.float64})
+        holed.loc[row, gap] = np.nan
+        with pytest.raises(InputError, match=f"column '{gap}' has a non-finite reading at row .*: nan; {message}"):
+            forecaster.predict(holed[:200], holed[200:])
+    with pytest.raises(InputError, match=r"'heat' is 3e\+30 at row 7, .*, more than 1e\+18 .*, or fit with missing"):
+        forecaster.backtest(frame.assign(heat=np.where(np.arange(300) == 7, 3e30, 0)))
     with pytest.raises(InputError, match="made from the last 6 rows, got 5"):
         forecaster.predict(frame[:5], frame[5:])
     with pytest.raises(InputError, match="fitted on 3 columns"):

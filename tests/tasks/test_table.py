@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import zipfile
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pandas as pd
 import pytest
 
 from gatewise.errors import InputError
-from gatewise.tasks.table import read_table, standardise
+from gatewise.tasks.table import read_table, standardise, within_reach
 
 STAMPS = pd.date_range("2024-03-01", periods=6, freq="5min")
 
@@ -83,7 +84,7 @@ def test_a_frame_of_results_keeps_index_and_times() -> None:
     [
         ["2024-01-01", "2024-01-01 00:05:00", "2024-01-01T00:10:00"],  # ISO 8601 in several spellings
         ["2024-01-01T00:00:00Z", "2024-01-01T00:05:00Z", "2024-01-01T00:10:00Z"],
-        ["01.02.2024 00:00", "01.02.2024 00:05", "01.02.2024 00:10"],
+        ["2024/02/01 00:00", "2024/02/01 00:05", "2024/02/01 00:10"],
         [0.0, 0.5, 1.0],
         [1704067200, 1704067500, 1704067800],
     ],
@@ -93,6 +94,26 @@ def test_times_in_several_notations_are_read(times: list[Any]) -> None:
     assert table.times is not None
     assert table.times.is_monotonic_increasing
     assert table.cautions == ()
+
+
+@pytest.mark.parametrize("first", ["03/04/2024", "31.12.2023 00:00", "3-4-24", "12/31/2023"])
+def test_dates_that_do_not_begin_with_the_year_are_refused(first: str) -> None:
+    for times, row in (([first, "2024-04-05", "2024-04-06"], 0), (["2024-04-05", "2024-04-06 01:00 PM", first], 2)):
+        message = f"the time 't' is '{first}' at row {row}, .* what is day .* ISO 8601, .* dayfirst=True"
+        with pytest.raises(InputError, match=message):
+            read_table(pd.DataFrame({"t": times, "v": [1.0, 2.0, 3.0]}), time="t")
+
+
+def test_whole_times_are_told_apart_to_the_last_digit() -> None:
+    begin = 1_700_000_000_000_000_000
+    for dtype in ("int64", "uint64", "Int64"):
+        times = pd.Series([begin, begin + 100, begin + 200], dtype=dtype)
+        table = read_table(pd.DataFrame({"t": times, "v": [1.0, 2.0, 3.0]}), time="t")
+        assert table.times is not None
+        assert table.times.tolist() == times.tolist()
+        assert table.cautions == ()
+        with pytest.raises(InputError, match=r"1700000000000000000 at row 2 is earlier than 1700000000000000100"):
+            read_table(pd.DataFrame({"t": times[[0, 1, 0]].reset_index(drop=True), "v": [1.0, 2.0, 3.0]}), time="t")
 
 
 def swapped(name: str, row: int, value: Any) -> pd.DataFrame:
@@ -168,9 +189,12 @@ def test_what_is_no_table_is_refused(data: Any, message: str) -> None:
         (",v\n0,1\n1,2\n", "column 0 has no name"),
         ("a;b\n1;2\n", r"not separated by commas; read it with pandas.read_csv\(path, sep"),
         ("v,v\n1,2\n", r"column 'v' 2 times"),
-        ("a,b\n1,2\n3,4,5\n", "every line must have 2 fields"),
-        ("a,b\n1,2,9\n3,4,9\n", "every line must have 2 fields"),
-        ("a,b\n1,2\n3\n", r"'b' has a non-finite reading at row 1 \(line 3\): nan"),
+        ("a,b\n1,2\n3,4,5\n", "csv: line 3 has 3 fields; every line must have 2 fields"),
+        ("a,b\n1,2,9\n3,4,9\n", "csv: line 2 has 3 fields; every line must have 2 fields"),
+        ("a,b\n1,2\n3\n", r"csv: line 3 has 1 field; every line must have 2 fields, .*; is the file cut off\?"),
+        ('a,b,c\n1,"2\n",3\n4,5\n6,7,8\n', r"csv: line 4 has 2 fields; every line must have 3 fields"),
+        ("a,b\n1,2\n3,\n", r"'b' has a non-finite reading at row 1 \(line 3\): nan"),
+        ('a,b\n1,2\n3,"4\n', "EOF inside string"),
         ("a\n1\n\n3\n", r"'a' has a non-finite reading at row 1 \(line 3\): nan"),
         ("a\n1\nx\n3\n", r"'a' is not numeric: 'x' at row 1 \(line 3\)"),
         ("a,b\n", "has no rows"),
@@ -179,6 +203,27 @@ def test_what_is_no_table_is_refused(data: Any, message: str) -> None:
 def test_csv_files_that_do_not_fit_are_refused(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         read_table(written(tmp_path, text))
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.csv.gz", "t.csv.zip"])
+def test_a_file_that_is_cut_off_is_not_filled_up(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    text = frame(b=np.arange(6.0) * 2).to_csv(index=False).rstrip()
+    for part in (text, text.rpartition(",")[0]):
+        if name.endswith("zip"):
+            with zipfile.ZipFile(path, "w") as archive:
+                archive.writestr("t.csv", part)
+        else:
+            path.write_bytes(gzip.compress(part.encode()) if name.endswith("gz") else part.encode())
+        if part == text:
+            assert len(read_table(path, "stamp", missing="hold")) == 6
+    with pytest.raises(InputError, match=r"line 7 has 2 fields; .* is the file cut off\?"):
+        read_table(path, "stamp", missing="hold")
+
+
+def test_blank_lines_are_rows_without_readings(tmp_path: Path) -> None:
+    table = read_table(written(tmp_path, "a,b\n1,2\n\n3,\n"), missing="hold")
+    np.testing.assert_array_equal(table.values, [[1, 2], [np.nan, np.nan], [3, np.nan]])
 
 
 def test_files_of_another_kind_are_refused(tmp_path: Path) -> None:
@@ -269,12 +314,37 @@ def test_scaling_is_that_of_the_training_part() -> None:
     np.testing.assert_allclose(scale, np.nanstd(values[:100], axis=0), rtol=1e-5)
 
 
+def test_what_scaling_takes_too_far_is_missing() -> None:
+    values = np.array([[1.0, 5.0], [2.0, 3.4e38], [-2e18, np.nan], [3.0, 7.0]])
+    offset, scale = np.array([2, 6], np.float32), np.array([1, 2], np.float32)
+    table = read_table(values, missing="hold")
+    kept = within_reach(table, offset, scale, "hold").values
+    np.testing.assert_array_equal(kept, [[1, 5], [2, np.nan], [np.nan, np.nan], [3, 7]])
+    message = r"column 'x1' is 3.4e\+38 at row 1, more than 1e\+18 .* mean of 6; .* pass missing=\"hold\""
+    with pytest.raises(InputError, match=message):
+        within_reach(read_table(values[:2]), offset, scale, "raise")
+    table = read_table(values[[0, 3]])
+    assert within_reach(table, offset, scale, "raise") is table
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [
         (np.r_[np.full(50, 7.25), np.arange(50)], "'x0' is 7.25 throughout in the 50 rows of the training part"),
-        (np.r_[np.full(50, np.nan), np.arange(50)], "'x0' has no readings"),
+        (np.r_[np.full(50, np.nan), np.arange(50)], "'x0' has no readings in the 50 rows .*; leave it out"),
         (1.7e9 + np.random.default_rng(0).normal(0, 300, 100), "float32 holds steps of 128; subtract a constant"),
+        (
+            1e9 + np.random.default_rng(0).normal(0, 1, 100),
+            r"'x0' varies by 0.9\d+ around 1e\+09, where float32 holds steps of 64; subtract a constant",
+        ),
+        (
+            np.stack([np.full(100, 2.0), np.arange(100), np.full(100, 0.1), np.r_[np.full(50, 7), np.arange(50)]], 1),
+            "column 'x0' is 2 throughout, column 'x2' is 0.1 throughout, column 'x3' is 7 throughout in the 50 rows",
+        ),
+        (
+            np.stack([np.arange(100) + 1e9, np.arange(100), np.arange(100) + 1e10], 1),
+            "'x0' varies by .* steps of 64, column 'x2' varies by .* steps of 1.02e.03; subtract a .* mean of each",
+        ),
     ],
 )
 def test_columns_that_teach_nothing_are_refused(values: np.ndarray, message: str) -> None:

@@ -15,7 +15,7 @@ from gatewise.errors import FileError, InputError
 from gatewise.file import seal, unseal
 from gatewise.spec import LayerSpec, ModelSpec
 from gatewise.stream import Model, init, load
-from gatewise.train import History, Status, fit, recover
+from gatewise.train import History, Status, checkpoint, fit, loop, recover
 
 SPEC = ModelSpec(
     inputs=1,
@@ -178,6 +178,23 @@ def test_a_complete_run_returns_its_result_again(tmp_path: Path, whole: Any) -> 
     assert not steps
     assert path.read_bytes() == bytes_then
     assert {name: value.tobytes() for name, value in recover(path).tensors.items()} == whole[0]
+
+
+def test_the_first_checkpoint_comes_early(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, found = tmp_path / "run", []
+
+    def look(status: Status) -> None:
+        found.append(checkpoint.read(path).counters["step"] if path.exists() else 0)
+
+    assert loop.FIRST_CHECKPOINT == 5.0
+    fit(init(SPEC), series(), checkpoint=path, checkpoint_every=1000, progress=look, **OPTIONS)
+    assert set(found[:-1]) == {0}
+    path.unlink()
+    found.clear()
+    monkeypatch.setattr(loop, "FIRST_CHECKPOINT", 0.0)
+    fit(init(SPEC), series(), checkpoint=path, checkpoint_every=1000, progress=look, **OPTIONS)
+    assert set(found[:-1]) == {1}
+    assert found[-1] > 1
 
 
 def test_ctrl_c_finishes_the_step_and_keeps_it(tmp_path: Path, whole: Any) -> None:

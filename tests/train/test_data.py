@@ -150,7 +150,7 @@ def test_what_masked_arrays_hide_is_missing(dtype: type) -> None:
         data = prepare(to_torch(init(FORECASTER)), series, gaps if series is hidden else [gaps], 0)
         np.testing.assert_array_equal(data.train.x, np.where(x == 3, np.nan, x))
         np.testing.assert_array_equal(data.train.mask, y != 7)
-    with pytest.raises(InputError, match="not finite at step 1, input 1"):
+    with pytest.raises(InputError, match="is nan at step 1, input 1"):
         prepare(to_torch(init(PLAIN)), hidden, y, 0)
     whole = prepare(to_torch(init(PLAIN)), np.ma.masked_array(x), np.ma.masked_array(y), 0)
     assert whole.train.target.dtype == (torch.float32 if dtype is np.float64 else torch.int64)
@@ -170,7 +170,13 @@ def test_another_series_has_another_fingerprint() -> None:
 @pytest.mark.parametrize(
     ("spec", "series", "targets", "validation", "message"),
     [
-        (PLAIN, [np.zeros((5, 2)), np.full((5, 2), np.nan)], [np.zeros(5)] * 2, 0, "series 1 is not finite at step 0"),
+        (
+            PLAIN,
+            [np.zeros((5, 2)), np.full((5, 2), np.nan)],
+            [np.zeros(5)] * 2,
+            0,
+            "series 1 is nan at step 0, input 0",
+        ),
         (PLAIN, np.zeros((5, 3)), np.zeros(5), 0, r"series 0: .* 2 inputs a step, got shape \(5, 3\)"),
         (PLAIN, [], [], 0, "no series"),
         (PLAIN, [np.zeros((0, 2))], [np.zeros(0)], 0, "series 0 has no steps"),

@@ -257,16 +257,36 @@ class _Enough(Exception):
 @pytest.mark.parametrize("checkpoint", [None, "run.safetensors"])
 def test_a_run_that_diverges_says_so_and_keeps_the_best(tmp_path: Path, checkpoint: str | None) -> None:
     x = autoregression(300)
-    x[200] = 1e30
+    x[200] = 1e17
     model = init(ModelSpec(inputs=1, layers=[LayerSpec("gru", units=3), LayerSpec("dense", units=1)]))
     path = None if checkpoint is None else tmp_path / checkpoint
     kept = "weights of step 3" if checkpoint else "checkpoint=... the best weights would have been kept"
     message = rf"the loss is not finite in step 4, at a learning rate of 0.00\d+; .*{kept}"
     options: dict[str, Any] = {"loss": squares, "batch": 1, "validation": 0.2, "validate_every": 1}
     with pytest.raises(TrainError, match=message):
-        fit(model, x, x[:, 0].clip(-5, 5) * np.where(x[:, 0] > 1e20, 1e30, 1), epochs=2, checkpoint=path, **options)
+        fit(model, x, x[:, 0].clip(-5, 5) * np.where(x[:, 0] > 1e16, 1e30, 1), epochs=2, checkpoint=path, **options)
     if path is not None:
         assert not same_bits(recover(path), model)
+
+
+@pytest.mark.parametrize("context", ["carried", {"window": 8}])
+@pytest.mark.parametrize("extreme", ["reading", "target"])
+def test_a_held_out_loss_that_is_never_finite_is_no_success(context: Any, extreme: str) -> None:
+    series = [autoregression(300, seed) for seed in (1, 2)]
+    targets = [x[:, 0].copy() for x in series]
+    if extreme == "reading":
+        series[1][270] = targets[1][270] = -1e16
+        where = r"reading there is -1e\+16 in column 'flow', row 270 of series 1, 1e\+16 in size once scaled;"
+    else:
+        targets[1][270] = -1e16
+        where = r"target there is 1e\+16 in size, in row 270 of series 1;"
+    spec = forecaster(columns=["flow"], scaling="standard", missing="hold").replace(context=context)
+
+    def cubes(out: torch.Tensor, target: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        return (out[..., 0] - target).abs() ** 3
+
+    with pytest.raises(TrainError, match=rf"held-out loss is not finite \(inf\) after step \d\d, .* {where}"):
+        fit(init(spec), series, targets, loss=cubes, steps=60, window=8, learning_rate=1e-4)
 
 
 def test_budgets() -> None:

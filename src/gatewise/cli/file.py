@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gatewise.cli.common import emit, facts, heading, json_option, say, short_value, size, table
+from gatewise.cli.common import check_output, emit, facts, heading, json_option, say, short_value, size, table
 
 if TYPE_CHECKING:
     from gatewise.file import ModelFile, Seal
@@ -41,6 +41,8 @@ def file(model: str, reseal: bool, output: str | None, as_json: bool) -> int:
     """  # noqa: D301
     if output is not None and not reseal:
         raise click.UsageError("-o says where to write the file sealed again, so it needs --reseal")
+    if output is not None:
+        check_output(output)
     from gatewise.file import read_edited
 
     stored, seal = read_edited(model)

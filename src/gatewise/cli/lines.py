@@ -36,6 +36,7 @@ class LineReader:
         keep: further fields of a line, whose values are handed back as JSON text.
         format: "ndjson", "csv", or "auto" = what the first line looks like.
         header: names of the CSV fields, when the header has been read before; None = the first line may be one.
+        limits: the least and the largest reading of each column; what lies beyond is refused; None = any may come.
     """
 
     def __init__(
@@ -46,10 +47,12 @@ class LineReader:
         keep: Sequence[str] = (),
         format: str = "auto",
         header: Sequence[str] | None = None,
+        limits: tuple[Sequence[float], Sequence[float]] | None = None,
     ) -> None:
         self.columns = None if columns is None else tuple(columns)
         self.width = width
         self.refuses_missing = refuses_missing
+        self.limits = limits
         self.keep = tuple(keep)
         self.format = format
         self.header: tuple[str, ...] | None = None
@@ -168,7 +171,12 @@ class LineReader:
 
     def _checked(self, i: int, value: float) -> float:
         if -MOST_FLOAT32 < value < MOST_FLOAT32:
-            return float(value)
+            if self.limits is None or self.limits[0][i] <= value <= self.limits[1][i]:
+                return float(value)
+            raise LineError(
+                f"{self._name(i)} is {value:g}, too far from the data the model was trained on, so that it counts as "
+                "missing, and this model refuses that; train it with --missing hold to repeat the last reading"
+            )
         if isinstance(value, int) or math.isfinite(value):
             raise LineError(f"{self._name(i)} is too large for float32 (beyond 3.4e38)")
         return self._missing(i)

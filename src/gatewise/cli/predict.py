@@ -134,10 +134,10 @@ def _answers(
     """What a model that belongs to no task answers to each row."""
     import numpy as np
 
-    from gatewise.tasks.table import read_table
+    from gatewise.tasks.table import FITTED, read_table
 
     chosen = columns or (None if model.columns is None else list(model.columns))
-    read = read_table(file, time, chosen, "raise" if model.graph.refuses_missing else "hold", series)
+    read = read_table(file, time, chosen, "raise" if model.graph.refuses_missing else "hold", series, FITTED)
     if len(read.columns) != model.inputs:
         raise InputError(
             f"{path} reads {model.inputs} columns, got {len(read.columns)} ({names(read.columns)}); "

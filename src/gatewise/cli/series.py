@@ -39,6 +39,7 @@ class SeriesReader(LineReader):
     Args:
         series: the field that holds the id: a text or a whole number.
         columns, width, refuses_missing, keep, format: as `LineReader` takes them; `keep` are further fields to copy.
+        limits: as `LineReader` takes them.
         whole: whether the ids are known to be whole numbers, so that "007" in CSV is 7.
 
     Attributes:
@@ -54,8 +55,10 @@ class SeriesReader(LineReader):
         keep: Sequence[str] = (),
         format: str = "auto",
         whole: bool = False,
+        limits: tuple[Sequence[float], Sequence[float]] | None = None,
     ) -> None:
-        super().__init__(columns, width, refuses_missing, tuple(dict.fromkeys((series, *keep))), format)
+        fields = tuple(dict.fromkeys((series, *keep)))
+        super().__init__(columns, width, refuses_missing, fields, format, limits=limits)
         self.series = series
         self.whole = whole
         self.ids: list[str] = []

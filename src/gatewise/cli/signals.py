@@ -5,12 +5,27 @@ from __future__ import annotations
 import os
 import select
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any, Self
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 GRACE = 0.5
 """Seconds that a reader of the output may take, once the process has been told to stop."""
+
+
+@contextmanager
+def like_ctrl_c() -> Iterator[None]:
+    """While open, SIGTERM and SIGHUP raise KeyboardInterrupt, unless they are ignored. Open it in the main thread."""
+    given = [number for number in STOPPING if signal.getsignal(number) is signal.SIG_DFL]
+    for number in given:
+        signal.signal(number, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        for number in given:
+            signal.signal(number, signal.SIG_DFL)
 
 
 class Stop:

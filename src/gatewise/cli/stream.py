@@ -93,6 +93,8 @@ def stream(
         if name in taken:
             raise click.UsageError(f"{option} {name}: results have a member of that name already")
     columns, refuses = loaded.columns, loaded.graph.refuses_missing
+    least, largest = (part.tolist() for part in loaded.limits)
+    limits = (least, largest) if refuses else None
     if series is not None and series in (columns or ()):
         raise click.UsageError(f"--series {series}: the model reads this column, so it does not tell series apart")
     if os.isatty(0):
@@ -103,7 +105,7 @@ def stream(
         raise StateError(f"{model} was trained on {many}, or leave out --after-training")
     if series is not None:
         whole = after_training and all(isinstance(id, int) for id in ends)
-        lines = SeriesReader(series, columns, loaded.inputs, refuses, keep, form, whole)
+        lines = SeriesReader(series, columns, loaded.inputs, refuses, keep, form, whole, limits)
         begin = {str(id): end for id, end in ends.items()} if after_training else None
         streams = SeriesSession(loaded, lines.ids, begin, say)
         stopped = answer_lines(streams, lines, 0, 1, skip=on_error == "skip", say=say)
@@ -113,7 +115,7 @@ def stream(
             say(f"continuing after step {session.step}")
         if session.in_doubt:
             say("the stream ended as it wrote; if your results end at another step K, start again with --after K")
-        reader = LineReader(columns, loaded.inputs, refuses, keep, form, session.header)
+        reader = LineReader(columns, loaded.inputs, refuses, keep, form, session.header, limits)
         stopped = answer_lines(session, reader, 0, 1, replay=replay, skip=on_error == "skip", say=say)
     return 128 + signal.SIGINT if stopped == signal.SIGINT else 0
 

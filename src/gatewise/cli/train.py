@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gatewise.cli.common import advice, check_output, emit, json_option, listed, refuse_same_file, say
+from gatewise.cli.signals import like_ctrl_c
 from gatewise.cli.trained import page, summary
 from gatewise.errors import InputError
 
@@ -125,7 +126,8 @@ def _recurrences(context: click.Context, parameter: click.Parameter, begun: str)
 @click.option("--window", type=COUNT, metavar="N", help="Steps that the gradient goes back.  [default: 64, or context]")
 @click.option("--seed", type=click.IntRange(min=0), metavar="N", default=0, show_default=True,
               help="Of weights and sampling.")  # fmt: skip
-@click.option("--checkpoint", metavar="FILE", help="Keep the run here; if it was stopped, go on from it.")
+@click.option("--checkpoint", metavar="FILE",
+              help="Keep the run here, after 5 s and then every 30 s; if it was stopped, go on from it.")  # fmt: skip
 @click.option("--metrics", metavar="CSV", help="Write the course of the training here.")
 @click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
 @json_option
@@ -148,8 +150,8 @@ def train(
     columns at several steps ahead at once. With --series the rows of each series are in order of time, and one model
     learns from all of them. Names with a comma in them are quoted as in CSV.
 
-    A stopped run (Ctrl-C, a kill) goes on with the same command, if it has a --checkpoint. The same seed, machine and
-    data give the same model, unless --seconds is given.
+    A stopped run (Ctrl-C, SIGTERM, a kill) goes on with the same command, if it has a --checkpoint. The same seed,
+    machine and data give the same model, unless --seconds is given.
 
     \b
       gatewise train pump.csv --target vibration --time time -o pump.safetensors
@@ -178,7 +180,7 @@ def train(
         fitted = Forecaster(random_state=seed, **given)
     if checkpoint is not None and os.path.exists(checkpoint):
         say(f"continuing from {checkpoint}")
-    with warnings.catch_warnings(record=True) as caught, advice():
+    with warnings.catch_warnings(record=True) as caught, advice(), like_ctrl_c():
         warnings.simplefilter("always", UserWarning)
         fitted.fit(file, seconds=seconds, progress=_progress(quiet), checkpoint=checkpoint, metrics=metrics)
     fitted.save(output)

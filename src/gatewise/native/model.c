@@ -177,6 +177,18 @@ static gw_status check_node(const gw_graph *graph, int position, gw_place *place
     return bad < options ? gw_fail(place, GW_BAD_OPTION, (int)bad, 0, 0) : GW_OK;
 }
 
+/* The units of the readings, from the input stage: the core asks whether they may be used before any node runs. */
+static void take_units(const gw_node *node, gw_room *room, gw_model *about, int fill) {
+    const size_t inputs = node->tensors[0].rows;
+    float *offset = gw_take(room, inputs, sizeof(float)), *factor = gw_take(room, inputs, sizeof(float));
+    for (size_t k = 0; fill && k < inputs; k++) {
+        offset[k] = node->tensors[0].data[k];
+        factor[k] = 1.0f / node->tensors[1].data[k];
+    }
+    about->offset = offset;
+    about->factor = factor;
+}
+
 /* Check the graph and count what it needs, in `about`; with an arena in the room, pack it into the ops there as well. */
 static gw_status walk(const gw_graph *graph, gw_room *room, gw_model *about, gw_op *ops, gw_fault *fault) {
     GW_TRY(check_edges(graph, fault));
@@ -205,6 +217,8 @@ static gw_status walk(const gw_graph *graph, gw_room *room, gw_model *about, gw_
                 .own = gw_spaced(need.scratch),
                 .read_count = place.node->read_count,
             };
+        if (i == 0 && !strcmp(kernel->kind, "numeric") && place.node->tensor_count == 2)
+            take_units(place.node, room, about, ops != NULL);
         if (room->used > (size_t)PTRDIFF_MAX || need.scratch > GW_MOST_SCRATCH)
             return gw_fail(&place, GW_TOO_LARGE, -1, 0, 0);
         about->state += need.state;

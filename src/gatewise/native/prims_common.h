@@ -49,6 +49,11 @@ static inline int gw_finite(float x) {
     return (bits & 0x7f800000u) != 0x7f800000u;
 }
 
+/* A reading counts as missing where it is NaN or infinite, or, once scaled, beyond this in size: its square is still a float,
+ * and a state that has seen it is finite. */
+#define GW_MOST_READING 1e18f
+static inline int gw_usable(float scaled) { return scaled >= -GW_MOST_READING && scaled <= GW_MOST_READING; }
+
 /* 0 for |x| < 2^-64: a state never decays into denormals, on any platform. NaN stays. gwv_flush is the same. */
 static inline float gw_flush(float x) { return x > -0x1p-64f && x < 0x1p-64f ? 0.0f : x; }
 

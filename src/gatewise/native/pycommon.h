@@ -15,10 +15,6 @@
  * the interpreter and waiting to have it back costs more than it gains. */
 static const uint64_t release_work = 1u << 20;
 
-/* What follows the value that is refused in every message about a reading that is not finite. */
-#define NO_MISSING_POLICY                                                                                              \
-    "this model's input stage declares no missing policy: clean the data or train with missing='hold' or 'mask'"
-
 typedef struct module_state {
     np_api np;
     PyObject *name_x, *name_out; /* interned */
@@ -87,7 +83,5 @@ static inline int take(atomic_int *busy, const char *what) {
 }
 
 static inline void give_back(atomic_int *busy) { atomic_store_explicit(busy, 0, memory_order_release); }
-
-static const char *nonfinite_name(float value) { return value != value ? "nan" : value > 0.0f ? "inf" : "-inf"; }
 
 #endif

@@ -7,11 +7,15 @@
 #include "pycommon.h"
 #include "pygraph.h"
 
+#include <math.h>
+#include <stdio.h>
+
 typedef struct Model {
     PyObject_HEAD const gw_model *model;
     const gw_sizes *sizes;
     const module_state *module;
     void *memory;
+    PyObject *columns; /* names of the inputs, a tuple, or None */
     int refuse_nonfinite;
 } Model;
 
@@ -23,6 +27,27 @@ static PyObject *refuse_state(const char *where, size_t which, size_t place, flo
               place, number);
     Py_XDECREF(text);
     Py_XDECREF(number);
+    return NULL;
+}
+
+/* InputError: this value of input i is missing. `where` says which value it is. Always NULL. */
+static PyObject *refuse_reading(const Model *model, PyObject *where, size_t i, float value) {
+    char text[64];
+    if (value - value != 0.0f)
+        snprintf(text, sizeof text, "%s", value != value ? "nan" : value > 0.0f ? "inf" : "-inf");
+    else
+        snprintf(text, sizeof text, "%g, beyond 1e18 in size once scaled", (double)value);
+    PyObject *name = !where ? NULL
+                     : model->columns == Py_None
+                         ? PyUnicode_FromString("")
+                         : PyUnicode_FromFormat(" (%R)", PyTuple_GetItem(model->columns, (Py_ssize_t)i));
+    if (name)
+        raise("InputError",
+              "%U%U is %s; this model's input stage declares no missing policy: clean the data or train with "
+              "missing='hold' or 'mask'",
+              where, name, text);
+    Py_XDECREF(name);
+    Py_XDECREF(where);
     return NULL;
 }
 
@@ -44,15 +69,15 @@ static PyObject *raise_fault(const gw_fault *fault, const gw_graph *graph, const
 }
 
 static PyObject *model_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
-    static char *names[] = {"nodes", "widths", "output", "refuse_nonfinite", "cpu", "window", "hold", NULL};
+    static char *names[] = {"nodes", "widths", "output", "refuse_nonfinite", "cpu", "window", "hold", "columns", NULL};
     const module_state *module = PyType_GetModuleState(type);
     pygraph g = {0};
     gw_fault fault;
     gw_sizes sizes;
-    PyObject *nodes, *widths;
+    PyObject *nodes, *widths, *columns = Py_None;
     const char *cpu = NULL;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOip|zip:Model", names, &nodes, &widths, &g.graph.output,
-                                     &g.graph.refuse_nonfinite, &cpu, &g.graph.window, &g.graph.hold))
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOip|zipO:Model", names, &nodes, &widths, &g.graph.output,
+                                     &g.graph.refuse_nonfinite, &cpu, &g.graph.window, &g.graph.hold, &columns))
         return NULL;
     Model *self = NULL;
     if (pygraph_fill(&module->np, &g, nodes, widths)) goto done;
@@ -66,6 +91,13 @@ static PyObject *model_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
         Py_CLEAR(self);
         goto done;
     }
+    if (columns != Py_None && (!PyTuple_Check(columns) || PyTuple_Size(columns) != sizes.inputs)) {
+        PyErr_Format(PyExc_ValueError, "columns must be a tuple of %d names, got %R", sizes.inputs, columns);
+        Py_CLEAR(self);
+        goto done;
+    }
+    Py_INCREF(columns);
+    self->columns = columns;
     self->module = module;
     self->refuse_nonfinite = g.graph.refuse_nonfinite;
     if (gw_build(&g.graph, cpu, arena, sizes.model_bytes, &self->model, &fault) != GW_OK) {
@@ -83,6 +115,7 @@ static void model_dealloc(PyObject *object) {
     PyTypeObject *type = Py_TYPE(object);
     PyObject_GC_UnTrack(object);
     PyMem_Free(((Model *)object)->memory);
+    Py_XDECREF(((Model *)object)->columns);
     ((freefunc)PyType_GetSlot(type, Py_tp_free))(object);
     Py_DECREF(type);
 }
@@ -91,6 +124,11 @@ static void model_dealloc(PyObject *object) {
 static int traverse_type(PyObject *object, visitproc visit, void *arg) {
     Py_VISIT(Py_TYPE(object));
     return 0;
+}
+
+static int model_traverse(PyObject *object, visitproc visit, void *arg) {
+    Py_VISIT(((Model *)object)->columns);
+    return traverse_type(object, visit, arg);
 }
 
 static PyObject *model_run(PyObject *object, PyObject *args, PyObject *kwargs) {
@@ -124,7 +162,7 @@ static PyObject *model_run(PyObject *object, PyObject *args, PyObject *kwargs) {
     PyThreadState *released = sizes->push_macs * (uint64_t)(batch * time) >= release_work ? PyEval_SaveThread() : NULL;
     size_t row = 0, bad_state = s_row;
     for (; row < (size_t)batch && (bad_state = gw_bad_state(self->model, states + row * s_row)) == s_row;) row++;
-    const size_t bad = self->refuse_nonfinite ? gw_first_nonfinite(xs, x_count) : x_count;
+    const size_t bad = self->refuse_nonfinite ? gw_first_unusable(self->model, xs, x_count) : x_count;
     if (bad == x_count && bad_state == s_row)
         gw_run_checked(self->model, (size_t)batch, (size_t)time, xs, states, ys, scratch);
     if (released) PyEval_RestoreThread(released);
@@ -132,8 +170,10 @@ static PyObject *model_run(PyObject *object, PyObject *args, PyObject *kwargs) {
     if (bad_state < s_row)
         return refuse_state("run: the state of row %zu", row, bad_state, states[row * s_row + bad_state]);
     if (bad < x_count)
-        return raise("InputError", "run: input %zu at step %zu of row %zu is %s; " NO_MISSING_POLICY,
-                     bad % (size_t)inputs, bad % x_row / (size_t)inputs, bad / x_row, nonfinite_name(xs[bad]));
+        return refuse_reading(self,
+                              PyUnicode_FromFormat("run: input %zu at step %zu of row %zu", bad % (size_t)inputs,
+                                                   bad % x_row / (size_t)inputs, bad / x_row),
+                              bad % (size_t)inputs, xs[bad]);
     Py_RETURN_NONE;
 }
 
@@ -191,11 +231,11 @@ static PyGetSetDef model_attributes[] = {
 };
 
 static PyType_Slot model_slots[] = {
-    {Py_tp_doc, "Model(nodes, widths, output, refuse_nonfinite, cpu=None, window=0, hold=False)\n--\n\nA packed model; "
-                "immutable."},
+    {Py_tp_doc, "Model(nodes, widths, output, refuse_nonfinite, cpu=None, window=0, hold=False, columns=None)\n--\n\n"
+                "A packed model; immutable."},
     {Py_tp_new, model_new},
     {Py_tp_dealloc, model_dealloc},
-    {Py_tp_traverse, traverse_type},
+    {Py_tp_traverse, model_traverse},
     {Py_tp_methods, model_methods},
     {Py_tp_getset, model_attributes},
     {0, NULL},

@@ -56,15 +56,20 @@ static int pool_room(Pool *self, int64_t sessions) {
     return 0;
 }
 
+/* A whole number: 0, or -1 where it is none that 64 bits hold; no exception yet, unless its own conversion raised one. */
+static int pool_whole(PyObject *value, int64_t *number) {
+    const long long found = PyIndex_Check(value) && !PyBool_Check(value) ? PyLong_AsLongLong(value) : -1;
+    if (found == -1 && PyErr_Occurred() && !PyErr_ExceptionMatches(PyExc_OverflowError)) return -1;
+    const int failed = PyErr_Occurred() || !PyIndex_Check(value) || PyBool_Check(value);
+    PyErr_Clear();
+    *number = (int64_t)found;
+    return failed ? -1 : 0;
+}
+
 static int pool_count(PyObject *value, int64_t *sessions) {
-    const long long count = PyLong_AsLongLong(value);
-    if (count == -1 && PyErr_Occurred()) return -1;
-    if (count < 0 || count > INT32_MAX) {
-        raise("InputError", "a pool has 0 to %d sessions, got %lld", INT32_MAX, count);
-        return -1;
-    }
-    *sessions = (int64_t)count;
-    return 0;
+    if (!pool_whole(value, sessions) && *sessions >= 0 && *sessions <= INT32_MAX) return 0;
+    if (!PyErr_Occurred()) raise("InputError", "a pool has 0 to %d sessions, a whole number, got %R", INT32_MAX, value);
+    return -1;
 }
 
 static PyObject *pool_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
@@ -207,9 +212,9 @@ static PyObject *pool_push(PyObject *object, PyObject *const *args, Py_ssize_t c
             Py_INCREF(out);
             result = out;
         } else {
-            const size_t bad = gw_first_nonfinite(from, values), inputs = (size_t)sizes->inputs;
-            raise("InputError", "push: value %zu of row %zu is %s; " NO_MISSING_POLICY, bad % inputs, bad / inputs,
-                  bad < values ? nonfinite_name(from[bad]) : "nan");
+            const size_t bad = gw_first_unusable(self->model, from, values), inputs = (size_t)sizes->inputs;
+            refuse_reading(self->owner, PyUnicode_FromFormat("push: value %zu of row %zu", bad % inputs, bad / inputs),
+                           bad % inputs, bad < values ? from[bad] : NAN);
         }
     }
     give_back(&self->busy);
@@ -241,11 +246,14 @@ static PyObject *pool_reset(PyObject *object, PyObject *argument) {
 }
 
 /* The place of a session from its id: 0, or -1 with an exception. For whoever holds `busy`. */
-static int pool_session(Pool *self, const char *name, PyObject *id, int64_t *place) {
-    const long long value = PyLong_AsLongLong(id);
-    if (value == -1 && PyErr_Occurred()) return -1;
-    *place = (int64_t)value;
-    return pool_check(self, name, place, 1);
+static int pool_session(Pool *self, PyObject *id, int64_t *place) {
+    if (!pool_whole(id, place) && *place >= 0 && *place < self->sessions) return 0;
+    if (!PyErr_Occurred())
+        raise("InputError",
+              "session %R is not in this pool of %lld sessions, which are numbered from 0; give a whole number below "
+              "that, or resize the pool",
+              id, (long long)self->sessions);
+    return -1;
 }
 
 static PyObject *pool_get_state(PyObject *object, PyObject *id) {
@@ -254,7 +262,7 @@ static PyObject *pool_get_state(PyObject *object, PyObject *id) {
     PyObject *state = NULL;
     int64_t place;
     if (take(&self->busy, "pool")) return NULL;
-    if (!pool_session(self, "get_state", id, &place))
+    if (!pool_session(self, id, &place))
         state = PyBytes_FromStringAndSize((const char *)(self->states + (size_t)place * floats),
                                           (Py_ssize_t)(floats * sizeof(float)));
     give_back(&self->busy);
@@ -272,7 +280,7 @@ static PyObject *pool_set_state(PyObject *object, PyObject *args) {
     atomic_int own = 0;
     PyObject *result = copy_state(self->model, state, copy, &own, "pool");
     if (result && !take(&self->busy, "pool")) {
-        if (pool_session(self, "set_state", id, &place))
+        if (pool_session(self, id, &place))
             Py_CLEAR(result);
         else
             memcpy(self->states + (size_t)place * floats, copy, floats * sizeof(float));
@@ -319,9 +327,9 @@ static PyMethodDef pool_methods[] = {
      "ids: numbers of sessions, each at most once, in any order. Row i of x and y belongs to ids[i]. out: a float32 "
      "array\n"
      "to write to; None = a new one. Each answer has the bits that a Stream would give.\n\n"
-     "Raises InputError where ids, x or out do not fit, or x is not finite and the model's input stage refuses that, "
-     "and\n"
-     "BusyError where another thread uses this pool. All is checked before any session takes its step."},
+     "Raises InputError where ids, x or out do not fit, or a value is missing (not finite, or beyond 1e18 in size\n"
+     "once scaled) and the model's input stage refuses that, and BusyError where another thread uses this pool. All is "
+     "checked before any session takes its step."},
     {"_as_float32", pool_as_float32, METH_VARARGS,
      "_as_float32($self, x, ndim, /)\n--\n\nCalled with an x that does not fit as it is; a subclass converts it."},
     {"_as_ids", pool_as_ids, METH_O,

@@ -103,13 +103,14 @@ static PyObject *converted(Stream *self, PyObject *x, int axes) {
     return NULL;
 }
 
-/* InputError for the first non-finite value. Always NULL. */
+/* InputError for the first value that is missing. Always NULL. */
 static PyObject *refuse_value(const Stream *self, const float *x, size_t count, int axes) {
-    const size_t bad = gw_first_nonfinite(x, count), inputs = (size_t)self->inputs;
-    const char *name = bad < count ? nonfinite_name(x[bad]) : "nan"; /* x may have changed since it was refused */
-    if (axes == 1) return raise("InputError", "push: value %zu is %s; " NO_MISSING_POLICY, bad, name);
-    return raise("InputError", "push_many: value %zu of step %zu is %s; " NO_MISSING_POLICY, bad % inputs, bad / inputs,
-                 name);
+    size_t bad = gw_first_unusable(self->model, x, count), inputs = (size_t)self->inputs;
+    const float value = bad < count ? x[bad] : NAN; /* x may have changed since it was refused */
+    if (bad == count) bad = 0;
+    PyObject *where = axes == 1 ? PyUnicode_FromFormat("push: value %zu", bad)
+                                : PyUnicode_FromFormat("push_many: value %zu of step %zu", bad % inputs, bad / inputs);
+    return refuse_reading(self->owner, where, bad % inputs, value);
 }
 
 /* push (axes 1) and push_many (axes 2). All that can be refused is refused before the state changes. */
@@ -221,13 +222,13 @@ static PyObject *copy_state(const gw_model *model, PyObject *from, float *to, at
     if (!copy) {
         PyErr_NoMemory();
     } else if ((size_t)view.len != bytes) {
-        raise("StateError", "set_state: this model's state has %zu bytes, got %zd; load a state of the same model",
-              bytes, view.len);
+        raise("StateError", "this model's state has %zu bytes, got %zd; load a state of the same model", bytes,
+              view.len);
     } else {
         memcpy(copy, view.buf, bytes);
         const size_t bad = gw_bad_state(model, copy);
         if (bad < floats) {
-            refuse_state("set_state: the state", 0, bad, copy[bad]);
+            refuse_state("the state", 0, bad, copy[bad]);
         } else if (!take(busy, what)) {
             memcpy(to, copy, bytes);
             give_back(busy);
@@ -251,9 +252,10 @@ static PyMethodDef stream_methods[] = {
      "x holds the readings in the order of model.columns: any real numbers, or one number where there is one input; a\n"
      "contiguous float32 array is fastest. out: a float32 array (outputs) to write to; None = a new one. y is called "
      "as\n"
-     "model.output_names says.\n\nRaises InputError where x or out do not fit, or x is not finite and the model's "
-     "input\n"
-     "stage refuses that, and BusyError where another thread uses this stream. The state is then as it was."},
+     "model.output_names says.\n\nRaises InputError where x or out do not fit, or a value is missing (not finite, or "
+     "beyond 1e18\n"
+     "in size once scaled) and the model's input stage refuses that, and BusyError where another thread uses this "
+     "stream. The state is then as it was."},
     {"push_many", (PyCFunction)(void (*)(void))stream_push_many, METH_FASTCALL | METH_KEYWORDS,
      "push_many($self, /, x, out=None)\n--\n\nMany steps: x (time, inputs) gives y (time, outputs), the same bits as\n"
      "one push after the other. All of x is checked before the state changes; otherwise as push."},

@@ -7,9 +7,11 @@
  * The state of a model with a window of L steps is the number of readings so far (no more than L) and the last L readings,
  * zero where there have been fewer, the newest last. Where the model holds readings, one that is missing is replaced as it
  * comes in: what its window answers then does not hang on whether the reading before it still lies in the window.
+ *
+ * Missing is what gw_usable says: NaN, infinity, and what scaling takes beyond GW_MOST_READING.
  */
 #include "model.h"
-#include "prims_scalar.h" /* gw_finite */
+#include "prims_scalar.h" /* gw_finite, gw_usable */
 
 #include <string.h>
 
@@ -29,6 +31,24 @@ size_t gw_first_nonfinite(const float *x, size_t count) {
     for (size_t k = 0; k < count; k++) found |= !gw_finite(x[k]); /* without a way out, so that it is vectorised */
     for (size_t k = 0; found && k < count; k++)
         if (!gw_finite(x[k])) return k;
+    return count;
+}
+
+/* A value of input i in the units of the model, with the bits that the input stage gives it. */
+static float scaled(const gw_model *model, size_t i, float x) {
+    return model->factor ? (x - model->offset[i]) * model->factor[i] : x;
+}
+
+size_t gw_first_unusable(const gw_model *model, const float *x, size_t count) {
+    const size_t inputs = (size_t)model->sizes.inputs;
+    int found = 0;
+    if (!model->factor)
+        for (size_t k = 0; k < count; k++) found |= !gw_usable(x[k]); /* as above */
+    else
+        for (size_t k = 0; k < count; k += inputs)
+            for (size_t i = 0; i < inputs; i++) found |= !gw_usable((x[k + i] - model->offset[i]) * model->factor[i]);
+    for (size_t k = 0; found && k < count; k++)
+        if (!gw_usable(scaled(model, k % inputs, x[k]))) return k;
     return count;
 }
 
@@ -150,12 +170,14 @@ static void run_windows(const gw_model *model, size_t rows, size_t length, readi
     run_rows(model, rows, length, x, state, (lanes){y.data, y.row, 0}, scratch + rows * state.row);
 }
 
-/* A reading comes into a window at `slot`. Where the model holds readings, a value that is not finite becomes that of the
+/* A reading comes into a window at `slot`. Where the model holds readings, a value that is missing becomes that of the
  * reading before, NULL if there was none, which may stand in the slot. */
 static void enter(const gw_model *model, float *slot, const float *reading, const float *before) {
     const int hold = model->hold && before;
-    for (int i = 0; i < model->sizes.inputs; i++)
-        slot[i] = hold && !gw_finite(reading[i]) && gw_finite(before[i]) ? before[i] : reading[i];
+    for (size_t i = 0; i < (size_t)model->sizes.inputs; i++) {
+        const int held = hold && !gw_usable(scaled(model, i, reading[i])) && gw_usable(scaled(model, i, before[i]));
+        slot[i] = held ? before[i] : reading[i];
+    }
 }
 
 /* One session over many steps: windows that overlap are rows that overlap. */
@@ -260,7 +282,7 @@ void gw_push_checked(const gw_model *model, size_t count, const int64_t *ids, co
 /* What can be refused before anything changes. */
 static gw_status check_run(const gw_model *model, size_t count, const float *x, const void *scratch) {
     if ((uintptr_t)scratch % GW_ALIGNMENT) return GW_MISALIGNED;
-    if (model->refuse_nonfinite && gw_first_nonfinite(x, count) < count) return GW_NONFINITE_INPUT;
+    if (model->refuse_nonfinite && gw_first_unusable(model, x, count) < count) return GW_NONFINITE_INPUT;
     return GW_OK;
 }
 

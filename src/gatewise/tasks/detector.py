@@ -35,7 +35,8 @@ from gatewise.stream import load as load_model
 from gatewise.tasks.calibrate import Calibration
 from gatewise.tasks.held_out import Split, cut, measure, unsupported
 from gatewise.tasks.parameters import is_array, number, plain, positions, recurrent_layers, seed_of
-from gatewise.tasks.table import Table, read_table, standardise
+from gatewise.tasks.table import FITTED, Table, read_table, standardise, within_reach
+from gatewise.tasks.times import listed
 
 try:
     from sklearn.base import BaseEstimator, OutlierMixin
@@ -187,6 +188,7 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
             raise InputError("target is an empty list; name at least one, or give None for all")
         cuts = cut(table, plain(self.validation))
         offset, scale = standardise(table, cuts.rows(table, "training"))
+        table = within_reach(table, offset, scale, self.missing)
         seed = seed_of(self.random_state)
         untrained = self._untrained(table, targets, offset, scale, seed)
         kept = len(table.series) * untrained.graph.state_bytes
@@ -375,15 +377,28 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
     def _read(self, data: Any) -> Table:
         check_is_fitted(self)
         named = hasattr(self, "feature_names_in_") and not is_array(data)
-        table = read_table(
-            data, None if is_array(data) else self.time, self.columns_ if named else None, self.missing, self.series
-        )
+        time, columns = None if is_array(data) else self.time, self.columns_ if named else None
+        table = read_table(data, time, columns, self.missing, self.series, FITTED)
         if len(table.columns) != self.n_features_in_:
             raise InputError(
                 f"this detector was fitted on {self.n_features_in_} columns, {list(self.columns_)}; "
                 f"{table.origin} has {len(table.columns)}"
             )
-        return table
+        offset, scale = (self.model_.tensors[f"input.{name}"] for name in ("offset", "scale"))
+        return within_reach(table, offset, scale, self.missing, FITTED)
+
+    def _check_ids(self, state: Mapping[Any, Any], ids: Sequence[Any]) -> None:
+        """Refuse states that are for no series. Those of series that were fitted may be left over."""
+        unused = [key for key in state if key not in ids]
+        if len(unused) < len(state):
+            alike = set(map(str, ids))
+            unused = [key for key in unused if str(key) in alike or key not in self.state_]
+        if unused:
+            kinds = " and ".join(sorted({type(key).__name__ for key in unused}))
+            raise StateError(
+                f"no series of the data is called {listed(unused)} ({kinds}), which state has a State for; "
+                f"they are called {listed(ids)} ({type(ids[0]).__name__}); give the ids as the data has them"
+            )
 
     def _answers(self, table: Table, state: States) -> Array:
         """What the model answers to each row, (rows, outputs) float32 in the order of the table."""
@@ -391,6 +406,8 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
             wanted = "one State" if self.series is None else "a dict from ids to States"
             raise StateError(f"this detector was fitted with series={self.series!r}, so state must be {wanted}")
         given: Mapping[Any, Any] = state if isinstance(state, Mapping) else {None: state}
+        if isinstance(state, Mapping):
+            self._check_ids(state, [name for name, _, _ in table.series])
         answers = np.empty((len(table), self.model_.outputs), np.float32)
         for name, start, stop in table.series:
             answers[start:stop] = np.asarray(self.model_.run(table.values[start:stop], given.get(name)))

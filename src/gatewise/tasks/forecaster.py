@@ -38,7 +38,7 @@ from gatewise.tasks import backtest as rolling
 from gatewise.tasks.forecast_inputs import PERIODS, Layout, choose, cut, first_row, season_of, times_ahead, wanted_of
 from gatewise.tasks.future import known_ahead
 from gatewise.tasks.parameters import is_array, plain, recurrent_layers, seed_of
-from gatewise.tasks.table import Table, read_table, standardise, unused
+from gatewise.tasks.table import FITTED, Table, read_table, standardise, unused, within_reach
 
 try:
     import pandas as pd
@@ -186,6 +186,7 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
         read = _reordered(table, [table.columns.index(name) for name in layout.read])
         cuts = cut(read, layout, targets, untrained.window or 1, self.validation)
         offset, scale = standardise(read, cuts.training)
+        read = within_reach(read, offset, scale, self.missing)
         untrained = _in_units(untrained, layout, targets, offset, scale)
         inputs, wanted = [], []
         for start, end, stop in cuts.spans:
@@ -404,13 +405,15 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
         """The table with its columns in the order of the input."""
         check_is_fitted(self)
         by_name = hasattr(self, "feature_names_in_") and not is_array(data)
-        table = read_table(data, self.time, self.columns_ if by_name else None, self.missing, self.series)
+        table = read_table(data, self.time, self.columns_ if by_name else None, self.missing, self.series, FITTED)
         if len(table.columns) != self.n_features_in_:
             raise InputError(
                 f"this forecaster was fitted on {self.n_features_in_} columns, {list(self.columns_)}; "
                 f"{table.origin} has {len(table.columns)}"
             )
-        return _reordered(table, [self.columns_.index(name) for name in self.layout_.read])
+        table = _reordered(table, [self.columns_.index(name) for name in self.layout_.read])
+        offset, scale = (self.model_.tensors[f"input.{name}"][: len(table.columns)] for name in ("offset", "scale"))
+        return within_reach(table, offset, scale, self.missing, FITTED)
 
     def _tidy(self, answer: Array, name: str | int | None, table: Table, span: slice) -> pd.DataFrame:
         """One series' forecast (outputs,) as a frame."""

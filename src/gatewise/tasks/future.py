@@ -16,8 +16,8 @@ from gatewise.errors import InputError, MissingExtraError
 from gatewise.layers.base import Array
 from gatewise.tasks.forecast_inputs import Layout, times_ahead, usual_step
 from gatewise.tasks.parameters import is_array
-from gatewise.tasks.table import Table, read_table
-from gatewise.tasks.times import differences, even
+from gatewise.tasks.table import FUTURE, Table, read_table
+from gatewise.tasks.times import even, numbers
 
 try:
     import pandas as pd
@@ -47,7 +47,8 @@ def known_ahead(
         raise InputError(
             f"the forecast needs {list(layout.covariates)} in the {layout.lead} rows that follow; pass future="
         )
-    known = read_table(future, time, None if is_array(future) else layout.covariates, "raise", series)
+    named = None if is_array(future) else layout.covariates
+    known = read_table(future, time, named, "raise", series, FUTURE)
     if len(known.columns) != len(layout.covariates):
         raise InputError(f"future must have the columns {list(layout.covariates)}, got {list(known.columns)}")
     rows = {name: (start, stop) for name, start, stop in known.series}
@@ -80,7 +81,7 @@ def _check_follows(times: pd.Index | None, known: Table, rows: slice, own: str) 
     if isinstance(times, pd.DatetimeIndex) and isinstance(given, pd.DatetimeIndex) and times.tz is not None:
         given = given.tz_convert(times.tz)
     every = times.append(given)
-    steps, coming = np.split(differences(every), [len(times) - 1])
+    steps, coming = np.split(np.diff(numbers(every)), [len(times) - 1])
     expected = times_ahead(times, [1])[0]
     if not coming[0] > 0:
         raise InputError(

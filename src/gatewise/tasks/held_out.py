@@ -20,7 +20,7 @@ from gatewise.heads.tail_probability.spec import KNOTS
 from gatewise.layers.base import Array
 from gatewise.stream import Model
 from gatewise.tasks.calibrate import LEAST, NEEDED, Calibration, calibrate
-from gatewise.tasks.table import Table
+from gatewise.tasks.table import Table, enumerated
 
 LEAST_TRAINING = 100
 LEAST_STOPPING = 20
@@ -137,14 +137,16 @@ def measure(
     readings = table.values[rows][:, list(targets)].astype(np.float64)  # (rows, K)
     seen = np.isfinite(readings)
     tables, bands, scores = [], [], np.zeros((len(rows), K))
+    flat = [k for k in range(K) if seen[:, k].any() and np.ptp(readings[seen[:, k], k]) == 0]
+    if flat:
+        each = [f"column {table.columns[targets[k]]!r} is {readings[seen[:, k], k][0]:g} throughout" for k in flat]
+        raise InputError(
+            f"{enumerated(each)} the {len(rows):,} rows of the calibration part; give rows in which "
+            f"{'they vary' if len(flat) > 1 else 'it varies'}"
+        )
     for k, target in enumerate(targets):
         name = table.columns[target]
         reading, (statistic, location, _, end) = readings[seen[:, k], k], own[seen[:, k], k].T
-        if reading.size and np.ptp(reading) == 0:
-            raise InputError(
-                f"column {name!r} is {reading[0]:g} throughout the {len(rows):,} rows of the calibration part; "
-                "give rows in which it varies"
-            )
         try:
             tables.append(calibrate(statistic))
         except InputError as error:

@@ -7,18 +7,17 @@ the row (counted from 0, as pandas does), for a CSV file its line, and the times
 from __future__ import annotations
 
 import os
-import re
-import warnings
 from collections.abc import Container, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from gatewise.errors import InputError, MissingExtraError
-from gatewise.inputs.numeric.spec import MISSING
+from gatewise.inputs.numeric.spec import MISSING, MOST, usable
 from gatewise.layers.base import Array
+from gatewise.tasks.files import read_file
 from gatewise.tasks.times import Where, check_order, find_times, listed, uneven
 
 try:
@@ -28,6 +27,11 @@ except ImportError as error:  # pragma: no cover - tried in an environment witho
 
 MANY_MISSING = 0.05
 """Share of missing readings in a column above which a caution is given."""
+
+TO_FIT = 'pass missing="hold" to repeat the last finite reading, or fill them in'
+FITTED = 'fill them in, or fit with missing="hold" to repeat the last finite reading'
+FUTURE = "fill in the future that you pass: it must be known in each row"
+"""What to do about missing readings: of data to fit on, of data for a model, of covariates ahead."""
 
 ARRAY = "the array"
 """What an array is called in messages."""
@@ -42,6 +46,7 @@ class Table:
     Attributes:
         values: (rows, columns) float32, C-contiguous; NaN where a reading is missing (not with missing "raise").
         columns: their names.
+        deviations: (columns,) standard deviation of each, in the precision of the data.
         named: whether they are the data's own: those of an array are not.
         index: pandas index of the rows.
         times: pandas index of the times, strictly ascending within each series, or None.
@@ -56,6 +61,7 @@ class Table:
 
     values: Array
     columns: tuple[str, ...]
+    deviations: Array
     named: bool
     index: pd.Index
     times: pd.Index | None
@@ -94,6 +100,7 @@ def read_table(
     columns: Sequence[str] | None = None,
     missing: str = "raise",
     series: str | None = None,
+    advice: str = TO_FIT,
 ) -> Table:
     """Read and check.
 
@@ -106,6 +113,7 @@ def read_table(
         missing: "raise" refuses non-finite readings, "hold" and "mask" let them through as NaN.
         series: name of the column that tells several series apart, by text or whole numbers. Rows are grouped by it,
             in the order in which the series first appear, and stay in their order within each. None = one series.
+        advice: what to do about missing readings that are refused.
 
     Raises:
         InputError: with the place, when the table is empty, a name is missing or twice there, a column is not numeric,
@@ -132,13 +140,25 @@ def read_table(
         check_order(times, starts, where)
         where = _places(first_line, times, None if series is None else ranges, order)
     chosen = _choose(names, time, series, columns, origin)
-    values = np.empty((len(frame), len(chosen)), np.float32)
+    values, deviations = np.empty((len(frame), len(chosen)), np.float32), np.zeros(len(chosen))
     cautions = [] if times is None else uneven(times, starts, where)
     for k, name in enumerate(chosen):
-        values[:, k] = _numbers(frame.iloc[:, names.index(name)], name, where)
-        _check_finite(values[:, k], name, missing, where, cautions)
+        values[:, k], deviations[k] = _numbers(frame.iloc[:, names.index(name)], name, where)
+        _check_finite(values[:, k], name, missing, where, cautions, advice)
     return Table(
-        values, chosen, origin != ARRAY, frame.index, times, time, origin, tuple(cautions), where, ranges, series, order
+        values,
+        chosen,
+        deviations,
+        origin != ARRAY,
+        frame.index,
+        times,
+        time,
+        origin,
+        tuple(cautions),
+        where,
+        ranges,
+        series,
+        order,
     )
 
 
@@ -184,7 +204,7 @@ def _load(data: Any) -> tuple[pd.DataFrame, str, int | None]:
     if isinstance(data, pd.Series):
         return data.to_frame("x0" if data.name is None else data.name), "the series", None
     if isinstance(data, (str, os.PathLike)):
-        return _read_file(Path(data))
+        return read_file(Path(data))
     try:
         array = _array(data)
     except ValueError as error:
@@ -204,66 +224,6 @@ def _array(data: Any) -> Array:
     if isinstance(data, np.ma.MaskedArray) and data.dtype.kind in "fiub":
         return np.asarray(np.ma.filled(data.astype(np.float64), np.nan))
     return np.asarray(data)
-
-
-def _read_file(path: Path) -> tuple[pd.DataFrame, str, int | None]:
-    if not path.is_file():
-        raise InputError(f"there is no file {path}")
-    suffixes = path.suffixes
-    if suffixes[-1:] in ([".parquet"], [".pq"]):
-        try:
-            return pd.read_parquet(path), str(path), None
-        except ImportError as error:
-            raise MissingExtraError("reading Parquet needs pyarrow: pip install 'gatewise[train]'") from error
-        except (OSError, ValueError) as error:
-            raise InputError(f"{path} is no readable Parquet file: {error}") from None
-    if ".csv" not in suffixes[-2:]:
-        raise InputError(f"{path} is neither .csv nor .parquet; read it with pandas and give the frame")
-    return _read_csv(path), str(path), 2
-
-
-def _read_csv(path: Path) -> pd.DataFrame:
-    """Read a comma-separated file with one header line, keeping every line: a blank one is a row without readings."""
-    common: dict[str, Any] = {"encoding": "utf-8-sig", "skip_blank_lines": False}
-    try:
-        head = pd.read_csv(path, header=None, nrows=1, dtype=str, keep_default_na=False, **common)
-        header = [str(name).strip() for name in head.iloc[0]]
-        _check_header(header, path)
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)
-            frame: pd.DataFrame = pd.read_csv(path, low_memory=False, index_col=False, **common)
-    except pd.errors.EmptyDataError:
-        raise InputError(f"{path} is empty") from None
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not UTF-8 text ({error}); convert it, or read it with pandas") from None
-    except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
-        raise InputError(f"{path}: {str(error).strip()}; every line must have {len(header)} fields") from None
-    except (OSError, EOFError) as error:
-        raise InputError(f"{path} cannot be read: {error}") from None
-    frame.columns = pd.Index(header)  # as they stand in the file: pandas renames those that are there twice
-    return frame
-
-
-def _check_header(header: list[str], path: Path) -> None:
-    if all(_is_number(name) for name in header):
-        raise InputError(f"{path} has no header line: its first line is {','.join(header)[:60]}; add column names")
-    if "" in header:
-        raise InputError(
-            f"{path}: column {header.index('')} has no name; name it (an index: write the file with index=False)"
-        )
-    if len(header) == 1 and re.search(r"[;\t|]", header[0]):
-        raise InputError(
-            f"{path}: the only column is {header[0]!r}, so fields are not separated by commas; "
-            "read it with pandas.read_csv(path, sep=...) and give the frame"
-        )
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _unique_names(frame: pd.DataFrame, origin: str) -> list[str]:
@@ -303,7 +263,8 @@ def _choose(
     return chosen
 
 
-def _numbers(column: pd.Series[Any], name: str, where: Where) -> Array:
+def _numbers(column: pd.Series[Any], name: str, where: Where) -> tuple[Array, float]:
+    """A column as float32, and the standard deviation that it has before."""
     """One column as float32; missing values become NaN, infinite ones stay."""
     dtype: Any = column.dtype
     numeric = pd.api.types.is_numeric_dtype(dtype) or pd.api.types.is_bool_dtype(dtype)
@@ -326,7 +287,9 @@ def _numbers(column: pd.Series[Any], name: str, where: Where) -> Array:
         raise InputError(
             f"column {name!r} holds {wide[bad[0]]:g} at {where(int(bad[0]))}, too large for float32 (3.4e38); scale it"
         )
-    return narrow
+    known = wide[np.isfinite(wide)]
+    with np.errstate(over="ignore"):
+        return narrow, float(known.std()) if known.size and np.ptp(known) else 0.0
 
 
 def _not_numeric(column: pd.Series[Any], name: str, where: Where) -> str:
@@ -345,17 +308,16 @@ def _not_numeric(column: pd.Series[Any], name: str, where: Where) -> str:
     return f"column {name!r} is not numeric: {short!r} at {where(row)}; correct it, or leave it out of columns"
 
 
-def _check_finite(values: Array, name: str, missing: str, where: Where, cautions: list[str]) -> None:
+def _check_finite(
+    values: Array, name: str, missing: str, where: Where, cautions: list[str], advice: str = TO_FIT
+) -> None:
     """Refuse or count non-finite readings, and make them all NaN."""
     bad = np.flatnonzero(~np.isfinite(values))
     if not bad.size:
         return
     if missing == "raise":
         count = f"{bad.size} non-finite readings, the first" if bad.size > 1 else "a non-finite reading"
-        raise InputError(
-            f"column {name!r} has {count} at {where(int(bad[0]))}: {values[bad[0]]}; "
-            'pass missing="hold" to repeat the last finite reading, or fill them in'
-        )
+        raise InputError(f"column {name!r} has {count} at {where(int(bad[0]))}: {values[bad[0]]}; {advice}")
     share = bad.size / len(values)
     if share > MANY_MISSING:
         longest = max(len(run) for run in np.split(bad, np.flatnonzero(np.diff(bad) > 1) + 1))
@@ -365,6 +327,29 @@ def _check_finite(values: Array, name: str, missing: str, where: Where, cautions
             f"up to {longest:,} in a row; {what}"
         )
     values[bad] = np.nan
+
+
+def within_reach(table: Table, offset: Array, scale: Array, missing: str, advice: str = TO_FIT) -> Table:
+    """The table, where what scaling takes too far for any model to work with is missing, see `inputs/numeric/spec.py`.
+
+    Args:
+        table: the readings.
+        offset, scale: (columns,) each.
+        missing, advice: as for `read_table`.
+
+    Raises:
+        InputError: there are such readings, and missing ones are refused.
+    """
+    far = np.isfinite(table.values) & ~usable(table.values, offset, scale)
+    if not far.any():
+        return table
+    if missing == "raise":
+        row, k = np.argwhere(far)[0].tolist()
+        raise InputError(
+            f"column {table.columns[k]!r} is {table.values[row, k]:g} at {table.where(row)}, more than {MOST:g} "
+            f"standard deviations from the training mean of {offset[k]:g}; correct it, or take it as missing: {advice}"
+        )
+    return replace(table, values=np.where(far, np.float32(np.nan), table.values))
 
 
 def standardise(table: Table, rows: int | Array) -> tuple[Array, Array]:
@@ -378,25 +363,44 @@ def standardise(table: Table, rows: int | Array) -> tuple[Array, Array]:
         offset (columns,) and scale (columns,), float32.
 
     Raises:
-        InputError: a column without readings there, constant, or with variations that float32 cannot hold.
+        InputError: columns without readings there, constant, or with variations that float32 cannot hold.
     """
     training = table.values[rows if isinstance(rows, np.ndarray) else slice(rows)].astype(np.float64)
     part = f"in the {len(training):,} rows of the training part"
     offset, scale = np.zeros(training.shape[1]), np.ones(training.shape[1])
+    empty, constant, coarse = [], [], []
     for k, name in enumerate(table.columns):
         values = training[:, k][np.isfinite(training[:, k])]
         if not values.size:
-            raise InputError(f"column {name!r} has no readings {part}; leave it out of columns")
-        if (values == values[0]).all():
-            raise InputError(
-                f"column {name!r} is {values[0]:g} throughout {part}; leave it out of columns, or, if it is the "
-                "target, give rows in which it varies"
-            )
+            empty.append(f"column {name!r} has no readings")
+            continue
         offset[k], scale[k] = values.mean(), values.std()
         step = float(np.spacing(np.float32(np.abs(values).max())))
-        if step > 0.01 * scale[k]:
-            raise InputError(
-                f"column {name!r} varies by {scale[k]:.3g} around {offset[k]:.9g}, where float32 holds steps of "
-                f"{step:.3g}; subtract a constant near its mean first"
+        varies = float(scale[k])
+        if (values == values[0]).all():
+            whole = table.values[:, k]
+            varies = float(table.deviations[k]) if np.nanmin(whole) == np.nanmax(whole) else 0.0
+        if not varies:
+            constant.append(f"column {name!r} is {values[0]:g} throughout")
+        elif step > 0.01 * varies:
+            coarse.append(
+                f"column {name!r} varies by {varies:.3g} around {offset[k]:.9g}, where float32 holds steps of "
+                f"{step:.3g}"
             )
+    them = "them" if len(empty) + len(constant) > 1 else "it"
+    if empty:
+        raise InputError(f"{enumerated(empty + constant)} {part}; leave {them} out of columns")
+    if constant:
+        vary = "they vary" if len(constant) > 1 else "it varies"
+        raise InputError(
+            f"{enumerated(constant)} {part}; leave {them} out of columns, or, for a target, give rows in which {vary}"
+        )
+    if coarse:
+        each = "each" if len(coarse) > 1 else "it"
+        raise InputError(f"{enumerated(coarse)}; subtract a constant near the mean of {each} before")
     return offset.astype(np.float32), scale.astype(np.float32)
+
+
+def enumerated(parts: list[str]) -> str:
+    """At most twelve of them."""
+    return ", ".join(parts[:12]) + (f" and {len(parts) - 12} more" if len(parts) > 12 else "")

@@ -20,6 +20,8 @@ except ImportError as error:  # pragma: no cover - tried in an environment witho
 Where = Callable[[int], str]
 """Says where a row is, for messages."""
 
+_YEAR_FIRST = r"\s*\d{4}"
+_NUMBERS = re.compile(r"\s*\d{1,2}\s*[/.\- ]\s*\d{1,2}\s*[/.\- ]\s*\d{2,4}\b")
 _OFFSET = re.compile(r"(Z|[+-]\d{2}:?\d{2})\s*$")
 
 
@@ -64,10 +66,24 @@ def _parse_times(values: pd.Index, name: str, where: Where) -> pd.Index:
 
 
 def _parse_text(text: pd.Index, name: str, where: Where) -> pd.DatetimeIndex:
-    """Dates from text: ISO 8601, else the one format of the first row. Naive and zoned times are not mixed."""
+    """Dates from text: ISO 8601, or another notation with the year first. Naive and zoned times are not mixed.
+
+    Elsewhere 03/04/2024 is a day in March or in April, and which cannot be told from the text.
+    """
+    if (other := np.flatnonzero(~text.str.match(_YEAR_FIRST))).size:
+        row = int(other[0])
+        if _NUMBERS.match(text[row]):
+            raise InputError(
+                f"the time {name!r} is {text[row]!r} at {where(row)}, which does not say what is day and what month; "
+                "write ISO 8601, the year first, or parse it before, e.g. pandas.to_datetime(..., dayfirst=True)"
+            )
+        raise InputError(
+            f"the time {name!r} cannot be read at {where(row)}: {text[row]!r}; use ISO 8601 throughout, or parse it "
+            "before with pandas.to_datetime"
+        )
     ways: list[dict[str, Any]] = [{"format": "ISO8601"}, {}]
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # pandas warns where it guesses the order of day and month
+        warnings.simplefilter("ignore")  # pandas warns where it reads each row on its own
         for way in ways:
             try:
                 return pd.DatetimeIndex(pd.to_datetime(text, **way))
@@ -113,7 +129,7 @@ def uneven(times: pd.Index, starts: Sequence[int], where: Where) -> list[str]:
     if not odd.any():
         return []
     longest = int(rows[np.argmax(steps)])
-    shown: tuple[object, object] = (times[longest] - times[longest - 1], usual)
+    shown: tuple[object, object] = (times[longest] - times[longest - 1], f"{usual:g}")
     if isinstance(times, (pd.DatetimeIndex, pd.TimedeltaIndex)):
         shown = shown[0], pd.Timedelta(int(usual), unit=times.unit)
     return [
@@ -122,20 +138,43 @@ def uneven(times: pd.Index, starts: Sequence[int], where: Where) -> list[str]:
     ]
 
 
+def on_weekdays(times: pd.Index) -> bool:
+    """Whether the times are days from Monday to Friday, with the weekends left out."""
+    if not isinstance(times, pd.DatetimeIndex) or len(times) < 2:
+        return False
+    days = times.tz_localize(None).normalize()
+    gaps = np.diff(days.as_unit("s").asi8) // 86400
+    return bool((days.day_of_week < 5).all() and np.median(gaps) == 1 and (gaps > days.day_of_week[1:]).any())
+
+
+def steps_ahead(times: pd.Index, step: Any, horizons: Sequence[int]) -> list[Any]:
+    """The times so many steps after the last: of whole days on the clock of the place, and of weekdays on weekdays."""
+    if not isinstance(times, pd.DatetimeIndex):
+        return [times[-1] + h * step for h in horizons]
+    local = times.tz_localize(None)
+    usual = pd.Timedelta(int(np.median(np.diff(local.asi8))), unit=local.unit)
+    weekdays = on_weekdays(times)
+    if not weekdays and (usual % pd.Timedelta(days=1) or len(set(local[-13:].time)) > 1):
+        return [times[-1] + h * step for h in horizons]
+    clock = [local[-1] + (pd.offsets.BDay(h) if weekdays else h * usual) for h in horizons]
+    return [each.tz_localize(times.tz, ambiguous=True, nonexistent="shift_forward") for each in clock]
+
+
+def numbers(times: pd.Index) -> Array:
+    """Times as numbers: int64 where they are dates or whole numbers, else float64."""
+    if isinstance(times, (pd.DatetimeIndex, pd.TimedeltaIndex)):
+        return np.asarray(times.asi8)
+    whole = pd.api.types.is_integer_dtype(times.dtype) and int(times.max()) <= np.iinfo(np.int64).max
+    return times.to_numpy(np.int64 if whole else np.float64)
+
+
 def _steps(times: pd.Index, starts: Sequence[int]) -> tuple[Array, Array]:
     """Differences of successive times within each series, as numbers, and the row at which each ends."""
-    steps = differences(times)
+    steps = np.diff(numbers(times))
     within = np.ones(len(times), bool)
     within[[0, *starts]] = False
     rows = np.flatnonzero(within)
     return steps[rows - 1], rows
-
-
-def differences(times: pd.Index) -> Array:
-    """Of successive times, as numbers: (rows - 1,)."""
-    if isinstance(times, (pd.DatetimeIndex, pd.TimedeltaIndex)):
-        return np.diff(times.asi8)
-    return np.diff(times.to_numpy(np.float64))
 
 
 def even(steps: Any, usual: Any) -> Array:

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from gatewise.errors import InputError
 from gatewise.file import digest
-from gatewise.inputs.numeric.spec import held
+from gatewise.inputs.numeric.spec import MOST, held
 from gatewise.layers.base import Array
 from gatewise.layers.train import live_steps
 from gatewise.nn import Recurrent
@@ -232,6 +232,35 @@ def held_batches(
             yield offset == 0, Batch(found.x, found.target, mask, found.lengths)
 
 
+def largest(module: Recurrent, tape: Tape, ranges: Sequence[tuple[int, int, int]]) -> str:
+    """What lies farthest out in the last parts of `ranges`, a reading once it is scaled or a target, for a message."""
+    rows = np.concatenate([np.arange(start, end) for _, start, end in ranges])
+    with torch.no_grad():
+        scaled = module.scaled(tape.x[None])[0].numpy()[rows, : tape.x.shape[1]]
+    reading = _farthest(scaled)
+    target = _farthest(tape.target.flatten(1).numpy() if tape.target.ndim > 1 else tape.target.numpy()[:, None], rows)
+    ends = np.cumsum(tape.lengths)
+
+    def place(at: int) -> str:
+        series = int(np.searchsorted(ends, rows[at], side="right"))
+        return f"row {int(rows[at] - ends[series] + tape.lengths[series])} of series {series}"
+
+    if target[0] > reading[0]:
+        return f"the largest target there is {target[0]:g} in size, in {place(target[1])}"
+    size, at, column = reading
+    names = module.graph.spec.input.options.get("columns")
+    own = f"column {names[column]!r}" if names else f"column {column}"
+    raw = float(tape.x[rows[at], column])
+    return f"the largest reading there is {raw:g} in {own}, {place(at)}, {size:g} in size once scaled"
+
+
+def _farthest(values: Array, rows: Array | slice = slice(None)) -> tuple[float, int, int]:
+    """The largest magnitude among rows of values (rows, columns), and its row and column there; NaN counts for 0."""
+    size = np.nan_to_num(np.abs(values[rows].astype(np.float64)), nan=0.0, posinf=np.inf)
+    row, column = divmod(int(size.argmax()), size.shape[1])
+    return float(size[row, column]), row, column
+
+
 def _windows(start: int, length: int, window: int) -> Iterator[tuple[int, int, int]]:
     """A piece cut into windows: start, length, and whether it is the first."""
     count = -(-length // window)
@@ -272,13 +301,20 @@ def _pairs(module: Recurrent, series: Series, targets: Any, what: str) -> list[t
             raise InputError(f"{what} {i}: {error}") from None
         if not len(x):
             raise InputError(f"{what} {i} has no steps; leave it out")
-        if module.graph.refuses_missing and not np.isfinite(x).all():
-            step, column = np.argwhere(~np.isfinite(x))[0].tolist()
+        readings = torch.tensor(x)
+        usable = module.usable(readings)
+        if module.graph.refuses_missing and not usable.all():
+            step, column = (~usable).nonzero()[0].tolist()
             raise InputError(
-                f"{what} {i} is not finite at step {step}, input {column}; clean the data, "
-                'or use an input stage with missing="hold" or "mask"'
+                f"{what} {i} is {x[step, column]:g} at step {step}, input {column}: not finite, or beyond "
+                f'{MOST:g} once scaled; clean the data, or use an input stage with missing="hold" or "mask"'
             )
-        found.append((torch.tensor(x), None if target is None else _target(target, len(x), f"{what} {i}")))
+        found.append(
+            (
+                torch.where(usable, readings, math.nan),
+                None if target is None else _target(target, len(x), f"{what} {i}"),
+            )
+        )
     return found
 
 

@@ -22,6 +22,9 @@ from gatewise.train.run import Loss, Run, Settings
 DEFAULT_STEPS = 2000
 DEFAULT_WINDOW = 64
 
+FIRST_CHECKPOINT = 5.0
+"""Seconds to the first checkpoint of a session, if `checkpoint_every` is longer."""
+
 
 def fit(
     model: Model,
@@ -87,7 +90,7 @@ def fit(
             A checkpoint goes on only with the number it began with: another gives other bits.
         checkpoint: a file to write all of the run's state to. A run that finds its own goes on from there, and one that
             was complete returns its result again.
-        checkpoint_every: seconds between two checkpoints; 0 = after each step.
+        checkpoint_every: seconds between two checkpoints; 0 = after each step. The first comes after 5 seconds at most.
         resume: False = start anew whatever the checkpoint holds.
         metrics: a CSV file to write the records to.
         progress: "bar", or a function that is called with a `Status` after each step.
@@ -99,7 +102,8 @@ def fit(
         InputError: data or settings that do not fit.
         SpecError: a model that cannot be trained this way.
         FileError: a checkpoint that is damaged or of another run.
-        TrainError: the loss or its gradient is no longer finite. The checkpoint keeps the best weights: see `recover`.
+        TrainError: the loss or its gradient is no longer finite (the checkpoint keeps the best weights: see `recover`),
+            or the held-out loss never was.
         KeyboardInterrupt: Ctrl-C; the step was finished and the checkpoint written before.
     """
     if steps is seconds is epochs is None:
@@ -137,7 +141,7 @@ def fit(
         if checkpoint is not None and resume and os.path.exists(checkpoint):
             run.restore(checkpoint)
         with Interrupt() as interrupt, reporter(progress) as report:
-            saved = time.monotonic()
+            saved, wait = time.monotonic(), min(checkpoint_every, FIRST_CHECKPOINT)
             while run.at.stopped is None:
                 try:
                     run.step()
@@ -147,10 +151,10 @@ def fit(
                     run.look()
                     if metrics is not None:
                         write_csv(metrics, run.records)
-                due = time.monotonic() - saved >= checkpoint_every
+                due = time.monotonic() - saved >= wait
                 if checkpoint is not None and (due or interrupt.asked or run.at.stopped):
                     run.save(checkpoint)
-                    saved = time.monotonic()
+                    saved, wait = time.monotonic(), checkpoint_every
                 if report is not None:
                     report(run.status())
                 if interrupt.asked and run.at.stopped is None:

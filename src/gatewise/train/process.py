@@ -43,24 +43,27 @@ def torch_settings(seed: int, threads: int) -> Iterator[None]:
 class Interrupt:
     """Holds Ctrl-C back until the step is finished; a second Ctrl-C stops at once.
 
-    Only in the main thread, and only where Python's own handler is installed: otherwise Ctrl-C is somebody else's.
+    So it does with the other signals that ask a process to end, where they are handled like Ctrl-C, as the program
+    `gatewise` does. Only in the main thread, and only where Python's own handler of Ctrl-C is installed: otherwise a
+    signal is somebody else's.
     """
 
     def __init__(self) -> None:
         self.asked = False
-        self._before: Any = None
+        self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
-        main = threading.current_thread() is threading.main_thread()
-        if main and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-            self._before = signal.signal(signal.SIGINT, self._ask)
+        if threading.current_thread() is threading.main_thread():
+            every = {getattr(signal, name, signal.SIGINT) for name in ("SIGINT", "SIGTERM", "SIGHUP")}
+            own = [number for number in every if signal.getsignal(number) is signal.default_int_handler]
+            self._before = {number: signal.signal(number, self._ask) for number in own}
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._before is not None:
-            signal.signal(signal.SIGINT, self._before)
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
         if self.asked:

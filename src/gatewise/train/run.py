@@ -32,6 +32,7 @@ from gatewise.train.data import (
     held_batches,
     held_lanes,
     lanes_for,
+    largest,
     plan_epoch,
     prepare,
     window_of,
@@ -215,9 +216,19 @@ class Run:
         self._count(loss, norm, norm > limit, rate)
 
     def look(self) -> None:
-        """Measure the held-out loss, keep the weights if they are the best, and write a record."""
+        """Measure the held-out loss, keep the weights if they are the best, and write a record.
+
+        Raises:
+            TrainError: no held-out loss so far was finite, so there are no best weights.
+        """
         at = self.at
         validation = self.validate() if self.data.held is not None else math.nan
+        if self.data.held is not None and at.best is None and not math.isfinite(validation):
+            raise TrainError(
+                f"the held-out loss is not finite ({validation}) after step {at.step}, so it cannot tell which weights "
+                f"are best; {largest(self.module, self.data.held, self.data.ranges)}; correct or remove what is "
+                "extreme, or hold out another part"
+            )
         if self.data.held is None or validation < (math.inf if at.best is None else at.best):
             self.best, at.best_step, at.stale = tensors_of(self.module), at.step, 0
             at.best = None if self.data.held is None else validation

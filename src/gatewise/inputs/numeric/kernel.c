@@ -1,9 +1,9 @@
 /* Numeric input stage: one step on raw readings x of W columns.
  *
  *     s = (x - offset) * (1 / scale)      where it scales; 1 / scale is rounded once, when packed
- *     s = held where x is not finite      where it holds
+ *     s = held where s is not usable      where it holds: NaN, infinite, or beyond GW_MOST_READING in size
  *     held' = flush(s)
- *     i = 1 where x is not finite, else 0
+ *     i = 1 where s is not usable, else 0
  *
  * Reads one edge (W), writes s (W), or with a mask s and i (2W). State, where it holds: held (W).
  * Options: scales (0, 1), missing (0: as it is, 1: holds, 2: holds, with a mask).
@@ -24,10 +24,10 @@ static void numeric_step(const void *layer, const gw_batch *b) {
         for (int i = 0; i < s->width; i++) {
             float v = s->factor ? (x[i] - s->offset[i]) * s->factor[i] : x[i];
             if (s->holds) {
-                const int finite = gw_finite(x[i]);
-                v = finite ? v : held[i];
+                const int usable = gw_usable(v);
+                v = usable ? v : held[i];
                 held[i] = gw_flush(v);
-                if (s->masks) out[s->width + i] = finite ? 0.0f : 1.0f;
+                if (s->masks) out[s->width + i] = usable ? 0.0f : 1.0f;
             }
             out[i] = v;
         }

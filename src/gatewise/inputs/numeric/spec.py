@@ -3,15 +3,17 @@
 ::
 
     s = (x - offset) / scale          with scaling "standard"; s = x with "none"
-    s = held where x is not finite    with missing "hold" and "mask"; held is the last finite s of that column
+    s = held where x is missing       with missing "hold" and "mask"; held is the last s of that column
     held' = s
     y = s                             (W), or with missing "mask"
-    y = [s, i]                        (2W), i = 1 where x is not finite, else 0
+    y = [s, i]                        (2W), i = 1 where x is missing, else 0
 
-Before any finite reading held is 0, which after standard scaling is the training mean. The indicators i tell what
-comes after that a value is an old one, so that it can learn what a gap means (Lipton, Kale & Wetzel 2016, "Modeling
-Missing Data in Clinical Time Series with RNNs", arXiv 1606.04130). With missing "raise" a non-finite reading is refused
-before any state changes. A stage that neither scales nor holds costs nothing: it is left out of the graph.
+A reading is missing where it is NaN or infinite, and where |s| > 1e18: what a layer makes of that need not be finite in
+float32, and a state that is not stays so for ever. Before any reading held is 0, which after standard scaling is the
+training mean. The indicators i tell what comes after that a value is an old one, so that it can learn what a gap means
+(Lipton, Kale & Wetzel 2016, "Modeling Missing Data in Clinical Time Series with RNNs", arXiv 1606.04130). With missing
+"raise" a missing reading is refused before any state changes. A stage that neither scales nor holds costs nothing: it
+is left out of the graph.
 
 Readings come first in y, so a head finds column k of x at k. The edge says that it has W columns, not 2W, and a head
 refuses a target beyond (`Edge.columns`).
@@ -33,6 +35,27 @@ from gatewise.layers.base import Array, Edge, Field, Layer, check_choice, check_
 MISSING = ("raise", "hold", "mask")
 """What may be done where a reading is missing."""
 
+MOST = 1e18
+"""The largest size, once scaled, of a reading that is not missing: its square is still far from the end of float32."""
+
+
+def usable(readings: Array, offset: Array | None = None, scale: Array | None = None) -> Array:
+    """Where readings (..., columns) are not missing, as the head of this file has it; in their own precision.
+
+    Args:
+        readings: raw.
+        offset, scale: (columns) each; None = they are not scaled.
+    """
+    with np.errstate(all="ignore"):
+        scaled = readings if offset is None or scale is None else (readings - offset) * (1 / scale)
+        return np.asarray(np.abs(scaled) <= MOST)
+
+
+def limits(offset: Array, scale: Array) -> tuple[Array, Array]:
+    """The least and the largest raw reading of each column, a hair within the bound: (columns) float64 each."""
+    reach = 0.999999 * MOST * scale.astype(np.float64)
+    return offset - reach, offset + reach
+
 
 def held(readings: Array) -> Array:
     """Readings (time, columns) with the last finite one of a column where one is not; those before the first stay."""
@@ -49,7 +72,7 @@ class Spec(Layer):
         width: W, readings in one step.
         columns: their names, in order, or None.
         scaling: "none" or "standard".
-        missing: "raise" refuses non-finite readings, "hold" repeats the last finite one, "mask" does so and adds to the
+        missing: "raise" refuses missing readings, "hold" repeats the last one that came, "mask" does so and adds to the
             output, for each column, 1 where it did and 0 where it did not.
     """
 
@@ -113,9 +136,9 @@ class Spec(Layer):
             s = (s - tensors["offset"]) / tensors["scale"]
         if self.missing == "raise":
             return s, {}
-        finite = np.isfinite(x[0])
-        s = np.where(finite, s, state["held"])
-        y = np.concatenate([s, ~finite], axis=1, dtype=np.float64) if self.missing == "mask" else s
+        here = usable(s)
+        s = np.where(here, s, state["held"])
+        y = np.concatenate([s, ~here], axis=1, dtype=np.float64) if self.missing == "mask" else s
         return y, {"held": s}
 
     def native(self) -> list[float]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from gatewise.inputs.numeric.spec import Spec
+from gatewise.inputs.numeric.spec import MOST, Spec
 from gatewise.layers.train import LayerModule, State, live_steps
 
 
@@ -24,18 +24,26 @@ class Module(LayerModule):
     ) -> tuple[Tensor, State]:
         """See `LayerModule.forward`."""
         x = inputs[0]
-        finite = torch.isfinite(x)
+        here = self.usable(x)
         if self.layer.missing != "raise":
-            x = torch.where(finite, x, 0.0)
-        s = (x - self.offset) / self.scale if self.layer.scaling == "standard" else x
+            x = torch.where(here, x, 0.0)
+        s = self._scaled(x)
         if self.layer.missing == "raise":
             return s, {}
         time = x.shape[1]
         if lengths is not None:
-            finite = finite & live_steps(lengths, time)[:, :, None]
-        # The number, from 1, of the last step with a finite reading; 0 stands for the held value.
+            here = here & live_steps(lengths, time)[:, :, None]
+        # The number, from 1, of the last step with a reading; 0 stands for the held value.
         step = torch.arange(1, time + 1, device=x.device)[None, :, None]
-        last = torch.where(finite, step, 0).cummax(1).values
+        last = torch.where(here, step, 0).cummax(1).values
         y = torch.cat([state["held"][:, None], s], 1).gather(1, last)
         held = y[:, -1] if time else state["held"]
-        return torch.cat([y, (~finite).to(y.dtype)], 2) if self.layer.missing == "mask" else y, {"held": held}
+        return torch.cat([y, (~here).to(y.dtype)], 2) if self.layer.missing == "mask" else y, {"held": held}
+
+    def usable(self, x: Tensor) -> Tensor:
+        """Where raw readings (..., W) are not missing."""
+        with torch.no_grad():
+            return self._scaled(x).abs() <= MOST
+
+    def _scaled(self, x: Tensor) -> Tensor:
+        return (x - self.offset) / self.scale if self.layer.scaling == "standard" else x

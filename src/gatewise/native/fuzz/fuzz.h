@@ -105,7 +105,7 @@ static inline void exercise(const gw_model *model, size_t sessions, size_t steps
     void *scratch = keep(gw_scratch_bytes(model, sessions, steps));
     const gw_status status = gw_run_batch(model, sessions, steps, x, state, y, scratch);
     if (status != GW_OK) {
-        must(status == GW_NONFINITE_INPUT && gw_first_nonfinite(x, sessions * steps * I) < sessions * steps * I);
+        must(status == GW_NONFINITE_INPUT && gw_first_unusable(model, x, sessions * steps * I) < sessions * steps * I);
         must(!memcmp(state, begin, sessions * S * sizeof(float)));
         return;
     }

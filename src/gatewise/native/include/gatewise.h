@@ -35,7 +35,7 @@
  *
  *     kind, what it reads        options                                tensors (rows, columns)
  *     numeric: raw readings      scales 0 or 1, missing 0, 1 or 2       if it scales: offset (I), scale (I) > 0
- *         (x - offset) / scale; missing 1: the last finite value stands for one that is not; U = I
+ *         (x - offset) / scale; missing 1: the last value that came stands for one that is missing; U = I
  *         missing 2: so it does, and then come, for each, 1 where it did and 0 where it did not: a mask; U = 2I
  *     rnn: x                     activation, clip                       weight_ih (U, I), weight_hh (U, U),
  *                                                                       bias_ih (U), bias_hh (U)
@@ -67,6 +67,9 @@
  *         writes score, location, lower and upper end of the band, 1 if the score is beyond limit else 0: U = 5; if K > 1
  *         the joint score, then score, location, lower and upper end of each, then that 1 or 0: U = 2 + 4 K
  *         masked: the scaled readings are those of a numeric stage with a mask
+ *
+ * A value of the input is missing where it is NaN or infinite, or beyond 1e18 in size, once scaled if it is: what comes after
+ * could not be computed in float32.
  *
  * reverse and moments need the whole sequence: with them gw_run runs over sequences, and gw_step only if the graph has a window.
  *
@@ -115,7 +118,7 @@ extern "C" {
     X(GW_MISALIGNED, "the arena or the scratch area does not start at a multiple of GW_ALIGNMENT")                     \
     X(GW_BAD_WINDOW, "the window is negative or too long [steps, limit]")                                              \
     X(GW_WHOLE_SEQUENCE, "a node needs the whole sequence: the model runs over sequences, not step by step")           \
-    X(GW_NONFINITE_INPUT, "an input value is not finite, and the model refuses that; the state is untouched")
+    X(GW_NONFINITE_INPUT, "an input value is missing, and the model refuses that; the state is untouched")
 
 #define GW_STATUS_NAME(name, text) name,
 typedef enum gw_status { GW_STATUSES(GW_STATUS_NAME) GW_STATUS_COUNT } gw_status;
@@ -156,9 +159,9 @@ typedef struct gw_graph {
     const int *widths; /* of each edge, in values */
     int edge_count;
     int output;           /* number of the edge that is the model's answer */
-    int refuse_nonfinite; /* whether NaN or infinity in the input is an error */
+    int refuse_nonfinite; /* whether a value missing in the input is an error */
     int window; /* L: each answer is made from the last L readings, from a zero state; 0: the state is carried */
-    int hold; /* with a window: whether a reading that is not finite comes into it as the last finite one of its column */
+    int hold;   /* with a window: whether a value that is missing comes into it as the last one of its column */
 } gw_graph;
 
 /* What a model needs and is. */
@@ -229,6 +232,9 @@ gw_status gw_push(const gw_model *model, size_t count, const int64_t *ids, const
 /* Position of the first value that no state can have, state_floats if there is none: one that is not finite, or with a
  * window a number of readings that cannot be. (There, readings may be NaN where the model takes such.) */
 size_t gw_bad_state(const gw_model *model, const float *state);
+
+/* Position of the first value that is missing among whole steps of readings, count values in all; count if there is none. */
+size_t gw_first_unusable(const gw_model *model, const float *x, size_t count);
 
 /* Position of the first NaN or infinity among count floats; count if there is none. */
 size_t gw_first_nonfinite(const float *x, size_t count);

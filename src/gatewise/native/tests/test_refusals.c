@@ -209,6 +209,11 @@ static void test_call_refusals(void) {
     x[3] = INFINITY;
     REFUSED(gw_step(s.model, x + 2, s.state, y, s.scratch), GW_NONFINITE_INPUT);
     REFUSED(gw_step(s.model, x, s.state, y, (char *)s.scratch + 4), GW_MISALIGNED);
+    x[3] = 1.01e18f;
+    REFUSED(gw_step(s.model, x + 2, s.state, y, s.scratch), GW_NONFINITE_INPUT);
+    check(gw_first_unusable(s.model, x, 4) == 3 && gw_first_unusable(s.model, x, 2) == 2,
+          "the first value too large is found");
+    x[3] = INFINITY;
     check(!memcmp(kept, s.state, sizeof kept) && y[3] == 7, "a refused run leaves state and answer as they were");
     check(gw_first_nonfinite(x, 4) == 3 && gw_first_nonfinite(x, 3) == 3 && gw_first_nonfinite(NULL, 0) == 0,
           "the first non-finite value is found");
