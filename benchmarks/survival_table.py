@@ -50,9 +50,12 @@ def rows() -> list[tuple[str, str, str]]:
                 f"error {errors[0]:.1e} in the first tenth, {errors[-1]:.1e} in the last, {max(errors):.1e} at most",
             )
         )
-    for what in ("streams", "pools"):
-        equal = f"{sessions[what]['equal']:,} of {sessions['sessions']:,} answered with the bits they have alone"
-        found.append((f"sessions served as {what}", many, equal))
+    for context, model in sessions["models"].items():
+        for what in ("streams", "pools"):
+            served = model[what]
+            beside = f"{served['released']:,} of {served['calls']:,} calls let other threads run"
+            equal = f"{served['equal']:,} of {sessions['sessions']:,} answered with the bits they have alone"
+            found.append((f"sessions served as {what}, {context}", f"{many}; {beside}", equal))
     found.append(
         (
             "the Python tests of the core under the sanitizers",
