@@ -126,7 +126,7 @@ sanitize: build
 	@$(call ninja,build/sanitize)
 	$(bin)/python benchmarks/survival_sanitizer.py $(SANITIZED)
 
-# All of docs/survival.md anew, an hour on two cores.
+# All of docs/survival.md anew, more than an hour on two cores.
 survival: build
 	$(bin)/python benchmarks/survival_kills.py
 	$(bin)/python benchmarks/survival_drift.py

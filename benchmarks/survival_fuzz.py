@@ -1,9 +1,11 @@
-"""Fuzzing for a given time: the core with libFuzzer under sanitizers, model files and states with mutations in Python.
+"""Fuzzing for a given time: the core with libFuzzer under sanitizers, model files and states with hypothesis.
 
-    python benchmarks/survival_fuzz.py [--seconds 600]
+    python benchmarks/survival_fuzz.py [--only core|files] [--seconds 600]
 
-Each target gets the time. The first crash, report of a sanitizer, broken promise or unexpected exception ends the
-script. Writes results/survival_fuzz.json.
+Each target gets all of the time: two in libFuzzer, one after the other, by the clock; four in hypothesis, two at once,
+by their CPU time. What they find goes to build/fuzz and to tests/hostile/corpus. The first crash, report of a
+sanitizer, broken promise or unexpected exception ends the script. Writes results/survival_fuzz_core.json and
+results/survival_fuzz_files.json.
 """
 
 from __future__ import annotations
@@ -13,34 +15,56 @@ import json
 import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from common import record
 
 ROOT = Path(__file__).parents[1]
+FILES = ("model files, damaged", "model files, forged", "states, damaged", "states, forged")
 
 
-def main() -> None:
-    """Fuzz, print, write results/survival_fuzz.json."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seconds", type=int, default=600)
-    seconds = parser.parse_args().seconds
-    core = {}
+def core(seconds: int) -> dict[str, Any]:
+    """The C targets."""
     done = subprocess.run(
         ["make", "fuzz", f"FUZZ_SECONDS={seconds}"], cwd=ROOT, capture_output=True, text=True, check=False
     )
     if done.returncode:
         raise SystemExit(f"fuzzing the core failed:\n{(done.stdout + done.stderr)[-5000:]}")
     counts = re.findall(r"stat::number_of_executed_units: (\d+)", done.stdout + done.stderr)
-    for target, count in zip(("fuzz_graph", "fuzz_state"), counts, strict=True):
-        core[target] = {"runs": int(count), "seconds": seconds, "failures": 0}
-        print(f"{target}: {core[target]}", flush=True)
-    command = [sys.executable, str(ROOT / "tests" / "hostile" / "fuzz.py"), "--seconds", str(seconds)]
-    files = subprocess.run(command, capture_output=True, text=True, check=False)
-    if files.returncode:
-        raise SystemExit(f"fuzzing files failed:\n{files.stderr[-5000:]}")
-    print(files.stdout, end="", flush=True)
-    print(f"written to {record('survival_fuzz', {'core': core, 'files': json.loads(files.stdout)})}")
+    return {
+        target: {"runs": int(count), "seconds": seconds, "failures": 0}
+        for target, count in zip(("fuzz_graph", "fuzz_state"), counts, strict=True)
+    }
+
+
+def files(seconds: int) -> dict[str, Any]:
+    """The Python targets."""
+
+    def fuzz(target: str) -> Any:
+        command = [sys.executable, str(ROOT / "tests" / "hostile" / "fuzz.py"), target, "--seconds", str(seconds)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise SystemExit(f"fuzzing {target} failed:\n{(done.stdout + done.stderr)[-5000:]}")
+        return json.loads(done.stdout)
+
+    with ThreadPoolExecutor(2) as pool:
+        return dict(zip(FILES, pool.map(fuzz, FILES), strict=True))
+
+
+def main() -> None:
+    """Fuzz, print, write the results."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", choices=["core", "files"])
+    parser.add_argument("--seconds", type=int, default=600)
+    options = parser.parse_args()
+    for which, fuzz in (("core", core), ("files", files)):
+        if options.only in (None, which):
+            found = fuzz(options.seconds)
+            for target, counts in found.items():
+                print(f"{target}: {counts}", flush=True)
+            print(f"written to {record(f'survival_fuzz_{which}', found)}", flush=True)
 
 
 if __name__ == "__main__":

@@ -5,9 +5,13 @@
 The truth is a checksum over the answers of each session, run alone and in one go on the main thread. Then all sessions
 are open at once and the threads serve them in random order:
 
-- as streams, each step pushed by itself or several in a call; now and then a session is saved, and goes on in a new
-  stream from the bytes, on whichever thread comes next;
-- in pools, one for each thread: at each turn a random part of its sessions steps, in random order.
+- as streams, several steps in a call or now and then each by itself; now and then a session is saved, and goes on in a
+  new stream from the bytes, on whichever thread comes next;
+- in pools, one for each thread: at each turn a random few of its sessions step, in random order.
+
+Both for a model that carries its state and for one that reruns a window. The core lets other threads run during a
+call only where it has work enough: the calls above that threshold are counted, and must be most, so that native code
+does run in several threads at once.
 
 Writes results/survival_sessions.json.
 """
@@ -18,10 +22,13 @@ import argparse
 import hashlib
 import queue
 import random
+import re
 import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,17 +37,49 @@ import gatewise as gw
 from common import record
 
 INPUTS = 4
+NATIVE = Path(__file__).parents[1] / "src" / "gatewise" / "native" / "pycommon.h"
+MOST = 0.75
+"""At least this share of the calls must be above the threshold."""
 
 
-def model() -> gw.Model:
-    """A detector's shape: scaled input with missing readings held, two recurrent layers, an answer."""
+def models() -> dict[str, gw.Model]:
+    """Scaled input with missing readings, an LSTM, a GRU, an answer: with the state carried, and in a window."""
     stage = gw.LayerSpec("numeric", width=INPUTS, scaling="standard", missing="hold")
-    layers = [
-        gw.LayerSpec("gru", units=17),
-        gw.LayerSpec("gru", units=9, reset="before"),
+    carried = [gw.LayerSpec("lstm", units=160), gw.LayerSpec("gru", units=96), gw.LayerSpec("dense", units=2)]
+    windowed = [
+        gw.LayerSpec("lstm", units=48),
+        gw.LayerSpec("gru", units=32, reset="before"),
         gw.LayerSpec("dense", units=2),
     ]
-    return gw.init(gw.ModelSpec(input=stage, layers=layers), seed=3)
+    return {
+        "carried": gw.init(gw.ModelSpec(input=stage, layers=carried), seed=3),
+        "window of 16": gw.init(
+            gw.ModelSpec(input=stage.replace(missing="mask"), layers=windowed, context={"window": 16}), seed=4
+        ),
+    }
+
+
+@dataclass
+class Calls:
+    """How many calls into the core there were, and how many of them let other threads run meanwhile."""
+
+    model: gw.Model
+    made: int = 0
+    released: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        bits = re.search(r"release_work = 1u << (\d+);", NATIVE.read_text())
+        if bits is None:
+            raise SystemExit(f"{NATIVE} names no release_work")
+        # As step_work in pymodel.h: multiply-accumulates in one step of one session.
+        self.enough = -(-(1 << int(bits[1])) // (self.model.graph.macs * (self.model.window or 1)))
+
+    def add(self, steps: list[int]) -> None:
+        """The calls of one thread: how many steps each took, over all its sessions."""
+        with self.lock:
+            self.made += len(steps)
+            self.released += sum(count >= self.enough for count in steps)
 
 
 def readings(session: int, steps: int) -> np.ndarray:
@@ -74,37 +113,43 @@ def in_threads(work: Callable[[int], None], count: int) -> None:
         raise errors[0]
 
 
-def by_streams(shared: gw.Model, sessions: int, steps: int, threads: int) -> list[str]:
+def by_streams(shared: gw.Model, sessions: int, steps: int, threads: int) -> tuple[list[str], Calls]:
     """All sessions as streams in one queue, from which the threads take whichever comes next."""
     answers: list[list[np.ndarray]] = [[] for _ in range(sessions)]
     waiting: queue.SimpleQueue[tuple[int, int, gw.Stream]] = queue.SimpleQueue()
+    calls = Calls(shared)
     for session in random.Random(1).sample(range(sessions), sessions):
         waiting.put((session, 0, shared.stream()))
 
     def serve(which: int) -> None:
         chance = random.Random(which)
+        took: list[int] = []
         while True:
             try:
                 session, at, stream = waiting.get_nowait()
             except queue.Empty:
-                return
-            x = readings(session, steps)[at : at + chance.randint(1, 9)]
-            if chance.random() < 0.5:
-                answers[session].append(stream.push_many(x))
-            else:
+                return calls.add(took)
+            alone = chance.random() < 0.04
+            x = readings(session, steps)[at : at + (chance.randint(1, 3) if alone else chance.randint(4, 24))]
+            if alone:
                 answers[session] += [stream.push(row) for row in x]
+                took += [1] * len(x)
+            else:
+                answers[session].append(stream.push_many(x))
+                took.append(len(x))
             if chance.random() < 0.1:
                 stream = shared.stream(stream.save())
             if at + len(x) < steps:
                 waiting.put((session, at + len(x), stream))
 
     in_threads(serve, threads)
-    return [checksum(parts) for parts in answers]
+    return [checksum(parts) for parts in answers], calls
 
 
-def by_pools(shared: gw.Model, sessions: int, steps: int, threads: int) -> list[str]:
+def by_pools(shared: gw.Model, sessions: int, steps: int, threads: int) -> tuple[list[str], Calls]:
     """A pool for each thread with its share of the sessions."""
     found = [""] * sessions
+    calls = Calls(shared)
 
     def serve(which: int) -> None:
         rng = np.random.default_rng(which)
@@ -112,15 +157,45 @@ def by_pools(shared: gw.Model, sessions: int, steps: int, threads: int) -> list[
         pool, at = shared.pool(len(mine)), np.zeros(len(mine), np.int64)
         x = np.array([readings(session, steps) for session in mine])
         y = np.empty((len(mine), steps, shared.outputs), np.float32)
+        took: list[int] = []
         while (left := np.flatnonzero(at < steps)).size:
-            ids = rng.permutation(left)[: rng.integers(1, left.size + 1)]
+            ids = rng.permutation(left)[: rng.integers(1, max(left.size // 8, 32) + 1)]
             y[ids, at[ids]] = pool.push(ids, x[ids, at[ids]])
             at[ids] += 1
+            took.append(len(ids))
+        calls.add(took)
         for session, answers in zip(mine, y, strict=True):
             found[session] = checksum([answers])
 
     in_threads(serve, threads)
-    return found
+    return found, calls
+
+
+def served(shared: gw.Model, sessions: int, steps: int, threads: int) -> dict[str, Any]:
+    """Serve one model in both ways, and compare. Ends the script where a session answers otherwise than alone."""
+    alone = [checksum([np.asarray(shared.run(readings(s, steps)))]) for s in range(sessions)]
+    if len(set(alone)) != sessions:
+        raise SystemExit("two sessions have the same answers: then equal checksums prove nothing")
+    results: dict[str, Any] = {"macs": shared.graph.macs * (shared.window or 1)}
+    for name, serve in (("streams", by_streams), ("pools", by_pools)):
+        start, cpu = time.monotonic(), time.process_time()
+        found, calls = serve(shared, sessions, steps, threads)
+        seconds, cpu_seconds = time.monotonic() - start, time.process_time() - cpu
+        differ = sum(one != other for one, other in zip(alone, found, strict=True))
+        results[name] = {
+            "equal": sessions - differ,
+            "answers": sessions * steps,
+            "calls": calls.made,
+            "released": calls.released,
+            "seconds": round(seconds, 1),
+            "cpu_seconds": round(cpu_seconds, 1),
+        }
+        print(f"{name}: {results[name]}", flush=True)
+        if differ:
+            raise SystemExit(f"{differ} sessions answer otherwise than alone")
+        if calls.released < MOST * calls.made:
+            raise SystemExit(f"{calls.released:,} of {calls.made:,} calls let other threads run: too few to prove much")
+    return results
 
 
 def main() -> None:
@@ -131,19 +206,10 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=60)
     options = parser.parse_args()
     sys.setswitchinterval(1e-4)  # seconds: fifty times as many changes of thread as usual
-    shared = model()
-    alone = [checksum([np.asarray(shared.run(readings(s, options.steps)))]) for s in range(options.sessions)]
-    if len(set(alone)) != options.sessions:
-        raise SystemExit("two sessions have the same answers: then equal checksums prove nothing")
     results: dict[str, Any] = {"sessions": options.sessions, "threads": options.threads, "steps": options.steps}
-    for name, serve in (("streams", by_streams), ("pools", by_pools)):
-        start = time.monotonic()
-        found = serve(shared, options.sessions, options.steps, options.threads)
-        differ = sum(one != other for one, other in zip(alone, found, strict=True))
-        results[name] = {"equal": options.sessions - differ, "answers": options.sessions * options.steps}
-        print(f"{name}: {differ} of {options.sessions:,} sessions differ, {time.monotonic() - start:.0f} s", flush=True)
-        if differ:
-            raise SystemExit(f"{differ} sessions answer otherwise than alone")
+    results["models"] = {
+        name: served(model, options.sessions, options.steps, options.threads) for name, model in models().items()
+    }
     print(f"written to {record('survival_sessions', results)}")
 
 

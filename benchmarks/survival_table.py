@@ -21,7 +21,7 @@ def results(name: str) -> Any:
 
 def rows() -> list[tuple[str, str, str]]:
     """What was done, how often, and what held."""
-    kills, sessions, suite, fuzz = (results(name) for name in ("kills", "sessions", "sanitizer", "fuzz"))
+    kills, sessions, suite = (results(name) for name in ("kills", "sessions", "sanitizer"))
     train, stream, save = kills["train"], kills["stream"], kills["save"]
     many = f"{sessions['sessions']:,} sessions of {sessions['steps']} steps, {sessions['threads']} threads"
     found = [
@@ -50,9 +50,12 @@ def rows() -> list[tuple[str, str, str]]:
                 f"error {errors[0]:.1e} in the first tenth, {errors[-1]:.1e} in the last, {max(errors):.1e} at most",
             )
         )
-    for what in ("streams", "pools"):
-        equal = f"{sessions[what]['equal']:,} of {sessions['sessions']:,} answered with the bits they have alone"
-        found.append((f"sessions served as {what}", many, equal))
+    for context, model in sessions["models"].items():
+        for what in ("streams", "pools"):
+            served = model[what]
+            beside = f"{served['released']:,} of {served['calls']:,} calls let other threads run"
+            equal = f"{served['equal']:,} of {sessions['sessions']:,} answered with the bits they have alone"
+            found.append((f"sessions served as {what}, {context}", f"{many}; {beside}", equal))
     found.append(
         (
             "the Python tests of the core under the sanitizers",
@@ -60,12 +63,14 @@ def rows() -> list[tuple[str, str, str]]:
             f"{suite['reports']} reports",
         )
     )
-    for name, target in fuzz["core"].items():
-        found.append((f"`{name}` in libFuzzer", f"{target['runs']:,} inputs", f"{target['failures']} failures"))
-    for name, count in fuzz["files"]["tried"].items():
-        taken = fuzz["files"]["taken"][name]
-        how = f"all refused in words{f' but {taken:,}, which make models that run' if taken else ''}"
-        found.append((name, f"{count:,}", how))
+    for name, target in results("fuzz_core").items():
+        often = f"{target['runs']:,} inputs in {target['seconds'] / 60:.0f} minutes"
+        found.append((f"`{name}` in libFuzzer", often, f"{target['failures']} failures"))
+    for name, target in results("fuzz_files").items():
+        often = f"{target['tried']:,} in {target['cpu_seconds'] / 60:.1f} minutes of CPU time"
+        well = "mean the same" if name.endswith("damaged") else "make models that run"
+        but = f" but {target['taken']:,}, which {well}" if target["taken"] else ""
+        found.append((name, often, f"all refused in words{but}; {target['kept']:,} outcomes in the corpus"))
     return found
 
 

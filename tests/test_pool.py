@@ -1,7 +1,10 @@
 """Pool: many sessions, each as if it were alone; a push that is refused changes nothing."""
 
+import itertools
 import pickle
+import sys
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -191,25 +194,38 @@ def test_one_thread_at_a_time() -> None:
 def test_ids_that_change_meanwhile_do_no_harm() -> None:
     """The core reads ids once: what another thread writes to them afterwards cannot lead outside of the pool."""
     model = gw.init(gw.ModelSpec(16, [gw.LayerSpec("gru", units=256)]))
-    pool, ids, x = model.pool(300), np.arange(300), np.zeros((300, 16), np.float32)
+    pool, alone = model.pool(30), model.pool(30)
+    ids, rng = np.arange(30), np.random.default_rng(0)
     stop = threading.Event()
 
     def disturb() -> None:
-        while not stop.is_set():
-            ids[0] = 1 << 40
-            ids[0] = 0
+        for id in itertools.cycle((1 << 40, 0)):  # a thread gives way where a loop begins anew: here with either id
+            ids[0] = id
+            if stop.is_set():
+                return
 
+    interval, answered, refused = sys.getswitchinterval(), 0, 0
+    sys.setswitchinterval(1e-5)
     thread = threading.Thread(target=disturb)
     thread.start()
-    refused = 0
-    for _ in range(40):
-        try:
-            pool.push(ids, x)
-        except InputError:
-            refused += 1
-    stop.set()
-    thread.join()
-    assert refused <= 40
+    try:
+        end = time.monotonic() + 60  # a moment will do, as a rule
+        while min(answered, refused) < 5 and time.monotonic() < end:
+            x = rng.standard_normal((30, 16), np.float32)
+            try:
+                answers = pool.push(ids, x)
+            except InputError:
+                refused += 1
+                time.sleep(0)  # the other thread's turn
+            else:
+                np.testing.assert_array_equal(answers, alone.push(np.arange(30), x))
+                answered += 1
+    finally:
+        stop.set()
+        thread.join()
+        sys.setswitchinterval(interval)
+    assert min(answered, refused) >= 5, "both must have happened"
+    assert states(pool) == states(alone)
 
 
 def test_a_pool_needs_a_model() -> None:

@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as arrays
 import gatewise as gw
 from gatewise.errors import InputError, StateError
 from gatewise.inputs.numeric.spec import usable
-from hostile.fuzz import SPECS, STREAMED
+from hostile.mutations import SPECS, STREAMS
 
 ANY_BITS = st.integers(0, 2**32 - 1).map(lambda bits: np.uint32(bits))
 HELD = [
@@ -19,6 +19,7 @@ HELD = [
     for spec in SPECS
     if spec.context == "carried" and spec.input.options.get("width") == 2
 ]
+STREAMED = [stream.model for stream in STREAMS]
 MODELS = [*(gw.init(spec) for spec in SPECS), *HELD]
 
 

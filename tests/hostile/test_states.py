@@ -206,22 +206,6 @@ def test_random_bytes(data: bytes) -> None:
         gw.State.from_bytes(data)
 
 
-@settings(max_examples=100)
-@given(data=st.data())
-def test_pieces_cut_moved_and_doubled(data: st.DataObject) -> None:
-    good = used().save()
-    at = st.integers(0, len(good))
-    begin, end = sorted((data.draw(at), data.draw(at)))
-    to = data.draw(at)
-    changed = (
-        good[:to] + data.draw(st.sampled_from([good[begin:end], b"", b"\0" * (end - begin)])) + good[data.draw(at) :]
-    )
-    if changed == good:
-        return
-    with pytest.raises(StateError):
-        MODEL.stream(changed)
-
-
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False, width=32)
 
 

@@ -8,7 +8,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
+
+import gatewise as gw
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
@@ -21,7 +24,7 @@ def scripts() -> Iterator[Any]:
         spec = importlib.util.spec_from_file_location(name, BENCHMARKS / f"{name}.py")
         assert spec is not None
         assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
+        module = sys.modules[name] = importlib.util.module_from_spec(spec)  # where dataclasses look for it
         spec.loader.exec_module(module)
         return module
 
@@ -58,8 +61,21 @@ def test_drift(scripts: Any) -> None:
 
 def test_sessions(scripts: Any) -> None:
     sessions = scripts("survival_sessions")
-    shared = sessions.model()
-    alone = [sessions.checksum([shared.run(sessions.readings(s, 20))]) for s in range(80)]
-    assert len(set(alone)) == 80
-    assert sessions.by_streams(shared, 80, 20, 8) == alone
-    assert sessions.by_pools(shared, 80, 20, 8) == alone
+    for shared in sessions.models().values():
+        alone = [sessions.checksum([shared.run(sessions.readings(s, 20))]) for s in range(80)]
+        assert len(set(alone)) == 80
+        for serve in (sessions.by_streams, sessions.by_pools):
+            found, calls = serve(shared, 80, 20, 8)
+            assert found == alone
+            assert 0 < calls.released < calls.made, "calls above the threshold, and below"
+
+
+def test_other_answers_and_too_short_calls_are_noticed(scripts: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    sessions = scripts("survival_sessions")
+    shared = gw.init(gw.ModelSpec(sessions.INPUTS, [gw.LayerSpec("dense", units=1)]))
+    monkeypatch.setattr(sessions, "readings", lambda s, steps: np.full((steps, sessions.INPUTS), s, np.float32))
+    with pytest.raises(SystemExit, match="0 of .* calls let other threads run: too few"):
+        sessions.served(shared, 10, 20, 2)
+    monkeypatch.setattr(sessions, "by_streams", lambda *_: (["other"] * 10, sessions.Calls(shared)))
+    with pytest.raises(SystemExit, match="10 sessions answer otherwise than alone"):
+        sessions.served(shared, 10, 20, 2)
