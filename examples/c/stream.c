@@ -20,7 +20,7 @@ int main(void) {
     static const int edge0[] = {0}, edge1[] = {1}, widths[] = {1, UNITS, 1};
     static const gw_node nodes[] = {{"gru", edge0, 1, 1, gru_options, 8, gru, 4},
                                     {"dense", edge1, 1, 2, dense_options, 3, dense, 2}};
-    static const gw_graph graph = {nodes, 2, widths, 3, 2, 1, 0};
+    static const gw_graph graph = {nodes, 2, widths, 3, 2, 1, 0, 0};
 
     gw_sizes sizes;
     gw_fault fault;

@@ -8,7 +8,7 @@
  *     const gw_tensor tensors[] = {{W, 2, 3}, {b, 2, 1}};
  *     const gw_node nodes[] = {{"dense", reads, 1, 1, options, 3, tensors, 2}};
  *     const int widths[] = {3, 2};                               // edge 0 is the input
- *     const gw_graph graph = {nodes, 1, widths, 2, 1, 1, 0};
+ *     const gw_graph graph = {nodes, 1, widths, 2, 1, 1, 0, 0};
  *
  *     gw_sizes sizes;
  *     gw_fault fault;

@@ -91,7 +91,7 @@ static void gru_draw(gru *g, int I, int H, const float *options) {
     g->node = (gw_node){"gru", first_edge, 1, 1, g->options, 8, g->tensors, 4};
     g->widths[0] = I;
     g->widths[1] = H;
-    g->graph = (gw_graph){&g->node, 1, g->widths, 2, 1, 1, 0};
+    g->graph = (gw_graph){&g->node, 1, g->widths, 2, 1, 1, 0, 0};
 }
 
 static void gru_free(gru *g) {
@@ -135,7 +135,7 @@ static void chain_draw(chain *c) {
     c->nodes[1] = (gw_node){"gru", from_1, 1, 2, c->g.options, 8, c->g.tensors, 4};
     c->nodes[2] = (gw_node){"dense", from_2, 1, 3, linear, 3, c->dense, 2};
     c->nodes[3] = (gw_node){"tail_probability", from_3_and_1, 2, 4, tail_options, 4, c->tail, 4};
-    c->graph = (gw_graph){c->nodes, 4, chain_widths, 5, 4, 0, 0};
+    c->graph = (gw_graph){c->nodes, 4, chain_widths, 5, 4, 0, 0, 0};
 }
 
 /* numeric (masks) -> moments -> standardise, of two columns: what a model with missing readings sees of a window. */
@@ -151,7 +151,7 @@ static void masked_draw(masked *m) {
     m->nodes[0] = (gw_node){"numeric", first_edge, 1, 1, hold_and_mask, 2, NULL, 0};
     m->nodes[1] = (gw_node){"moments", from_1, 1, 2, seen_moments, 2, NULL, 0};
     m->nodes[2] = (gw_node){"standardise", from_1_and_2, 2, 3, seen_units, 1, NULL, 0};
-    m->graph = (gw_graph){m->nodes, 3, masked_widths, 4, 3, 0, 0};
+    m->graph = (gw_graph){m->nodes, 3, masked_widths, 4, 3, 0, 0, 0};
 }
 
 #endif

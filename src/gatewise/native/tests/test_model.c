@@ -53,7 +53,7 @@ static void test_by_hand(const char *cpu) {
     const gw_tensor tensors[] = {{weight_ih, 3, 1}, {weight_hh, 3, 1}, {bias_ih, 3, 1}, {bias_hh, 3, 1}};
     const gw_node node = {"gru", first_edge, 1, 1, usual, 8, tensors, 4};
     const int widths[] = {1, 1};
-    const gw_graph graph = {&node, 1, widths, 2, 1, 1, 0};
+    const gw_graph graph = {&node, 1, widths, 2, 1, 1, 0, 0};
     session s = opened(&graph, cpu);
     const float x[] = {1.0f, -1.0f};
     float y[2];
@@ -143,7 +143,7 @@ static void test_dense(const char *cpu) {
     const int widths[] = {I, U};
     for (size_t k = 0; k < sizeof options / sizeof options[0]; k++) {
         const gw_node node = {"dense", first_edge, 1, 1, options[k], 3, tensors, 2};
-        const gw_graph graph = {&node, 1, widths, 2, 1, 1, 0};
+        const gw_graph graph = {&node, 1, widths, 2, 1, 1, 0, 0};
         session s = opened(&graph, cpu);
         double exact_x[I], wanted[U], sum = 0, worst = 0;
         for (int i = 0; i < I; i++) exact_x[i] = (double)(x[i] = draw());
@@ -167,7 +167,7 @@ static void test_large_softmax(const char *cpu) {
     const gw_tensor tensors[] = {{weight, 3, 1}, {bias, 3, 1}};
     const gw_node node = {"dense", first_edge, 1, 1, option, 3, tensors, 2};
     const int widths[] = {1, 3};
-    const gw_graph graph = {&node, 1, widths, 2, 1, 1, 0};
+    const gw_graph graph = {&node, 1, widths, 2, 1, 1, 0, 0};
     session s = opened(&graph, cpu);
     const float x = 1.0f;
     float y[3];

@@ -120,7 +120,7 @@ static void test_graph_refusals(void) {
     const int huge[] = {GW_MOST_WIDTH, GW_MOST_WIDTH};
     const gw_tensor wide[] = {{&one, GW_MOST_WIDTH, GW_MOST_WIDTH}, {&one, GW_MOST_WIDTH, 1}};
     const gw_node node = {"dense", first_edge, 1, 1, linear, 3, wide, 2};
-    const gw_graph graph = {&node, 1, huge, 2, 1, 1, 0};
+    const gw_graph graph = {&node, 1, huge, 2, 1, 1, 0, 0};
     refused(&graph, NULL, GW_TOO_LARGE, 0, 0, "a matrix of 2^40 values");
     gw_graph long_window = good;
     long_window.window = GW_MOST_WINDOW + 1;
