@@ -170,7 +170,7 @@ static void test_mask_refusals(void) {
     static const int odd[] = {3, 2, 3};
     gw_node two[] = {{"moments", first_edge, 1, 1, seen_moments, 2, NULL, 0},
                      {"standardise", (const int[]){0, 1}, 2, 2, seen_units, 1, NULL, 0}};
-    const gw_graph uneven = {two, 2, odd, 3, 2, 0, 0};
+    const gw_graph uneven = {two, 2, odd, 3, 2, 0, 0, 0};
     refused(&uneven, NULL, GW_BAD_INPUT_WIDTH, 0, 0, "moments of an odd number");
     two[0].options = plain_moments;
     refused(&uneven, NULL, GW_BAD_INPUT_WIDTH, 1, 0, "units of an odd number");
@@ -222,7 +222,7 @@ static void test_call_refusals(void) {
 
     const int widths[] = {2, 2};
     const gw_node reverse = {"reverse", first_edge, 1, 1, NULL, 0, NULL, 0};
-    gw_graph backwards = {&reverse, 1, widths, 2, 1, 1, 0};
+    gw_graph backwards = {&reverse, 1, widths, 2, 1, 1, 0, 0};
     const int64_t id = 0;
     s = opened(&backwards, NULL);
     REFUSED(gw_step(s.model, x, s.state, y, s.scratch), GW_WHOLE_SEQUENCE);
