@@ -149,6 +149,11 @@ def test_equals_torch_step_by_step(
     assert len(calls) > 3
 
 
+def test_lengths_of_32_bits() -> None:
+    net = module("gru")
+    close(gradients(net, LENGTHS.int()), gradients(net, LENGTHS), 0.0)
+
+
 @PLAIN
 @pytest.mark.parametrize("units", [6, 37])
 def test_float32_is_as_near_float64_as_torchs(kind: str, options: dict[str, Any], units: int) -> None:

@@ -151,7 +151,7 @@ def recurrence(
         weight, bias: (sums, inputs) and (sums,): the input's share of what goes into the gates is weight x + bias.
         first: the fields of the state (batch, width) before the first step; the first is what the layer writes.
         tensors: the recurrent tensors, as the head of the kind's kernel_train.c says.
-        lengths: (batch,) int64, the steps of each row; None = all.
+        lengths: (batch,) whole numbers, the steps of each row; None = all.
         resets: (time, batch) bool, where the state is zero before the step; None = nowhere.
 
     Returns:
@@ -159,6 +159,7 @@ def recurrence(
     """
     if not native(x):
         return step_by_step(cell, torch.nn.functional.linear(x, weight, bias), first, lengths, resets)
+    lengths = None if lengths is None else lengths.to(torch.int64)
     keep = torch.is_grad_enabled() and any(t.requires_grad for t in (x, weight, bias, *first, *tensors))
     out, *last = torch.ops.gatewise.recurrence(
         layer.kind, layer.native(), x, weight, bias, list(first), list(tensors), lengths, resets, keep
