@@ -199,74 +199,58 @@ def activation(name: str, x: npt.NDArray[np.float32], out: npt.NDArray[np.float3
 
 _Numbers = npt.NDArray[np.float32] | npt.NDArray[np.float64]
 
-def train_sizes(
-    kind: str, options: tuple[float, ...], sums: int, hidden: int, is_double: bool, cpu: str | None, /
-) -> tuple[int, int, int, int]:
-    """How much the training kernel of a kind needs; for one instruction set.
+def train_kept(
+    kind: str, options: tuple[float, ...], inputs: int, rows: int, hidden: int, is_double: bool, cpu: str | None, /
+) -> int:
+    """How many numbers the training kernel of a kind keeps of a row and step; for one instruction set.
 
     Args:
         kind: e.g. "gru".
         options: those of the layer, as its `native` gives them.
-        sums: width of what goes into its gates.
+        inputs: width of what it reads.
+        rows: those of the first tensor, the matrix of the input.
         hidden: width of its hidden state.
         is_double: float64 or float32.
         cpu: one of `instruction_sets()`; None = the best.
-
-    Returns:
-        Numbers kept of a row and step, extra in the gradient of a row and step, and in the packed recurrent matrices of
-        the forward and of the backward direction. native/train.h says what they are.
 
     Raises:
         SpecError: a kind without such a kernel, or options or widths that make no sense.
     """
 
-def train_pack(
-    kind: str,
-    options: tuple[float, ...],
-    sums: int,
-    hidden: int,
-    tensors: tuple[_Numbers, ...],
-    backward: bool,
-    packed: _Numbers,
-    cpu: str | None,
-    /,
-) -> None:
-    """The recurrent matrices as one direction reads them. Raises SpecError and InputError as `train_forward` does."""
-
 def train_forward(
     kind: str,
     options: tuple[float, ...],
-    sums: _Numbers,
+    x: _Numbers,
     first: tuple[_Numbers, ...],
     tensors: tuple[_Numbers, ...],
-    packed: _Numbers,
     lengths: npt.NDArray[np.int64] | None,
     resets: npt.NDArray[np.bool_] | None,
     out: _Numbers,
     last: tuple[_Numbers, ...],
     kept: _Numbers | None,
-    share: int,
     shares: int,
+    team: int,
     cpu: str | None,
     /,
 ) -> None:
-    """Run a recurrence over whole sequences. All arrays are C-contiguous and of one type, float32 or float64.
+    """Run a recurrent layer over whole sequences. All arrays are C-contiguous and of one type, float32 or float64.
 
     Args:
-        kind, options, cpu: as for `train_sizes`.
-        sums: (time, batch, sums), the input's share, biases included.
+        kind, options, cpu: as for `train_kept`.
+        x: (batch, time, inputs).
         first: the fields of the state (batch, width) before the first step.
-        tensors: the recurrent tensors, as layers/*/kernel_train.c names them.
-        packed: what `train_pack` made of them.
+        tensors: those of the layer, in the order of its spec.py.
         lengths: (batch,) steps of each row; None = all.
-        resets: (time, batch) where the state is zero before the step; None = nowhere.
-        out: (time, batch, hidden), written; 0 beyond the end of a row.
-        last: the fields of the state at the end of each row, written; may be `first`.
+        resets: (batch, time) where the state is zero before the step; None = nowhere.
+        out: (batch, time, hidden), written; 0 beyond the end of a row.
+        last: the fields of the state at the end of each row, written.
         kept: (time, batch, kept), written, for `train_backward`; None = no gradient is wanted.
-        share, shares: this call does every shares-th row, from `share` on.
+        shares: the rows are done in so many parts, which do not wait for each other.
+        team: address of a function that runs them in threads, as `GOMP_parallel` of an OpenMP runtime does; 0 = one
+            part after the other.
 
     Raises:
-        SpecError: as `train_sizes`.
+        SpecError: as `train_kept`.
         InputError: an array of another type or shape, or lengths out of range.
         MemoryError: no memory for the working state.
     """
@@ -274,20 +258,20 @@ def train_forward(
 def train_backward(
     kind: str,
     options: tuple[float, ...],
+    x: _Numbers,
     first: tuple[_Numbers, ...],
     tensors: tuple[_Numbers, ...],
-    packed: _Numbers,
     lengths: npt.NDArray[np.int64] | None,
     resets: npt.NDArray[np.bool_] | None,
     out: _Numbers,
     kept: _Numbers,
     d_out: _Numbers,
     d_last: tuple[_Numbers, ...],
-    d_sums: _Numbers,
+    d_x: _Numbers | None,
     d_first: tuple[_Numbers, ...],
-    extra: _Numbers,
-    share: int,
+    d_tensors: tuple[_Numbers, ...],
     shares: int,
+    team: int,
     cpu: str | None,
     /,
 ) -> None:
@@ -295,7 +279,8 @@ def train_backward(
 
     Args:
         d_out, d_last: the gradients of out and last.
-        d_sums: (time, batch, sums), written; 0 beyond the end of a row.
-        d_first: the gradients of first, written; may be `d_last`.
-        extra: (time, batch, extra), written, as layers/*/kernel_train.c says.
+        d_x: that of x, written, 0 beyond the end of a row; None = it is not wanted.
+        d_first: those of first, written.
+        d_tensors: (shares, *shape of the tensor) each: what each part of the rows has to the gradients of the tensors
+            is added there.
     """

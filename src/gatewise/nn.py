@@ -218,7 +218,7 @@ class Recurrent(torch.nn.Module):
         takes = resets is None or bool(module.takes_resets)
         again = self.recompute and torch.is_grad_enabled()
         if not node.state or not time or (takes and not again):
-            return module(read, state, lengths, *(() if resets is None or not node.state else (resets.t(),)))  # type: ignore[no-any-return]
+            return module(read, state, lengths, *(() if resets is None or not node.state else (resets,)))  # type: ignore[no-any-return]
         cuts = {0, time}
         if not takes and resets is not None:
             cuts.update(resets.any(0).nonzero().flatten().tolist())
@@ -227,7 +227,7 @@ class Recurrent(torch.nn.Module):
         pieces = []
         for a, b in pairwise(sorted(cuts)):
             own = None if lengths is None else (lengths - a).clamp(0, b - a)
-            more = () if resets is None or not takes else (resets[:, a:b].t(),)
+            more = () if resets is None or not takes else (resets[:, a:b],)
             if not takes and resets is not None:
                 fresh = resets[:, a] if own is None else resets[:, a] & (own > 0)
                 state = {name: value.masked_fill(_beside(fresh, value), 0.0) for name, value in state.items()}

@@ -84,20 +84,15 @@ static PyMethodDef module_functions[] = {
      "fma_peak(cpu=None)\n--\n\nFLOP per second of one core."},
     {"activation", (PyCFunction)(void (*)(void))activation, METH_VARARGS | METH_KEYWORDS,
      "activation(name, x, out, cpu=None)\n--\n\nout = an activation of x, as the kernels compute it; for tests."},
-    {"train_sizes", train_sizes, METH_VARARGS,
-     "train_sizes(kind, options, sums, hidden, is_double, cpu, /)\n--\n\n"
-     "How many numbers are kept of a row and step, are extra of it, and are packed for each direction."},
-    {"train_pack", train_pack, METH_VARARGS,
-     "train_pack(kind, options, sums, hidden, tensors, backward, packed, cpu, /)\n--\n\n"
-     "The recurrent matrices as one direction reads them."},
+    {"train_kept", train_kept, METH_VARARGS,
+     "train_kept(kind, options, inputs, rows, hidden, is_double, cpu, /)\n--\n\n"
+     "How many numbers a kernel keeps of a row and step."},
     {"train_forward", train_forward, METH_VARARGS,
-     "train_forward(kind, options, sums, first, tensors, packed, lengths, resets, out, last, kept, share, shares, "
-     "cpu, /)\n--\n\n"
-     "Run a recurrence over whole sequences."},
+     "train_forward(kind, options, x, first, tensors, lengths, resets, out, last, kept, shares, team, cpu, /)\n--\n\n"
+     "Run a recurrent layer over whole sequences."},
     {"train_backward", train_backward, METH_VARARGS,
-     "train_backward(kind, options, first, tensors, packed, lengths, resets, out, kept, d_out, d_last, d_sums, "
-     "d_first, extra, "
-     "share, shares, cpu, /)\n--\n\nThe gradient of train_forward."},
+     "train_backward(kind, options, x, first, tensors, lengths, resets, out, kept, d_out, d_last, d_x, d_first, "
+     "d_tensors, shares, team, cpu, /)\n--\n\nThe gradient of train_forward."},
     {0},
 };
 

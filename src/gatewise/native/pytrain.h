@@ -5,6 +5,7 @@
 
 #include "kernel.h"
 #include "pycommon.h"
+#include "pyteam.h"
 
 enum { MOST_OPTIONS = 16 };
 
@@ -15,11 +16,12 @@ typedef struct training {
     PyObject *dtype; /* of the numbers: borrowed */
     double options[MOST_OPTIONS];
     gw_sequence s;
+    size_t share_bytes[GW_TRAIN_TENSORS]; /* backward: from share to share of the gradients of a tensor */
 } training;
 
 /* The kernel of a kind and its options: 0, or -1 with an exception. */
-static int training_kernel(training *p, const char *kind, PyObject *options, const char *cpu, Py_ssize_t sums,
-                           Py_ssize_t hidden) {
+static int training_kernel(training *p, const char *kind, PyObject *options, const char *cpu, Py_ssize_t inputs,
+                           Py_ssize_t rows, Py_ssize_t hidden) {
     const gw_isa *isa = gw_find_isa(cpu);
     const gw_train_kernel *const *kernels = p->dtype == p->np->float64 ? gw_train_kernels_double : NULL;
     if (!isa) {
@@ -37,10 +39,13 @@ static int training_kernel(training *p, const char *kind, PyObject *options, con
         p->options[i] = PyFloat_AsDouble(PyTuple_GetItem(options, i));
     if (PyErr_Occurred()) return -1;
     p->s.options = p->options;
-    if (count > MOST_OPTIONS || sums < 0 || hidden < 0 ||
-        !p->kernel->sizes(p->options, (size_t)count, (size_t)sums, (size_t)hidden, &p->s.sizes)) {
-        raise("SpecError", "%s: '%s' has no such options, %zd of them, with sums of %zd and a hidden state of %zd",
-              p->function, kind, count, sums, hidden);
+    if (count > MOST_OPTIONS || inputs < 1 || rows < 1 || hidden < 1 ||
+        !p->kernel->sizes(p->options, (size_t)count, (size_t)inputs, (size_t)rows, (size_t)hidden, &p->s.sizes)) {
+        raise(
+            "SpecError",
+            "%s: '%s' has no such options, %zd of them, with %zd inputs, a first matrix of %zd rows and a hidden state "
+            "of %zd",
+            p->function, kind, count, inputs, rows, hidden);
         return -1;
     }
     return 0;
@@ -75,27 +80,32 @@ static int training_states(const training *p, const char *what, PyObject *tuple,
     return 0;
 }
 
-static int training_tensors(training *p, PyObject *tuple) {
-    gw_sequence *s = &p->s;
+/* The tensors, or with NP_WRITEABLE their gradients, which have an axis of shares before their own. 0, or -1 with an
+ * exception. */
+static int training_tensors(training *p, const char *what, PyObject *tuple, int flags, const void **into) {
+    const gw_sequence *s = &p->s;
+    const size_t shares = s->shares, itemsize = p->dtype == p->np->float64 ? sizeof(double) : sizeof(float);
     const Py_ssize_t given = PyTuple_Size(tuple);
-    Py_ssize_t at = 0;
+    Py_ssize_t at = 0, wanted = 0;
+    for (int k = 0; k < GW_TRAIN_TENSORS; k++) wanted += s->sizes.tensors[k].rows != 0;
+    if (given != wanted) {
+        raise("InputError", "%s: %s must hold %zd arrays, got %zd", p->function, what, wanted, given);
+        return -1;
+    }
     for (int k = 0; k < GW_TRAIN_TENSORS; k++) {
         const size_t rows = s->sizes.tensors[k].rows, cols = s->sizes.tensors[k].cols;
         if (!rows) continue;
-        if (at == given) break;
-        PyObject *array = PyTuple_GetItem(tuple, at);
-        if (!(s->tensors[k] = training_array(p, "a tensor", array, 0, cols > 1 || at == 0 ? 2 : 1, rows, cols, 1)))
-            return -1;
-        at++;
+        PyObject *array = PyTuple_GetItem(tuple, at++);
+        const int axes = k < 2 || cols > 1 ? 2 : 1; /* the first two are always matrices */
+        into[k] = flags ? training_array(p, what, array, flags, axes + 1, shares, rows, cols)
+                        : training_array(p, what, array, flags, axes, rows, cols, 1);
+        if (!into[k]) return -1;
+        p->share_bytes[k] = rows * cols * itemsize;
     }
-    Py_ssize_t wanted = 0;
-    for (int k = 0; k < GW_TRAIN_TENSORS; k++) wanted += s->sizes.tensors[k].rows != 0;
-    if (given == wanted) return 0;
-    raise("InputError", "%s: tensors must hold %zd arrays, got %zd", p->function, wanted, given);
-    return -1;
+    return 0;
 }
 
-/* Lengths int64 (B,) from 0 to T, or None; resets bool (T, B), or None. */
+/* Lengths int64 (B,) from 0 to T, or None; resets bool (B, T), or None. */
 static int training_rows(training *p, PyObject *lengths, PyObject *resets) {
     gw_sequence *s = &p->s;
     if (lengths != Py_None) {
@@ -111,9 +121,9 @@ static int training_rows(training *p, PyObject *lengths, PyObject *resets) {
             }
     }
     if (resets != Py_None) {
-        if (!np_is(p->np, resets, p->np->boolean, 2, 0) || (size_t)np_dim(resets, 0) != s->time ||
-            (size_t)np_dim(resets, 1) != s->batch) {
-            refuse_array(p->np, "resets", resets, "C-contiguous bool (%zu, %zu)", s->time, s->batch);
+        if (!np_is(p->np, resets, p->np->boolean, 2, 0) || (size_t)np_dim(resets, 0) != s->batch ||
+            (size_t)np_dim(resets, 1) != s->time) {
+            refuse_array(p->np, "resets", resets, "C-contiguous bool (%zu, %zu)", s->batch, s->time);
             return -1;
         }
         s->resets = (const uint8_t *)(const void *)np_data(resets);
@@ -121,128 +131,122 @@ static int training_rows(training *p, PyObject *lengths, PyObject *resets) {
     return 0;
 }
 
-/* What both directions take: kind, options, sums or out (T, B, ...), first, tensors, lengths, resets, share, cpu. */
-static int training_begin(training *p, PyObject *module, const char *kind, PyObject *options, PyObject *out,
-                          Py_ssize_t sums, PyObject *first, PyObject *tensors, PyObject *lengths, PyObject *resets,
-                          const char *cpu) {
+/* What both directions take. */
+typedef struct training_arguments {
+    const char *kind, *cpu;
+    PyObject *options, *x, *first, *tensors, *lengths, *resets, *out;
+    Py_ssize_t shares, team;
+} training_arguments;
+
+static int training_begin(training *p, PyObject *module, const training_arguments *a) {
+    gw_sequence *s = &p->s;
     p->np = &((module_state *)PyModule_GetState(module))->np;
-    p->dtype = np_is(p->np, out, p->np->float64, 3, 0) ? p->np->float64 : p->np->float32;
-    if (!np_is(p->np, out, p->dtype, 3, 0)) {
-        refuse_array(p->np, "out", out, "C-contiguous float32 or float64 (time, batch, width)");
+    p->dtype = np_is(p->np, a->x, p->np->float64, 3, 0) ? p->np->float64 : p->np->float32;
+    if (!np_is(p->np, a->x, p->dtype, 3, 0)) {
+        refuse_array(p->np, "x", a->x, "C-contiguous float32 or float64 (batch, time, width)");
         return -1;
     }
-    p->s.time = (size_t)np_dim(out, 0);
-    p->s.batch = (size_t)np_dim(out, 1);
-    if (p->s.shares < 1 || p->s.share >= p->s.shares) {
-        raise("InputError", "%s: share must be from 0 to %zu, got %zu", p->function, p->s.shares - 1, p->s.share);
+    if (!np_is(p->np, a->out, p->dtype, 3, 0)) {
+        refuse_array(p->np, "out", a->out, "C-contiguous %S (batch, time, width)", p->dtype);
         return -1;
     }
-    if (training_kernel(p, kind, options, cpu, sums, np_dim(out, 2))) return -1;
-    if (training_states(p, "first", first, 0, p->s.first)) return -1;
-    return training_tensors(p, tensors) || training_rows(p, lengths, resets) ? -1 : 0;
+    s->batch = (size_t)np_dim(a->x, 0);
+    s->time = (size_t)np_dim(a->x, 1);
+    s->x = np_data(a->x);
+    if (a->shares < 1) {
+        raise("InputError", "%s: shares must be at least 1, got %zd", p->function, a->shares);
+        return -1;
+    }
+    s->shares = (size_t)a->shares;
+    PyObject *matrix = PyTuple_Size(a->tensors) ? PyTuple_GetItem(a->tensors, 0) : Py_None; /* that of the input */
+    const Py_ssize_t rows = np_is(p->np, matrix, p->dtype, 2, 0) ? np_dim(matrix, 0) : 0;
+    if (!rows) {
+        refuse_array(p->np, "tensors[0]", matrix, "C-contiguous %S (rows, %zd)", p->dtype, np_dim(a->x, 2));
+        return -1;
+    }
+    if (training_kernel(p, a->kind, a->options, a->cpu, np_dim(a->x, 2), rows, np_dim(a->out, 2))) return -1;
+    if (training_states(p, "first", a->first, 0, s->first)) return -1;
+    return training_tensors(p, "tensors", a->tensors, 0, s->tensors) || training_rows(p, a->lengths, a->resets) ? -1
+                                                                                                                : 0;
 }
 
-static PyObject *training_run(const training *p, int (*run)(const gw_sequence *)) {
+typedef struct training_team {
+    const training *p;
+    int (*run)(const gw_sequence *);
+} training_team;
+
+static int training_share(const void *data, size_t share) {
+    const training_team *team = data;
+    gw_sequence s = team->p->s;
+    s.share = share;
+    for (int k = 0; k < GW_TRAIN_TENSORS; k++)
+        if (s.d_tensors[k]) s.d_tensors[k] = (char *)s.d_tensors[k] + share * team->p->share_bytes[k];
+    return team->run(&s);
+}
+
+static PyObject *training_run(const training *p, int (*run)(const gw_sequence *), Py_ssize_t team) {
+    const training_team data = {p, run};
     PyThreadState *released = PyEval_SaveThread();
-    const int failed = run(&p->s);
+    const int failed = run_team(team, p->s.shares, training_share, &data);
     PyEval_RestoreThread(released);
     if (failed) return PyErr_NoMemory();
     Py_RETURN_NONE;
 }
 
-static PyObject *train_sizes(PyObject *module, PyObject *args) {
-    training p = {.function = "train_sizes", .np = &((module_state *)PyModule_GetState(module))->np};
+static PyObject *train_kept(PyObject *module, PyObject *args) {
+    training p = {.function = "train_kept", .np = &((module_state *)PyModule_GetState(module))->np};
     const char *kind, *cpu;
     PyObject *options;
-    Py_ssize_t sums, hidden;
+    Py_ssize_t inputs, rows, hidden;
     int is_double;
-    if (!PyArg_ParseTuple(args, "sO!nnpz:train_sizes", &kind, &PyTuple_Type, &options, &sums, &hidden, &is_double,
-                          &cpu))
+    if (!PyArg_ParseTuple(args, "sO!nnnpz:train_kept", &kind, &PyTuple_Type, &options, &inputs, &rows, &hidden,
+                          &is_double, &cpu))
         return NULL;
     p.dtype = is_double ? p.np->float64 : p.np->float32;
-    if (training_kernel(&p, kind, options, cpu, sums, hidden)) return NULL;
-    const gw_train_sizes *sizes = &p.s.sizes;
-    return Py_BuildValue("nnnn", (Py_ssize_t)sizes->kept, (Py_ssize_t)sizes->extra, (Py_ssize_t)sizes->packed[0],
-                         (Py_ssize_t)sizes->packed[1]);
-}
-
-/* The recurrent matrices as a direction reads them. 0, or -1 with an exception. */
-static int training_packed(training *p, PyObject *packed, int direction, int flags) {
-    p->s.packed = training_array(p, "packed", packed, flags, 1, p->s.sizes.packed[direction], 1, 1);
-    return p->s.packed ? 0 : -1;
-}
-
-static PyObject *train_pack(PyObject *module, PyObject *args) {
-    training p = {.function = "train_pack", .np = &((module_state *)PyModule_GetState(module))->np};
-    const char *kind, *cpu;
-    PyObject *options, *tensors, *packed;
-    Py_ssize_t sums, hidden;
-    int backward;
-    if (!PyArg_ParseTuple(args, "sO!nnO!pOz:train_pack", &kind, &PyTuple_Type, &options, &sums, &hidden, &PyTuple_Type,
-                          &tensors, &backward, &packed, &cpu))
-        return NULL;
-    p.dtype = np_is(p.np, packed, p.np->float64, 1, 0) ? p.np->float64 : p.np->float32;
-    if (training_kernel(&p, kind, options, cpu, sums, hidden) || training_tensors(&p, tensors) ||
-        training_packed(&p, packed, backward, NP_WRITEABLE))
-        return NULL;
-    p.kernel->pack(&p.s, backward, (void *)p.s.packed);
-    Py_RETURN_NONE;
+    if (training_kernel(&p, kind, options, cpu, inputs, rows, hidden)) return NULL;
+    return PyLong_FromSize_t(p.s.sizes.kept);
 }
 
 static PyObject *train_forward(PyObject *module, PyObject *args) {
     training p = {.function = "train_forward"};
-    const char *kind, *cpu;
-    PyObject *options, *sums, *first, *tensors, *packed, *lengths, *resets, *out, *last, *kept;
-    Py_ssize_t share, shares;
-    if (!PyArg_ParseTuple(args, "sO!OO!O!OOOOO!Onnz:train_forward", &kind, &PyTuple_Type, &options, &sums,
-                          &PyTuple_Type, &first, &PyTuple_Type, &tensors, &packed, &lengths, &resets, &out,
-                          &PyTuple_Type, &last, &kept, &share, &shares, &cpu))
-        return NULL;
     gw_sequence *s = &p.s;
-    s->share = (size_t)share, s->shares = (size_t)shares;
-    const np_api *np = &((module_state *)PyModule_GetState(module))->np;
-    const int is_array = PyType_IsSubtype(Py_TYPE(sums), np->type) && ((np_array *)sums)->nd == 3;
-    if (training_begin(&p, module, kind, options, out, is_array ? np_dim(sums, 2) : 0, first, tensors, lengths, resets,
-                       cpu))
+    training_arguments a;
+    PyObject *last, *kept;
+    if (!PyArg_ParseTuple(args, "sO!OO!O!OOOO!Onnz:train_forward", &a.kind, &PyTuple_Type, &a.options, &a.x,
+                          &PyTuple_Type, &a.first, &PyTuple_Type, &a.tensors, &a.lengths, &a.resets, &a.out,
+                          &PyTuple_Type, &last, &kept, &a.shares, &a.team, &a.cpu))
         return NULL;
-    if (training_packed(&p, packed, 0, 0)) return NULL;
-    if (!(s->sums = training_array(&p, "sums", sums, 0, 3, s->time, s->batch, s->sizes.sums))) return NULL;
-    if (!(s->out = training_array(&p, "out", out, NP_WRITEABLE, 3, s->time, s->batch, s->sizes.out))) return NULL;
+    if (training_begin(&p, module, &a)) return NULL;
+    const gw_train_sizes *sizes = &s->sizes;
+    if (!(s->out = training_array(&p, "out", a.out, NP_WRITEABLE, 3, s->batch, s->time, sizes->out))) return NULL;
     if (training_states(&p, "last", last, NP_WRITEABLE, (const void **)s->last)) return NULL;
     if (kept != Py_None &&
-        !(s->kept = training_array(&p, "kept", kept, NP_WRITEABLE, 3, s->time, s->batch, s->sizes.kept)))
+        !(s->kept = training_array(&p, "kept", kept, NP_WRITEABLE, 3, s->time, s->batch, sizes->kept)))
         return NULL;
-    return training_run(&p, p.kernel->forward);
+    return training_run(&p, p.kernel->forward, a.team);
 }
 
 static PyObject *train_backward(PyObject *module, PyObject *args) {
     training p = {.function = "train_backward"};
-    const char *kind, *cpu;
-    PyObject *options, *first, *tensors, *packed, *lengths, *resets, *out, *kept, *d_out, *d_last, *d_sums, *d_first;
-    PyObject *extra;
-    Py_ssize_t share, shares;
-    if (!PyArg_ParseTuple(args, "sO!O!O!OOOOOOO!OO!Onnz:train_backward", &kind, &PyTuple_Type, &options, &PyTuple_Type,
-                          &first, &PyTuple_Type, &tensors, &packed, &lengths, &resets, &out, &kept, &d_out,
-                          &PyTuple_Type, &d_last, &d_sums, &PyTuple_Type, &d_first, &extra, &share, &shares, &cpu))
-        return NULL;
     gw_sequence *s = &p.s;
-    s->share = (size_t)share, s->shares = (size_t)shares;
-    const np_api *np = &((module_state *)PyModule_GetState(module))->np;
-    const int is_array = PyType_IsSubtype(Py_TYPE(d_sums), np->type) && ((np_array *)d_sums)->nd == 3;
-    if (training_begin(&p, module, kind, options, out, is_array ? np_dim(d_sums, 2) : 0, first, tensors, lengths,
-                       resets, cpu))
+    training_arguments a;
+    PyObject *kept, *d_out, *d_last, *d_x, *d_first, *d_tensors;
+    if (!PyArg_ParseTuple(args, "sO!OO!O!OOOOOO!OO!O!nnz:train_backward", &a.kind, &PyTuple_Type, &a.options, &a.x,
+                          &PyTuple_Type, &a.first, &PyTuple_Type, &a.tensors, &a.lengths, &a.resets, &a.out, &kept,
+                          &d_out, &PyTuple_Type, &d_last, &d_x, &PyTuple_Type, &d_first, &PyTuple_Type, &d_tensors,
+                          &a.shares, &a.team, &a.cpu))
         return NULL;
-    if (training_packed(&p, packed, 1, 0)) return NULL;
+    if (training_begin(&p, module, &a)) return NULL;
     const gw_train_sizes *sizes = &s->sizes;
-    s->out = np_data(out);
+    if (!(s->out = training_array(&p, "out", a.out, 0, 3, s->batch, s->time, sizes->out))) return NULL;
     if (!(s->kept = training_array(&p, "kept", kept, 0, 3, s->time, s->batch, sizes->kept))) return NULL;
-    if (!(s->d_out = training_array(&p, "d_out", d_out, 0, 3, s->time, s->batch, sizes->out))) return NULL;
+    if (!(s->d_out = training_array(&p, "d_out", d_out, 0, 3, s->batch, s->time, sizes->out))) return NULL;
     if (training_states(&p, "d_last", d_last, 0, s->d_last)) return NULL;
-    if (!(s->d_sums = training_array(&p, "d_sums", d_sums, NP_WRITEABLE, 3, s->time, s->batch, sizes->sums)))
+    if (d_x != Py_None && !(s->d_x = training_array(&p, "d_x", d_x, NP_WRITEABLE, 3, s->batch, s->time, sizes->inputs)))
         return NULL;
     if (training_states(&p, "d_first", d_first, NP_WRITEABLE, (const void **)s->d_first)) return NULL;
-    if (!(s->extra = training_array(&p, "extra", extra, NP_WRITEABLE, 3, s->time, s->batch, sizes->extra))) return NULL;
-    return training_run(&p, p.kernel->backward);
+    if (training_tensors(&p, "d_tensors", d_tensors, NP_WRITEABLE, (const void **)s->d_tensors)) return NULL;
+    return training_run(&p, p.kernel->backward, a.team);
 }
 
 #endif

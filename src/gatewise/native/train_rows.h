@@ -1,7 +1,9 @@
-/* What the training kernels share: their memory, and which rows are under way at a step. Included after the primitives. */
+/* What the training kernels share: their memory, which rows are under way at a step, and how the gradients of weights are made
+ * from the way back. Included after the primitives. */
 #ifndef GW_TRAIN_ROWS_H
 #define GW_TRAIN_ROWS_H
 
+#include "prims_outer.h"
 #include "train.h"
 
 #include <stdlib.h>
@@ -42,36 +44,55 @@ static inline gw_real *gw_heap_zeros(gw_heap *heap, size_t count) {
     return piece;
 }
 
-/* Whole panels, so that rows can be accumulators. */
-static inline size_t gw_row_stride(size_t width) { return ((size_t)gw_padded((int)width) + 15) / 16 * 16; }
-
-/* Numbers of a packed matrix of `rows` outputs, in whole GW_ALIGNMENT. */
-static inline size_t gw_packed_size(size_t rows, size_t cols) {
-    return ((size_t)gw_padded((int)rows) * cols + 15) / 16 * 16;
+/* Whole panels, so that rows can be accumulators; an odd number of cache lines, so that a column of many rows does not fall
+ * into a few sets of the cache. */
+static inline size_t gw_row_stride(size_t width) {
+    const size_t lines = ((size_t)gw_padded((int)width) * sizeof(gw_real) + 63) / 64;
+    return (lines | 1) * 64 / sizeof(gw_real);
 }
 
-/* packed = the transpose of w (rows, cols): what a gradient is multiplied with. */
-static inline void gw_pack_transpose(gw_real *packed, const gw_real *w, size_t rows, size_t cols) {
-    gw_pack_strided(packed, w, (int)cols, (int)rows, 1, (int)cols);
+/* w (rows, cols), packed. */
+static inline gw_real *gw_heap_matrix(gw_heap *heap, const gw_real *w, size_t rows, size_t cols) {
+    gw_real *packed = gw_heap_reals(heap, (size_t)gw_padded((int)rows) * cols);
+    if (packed) gw_pack_matrix(packed, w, (int)rows, (int)cols, (int)cols);
+    return packed;
+}
+
+/* The transpose of w (rows, cols), packed: what a gradient is multiplied with. */
+static inline gw_real *gw_heap_transpose(gw_heap *heap, const gw_real *w, size_t rows, size_t cols) {
+    gw_real *packed = gw_heap_reals(heap, (size_t)gw_padded((int)cols) * rows);
+    if (packed) gw_pack_strided(packed, w, (int)cols, (int)rows, 1, (int)cols);
+    return packed;
+}
+
+/* `count` numbers of a + b, with room for whole panels, 0 there. b may be NULL. */
+static inline gw_real *gw_heap_sum(gw_heap *heap, const gw_real *a, const gw_real *b, size_t count) {
+    gw_real *sum = gw_heap_zeros(heap, gw_row_stride(count));
+    for (size_t i = 0; sum && i < count; i++) sum[i] = a[i] + (b ? b[i] : 0);
+    return sum;
 }
 
 /* The rows of one share, the longest first. Those under way are the first `live`; their states, or the gradients of those,
- * lie beside each other in that order. */
+ * and what they read lie beside each other in that order. */
 typedef struct gw_rows {
     const gw_sequence *s;
     size_t count, live;
     size_t *row;
     gw_real *state[GW_TRAIN_STATES];
     size_t stride[GW_TRAIN_STATES];
-    gw_real *zeros; /* as wide as the widest state */
+    gw_real *zeros; /* with room for the panels of a state or of x */
+    gw_real *x;     /* forward: (inputs) a row, of the step */
+    size_t x_stride;
 } gw_rows;
+
+static inline int gw_is_backward(const gw_sequence *s) { return s->d_out != NULL; }
 
 static inline size_t gw_length(const gw_sequence *s, size_t row) {
     return s->lengths ? (size_t)s->lengths[row] : s->time;
 }
 
 static inline int gw_is_reset(const gw_sequence *s, size_t t, size_t row) {
-    return s->resets && s->resets[t * s->batch + row];
+    return s->resets && s->resets[row * s->time + t];
 }
 
 static int gw_longer_first(const void *a, const void *b) {
@@ -82,14 +103,16 @@ static int gw_longer_first(const void *a, const void *b) {
 
 static inline gw_rows gw_rows_take(gw_heap *heap, const gw_sequence *s) {
     gw_rows rows = {.s = s, .count = s->batch > s->share ? (s->batch - s->share + s->shares - 1) / s->shares : 0};
-    size_t widest = 0;
+    size_t widest = gw_row_stride(s->sizes.inputs);
     rows.row = gw_heap_take(heap, 2 * rows.count, sizeof *rows.row);
     for (int k = 0; k < GW_TRAIN_STATES; k++) {
         rows.stride[k] = gw_row_stride(s->sizes.state[k]);
         rows.state[k] = gw_heap_reals(heap, rows.count * rows.stride[k]);
-        widest = s->sizes.state[k] > widest ? s->sizes.state[k] : widest;
+        widest = rows.stride[k] > widest ? rows.stride[k] : widest;
     }
     rows.zeros = gw_heap_zeros(heap, widest);
+    rows.x_stride = gw_row_stride(s->sizes.inputs);
+    rows.x = gw_heap_reals(heap, gw_is_backward(s) ? 0 : rows.count * rows.x_stride);
     if (!heap->base) return rows;
     for (size_t i = 0; i < rows.count; i++) {
         const size_t row = s->share + i * s->shares;
@@ -101,9 +124,14 @@ static inline gw_rows gw_rows_take(gw_heap *heap, const gw_sequence *s) {
     return rows;
 }
 
-/* Step t of row number i in an array (T, B, width). */
+/* Step t of row number i in an array (B, T, width). */
 static inline gw_real *gw_at(const gw_rows *rows, const void *array, size_t t, size_t i, size_t width) {
-    return (gw_real *)array + (t * rows->s->batch + rows->row[i]) * width;
+    return (gw_real *)array + (rows->row[i] * rows->s->time + t) * width;
+}
+
+/* What is kept of it, step by step since it is read so. */
+static inline gw_real *gw_kept_at(const gw_rows *rows, size_t t, size_t i) {
+    return (gw_real *)rows->s->kept + (t * rows->s->batch + rows->row[i]) * rows->s->sizes.kept;
 }
 
 static inline void gw_clear_rest(const gw_rows *rows, void *array, size_t i, size_t width) {
@@ -130,17 +158,21 @@ static inline void gw_forward_begin(gw_rows *rows) {
     rows->live = rows->count;
 }
 
-/* How many rows have a step t; 0 at the end of all. Their states are those before it. */
+/* How many rows have a step t; 0 at the end of all. Their states are those before it, and x is what they read. */
 static inline size_t gw_forward_rows(gw_rows *rows, size_t t) {
     const gw_sequence *s = rows->s;
     for (; rows->live && gw_length(s, rows->row[rows->live - 1]) <= t; rows->live--) {
         const size_t i = rows->live - 1;
         gw_move_states(rows, i, NULL, s->last);
         gw_clear_rest(rows, s->out, i, s->sizes.out);
-        gw_clear_rest(rows, s->kept, i, s->sizes.kept);
+        for (size_t past = t; s->kept && past < s->time; past++)
+            memset(gw_kept_at(rows, past, i), 0, s->sizes.kept * sizeof(gw_real));
     }
-    for (size_t i = 0; i < rows->live; i++)
+    for (size_t i = 0; i < rows->live; i++) {
         if (gw_is_reset(s, t, rows->row[i])) gw_clear_states(rows, i);
+        memcpy(rows->x + i * rows->x_stride, gw_at(rows, s->x, t, i, s->sizes.inputs),
+               s->sizes.inputs * sizeof(gw_real));
+    }
     return rows->live;
 }
 
@@ -162,8 +194,7 @@ static inline void gw_backward_end(gw_rows *rows) {
     for (size_t i = 0; i < rows->count; i++) {
         if (i >= rows->live) gw_move_states(rows, i, s->d_last, NULL); /* a row without a step */
         gw_move_states(rows, i, NULL, s->d_first);
-        gw_clear_rest(rows, s->d_sums, i, s->sizes.sums);
-        gw_clear_rest(rows, s->extra, i, s->sizes.extra);
+        gw_clear_rest(rows, s->d_x, i, s->sizes.inputs);
     }
 }
 
@@ -173,6 +204,68 @@ static inline const gw_real *gw_hidden_before(const gw_rows *rows, size_t t, siz
     if (gw_is_reset(s, t, rows->row[i])) return rows->zeros;
     if (t == 0) return (const gw_real *)s->first[0] + rows->row[i] * s->sizes.state[0];
     return gw_at(rows, s->out, t - 1, i, s->sizes.out);
+}
+
+/* Numbers of gradients that pile up before the products over their rows are made: 128 KiB, a part of a cache. */
+enum { GW_PILE = 1 << 15 };
+
+/* The way back piles up, for each row and step, the gradient of the sums and what the weights were multiplied with. The gradients
+ * of weights are products over all of these rows, and that of x is one row for each: made when there are enough rows to be
+ * fast, few enough to be in the cache still. */
+typedef struct gw_pile {
+    size_t room, count;
+    gw_real *d, *h, *x; /* the gradient, the hidden state before the step, what was read */
+    size_t d_stride, h_stride, x_stride;
+    gw_real *d_x; /* made from d; where rows of it belong: */
+    gw_real **d_x_row;
+} gw_pile;
+
+/* For gradients of so many numbers a row. */
+static inline gw_pile gw_pile_take(gw_heap *heap, const gw_rows *rows, size_t width) {
+    const gw_sequence *s = rows->s;
+    gw_pile p = {
+        .d_stride = gw_row_stride(width),
+        .h_stride = gw_row_stride(s->sizes.out),
+        .x_stride = gw_row_stride(s->sizes.inputs),
+    };
+    if (!gw_is_backward(s)) return p;
+    p.room = GW_PILE / p.d_stride > rows->count ? GW_PILE / p.d_stride : rows->count;
+    p.d = gw_heap_reals(heap, p.room * p.d_stride);
+    p.h = gw_heap_reals(heap, p.room * p.h_stride);
+    p.x = gw_heap_reals(heap, p.room * p.x_stride);
+    p.d_x = gw_heap_reals(heap, s->d_x ? p.room * p.x_stride : 0);
+    p.d_x_row = gw_heap_take(heap, p.room, sizeof *p.d_x_row);
+    return p;
+}
+
+/* The next `live` rows of the pile, which has room for them, are those of step t. */
+static inline void gw_pile_step(gw_pile *p, const gw_rows *rows, size_t t, size_t live) {
+    const size_t R = rows->s->sizes.out, I = rows->s->sizes.inputs;
+    for (size_t i = 0; i < live; i++) {
+        const size_t k = p->count + i;
+        memcpy(p->h + k * p->h_stride, gw_hidden_before(rows, t, i), R * sizeof(gw_real));
+        memcpy(p->x + k * p->x_stride, gw_at(rows, rows->s->x, t, i, I), I * sizeof(gw_real));
+        p->d_x_row[k] = rows->s->d_x ? gw_at(rows, rows->s->d_x, t, i, I) : NULL;
+    }
+}
+
+/* d_weight += the product of `outputs` columns of the pile's gradients, from `first` on, with what the weight was
+ * multiplied with. */
+static inline void gw_pile_weight(const gw_pile *p, gw_real *d_weight, size_t first, size_t outputs,
+                                  const gw_real *with, size_t stride, size_t cols) {
+    gw_outer(d_weight, cols, p->d + first, p->d_stride, with, stride, (int)outputs, (int)cols, (int)p->count);
+}
+
+static inline void gw_pile_bias(const gw_pile *p, gw_real *d_bias, size_t first, size_t outputs) {
+    gw_add_rows(d_bias, p->d + first, p->d_stride, (int)outputs, (int)p->count);
+}
+
+/* The gradient of x: `products` have the pile's gradients for their x. */
+static inline void gw_pile_x(const gw_pile *p, const gw_rows *rows, const gw_product *products, int count) {
+    const size_t I = rows->s->sizes.inputs;
+    if (!rows->s->d_x) return;
+    gw_sums(p->d_x, p->x_stride, rows->zeros, 0, products, count, (int)I, (int)p->count);
+    for (size_t k = 0; k < p->count; k++) memcpy(p->d_x_row[k], p->d_x + k * p->x_stride, I * sizeof(gw_real));
 }
 
 /* a += b */
@@ -208,12 +301,12 @@ static inline int gw_act_needs_argument(gw_act f) {
     }
 }
 
-/* y = f(x + add), x + add held within its clip; where `argument` is given x + add goes there. Inlined with a constant f where
- * speed matters: then the switches are gone from the loop. */
-static inline __attribute__((always_inline)) void gw_act_map(gw_act f, const gw_real *x, const gw_real *add, gw_real *y,
-                                                             gw_real *argument, size_t count) {
+/* y = f(x), x held within its clip; where `argument` is given x goes there. Inlined with a constant f where speed matters:
+ * then the switches are gone from the loop. */
+static inline __attribute__((always_inline)) void gw_act_map(gw_act f, const gw_real *x, gw_real *y, gw_real *argument,
+                                                             size_t count) {
     GW_EACH((int)count, {
-        gwv a = gwv_add(gwv_load_part(x + i, n), gwv_load_part(add + i, n));
+        gwv a = gwv_load_part(x + i, n);
         if (argument) gwv_store_part(argument + i, a, n);
         gwv_store_part(y + i, gwv_activate(f.kind, f.a, f.b, gwv_within(f.clip, a)), n);
     });
@@ -223,14 +316,13 @@ static const gw_act gw_plain_sigmoid = {GW_SIGMOID, 0, 0, 0}, gw_plain_tanh = {G
 
 static inline int gw_act_is(gw_act f, int kind) { return f.kind == kind && f.clip <= 0; }
 
-static inline void gw_act_apply(gw_act f, const gw_real *x, const gw_real *add, gw_real *y, gw_real *argument,
-                                size_t count) {
+static inline void gw_act_apply(gw_act f, const gw_real *x, gw_real *y, gw_real *argument, size_t count) {
     if (gw_act_is(f, GW_SIGMOID))
-        gw_act_map(gw_plain_sigmoid, x, add, y, NULL, count);
+        gw_act_map(gw_plain_sigmoid, x, y, NULL, count);
     else if (gw_act_is(f, GW_TANH))
-        gw_act_map(gw_plain_tanh, x, add, y, NULL, count);
+        gw_act_map(gw_plain_tanh, x, y, NULL, count);
     else
-        gw_act_map(f, x, add, y, argument, count);
+        gw_act_map(f, x, y, argument, count);
 }
 
 /* The slope at x of an activation whose value there is y. x may be y where gw_act_needs_argument says so. Beyond the clip the
@@ -240,8 +332,8 @@ static inline gwv gw_act_slope(gw_act f, gwv x, gwv y) {
     return f.clip > 0 ? gwv_inside(f.clip, x, slope) : slope;
 }
 
-/* The kernel of a kind: kind_train_sizes and kind_train_pack are as in train.h; kind_train_take lays out the struct
- * kind_train in a heap, and kind_train_forward and kind_train_backward run over it. */
+/* The kernel of a kind: kind_train_sizes is as in train.h; kind_train_take lays out the struct kind_train in a heap, for the
+ * direction that gw_is_backward says, and kind_train_forward and kind_train_backward run over it. */
 #define GW_TRAIN_KERNEL(kind)                                                                                          \
     static int kind##_train_run(const gw_sequence *s, void (*run)(kind##_train *, const gw_sequence *)) {              \
         gw_heap heap = {0};                                                                                            \
@@ -258,7 +350,7 @@ static inline gwv gw_act_slope(gw_act f, gwv x, gwv y) {
     }                                                                                                                  \
     static int kind##_train_run_forward(const gw_sequence *s) { return kind##_train_run(s, kind##_train_forward); }    \
     static int kind##_train_run_backward(const gw_sequence *s) { return kind##_train_run(s, kind##_train_backward); }  \
-    static const gw_train_kernel gw_train_##kind = {#kind, kind##_train_sizes, kind##_train_pack,                      \
-                                                    kind##_train_run_forward, kind##_train_run_backward};
+    static const gw_train_kernel gw_train_##kind = {#kind, kind##_train_sizes, kind##_train_run_forward,               \
+                                                    kind##_train_run_backward};
 
 #endif

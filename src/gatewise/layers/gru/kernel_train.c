@@ -1,77 +1,67 @@
 /* Gated recurrent unit over whole sequences, with a gradient; the equations are in spec.py.
  *
- *     [p, q, v] = W h + b                    sums: the input's share [x, y, u] with its own biases
- *     r = gate(x + p)      z = gate(y + q)
- *     n = act(u + r v)                       reset after
- *     n = act(u + W_n (r h) + b_n)           reset before
+ *     r = gate(W_ir x + b_ir + W_hr h + b_hr)      z likewise
+ *     u = W_in x + b_in      v = W_hn h + b_hn
+ *     n = act(u + r v)                             reset after
+ *     n = act(u + W_hn (r h) + b_hn)               reset before
  *     h' = n + z (h - n)
  *
  * With d for the gradient of what follows it:
  *
  *     dn = dh' (1 - z) act'     dz = dh' (h - n) gate'     dr = dn v gate'     dv = dn r
- *     dh = dh' z + W^T [dr, dz, dv]
+ *     dh = dh' z + W_hh^T [dr, dz, dv]                     dx = W_ih^T [dr, dz, dn]
  *
- * and with reset before, s = W_n^T dn:     dr = s h gate'     dh = dh' z + s r + W_rz^T [dr, dz]
+ * and with reset before, s = W_hn^T dn:     dr = s h gate'     dh = dh' z + s r + W_hrz^T [dr, dz]
  *
- * Options as in kernel.c. Tensors: weight_hh (3H, H), bias_hh (3H). Kept: r, z, n, v (H each; v only with reset after),
- * and where a slope needs them what goes into r, z, n. Gradient of the sums: [dr, dz, dn]. Extra, with reset after: dv (H).
+ * Options and tensors as in kernel.c. Kept: r, z, n, v (H each; v only with reset after), and where a slope needs them what
+ * goes into r, z, n. Gradients pile up as [dn, dr, dz, dv]: the last three are those of what W_hh makes.
  */
 
 enum { GRU_AT_BEFORE = 0, GRU_AT_GATE = 1, GRU_AT_ACT = 4, GRU_AT_CLIP = 7 };
+enum { GRU_WEIGHT_IH, GRU_WEIGHT_HH, GRU_BIAS_IH, GRU_BIAS_HH };
 
 static int gru_arguments(const double *options) {
     return gw_act_needs_argument(gw_act_at(options, GRU_AT_GATE, options[GRU_AT_CLIP])) ||
            gw_act_needs_argument(gw_act_at(options, GRU_AT_ACT, options[GRU_AT_CLIP]));
 }
 
-static int gru_train_sizes(const double *options, size_t count, size_t sums, size_t hidden, gw_train_sizes *sizes) {
-    if (count != 8 || sums != 3 * hidden) return 0;
+static int gru_train_sizes(const double *options, size_t count, size_t inputs, size_t rows, size_t hidden,
+                           gw_train_sizes *sizes) {
+    if (count != 8 || !hidden || rows != 3 * hidden) return 0;
     const size_t H = hidden, own = options[GRU_AT_BEFORE] != 0.0 ? 3 * H : 4 * H;
     *sizes = (gw_train_sizes){
+        .inputs = inputs,
         .units = H,
-        .sums = sums,
         .out = H,
         .state = {H},
         .kept = own + (gru_arguments(options) ? 3 * H : 0),
-        .extra = options[GRU_AT_BEFORE] != 0.0 ? 0 : H,
-        .tensors = {{3 * H, H}, {3 * H, 1}},
-        .packed = {gw_packed_size(3 * H, H) + gw_packed_size(H, H), gw_packed_size(H, 3 * H) + gw_packed_size(H, H)},
+        .tensors = {{3 * H, inputs}, {3 * H, H}, {3 * H, 1}, {3 * H, 1}},
     };
     return 1;
 }
 
-/* All rows, or with reset before those of r and z, then those of n. */
-static gw_real *gru_train_packed_n(const gw_sequence *s, int direction, const void *packed) {
-    return (gw_real *)packed + s->sizes.packed[direction] - gw_packed_size(s->sizes.units, s->sizes.units);
-}
-
-static void gru_train_pack(const gw_sequence *s, int direction, void *packed) {
-    const size_t H = s->sizes.units, rows = s->options[GRU_AT_BEFORE] != 0.0 ? 2 * H : 3 * H;
-    const gw_real *weight = s->tensors[0], *last = weight + 2 * H * H;
-    gw_real *packed_n = gru_train_packed_n(s, direction, packed);
-    if (direction) {
-        gw_pack_transpose(packed, weight, rows, H);
-        gw_pack_transpose(packed_n, last, H, H);
-    } else {
-        gw_pack_matrix(packed, weight, (int)rows, (int)H, (int)H);
-        gw_pack_matrix(packed_n, last, (int)H, (int)H, (int)H);
-    }
-}
-
 typedef struct gru_train {
     gw_rows rows;
+    gw_pile pile;
     gw_act gate, act;
-    int before;                     /* reset before the recurrent matrix */
-    size_t kept, arguments;         /* numbers of a row kept; where what goes into r, z, n begins in it, 0 = nowhere */
-    gw_real *bias, *bias_n, *zeros; /* (3H), (H), (H) with room for whole panels */
-    gw_real *own, *reset, *sum_n;   /* (3H), (H), (H) a row */
-    gw_real *spare;                 /* (kept) a row, where the caller keeps nothing */
-    size_t wide, narrow;            /* strides of own, and of reset and sum_n */
+    int before;             /* reset before the recurrent matrix */
+    size_t kept, arguments; /* numbers of a row kept; where what goes into r, z, n begins in it, 0 = nowhere */
+    gw_real *ih_rz, *ih_n, *hh_rz,
+        *hh_n;                          /* packed, backward their transposes; with reset after all of W_hh^T is hh_rz */
+    gw_real *bias_rz, *bias_n, *bias_v; /* (2H), (H), (H): where the sums begin */
+    gw_real *own;              /* a row: r and z (2H); u (H); v (H), or with reset before r h; whole panels each */
+    size_t stride, at_u, at_v; /* from row to row of own, and within one */
+    gw_real *reset, *sum;      /* backward with reset before: (H) a row: r h, piled up, and s */
+    size_t narrow;             /* stride of reset and sum */
+    gw_real *spare;            /* (kept) a row, where the caller keeps nothing */
 } gru_train;
 
 static gru_train gru_train_take(gw_heap *heap, const gw_sequence *s) {
-    const size_t H = s->sizes.units;
-    const int before = s->options[GRU_AT_BEFORE] != 0.0;
+    const size_t H = s->sizes.units, I = s->sizes.inputs;
+    const int before = s->options[GRU_AT_BEFORE] != 0.0, back = gw_is_backward(s);
+    const gw_real *ih = s->tensors[GRU_WEIGHT_IH], *hh = s->tensors[GRU_WEIGHT_HH];
+    const gw_real *bias_ih = s->tensors[GRU_BIAS_IH], *bias_hh = s->tensors[GRU_BIAS_HH];
+    gw_real *(*pack)(gw_heap *, const gw_real *, size_t, size_t) = back ? gw_heap_transpose : gw_heap_matrix;
     gru_train g = {
         .rows = gw_rows_take(heap, s),
         .gate = gw_act_at(s->options, GRU_AT_GATE, s->options[GRU_AT_CLIP]),
@@ -79,42 +69,45 @@ static gru_train gru_train_take(gw_heap *heap, const gw_sequence *s) {
         .before = before,
         .kept = s->sizes.kept,
         .arguments = gru_arguments(s->options) ? (before ? 3 : 4) * H : 0,
-        .wide = gw_row_stride(3 * H),
+        .at_u = (size_t)gw_padded((int)(2 * H)),
         .narrow = gw_row_stride(H),
     };
-    g.bias = gw_heap_zeros(heap, g.wide);
-    g.bias_n = gw_heap_zeros(heap, g.narrow);
-    g.zeros = gw_heap_zeros(heap, g.narrow);
-    g.own = gw_heap_reals(heap, g.rows.count * g.wide);
-    g.reset = gw_heap_reals(heap, g.rows.count * g.narrow);
-    g.sum_n = gw_heap_reals(heap, g.rows.count * g.narrow);
+    g.at_v = g.at_u + (size_t)gw_padded((int)H);
+    g.stride = gw_row_stride(g.at_v + H);
+    g.pile = gw_pile_take(heap, &g.rows, 4 * H);
+    g.ih_rz = pack(heap, ih, 2 * H, I);
+    g.ih_n = pack(heap, ih + 2 * H * I, H, I);
+    g.hh_rz = pack(heap, hh, back && !before ? 3 * H : 2 * H, H);
+    g.hh_n = back && !before ? NULL : pack(heap, hh + 2 * H * H, H, H);
+    g.bias_rz = gw_heap_sum(heap, bias_ih, bias_hh, 2 * H);
+    g.bias_n = gw_heap_sum(heap, bias_ih + 2 * H, before ? bias_hh + 2 * H : NULL, H);
+    g.bias_v = gw_heap_sum(heap, bias_hh + 2 * H, NULL, H);
+    g.own = gw_heap_reals(heap, back ? 0 : g.rows.count * g.stride);
+    g.reset = gw_heap_reals(heap, back && before ? g.pile.room * g.narrow : 0);
+    g.sum = gw_heap_reals(heap, back && before ? g.rows.count * g.narrow : 0);
     g.spare = gw_heap_reals(heap, s->kept ? 0 : g.rows.count * g.kept);
     return g;
 }
 
-static gw_real *gru_train_kept(const gru_train *g, const gw_sequence *s, size_t t, size_t row) {
-    return s->kept ? gw_at(&g->rows, s->kept, t, row, g->kept) : g->spare + row * g->kept;
-}
-
-/* r and z of a row, from its own share of the sums; with reset before, r h too. */
-static void gru_train_gates(const gru_train *g, const gw_real *sums, const gw_real *own, gw_real *kept,
-                            const gw_real *h, gw_real *reset, size_t H) {
-    gw_act_apply(g->gate, own, sums, kept, g->arguments ? kept + g->arguments : NULL, 2 * H);
+/* r and z of a row, from its sums; with reset before, r h too. */
+static void gru_train_gates(const gru_train *g, gw_real *own, gw_real *kept, const gw_real *h, size_t H) {
+    gw_real *reset = own + g->at_v;
+    gw_act_apply(g->gate, own, kept, g->arguments ? kept + g->arguments : NULL, 2 * H);
     if (g->before)
         GW_EACH((int)H, gwv_store_part(reset + i, gwv_mul(gwv_load_part(kept + i, n), gwv_load_part(h + i, n)), n));
-    else
-        memcpy(kept + 3 * H, own + 2 * H, H * sizeof(gw_real));
 }
 
-/* n and the hidden state of a row. u: the input's share of the sum of n; own: the rest of that sum, which with reset after is
- * r v and made here. */
-static void gru_train_state(const gru_train *g, const gw_real *u, gw_real *own, gw_real *kept, gw_real *h, gw_real *out,
-                            size_t H) {
-    const gw_real *r = kept, *z = kept + H, *v = kept + 3 * H;
-    gw_real *candidate = kept + 2 * H;
+/* n and the hidden state of a row. */
+static void gru_train_state(const gru_train *g, gw_real *own, gw_real *kept, gw_real *h, gw_real *out, size_t H) {
+    const gw_real *r = kept, *z = kept + H, *v = own + g->at_v;
+    gw_real *candidate = kept + 2 * H, *keep_v = kept + 3 * H, *u = own + g->at_u;
     if (!g->before)
-        GW_EACH((int)H, gwv_store_part(own + i, gwv_mul(gwv_load_part(r + i, n), gwv_load_part(v + i, n)), n));
-    gw_act_apply(g->act, own, u, candidate, g->arguments ? kept + g->arguments + 2 * H : NULL, H);
+        GW_EACH((int)H, {
+            gwv rest = gwv_load_part(v + i, n);
+            gwv_store_part(keep_v + i, rest, n);
+            gwv_store_part(u + i, gwv_fma(gwv_load_part(r + i, n), rest, gwv_load_part(u + i, n)), n);
+        });
+    gw_act_apply(g->act, u, candidate, g->arguments ? kept + g->arguments + 2 * H : NULL, H);
     GW_EACH((int)H, {
         gwv c = gwv_load_part(candidate + i, n);
         gwv next = gwv_fma(gwv_load_part(z + i, n), gwv_sub(gwv_load_part(h + i, n), c), c);
@@ -125,27 +118,27 @@ static void gru_train_state(const gru_train *g, const gw_real *u, gw_real *own, 
 
 static void gru_train_forward(gru_train *g, const gw_sequence *s) {
     const size_t H = s->sizes.units;
-    const int own = (int)(g->before ? 2 * H : 3 * H);
-    const gw_real *bias = s->tensors[1];
     gw_rows *rows = &g->rows;
-    memcpy(g->bias, bias, 3 * H * sizeof(gw_real));
-    memcpy(g->bias_n, bias + 2 * H, H * sizeof(gw_real));
+    const gw_product x_rz = {g->ih_rz, rows->x, rows->x_stride, (int)s->sizes.inputs};
+    const gw_product x_n = {g->ih_n, rows->x, rows->x_stride, (int)s->sizes.inputs};
+    const gw_product h_rz = {g->hh_rz, rows->state[0], rows->stride[0], (int)H};
+    const gw_product h_n = {g->hh_n, rows->state[0], rows->stride[0], (int)H};
+    const gw_product reset_n = {g->hh_n, g->own + g->at_v, g->stride, (int)H};
     gw_forward_begin(rows);
     for (size_t t = 0, live; (live = gw_forward_rows(rows, t)); t++) {
-        const gw_product h = {s->packed, rows->state[0], rows->stride[0], (int)H};
-        gw_affine(g->own, g->wide, g->bias, h, own, (int)live);
-        for (size_t row = 0; row < live; row++)
-            gru_train_gates(g, gw_at(rows, s->sums, t, row, 3 * H), g->own + row * g->wide,
-                            gru_train_kept(g, s, t, row), rows->state[0] + row * rows->stride[0],
-                            g->reset + row * g->narrow, H);
+        gw_affine_2(g->own, g->stride, g->bias_rz, x_rz, h_rz, (int)(2 * H), (int)live);
+        for (size_t i = 0; i < live; i++)
+            gru_train_gates(g, g->own + i * g->stride, s->kept ? gw_kept_at(rows, t, i) : g->spare + i * g->kept,
+                            rows->state[0] + i * rows->stride[0], H);
         if (g->before) {
-            const gw_product reset = {gru_train_packed_n(s, 0, s->packed), g->reset, g->narrow, (int)H};
-            gw_affine(g->sum_n, g->narrow, g->bias_n, reset, (int)H, (int)live);
+            gw_affine_2(g->own + g->at_u, g->stride, g->bias_n, x_n, reset_n, (int)H, (int)live);
+        } else {
+            gw_affine(g->own + g->at_u, g->stride, g->bias_n, x_n, (int)H, (int)live);
+            gw_affine(g->own + g->at_v, g->stride, g->bias_v, h_n, (int)H, (int)live);
         }
-        for (size_t row = 0; row < live; row++)
-            gru_train_state(g, gw_at(rows, s->sums, t, row, 3 * H) + 2 * H, g->sum_n + row * g->narrow,
-                            gru_train_kept(g, s, t, row), rows->state[0] + row * rows->stride[0],
-                            gw_at(rows, s->out, t, row, H), H);
+        for (size_t i = 0; i < live; i++)
+            gru_train_state(g, g->own + i * g->stride, s->kept ? gw_kept_at(rows, t, i) : g->spare + i * g->kept,
+                            rows->state[0] + i * rows->stride[0], gw_at(rows, s->out, t, i, H), H);
     }
 }
 
@@ -154,30 +147,26 @@ typedef struct gru_back {
     const gw_real *kept, *arguments; /* the latter are the values where they are not needed */
     const gw_real *d_out, *h;        /* h: the hidden state before the step */
     gw_real *dh;                     /* of the state after the step, then of that before */
-    gw_real *own, *d_sums, *extra;
+    gw_real *d;                      /* [dn, dr, dz, dv] */
 } gru_back;
 
-static gru_back gru_train_row(const gru_train *g, const gw_sequence *s, size_t t, size_t row) {
-    const size_t H = s->sizes.units;
-    const gw_real *kept = gru_train_kept(g, s, t, row);
+static gru_back gru_train_row(const gru_train *g, const gw_sequence *s, size_t t, size_t i) {
+    const gw_real *kept = gw_kept_at(&g->rows, t, i);
     return (gru_back){
         .kept = kept,
         .arguments = g->arguments ? kept + g->arguments : kept,
-        .d_out = gw_at(&g->rows, s->d_out, t, row, H),
-        .h = gw_hidden_before(&g->rows, t, row),
-        .dh = g->rows.state[0] + row * g->rows.stride[0],
-        .own = g->own + row * g->wide,
-        .d_sums = gw_at(&g->rows, s->d_sums, t, row, 3 * H),
-        .extra = g->before ? NULL : gw_at(&g->rows, s->extra, t, row, H),
+        .d_out = gw_at(&g->rows, s->d_out, t, i, s->sizes.units),
+        .h = g->pile.h + (g->pile.count + i) * g->pile.h_stride,
+        .dh = g->rows.state[0] + i * g->rows.stride[0],
+        .d = g->pile.d + (g->pile.count + i) * g->pile.d_stride,
     };
 }
 
-/* The gradients of what goes into z and n and, with reset after, of r and v; dh becomes dh' z. Inlined with constant
- * activations where speed matters. */
+/* dn and dz and, with reset after, dr and dv; dh becomes dh' z. Inlined with constant activations where speed matters. */
 static inline __attribute__((always_inline)) void gru_train_slopes(gw_act gate, gw_act act, int before, gru_back b,
                                                                    size_t H) {
     const gw_real *r = b.kept, *z = b.kept + H, *candidate = b.kept + 2 * H, *v = b.kept + 3 * H, *a = b.arguments;
-    gw_real *dz = b.d_sums + H, *dn = b.d_sums + 2 * H;
+    gw_real *dn = b.d, *dr = b.d + H, *dz = b.d + 2 * H, *dv = b.d + 3 * H;
     GW_EACH((int)H, {
         gwv zz = gwv_load_part(z + i, n);
         gwv c = gwv_load_part(candidate + i, n);
@@ -187,57 +176,81 @@ static inline __attribute__((always_inline)) void gru_train_slopes(gw_act gate, 
         by_z = gwv_mul(by_z, gw_act_slope(gate, gwv_load_part(a + H + i, n), zz));
         by_n = gwv_mul(by_n, gw_act_slope(act, gwv_load_part(a + 2 * H + i, n), c));
         gwv_store_part(dz + i, by_z, n);
-        gwv_store_part(b.own + H + i, by_z, n);
         gwv_store_part(dn + i, by_n, n);
         gwv_store_part(b.dh + i, gwv_mul(d, zz), n);
-        if (before) {
-            gwv_store_part(b.own + 2 * H + i, by_n, n);
-        } else {
+        if (!before) {
             gwv rr = gwv_load_part(r + i, n);
             gwv by_r = gwv_mul(gwv_mul(by_n, gwv_load_part(v + i, n)), gw_act_slope(gate, gwv_load_part(a + i, n), rr));
-            gwv by_v = gwv_mul(by_n, rr);
-            gwv_store_part(b.d_sums + i, by_r, n);
-            gwv_store_part(b.own + i, by_r, n);
-            gwv_store_part(b.extra + i, by_v, n);
-            gwv_store_part(b.own + 2 * H + i, by_v, n);
+            gwv_store_part(dr + i, by_r, n);
+            gwv_store_part(dv + i, gwv_mul(by_n, rr), n);
         }
     });
 }
 
-/* With reset before, from s = W_n^T dn in `sum`: the gradient of what goes into r, and dh += s r. */
-static void gru_train_before(const gru_train *g, gru_back b, const gw_real *sum, size_t H) {
+/* With reset before, from s = W_hn^T dn: dr, dh += s r, and r h for the gradient of W_hn. */
+static void gru_train_before(const gru_train *g, gru_back b, const gw_real *sum, gw_real *reset, size_t H) {
     GW_EACH((int)H, {
         gwv r = gwv_load_part(b.kept + i, n);
+        gwv h = gwv_load_part(b.h + i, n);
         gwv d = gwv_load_part(sum + i, n);
-        gwv by_r = gwv_mul(d, gwv_load_part(b.h + i, n));
-        by_r = gwv_mul(by_r, gw_act_slope(g->gate, gwv_load_part(b.arguments + i, n), r));
-        gwv_store_part(b.own + i, by_r, n);
-        gwv_store_part(b.d_sums + i, by_r, n);
+        gwv by_r = gwv_mul(gwv_mul(d, h), gw_act_slope(g->gate, gwv_load_part(b.arguments + i, n), r));
+        gwv_store_part(b.d + H + i, by_r, n);
         gwv_store_part(b.dh + i, gwv_fma(d, r, gwv_load_part(b.dh + i, n)), n);
+        gwv_store_part(reset + i, gwv_mul(r, h), n);
     });
+}
+
+static void gru_train_pile(gru_train *g, const gw_sequence *s) {
+    const size_t H = s->sizes.units, I = s->sizes.inputs;
+    gw_real *d_ih = s->d_tensors[GRU_WEIGHT_IH], *d_hh = s->d_tensors[GRU_WEIGHT_HH];
+    gw_real *d_bias_ih = s->d_tensors[GRU_BIAS_IH], *d_bias_hh = s->d_tensors[GRU_BIAS_HH];
+    gw_pile *p = &g->pile;
+    const gw_product back[2] = {{g->ih_rz, p->d + H, p->d_stride, (int)(2 * H)}, {g->ih_n, p->d, p->d_stride, (int)H}};
+    gw_pile_x(p, &g->rows, back, 2);
+    gw_pile_weight(p, d_ih, H, 2 * H, p->x, p->x_stride, I);
+    gw_pile_weight(p, d_ih + 2 * H * I, 0, H, p->x, p->x_stride, I);
+    gw_pile_bias(p, d_bias_ih, H, 2 * H);
+    gw_pile_bias(p, d_bias_ih + 2 * H, 0, H);
+    if (g->before) {
+        gw_pile_weight(p, d_hh, H, 2 * H, p->h, p->h_stride, H);
+        gw_pile_weight(p, d_hh + 2 * H * H, 0, H, g->reset, g->narrow, H);
+    } else {
+        gw_pile_weight(p, d_hh, H, 3 * H, p->h, p->h_stride, H);
+        gw_pile_bias(p, d_bias_hh + 2 * H, 3 * H, H);
+    }
+    p->count = 0;
 }
 
 static void gru_train_backward(gru_train *g, const gw_sequence *s) {
     const size_t H = s->sizes.units;
     const int plain = gw_act_is(g->gate, GW_SIGMOID) && gw_act_is(g->act, GW_TANH) && !g->before;
+    gw_real *d_bias_ih = s->d_tensors[GRU_BIAS_IH], *d_bias_hh = s->d_tensors[GRU_BIAS_HH];
     gw_rows *rows = &g->rows;
+    gw_pile *p = &g->pile;
     for (size_t t = s->time; t-- > 0;) {
         const size_t live = gw_backward_rows(rows, t);
-        for (size_t row = 0; row < live; row++)
+        if (p->count + live > p->room) gru_train_pile(g, s);
+        gw_pile_step(p, rows, t, live);
+        const gw_real *d = p->d + p->count * p->d_stride;
+        for (size_t i = 0; i < live; i++)
             if (plain)
-                gru_train_slopes(gw_plain_sigmoid, gw_plain_tanh, 0, gru_train_row(g, s, t, row), H);
+                gru_train_slopes(gw_plain_sigmoid, gw_plain_tanh, 0, gru_train_row(g, s, t, i), H);
             else
-                gru_train_slopes(g->gate, g->act, g->before, gru_train_row(g, s, t, row), H);
+                gru_train_slopes(g->gate, g->act, g->before, gru_train_row(g, s, t, i), H);
         if (g->before) {
-            const gw_product back = {gru_train_packed_n(s, 1, s->packed), g->own + 2 * H, g->wide, (int)H};
-            gw_affine(g->sum_n, g->narrow, g->zeros, back, (int)H, (int)live);
-            for (size_t row = 0; row < live; row++)
-                gru_train_before(g, gru_train_row(g, s, t, row), g->sum_n + row * g->narrow, H);
+            const gw_product back = {g->hh_n, d, p->d_stride, (int)H};
+            gw_affine(g->sum, g->narrow, rows->zeros, back, (int)H, (int)live);
+            for (size_t i = 0; i < live; i++)
+                gru_train_before(g, gru_train_row(g, s, t, i), g->sum + i * g->narrow,
+                                 g->reset + (p->count + i) * g->narrow, H);
         }
-        gw_matmul(rows->state[0], rows->stride[0], s->packed, g->own, g->wide, (int)H, (int)(g->before ? 2 * H : 3 * H),
-                  (int)live);
+        gw_matmul(rows->state[0], rows->stride[0], g->hh_rz, d + H, p->d_stride, (int)H,
+                  (int)(g->before ? 2 * H : 3 * H), (int)live);
+        p->count += live;
         gw_backward_reset(rows, t);
     }
+    gru_train_pile(g, s);
+    memcpy(d_bias_hh, d_bias_ih, (g->before ? 3 : 2) * H * sizeof(gw_real));
     gw_backward_end(rows);
 }
 

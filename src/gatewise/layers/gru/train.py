@@ -11,7 +11,7 @@ from torch.nn.functional import linear
 from gatewise.layers.gru.spec import Spec
 from gatewise.layers.train import LayerModule, State
 from gatewise.layers.train.activations import activate
-from gatewise.layers.train.recurrence import Kind, Trace, recurrence, register, weight_gradient
+from gatewise.layers.train.recurrence import recurrence
 
 
 class Module(LayerModule):
@@ -32,12 +32,9 @@ class Module(LayerModule):
         resets: Tensor | None = None,
     ) -> tuple[Tensor, State]:
         """See `LayerModule.forward`."""
-        x = inputs[0].transpose(0, 1)  # (time, batch, I)
-        tensors = [self.weight_hh, self.bias_hh]
-        out, last = recurrence(
-            self.layer, self.cell, x, self.weight_ih, self.bias_ih, [state["hidden"]], tensors, lengths, resets
-        )
-        return out.transpose(0, 1), {"hidden": last[0]}
+        tensors = [self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh]
+        out, last = recurrence(self.layer, self.cell, inputs[0], [state["hidden"]], tensors, lengths, resets)
+        return out, {"hidden": last[0]}
 
     def cell(self, sums: Tensor, h: Tensor) -> tuple[Tensor]:
         """One step."""
@@ -46,6 +43,7 @@ class Module(LayerModule):
         def within(x: Tensor) -> Tensor:
             return x if layer.clip is None else x.clamp(-layer.clip, layer.clip)
 
+        sums = sums + self.bias_ih
         gates = within(sums[:, :n] + linear(h, weight[:n], bias[:n]))
         r, z = activate(layer.gate_activation, gates).chunk(2, -1)
         if layer.reset == "before":
@@ -54,15 +52,3 @@ class Module(LayerModule):
             own = r * linear(h, weight[n:], bias[n:])
         candidate = activate(layer.activation, within(sums[:, n:] + own))
         return (torch.lerp(candidate, h, z),)
-
-
-def _gradients(trace: Trace) -> list[Tensor]:
-    """Reset "after" gives in `extra` the gradient of v = W_hn h + b_hn; with "before" that of n is it, from r h."""
-    h, units = trace.hidden, trace.out.shape[2]
-    d_gates, d_n = trace.d_sums[:, :, : 2 * units], trace.d_sums[:, :, 2 * units :]
-    own, read = (trace.extra, h) if trace.extra.shape[2] else (d_n, trace.kept[:, :, :units] * h)
-    weight = torch.cat([weight_gradient(d_gates, h), weight_gradient(own, read)])
-    return [weight, torch.cat([d_gates.sum((0, 1)), own.sum((0, 1))])]
-
-
-register("gru", Kind(_gradients))

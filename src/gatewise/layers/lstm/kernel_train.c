@@ -1,16 +1,15 @@
 /* Long short-term memory over whole sequences, with a gradient; the equations are in spec.py.
  *
- *     i, f, g, o from sums + W h + peepholes      sums: the input's share with both biases
- *     c' = bound(f c + i g)      y = o out(c')      h' = y, or W_r y with a projection
+ *     i, f, g, o from W_ih x + b_ih + b_hh + W_hh h + peepholes
+ *     c' = bound(f c + i g)      y = o out(c')      h' = y, or W_hr y with a projection
  *
  * With d for the gradient of what follows it:
  *
- *     dy = dh', or W_r^T dh'       do = dy out(c') gate'      dc' += dy o out' + p_o do
+ *     dy = dh', or W_hr^T dh'      do = dy out(c') gate'      dc' += dy o out' + p_o do
  *     di = dc' g gate'     df = dc' c gate'     dg = dc' i act'     (coupled gates: f = 1 - i)
- *     dc = dc' f + p_i di + p_f df       dh = W^T [di, df, dg, do]
+ *     dc = dc' f + p_i di + p_f df       dh = W_hh^T [di, df, dg, do]       dx = W_ih^T [di, df, dg, do]
  *
- * Options as in kernel.c. Tensors: weight_hh (4H, R), with a projection weight_hr (R, H), with peepholes weight_peephole (3H).
- * Kept: i, f, g, o, c', out(c'), and where a slope needs them what goes into the four. Extra, with a projection: dh' (R).
+ * Options and tensors as in kernel.c. Kept: i, f, g, o, c', out(c'), and where a slope needs them what goes into the four.
  */
 
 enum {
@@ -23,90 +22,83 @@ enum {
     LSTM_AT_CLIP,
     LSTM_AT_CELL
 };
+enum { LSTM_WEIGHT_IH, LSTM_WEIGHT_HH, LSTM_BIAS_IH, LSTM_BIAS_HH, LSTM_WEIGHT_HR, LSTM_PEEPHOLE };
 
 static int lstm_arguments(const double *options) {
     return gw_act_needs_argument(gw_act_at(options, LSTM_AT_GATE, options[LSTM_AT_CLIP])) ||
            gw_act_needs_argument(gw_act_at(options, LSTM_AT_ACT, options[LSTM_AT_CLIP]));
 }
 
-static int lstm_train_sizes(const double *options, size_t count, size_t sums, size_t hidden, gw_train_sizes *sizes) {
-    if (count != 14 || sums % 4) return 0;
-    const size_t H = sums / 4, R = hidden;
+static int lstm_train_sizes(const double *options, size_t count, size_t inputs, size_t rows, size_t hidden,
+                            gw_train_sizes *sizes) {
+    if (count != 14 || rows % 4) return 0;
+    const size_t H = rows / 4, R = hidden;
     const int projected = options[LSTM_AT_PROJECTED] != 0.0, peepholes = options[LSTM_AT_PEEPHOLES] != 0.0;
     if (!H || !R || (projected ? R >= H : R != H)) return 0;
     *sizes = (gw_train_sizes){
+        .inputs = inputs,
         .units = H,
-        .sums = sums,
         .out = R,
         .state = {R, H},
         .kept = (lstm_arguments(options) ? 10 : 6) * H,
-        .extra = projected ? R : 0,
-        .tensors = {{4 * H, R}, {projected ? R : 0, H}, {peepholes ? 3 * H : 0, 1}},
-        .packed = {gw_packed_size(4 * H, R) + (projected ? gw_packed_size(R, H) : 0),
-                   gw_packed_size(R, 4 * H) + (projected ? gw_packed_size(H, R) : 0)},
+        .tensors =
+            {{4 * H, inputs}, {4 * H, R}, {4 * H, 1}, {4 * H, 1}, {projected ? R : 0, H}, {peepholes ? 3 * H : 0, 1}},
     };
     return 1;
 }
 
-/* The projection, after the recurrent matrix. */
-static gw_real *lstm_train_packed_r(const gw_sequence *s, int direction, const void *packed) {
-    const size_t H = s->sizes.units, R = s->sizes.out;
-    return (gw_real *)packed + (direction ? gw_packed_size(R, 4 * H) : gw_packed_size(4 * H, R));
-}
-
-static void lstm_train_pack(const gw_sequence *s, int direction, void *packed) {
-    const size_t H = s->sizes.units, R = s->sizes.out;
-    gw_real *packed_r = lstm_train_packed_r(s, direction, packed);
-    if (direction) {
-        gw_pack_transpose(packed, s->tensors[0], 4 * H, R);
-        if (s->sizes.extra) gw_pack_transpose(packed_r, s->tensors[1], R, H);
-    } else {
-        gw_pack_matrix(packed, s->tensors[0], (int)(4 * H), (int)R, (int)R);
-        if (s->sizes.extra) gw_pack_matrix(packed_r, s->tensors[1], (int)R, (int)H, (int)H);
-    }
-}
-
 typedef struct lstm_train {
     gw_rows rows;
+    gw_pile pile;
     gw_act gate, act, out;
-    int coupled;
+    int coupled, projected;
     gw_real bound; /* of the cell; 0 = none */
     size_t H, R, kept;
-    size_t arguments;        /* where what goes into i, f, g, o begins in a row kept, 0 = nowhere */
-    const gw_real *peephole; /* (3H) i, f, o; NULL without */
-    gw_real *zeros;          /* as wide as any sum */
-    gw_real *own, *y;        /* (4H) and (H) a row */
-    gw_real *spare;          /* (kept) a row, where the caller keeps nothing */
-    size_t wide, narrow;     /* strides of own and y */
+    size_t arguments;                           /* where what goes into i, f, g, o begins in a row kept, 0 = nowhere */
+    const gw_real *peephole;                    /* (3H) i, f, o; NULL without */
+    gw_real *weight_ih, *weight_hh, *weight_hr; /* packed, backward their transposes */
+    gw_real *bias;                              /* (4H) both */
+    gw_real *own;                               /* forward: (4H) a row */
+    gw_real *y, *dh; /* with a projection, forward: y (H) a row; backward: y (H) and dh' (R), piled up */
+    gw_real *dy;     /* with a projection, backward: (H) a row */
+    gw_real *spare;  /* (kept) a row, where the caller keeps nothing */
+    size_t wide, narrow, projection; /* strides of own; of y and dy; of dh */
 } lstm_train;
 
 static lstm_train lstm_train_take(gw_heap *heap, const gw_sequence *s) {
     const double *options = s->options;
-    const size_t H = s->sizes.units, R = s->sizes.out;
+    const size_t H = s->sizes.units, R = s->sizes.out, I = s->sizes.inputs;
+    const int back = gw_is_backward(s), projected = options[LSTM_AT_PROJECTED] != 0.0;
+    gw_real *(*pack)(gw_heap *, const gw_real *, size_t, size_t) = back ? gw_heap_transpose : gw_heap_matrix;
     lstm_train l = {
         .rows = gw_rows_take(heap, s),
         .gate = gw_act_at(options, LSTM_AT_GATE, options[LSTM_AT_CLIP]),
         .act = gw_act_at(options, LSTM_AT_ACT, options[LSTM_AT_CLIP]),
         .out = gw_act_at(options, LSTM_AT_OUT, 0.0),
         .coupled = options[LSTM_AT_COUPLED] != 0.0,
+        .projected = projected,
         .bound = (gw_real)options[LSTM_AT_CELL],
         .H = H,
         .R = R,
         .kept = s->sizes.kept,
         .arguments = lstm_arguments(options) ? 6 * H : 0,
-        .peephole = options[LSTM_AT_PEEPHOLES] != 0.0 ? s->tensors[2] : NULL,
+        .peephole = s->tensors[LSTM_PEEPHOLE],
         .wide = gw_row_stride(4 * H),
         .narrow = gw_row_stride(H),
+        .projection = gw_row_stride(R),
     };
-    l.zeros = gw_heap_zeros(heap, l.wide);
-    l.own = gw_heap_reals(heap, l.rows.count * l.wide);
-    l.y = gw_heap_reals(heap, l.rows.count * l.narrow);
+    l.pile = gw_pile_take(heap, &l.rows, 4 * H);
+    l.weight_ih = pack(heap, s->tensors[LSTM_WEIGHT_IH], 4 * H, I);
+    l.weight_hh = pack(heap, s->tensors[LSTM_WEIGHT_HH], 4 * H, R);
+    l.weight_hr = projected ? pack(heap, s->tensors[LSTM_WEIGHT_HR], R, H) : NULL;
+    l.bias = gw_heap_sum(heap, s->tensors[LSTM_BIAS_IH], s->tensors[LSTM_BIAS_HH], 4 * H);
+    const size_t piled = back ? l.pile.room : l.rows.count;
+    l.own = gw_heap_reals(heap, back ? 0 : l.rows.count * l.wide);
+    l.y = gw_heap_reals(heap, projected ? piled * l.narrow : 0);
+    l.dh = gw_heap_reals(heap, projected && back ? piled * l.projection : 0);
+    l.dy = gw_heap_reals(heap, projected && back ? l.rows.count * l.narrow : 0);
     l.spare = gw_heap_reals(heap, s->kept ? 0 : l.rows.count * l.kept);
     return l;
-}
-
-static gw_real *lstm_train_kept(const lstm_train *l, const gw_sequence *s, size_t t, size_t row) {
-    return s->kept ? gw_at(&l->rows, s->kept, t, row, l->kept) : l->spare + row * l->kept;
 }
 
 /* a = p * c + a */
@@ -118,17 +110,16 @@ static inline void lstm_train_peep(gw_real *a, const gw_real *p, const gw_real *
 /* f c + i g before it is bounded. */
 static inline gwv lstm_train_cell(gwv f, gwv c, gwv i, gwv g) { return gwv_fma(f, c, gwv_mul(i, g)); }
 
-/* A row's step up to y: the input's share of its sums, and its own. */
-static void lstm_train_step(const lstm_train *l, const gw_real *sums, gw_real *own, gw_real *kept, gw_real *c,
-                            gw_real *y) {
+/* A row's step up to y, from its sums but for the peepholes. */
+static void lstm_train_step(const lstm_train *l, gw_real *own, gw_real *kept, gw_real *c, gw_real *y) {
     const size_t H = l->H;
     const gw_real *p = l->peephole;
     gw_real *in = kept, *forget = kept + H, *candidate = kept + 2 * H, *o = kept + 3 * H;
     gw_real *cell = kept + 4 * H, *shown = kept + 5 * H, *a = l->arguments ? kept + l->arguments : NULL;
     if (p) lstm_train_peep(own, p, c, H), lstm_train_peep(own + H, p + H, c, H);
-    gw_act_apply(l->gate, own, sums, in, a, 2 * H); /* i and f lie side by side */
+    gw_act_apply(l->gate, own, in, a, 2 * H); /* i and f lie side by side */
     if (l->coupled) GW_EACH((int)H, gwv_store_part(forget + i, gwv_sub(gwv_set(1), gwv_load_part(in + i, n)), n));
-    gw_act_apply(l->act, own + 2 * H, sums + 2 * H, candidate, a ? a + 2 * H : NULL, H);
+    gw_act_apply(l->act, own + 2 * H, candidate, a ? a + 2 * H : NULL, H);
     GW_EACH((int)H, {
         gwv next = lstm_train_cell(gwv_load_part(forget + i, n), gwv_load_part(c + i, n), gwv_load_part(in + i, n),
                                    gwv_load_part(candidate + i, n));
@@ -137,37 +128,37 @@ static void lstm_train_step(const lstm_train *l, const gw_real *sums, gw_real *o
         gwv_store_part(cell + i, next, n);
     });
     if (p) lstm_train_peep(own + 3 * H, p + 2 * H, c, H);
-    gw_act_apply(l->gate, own + 3 * H, sums + 3 * H, o, a ? a + 3 * H : NULL, H);
-    gw_act_apply(l->out, c, l->zeros, shown, NULL, H);
+    gw_act_apply(l->gate, own + 3 * H, o, a ? a + 3 * H : NULL, H);
+    gw_act_apply(l->out, c, shown, NULL, H);
     GW_EACH((int)H, gwv_store_part(y + i, gwv_mul(gwv_load_part(o + i, n), gwv_load_part(shown + i, n)), n));
 }
 
 static void lstm_train_forward(lstm_train *l, const gw_sequence *s) {
     const size_t H = l->H, R = l->R;
-    const int projected = s->sizes.extra != 0;
     gw_rows *rows = &l->rows;
+    const gw_product x = {l->weight_ih, rows->x, rows->x_stride, (int)s->sizes.inputs};
+    const gw_product h = {l->weight_hh, rows->state[0], rows->stride[0], (int)R};
     gw_forward_begin(rows);
     for (size_t t = 0, live; (live = gw_forward_rows(rows, t)); t++) {
-        const gw_product h = {s->packed, rows->state[0], rows->stride[0], (int)R};
-        gw_affine(l->own, l->wide, l->zeros, h, (int)(4 * H), (int)live);
-        for (size_t row = 0; row < live; row++)
-            lstm_train_step(l, gw_at(rows, s->sums, t, row, 4 * H), l->own + row * l->wide,
-                            lstm_train_kept(l, s, t, row), rows->state[1] + row * rows->stride[1],
-                            projected ? l->y + row * l->narrow : rows->state[0] + row * rows->stride[0]);
-        if (projected) {
-            const gw_product y = {lstm_train_packed_r(s, 0, s->packed), l->y, l->narrow, (int)H};
-            gw_affine(rows->state[0], rows->stride[0], l->zeros, y, (int)R, (int)live);
+        gw_affine_2(l->own, l->wide, l->bias, x, h, (int)(4 * H), (int)live);
+        for (size_t i = 0; i < live; i++)
+            lstm_train_step(l, l->own + i * l->wide, s->kept ? gw_kept_at(rows, t, i) : l->spare + i * l->kept,
+                            rows->state[1] + i * rows->stride[1],
+                            l->projected ? l->y + i * l->narrow : rows->state[0] + i * rows->stride[0]);
+        if (l->projected) {
+            const gw_product y = {l->weight_hr, l->y, l->narrow, (int)H};
+            gw_affine(rows->state[0], rows->stride[0], rows->zeros, y, (int)R, (int)live);
         }
-        for (size_t row = 0; row < live; row++)
-            memcpy(gw_at(rows, s->out, t, row, R), rows->state[0] + row * rows->stride[0], R * sizeof(gw_real));
+        for (size_t i = 0; i < live; i++)
+            memcpy(gw_at(rows, s->out, t, i, R), rows->state[0] + i * rows->stride[0], R * sizeof(gw_real));
     }
 }
 
 /* The cell before step t of a row: zeros, the first, or what step t - 1 kept. */
-static const gw_real *lstm_cell_before(const lstm_train *l, const gw_sequence *s, size_t t, size_t row) {
-    if (gw_is_reset(s, t, l->rows.row[row])) return l->rows.zeros;
-    if (t == 0) return (const gw_real *)s->first[1] + l->rows.row[row] * l->H;
-    return lstm_train_kept(l, s, t - 1, row) + 4 * l->H;
+static const gw_real *lstm_cell_before(const lstm_train *l, const gw_sequence *s, size_t t, size_t i) {
+    if (gw_is_reset(s, t, l->rows.row[i])) return l->rows.zeros;
+    if (t == 0) return (const gw_real *)s->first[1] + l->rows.row[i] * l->H;
+    return gw_kept_at(&l->rows, t - 1, i) + 4 * l->H;
 }
 
 /* A row at a step, on the way back. */
@@ -175,7 +166,7 @@ typedef struct lstm_back {
     const gw_real *kept, *arguments; /* the latter are the values where they are not needed */
     const gw_real *before, *dy;      /* before: the cell before the step */
     gw_real *dc;                     /* of the cell after the step, then of that before */
-    gw_real *d, *d_sums; /* the gradient of i, f, g, o, twice: one row beside the other, and for the caller */
+    gw_real *d;                      /* of what goes into i, f, g, o */
 } lstm_back;
 
 /* The gradients of what goes into i, f, g, o. Inlined with constant activations where speed matters. */
@@ -193,7 +184,6 @@ static inline __attribute__((always_inline)) void lstm_train_slopes(gw_act gate,
         gwv sum = gwv_fma(gwv_mul(back, open), slope, gwv_load_part(b.dc + i, n));
         if (p) sum = gwv_fma(gwv_load_part(p + 2 * H + i, n), d_o, sum);
         gwv_store_part(b.d + 3 * H + i, d_o, n);
-        gwv_store_part(b.d_sums + 3 * H + i, d_o, n);
         gwv i_ = gwv_load_part(in + i, n);
         gwv f = gwv_load_part(forget + i, n);
         gwv g = gwv_load_part(candidate + i, n);
@@ -209,52 +199,90 @@ static inline __attribute__((always_inline)) void lstm_train_slopes(gw_act gate,
         if (p) sum = gwv_fma(gwv_load_part(p + i, n), d_i, sum);
         if (p) sum = gwv_fma(gwv_load_part(p + H + i, n), d_f, sum);
         gwv_store_part(b.d + i, d_i, n);
-        gwv_store_part(b.d_sums + i, d_i, n);
         gwv_store_part(b.d + H + i, d_f, n);
-        gwv_store_part(b.d_sums + H + i, d_f, n);
         gwv_store_part(b.d + 2 * H + i, d_g, n);
-        gwv_store_part(b.d_sums + 2 * H + i, d_g, n);
         gwv_store_part(b.dc + i, sum, n);
     });
 }
 
+/* The gradient of the peepholes: that of i and f times the cell before, and of o times the cell after. */
+static void lstm_train_peepholes(gw_real *d_p, lstm_back b, size_t H) {
+    const gw_real *after = b.kept + 4 * H;
+    GW_EACH((int)H, {
+        gwv before = gwv_load_part(b.before + i, n);
+        gwv sum = gwv_fma(gwv_load_part(b.d + i, n), before, gwv_load_part(d_p + i, n));
+        gwv_store_part(d_p + i, sum, n);
+        sum = gwv_fma(gwv_load_part(b.d + H + i, n), before, gwv_load_part(d_p + H + i, n));
+        gwv_store_part(d_p + H + i, sum, n);
+        sum =
+            gwv_fma(gwv_load_part(b.d + 3 * H + i, n), gwv_load_part(after + i, n), gwv_load_part(d_p + 2 * H + i, n));
+        gwv_store_part(d_p + 2 * H + i, sum, n);
+    });
+}
+
+static void lstm_train_pile(lstm_train *l, const gw_sequence *s) {
+    const size_t H = l->H, R = l->R, I = s->sizes.inputs;
+    gw_pile *p = &l->pile;
+    const gw_product back = {l->weight_ih, p->d, p->d_stride, (int)(4 * H)};
+    gw_pile_x(p, &l->rows, &back, 1);
+    gw_pile_weight(p, s->d_tensors[LSTM_WEIGHT_IH], 0, 4 * H, p->x, p->x_stride, I);
+    gw_pile_weight(p, s->d_tensors[LSTM_WEIGHT_HH], 0, 4 * H, p->h, p->h_stride, R);
+    gw_pile_bias(p, s->d_tensors[LSTM_BIAS_IH], 0, 4 * H);
+    if (l->projected)
+        gw_outer(s->d_tensors[LSTM_WEIGHT_HR], H, l->dh, l->projection, l->y, l->narrow, (int)R, (int)H, (int)p->count);
+    p->count = 0;
+}
+
+/* With a projection: dy = W_hr^T dh', and y and dh' piled up for the gradient of W_hr. */
+static void lstm_train_project(lstm_train *l, size_t t, size_t live) {
+    const size_t H = l->H, R = l->R;
+    const gw_product back = {l->weight_hr, l->rows.state[0], l->rows.stride[0], (int)R};
+    gw_affine(l->dy, l->narrow, l->rows.zeros, back, (int)H, (int)live);
+    for (size_t row = 0; row < live; row++) {
+        const size_t k = l->pile.count + row;
+        const gw_real *o = gw_kept_at(&l->rows, t, row) + 3 * H, *shown = o + 2 * H;
+        gw_real *y = l->y + k * l->narrow;
+        memcpy(l->dh + k * l->projection, l->rows.state[0] + row * l->rows.stride[0], R * sizeof(gw_real));
+        GW_EACH((int)H, gwv_store_part(y + i, gwv_mul(gwv_load_part(o + i, n), gwv_load_part(shown + i, n)), n));
+    }
+}
+
 static void lstm_train_backward(lstm_train *l, const gw_sequence *s) {
     const size_t H = l->H, R = l->R;
-    const int projected = s->sizes.extra != 0, plain = gw_act_is(l->gate, GW_SIGMOID) && gw_act_is(l->act, GW_TANH) &&
-                                                       gw_act_is(l->out, GW_TANH) && !l->coupled && !l->peephole &&
-                                                       l->bound <= 0;
+    const int plain = gw_act_is(l->gate, GW_SIGMOID) && gw_act_is(l->act, GW_TANH) && gw_act_is(l->out, GW_TANH) &&
+                      !l->coupled && !l->peephole && l->bound <= 0;
     gw_rows *rows = &l->rows;
+    gw_pile *p = &l->pile;
     for (size_t t = s->time; t-- > 0;) {
         const size_t live = gw_backward_rows(rows, t);
-        for (size_t row = 0; row < live; row++) {
-            gw_real *dh = rows->state[0] + row * rows->stride[0];
-            gw_add_to(dh, gw_at(rows, s->d_out, t, row, R), R);
-            if (projected) memcpy(gw_at(rows, s->extra, t, row, R), dh, R * sizeof(gw_real));
-        }
-        if (projected) {
-            const gw_product back = {lstm_train_packed_r(s, 1, s->packed), rows->state[0], rows->stride[0], (int)R};
-            gw_affine(l->y, l->narrow, l->zeros, back, (int)H, (int)live);
-        }
-        for (size_t row = 0; row < live; row++) {
-            const gw_real *kept = lstm_train_kept(l, s, t, row);
+        if (p->count + live > p->room) lstm_train_pile(l, s);
+        gw_pile_step(p, rows, t, live);
+        for (size_t i = 0; i < live; i++)
+            gw_add_to(rows->state[0] + i * rows->stride[0], gw_at(rows, s->d_out, t, i, R), R);
+        if (l->projected) lstm_train_project(l, t, live);
+        for (size_t i = 0; i < live; i++) {
+            const gw_real *kept = gw_kept_at(rows, t, i);
             const lstm_back b = {
                 .kept = kept,
                 .arguments = l->arguments ? kept + l->arguments : kept,
-                .before = lstm_cell_before(l, s, t, row),
-                .dy = projected ? l->y + row * l->narrow : rows->state[0] + row * rows->stride[0],
-                .dc = rows->state[1] + row * rows->stride[1],
-                .d = l->own + row * l->wide,
-                .d_sums = gw_at(rows, s->d_sums, t, row, 4 * H),
+                .before = lstm_cell_before(l, s, t, i),
+                .dy = l->projected ? l->dy + i * l->narrow : rows->state[0] + i * rows->stride[0],
+                .dc = rows->state[1] + i * rows->stride[1],
+                .d = p->d + (p->count + i) * p->d_stride,
             };
             if (plain)
                 lstm_train_slopes(gw_plain_sigmoid, gw_plain_tanh, gw_plain_tanh, 0, 0, NULL, H, b);
             else
                 lstm_train_slopes(l->gate, l->act, l->out, l->coupled, l->bound, l->peephole, H, b);
+            if (l->peephole) lstm_train_peepholes(s->d_tensors[LSTM_PEEPHOLE], b, H);
         }
-        const gw_product back = {s->packed, l->own, l->wide, (int)(4 * H)};
-        gw_affine(rows->state[0], rows->stride[0], l->zeros, back, (int)R, (int)live);
+        const gw_product back = {l->weight_hh, p->d + p->count * p->d_stride, p->d_stride, (int)(4 * H)};
+        gw_affine(rows->state[0], rows->stride[0], rows->zeros, back, (int)R, (int)live);
+        p->count += live;
         gw_backward_reset(rows, t);
     }
+    lstm_train_pile(l, s);
+    memcpy(s->d_tensors[LSTM_BIAS_HH], s->d_tensors[LSTM_BIAS_IH], 4 * H * sizeof(gw_real));
     gw_backward_end(rows);
 }
 

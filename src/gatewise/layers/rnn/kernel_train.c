@@ -1,85 +1,113 @@
 /* Plain recurrent layer over whole sequences, with a gradient; the equation is in spec.py.
  *
- *     a  = sums + W h        sums: the input's share with both biases
- *     h' = act(a)            a held within the clip first
+ *     a  = W_ih x + b_ih + b_hh + W_hh h
+ *     h' = act(a)                                a held within the clip first
  *
- *     da = dh' act'(a)       dh += W^T da
+ *     da = dh' act'(a)       dh = W_hh^T da      dx = W_ih^T da
  *
- * Options as in kernel.c. Tensors: weight_hh (H, H). Kept: (H) a where the slope of act needs it, else nothing.
+ * Options and tensors as in kernel.c. Kept: (H) a where the slope of act needs it, else nothing.
  */
 
-static int rnn_train_sizes(const double *options, size_t count, size_t sums, size_t hidden, gw_train_sizes *sizes) {
-    if (count != 4 || sums != hidden) return 0;
-    const int needed = gw_act_needs_argument(gw_act_at(options, 0, options[3]));
-    *sizes = (gw_train_sizes){.units = hidden,
-                              .sums = hidden,
-                              .out = hidden,
-                              .state = {hidden},
-                              .kept = needed ? hidden : 0,
-                              .packed = {gw_packed_size(hidden, hidden), gw_packed_size(hidden, hidden)},
-                              .tensors = {{hidden, hidden}}};
-    return 1;
-}
+enum { RNN_WEIGHT_IH, RNN_WEIGHT_HH, RNN_BIAS_IH, RNN_BIAS_HH };
 
-static void rnn_train_pack(const gw_sequence *s, int direction, void *packed) {
-    const size_t H = s->sizes.units;
-    if (direction)
-        gw_pack_transpose(packed, s->tensors[0], H, H);
-    else
-        gw_pack_matrix(packed, s->tensors[0], (int)H, (int)H, (int)H);
+static int rnn_train_sizes(const double *options, size_t count, size_t inputs, size_t rows, size_t hidden,
+                           gw_train_sizes *sizes) {
+    if (count != 4 || !hidden || rows != hidden) return 0;
+    const size_t H = hidden;
+    *sizes = (gw_train_sizes){
+        .inputs = inputs,
+        .units = H,
+        .out = H,
+        .state = {H},
+        .kept = gw_act_needs_argument(gw_act_at(options, 0, options[3])) ? H : 0,
+        .tensors = {{H, inputs}, {H, H}, {H, 1}, {H, 1}},
+    };
+    return 1;
 }
 
 typedef struct rnn_train {
     gw_rows rows;
-    gw_real *zeros, *own; /* (H), and (H) a row */
+    gw_pile pile;
+    gw_act act;
+    gw_real *weight_ih, *weight_hh; /* packed, backward their transposes */
+    gw_real *bias;                  /* (H) both */
+    gw_real *own;                   /* (H) a row */
     size_t stride;
 } rnn_train;
 
 static rnn_train rnn_train_take(gw_heap *heap, const gw_sequence *s) {
-    const size_t H = s->sizes.units;
-    rnn_train r = {.rows = gw_rows_take(heap, s), .stride = gw_row_stride(H)};
-    r.zeros = gw_heap_zeros(heap, r.stride);
+    const size_t H = s->sizes.units, I = s->sizes.inputs;
+    gw_real *(*pack)(gw_heap *, const gw_real *, size_t, size_t) =
+        gw_is_backward(s) ? gw_heap_transpose : gw_heap_matrix;
+    rnn_train r = {
+        .rows = gw_rows_take(heap, s),
+        .act = gw_act_at(s->options, 0, s->options[3]),
+        .stride = gw_row_stride(H),
+    };
+    r.pile = gw_pile_take(heap, &r.rows, H);
+    r.weight_ih = pack(heap, s->tensors[RNN_WEIGHT_IH], H, I);
+    r.weight_hh = pack(heap, s->tensors[RNN_WEIGHT_HH], H, H);
+    r.bias = gw_heap_sum(heap, s->tensors[RNN_BIAS_IH], s->tensors[RNN_BIAS_HH], H);
     r.own = gw_heap_reals(heap, r.rows.count * r.stride);
     return r;
 }
 
 static void rnn_train_forward(rnn_train *r, const gw_sequence *s) {
     const size_t H = s->sizes.units;
-    const gw_act act = gw_act_at(s->options, 0, s->options[3]);
-    gw_forward_begin(&r->rows);
-    for (size_t t = 0, live; (live = gw_forward_rows(&r->rows, t)); t++) {
-        const gw_product h = {s->packed, r->rows.state[0], r->rows.stride[0], (int)H};
-        gw_affine(r->own, r->stride, r->zeros, h, (int)H, (int)live);
-        for (size_t row = 0; row < live; row++) {
-            gw_real *a = r->own + row * r->stride, *out = gw_at(&r->rows, s->out, t, row, H);
-            gw_real *kept = s->kept && s->sizes.kept ? gw_at(&r->rows, s->kept, t, row, H) : NULL;
-            gw_act_apply(act, a, gw_at(&r->rows, s->sums, t, row, H), out, kept, H);
-            memcpy(r->rows.state[0] + row * r->rows.stride[0], out, H * sizeof(gw_real));
+    gw_rows *rows = &r->rows;
+    gw_forward_begin(rows);
+    for (size_t t = 0, live; (live = gw_forward_rows(rows, t)); t++) {
+        const gw_product x = {r->weight_ih, rows->x, rows->x_stride, (int)s->sizes.inputs};
+        const gw_product h = {r->weight_hh, rows->state[0], rows->stride[0], (int)H};
+        gw_affine_2(r->own, r->stride, r->bias, x, h, (int)H, (int)live);
+        for (size_t i = 0; i < live; i++) {
+            gw_real *out = gw_at(rows, s->out, t, i, H);
+            gw_act_apply(r->act, r->own + i * r->stride, out, s->kept && s->sizes.kept ? gw_kept_at(rows, t, i) : NULL,
+                         H);
+            memcpy(rows->state[0] + i * rows->stride[0], out, H * sizeof(gw_real));
         }
     }
 }
 
+static void rnn_train_pile(rnn_train *r, const gw_sequence *s) {
+    const size_t H = s->sizes.units, I = s->sizes.inputs;
+    gw_pile *p = &r->pile;
+    const gw_product back = {r->weight_ih, p->d, p->d_stride, (int)H};
+    gw_pile_x(p, &r->rows, &back, 1);
+    gw_pile_weight(p, s->d_tensors[RNN_WEIGHT_IH], 0, H, p->x, p->x_stride, I);
+    gw_pile_weight(p, s->d_tensors[RNN_WEIGHT_HH], 0, H, p->h, p->h_stride, H);
+    gw_pile_bias(p, s->d_tensors[RNN_BIAS_IH], 0, H);
+    p->count = 0;
+}
+
 static void rnn_train_backward(rnn_train *r, const gw_sequence *s) {
     const size_t H = s->sizes.units;
-    const gw_act act = gw_act_at(s->options, 0, s->options[3]);
+    gw_rows *rows = &r->rows;
+    gw_pile *p = &r->pile;
     for (size_t t = s->time; t-- > 0;) {
-        const size_t live = gw_backward_rows(&r->rows, t);
+        const size_t live = gw_backward_rows(rows, t);
+        if (p->count + live > p->room) rnn_train_pile(r, s);
+        gw_pile_step(p, rows, t, live);
+        gw_real *d = p->d + p->count * p->d_stride;
         for (size_t row = 0; row < live; row++) {
-            const gw_real *y = gw_at(&r->rows, s->out, t, row, H), *d_out = gw_at(&r->rows, s->d_out, t, row, H);
-            const gw_real *a = s->sizes.kept ? gw_at(&r->rows, s->kept, t, row, H) : y;
-            gw_real *dh = r->rows.state[0] + row * r->rows.stride[0], *da = r->own + row * r->stride;
+            const gw_real *y = gw_at(rows, s->out, t, row, H), *d_out = gw_at(rows, s->d_out, t, row, H);
+            const gw_real *a = s->sizes.kept ? gw_kept_at(rows, t, row) : y;
+            const gw_real *dh = rows->state[0] + row * rows->stride[0];
+            gw_real *da = d + row * p->d_stride;
             GW_EACH((int)H, {
-                gwv d = gwv_add(gwv_load_part(dh + i, n), gwv_load_part(d_out + i, n));
-                gwv slope = gw_act_slope(act, gwv_load_part(a + i, n), gwv_load_part(y + i, n));
-                gwv_store_part(da + i, gwv_mul(d, slope), n);
+                gwv sum = gwv_add(gwv_load_part(dh + i, n), gwv_load_part(d_out + i, n));
+                gwv slope = gw_act_slope(r->act, gwv_load_part(a + i, n), gwv_load_part(y + i, n));
+                gwv_store_part(da + i, gwv_mul(sum, slope), n);
             });
-            memcpy(gw_at(&r->rows, s->d_sums, t, row, H), da, H * sizeof(gw_real));
         }
-        const gw_product back = {s->packed, r->own, r->stride, (int)H};
-        gw_affine(r->rows.state[0], r->rows.stride[0], r->zeros, back, (int)H, (int)live);
-        gw_backward_reset(&r->rows, t);
+        const gw_product back = {r->weight_hh, d, p->d_stride, (int)H};
+        gw_affine(rows->state[0], rows->stride[0], rows->zeros, back, (int)H, (int)live);
+        p->count += live;
+        gw_backward_reset(rows, t);
     }
-    gw_backward_end(&r->rows);
+    rnn_train_pile(r, s);
+    memcpy(s->d_tensors[RNN_BIAS_HH], s->d_tensors[RNN_BIAS_IH], H * sizeof(gw_real));
+    gw_backward_end(rows);
 }
 
 GW_TRAIN_KERNEL(rnn)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import torch
 from torch import Tensor
+from torch.nn.functional import linear
 
 from gatewise.layers.rnn.spec import Spec
 from gatewise.layers.train import LayerModule, State
 from gatewise.layers.train.activations import activate
-from gatewise.layers.train.recurrence import Kind, Trace, recurrence, register, weight_gradient
+from gatewise.layers.train.recurrence import recurrence
 
 
 class Module(LayerModule):
@@ -31,28 +31,11 @@ class Module(LayerModule):
         resets: Tensor | None = None,
     ) -> tuple[Tensor, State]:
         """See `LayerModule.forward`."""
-        x = inputs[0].transpose(0, 1)  # (time, batch, I)
-        out, last = recurrence(
-            self.layer,
-            self.cell,
-            x,
-            self.weight_ih,
-            self.bias_ih + self.bias_hh,
-            [state["hidden"]],
-            [self.weight_hh],
-            lengths,
-            resets,
-        )
-        return out.transpose(0, 1), {"hidden": last[0]}
+        tensors = [self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh]
+        out, last = recurrence(self.layer, self.cell, inputs[0], [state["hidden"]], tensors, lengths, resets)
+        return out, {"hidden": last[0]}
 
     def cell(self, sums: Tensor, h: Tensor) -> tuple[Tensor]:
         """One step."""
-        total, clip = torch.addmm(sums, h, self.weight_hh.t()), self.layer.clip
+        total, clip = sums + self.bias_ih + linear(h, self.weight_hh, self.bias_hh), self.layer.clip
         return (activate(self.layer.activation, total if clip is None else total.clamp(-clip, clip)),)
-
-
-def _gradients(trace: Trace) -> list[Tensor]:
-    return [weight_gradient(trace.d_sums, trace.hidden)]
-
-
-register("rnn", Kind(_gradients))

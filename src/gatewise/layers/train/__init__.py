@@ -27,7 +27,7 @@ class LayerModule(torch.nn.Module):
     Attributes:
         layer: as given.
         trained: whether the tensors of this kind are parameters; buffers if not.
-        takes_resets: whether `forward` takes resets: (time, batch) bool, where the state is zero before the step. A
+        takes_resets: whether `forward` takes resets: (batch, time) bool, where the state is zero before the step. A
             kind that does not is run piece by piece between them.
     """
 

@@ -2,46 +2,40 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import torch
 
-SHARE = 10_000_000
-"""Multiply-accumulates from which a share is worth a thread of its own: some 0.3 ms of work."""
+SHARE = 1_000_000
+"""Multiply-accumulates from which a share is worth a thread: some 30 us of work."""
 
-_pool: ThreadPoolExecutor | None = None
+_team: int | None = None
 
 
-def _forget_pool() -> None:
-    """After a fork the child has the pool, but none of its threads."""
-    global _pool
-    _pool = None
+def _forget_team() -> None:
+    """After a fork the child has none of the threads, and an OpenMP runtime would wait for them forever."""
+    global _team
+    _team = 0
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_pool)
+    os.register_at_fork(after_in_child=_forget_team)
 
 
-def shared(run: Callable[..., None], arguments: tuple[Any, ...], batch: int, macs: int) -> None:
-    """Run all shares of a batch, in as many threads as torch may use and as the work is worth.
+def team() -> int:
+    """Address of the function that runs the threads which torch has anyway; 0 where there is none, or after a fork.
 
-    Args:
-        run: run(*arguments, share, shares, cpu) does the rows of one share, without the interpreter lock.
-        arguments: its first ones.
-        batch: rows.
-        macs: multiply-accumulates of one row.
+    It is `GOMP_parallel` of the OpenMP runtime that torch is linked with: the same threads, not more of them.
     """
-    global _pool
-    threads = min(torch.get_num_threads(), batch * macs // SHARE, batch)
-    if threads < 2:
-        run(*arguments, 0, 1, None)
-        return
-    if _pool is None:
-        _pool = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="gatewise")
-    waiting = [_pool.submit(run, *arguments, share, threads, None) for share in range(1, threads)]
-    run(*arguments, 0, threads, None)
-    for one in waiting:
-        one.result()
+    global _team
+    if _team is None:
+        library = ctypes.CDLL(torch._C.__file__)  # also finds what is in the libraries that this one needs
+        function = getattr(library, "GOMP_parallel", None)
+        _team = 0 if function is None else ctypes.cast(function, ctypes.c_void_p).value or 0
+    return _team
+
+
+def shares_of(batch: int, macs: int) -> int:
+    """How many parts to do a batch in, of `macs` multiply-accumulates a row: no more than torch may use threads."""
+    return max(1, min(torch.get_num_threads(), batch * macs // SHARE, batch)) if team() else 1

@@ -1,0 +1,47 @@
+/* Work in shares, by the threads that torch has already.
+ *
+ * torch's OpenMP threads wait for work by spinning, for milliseconds: threads beside them would share the cores with them and
+ * gain nothing. So shares are run by the same threads: Python finds the function that starts them, GOMP_parallel, which GCC's
+ * runtime has, and LLVM's and Intel's too, in the runtime that torch has loaded, and hands over its address. There is no second
+ * runtime, and nothing to link with.
+ */
+#ifndef GW_PYTEAM_H
+#define GW_PYTEAM_H
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Runs function(data) in so many threads, this one among them, and waits for all. */
+typedef void start_team(void (*function)(void *), void *data, unsigned threads, unsigned flags);
+
+typedef struct team {
+    size_t shares;
+    int (*run)(const void *data, size_t share);
+    const void *data;
+    atomic_size_t next;
+    atomic_int failed;
+} team;
+
+/* Whoever has nothing to do takes the next share: it does not matter how many threads there are. */
+static void team_member(void *data) {
+    team *t = data;
+    for (size_t share; (share = atomic_fetch_add(&t->next, 1)) < t->shares;)
+        if (t->run(t->data, share)) atomic_store(&t->failed, 1);
+}
+
+/* run(data, share) for all shares, by the function at this address, or one after the other where it is 0. Whether any failed. */
+static int run_team(intptr_t address, size_t shares, int (*run)(const void *, size_t), const void *data) {
+    team t = {.shares = shares, .run = run, .data = data};
+    union {
+        intptr_t address;
+        start_team *start;
+    } known = {.address = address};
+    if (address && shares > 1)
+        known.start(team_member, &t, (unsigned)shares, 0);
+    else
+        team_member(&t);
+    return atomic_load(&t.failed);
+}
+
+#endif
