@@ -4,6 +4,7 @@
 #include "kernel.h"
 #include "pymodel.h"
 #include "pypool.h"
+#include "pyscan.h"
 #include "pytrain.h"
 
 static const gw_isa *isa_named(const char *cpu) {
@@ -93,6 +94,12 @@ static PyMethodDef module_functions[] = {
     {"train_backward", train_backward, METH_VARARGS,
      "train_backward(kind, options, x, first, tensors, lengths, resets, out, kept, d_out, d_last, d_x, d_first, "
      "d_tensors, shares, team, cpu, /)\n--\n\nThe gradient of train_forward."},
+    {"scan_forward", scan_forward, METH_VARARGS,
+     "scan_forward(is_complex, a, b, first, lengths, resets, h, last, shares, team, cpu, /)\n--\n\n"
+     "h[t] = a[t] h[t-1] + b[t] over whole sequences."},
+    {"scan_backward", scan_backward, METH_VARARGS,
+     "scan_backward(is_complex, a, first, lengths, resets, h, d_h, d_last, d_a, d_b, d_first, shares, team, cpu, /)"
+     "\n--\n\nThe gradient of scan_forward."},
     {0},
 };
 

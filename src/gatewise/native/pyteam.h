@@ -1,4 +1,4 @@
-/* Work in shares, by the threads that torch has already.
+/* What all training has in common: rows that end early or begin anew, and work in shares, by the threads that torch has already.
  *
  * torch's OpenMP threads wait for work by spinning, for milliseconds: threads beside them would share the cores with them and
  * gain nothing. So shares are run by the same threads: Python finds the function that starts them, GOMP_parallel, which GCC's
@@ -7,6 +7,8 @@
  */
 #ifndef GW_PYTEAM_H
 #define GW_PYTEAM_H
+
+#include "pycommon.h"
 
 #include <stdatomic.h>
 #include <stddef.h>
@@ -42,6 +44,32 @@ static int run_team(intptr_t address, size_t shares, int (*run)(const void *, si
     else
         team_member(&t);
     return atomic_load(&t.failed);
+}
+
+/* Lengths int64 (B,) from 0 to T, or None; resets bool (B, T), or None. 0, or -1 with an exception. */
+static int rows_given(const np_api *np, PyObject *lengths, PyObject *resets, size_t batch, size_t time,
+                      const int64_t **lengths_into, const uint8_t **resets_into) {
+    if (lengths != Py_None) {
+        if (!np_is(np, lengths, np->int64, 1, 0) || (size_t)np_dim(lengths, 0) != batch) {
+            refuse_array(np, "lengths", lengths, "C-contiguous int64 (%zu,)", batch);
+            return -1;
+        }
+        const int64_t *steps = *lengths_into = (const int64_t *)(const void *)np_data(lengths);
+        for (size_t i = 0; i < batch; i++)
+            if (steps[i] < 0 || (uint64_t)steps[i] > time) {
+                raise("InputError", "lengths must be from 0 to %zu, got %lld", time, (long long)steps[i]);
+                return -1;
+            }
+    }
+    if (resets != Py_None) {
+        if (!np_is(np, resets, np->boolean, 2, 0) || (size_t)np_dim(resets, 0) != batch ||
+            (size_t)np_dim(resets, 1) != time) {
+            refuse_array(np, "resets", resets, "C-contiguous bool (%zu, %zu)", batch, time);
+            return -1;
+        }
+        *resets_into = (const uint8_t *)(const void *)np_data(resets);
+    }
+    return 0;
 }
 
 #endif

@@ -105,32 +105,6 @@ static int training_tensors(training *p, const char *what, PyObject *tuple, int 
     return 0;
 }
 
-/* Lengths int64 (B,) from 0 to T, or None; resets bool (B, T), or None. */
-static int training_rows(training *p, PyObject *lengths, PyObject *resets) {
-    gw_sequence *s = &p->s;
-    if (lengths != Py_None) {
-        if (!np_is(p->np, lengths, p->np->int64, 1, 0) || (size_t)np_dim(lengths, 0) != s->batch) {
-            refuse_array(p->np, "lengths", lengths, "C-contiguous int64 (%zu,)", s->batch);
-            return -1;
-        }
-        s->lengths = (const int64_t *)(const void *)np_data(lengths);
-        for (size_t i = 0; i < s->batch; i++)
-            if (s->lengths[i] < 0 || (uint64_t)s->lengths[i] > s->time) {
-                raise("InputError", "lengths must be from 0 to %zu, got %lld", s->time, (long long)s->lengths[i]);
-                return -1;
-            }
-    }
-    if (resets != Py_None) {
-        if (!np_is(p->np, resets, p->np->boolean, 2, 0) || (size_t)np_dim(resets, 0) != s->batch ||
-            (size_t)np_dim(resets, 1) != s->time) {
-            refuse_array(p->np, "resets", resets, "C-contiguous bool (%zu, %zu)", s->batch, s->time);
-            return -1;
-        }
-        s->resets = (const uint8_t *)(const void *)np_data(resets);
-    }
-    return 0;
-}
-
 /* What both directions take. */
 typedef struct training_arguments {
     const char *kind, *cpu;
@@ -166,8 +140,8 @@ static int training_begin(training *p, PyObject *module, const training_argument
     }
     if (training_kernel(p, a->kind, a->options, a->cpu, np_dim(a->x, 2), rows, np_dim(a->out, 2))) return -1;
     if (training_states(p, "first", a->first, 0, s->first)) return -1;
-    return training_tensors(p, "tensors", a->tensors, 0, s->tensors) || training_rows(p, a->lengths, a->resets) ? -1
-                                                                                                                : 0;
+    if (training_tensors(p, "tensors", a->tensors, 0, s->tensors)) return -1;
+    return rows_given(p->np, a->lengths, a->resets, s->batch, s->time, &s->lengths, &s->resets);
 }
 
 typedef struct training_team {
