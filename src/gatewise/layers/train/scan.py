@@ -7,8 +7,8 @@ It is computed in the linear domain. Heinsen 2023, "Efficient Parallelization of
 (arXiv 2311.06281), has it as a difference of logarithms, which wants a and b above 0, or complex numbers for their
 signs; here a may be negative, zero, or complex itself.
 
-On the CPU the loop is native (`native/scan_rows.h`), forward and backward, as `torch.ops.gatewise.scan`. For its gradient
-it keeps a, h and first, and nothing else.
+On the CPU the loop is native (`native/scan_rows.h`), forward and backward, as `torch.ops.gatewise.scan`. For its
+gradient it keeps a, h and first, and nothing else.
 """
 # mypy: allow-untyped-calls
 # torch.library has no annotations.
