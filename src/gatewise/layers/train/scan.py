@@ -127,9 +127,7 @@ def _forward(
     return h, last
 
 
-def _fake(
-    a: Tensor, b: Tensor, first: Tensor, lengths: Tensor | None, resets: Tensor | None
-) -> tuple[Tensor, Tensor]:
+def _fake(a: Tensor, b: Tensor, first: Tensor, lengths: Tensor | None, resets: Tensor | None) -> tuple[Tensor, Tensor]:
     return b.new_empty(b.shape), b.new_empty(first.shape)
 
 
