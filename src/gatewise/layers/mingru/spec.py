@@ -1,15 +1,18 @@
 """Minimal gated recurrent unit.
 
-Feng, Tung, Hassani, Bengio, Ahmed & Hajimirsadeghi 2024, "Were RNNs All We Needed?" (arXiv 2410.01201): a GRU whose gate
-and candidate do not see the state, so that training is a scan over all steps at once::
+Feng, Tung, Hassani, Bengio, Ahmed & Hajimirsadeghi 2024, "Were RNNs All We Needed?" (arXiv 2410.01201): a GRU whose
+gate and candidate do not see the state, so that training is a scan over all steps at once::
 
     z  = sigmoid(W_z x + b_z)                   update     (H)
     n  = act(W_n x + b_n)                       candidate  (H)
     h' = h + z * (n - h)                        = (1 - z) * h + z * n
 
-act is linear unless an option says otherwise; `*` is elementwise. z is that of the paper, how much is taken in: in torch's
-GRU, and in `gru` here, z is how much is kept. The state lies between the candidates that it was made of, so it is never
-larger than they are.
+act is linear unless an option says otherwise; `*` is elementwise. z is that of the paper, how much is taken in: in
+torch's GRU, and in `gru` here, z is how much is kept.
+
+The state lies between the candidates that it was made of, and 0, so it is never larger than they are. In float32 it
+stands still once z (n - h) is below half of its last place: with z = 1 / T it comes to within 6e-8 T of n, relative to
+n.
 
 The paper runs this h' or, for speed on a GPU, sums of logarithms, which need a candidate above 0: its
 g(x) = x + 0.5 from 0 on, else sigmoid(x). Here all runs in the linear domain, with candidates of either sign.
@@ -98,4 +101,4 @@ class Spec(Layer):
 
     def native(self) -> list[float]:
         """Candidate activation (3 numbers)."""
-        return self.activation.native()  # type: ignore[no-any-return]
+        return [*self.activation.native()]

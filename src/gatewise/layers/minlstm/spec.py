@@ -1,8 +1,8 @@
 """Minimal long short-term memory.
 
 Feng, Tung, Hassani, Bengio, Ahmed & Hajimirsadeghi 2024, "Were RNNs All We Needed?" (arXiv 2410.01201): an LSTM whose
-gates and candidate do not see the state, so that training is a scan over all steps at once. Its two gates are scaled to a
-sum of 1, so that the size of the state does not depend on how many steps there have been::
+gates and candidate do not see the state, so that training is a scan over all steps at once. Its two gates are scaled to
+a sum of 1, so that the size of the state does not depend on how many steps there have been::
 
     f  = sigmoid(W_f x + b_f)                   forget     (H)
     i  = sigmoid(W_i x + b_i)                   input      (H)
@@ -10,12 +10,14 @@ sum of 1, so that the size of the state does not depend on how many steps there 
     f' = f / (f + i)     i' = i / (f + i)
     h' = h + i' * (n - h)                       = f' * h + i' * n
 
-act is linear unless an option says otherwise; `*` is elementwise. There is no output gate and no cell beside h. As f' and
-i' come to 1 together, i' is all that is needed, and it is computed so that f and i may both underflow::
+act is linear unless an option says otherwise; `*` is elementwise. There is no output gate and no cell beside h. As f'
+and i' come to 1 together, i' is all that is needed, and it is computed so that f and i may both underflow::
 
     i' = sigmoid(log sigmoid(W_i x + b_i) - log sigmoid(W_f x + b_f))
 
-The state lies between the candidates that it was made of, so it is never larger than they are.
+The state lies between the candidates that it was made of, and 0, so it is never larger than they are. In float32 it
+stands still once i' (n - h) is below half of its last place: with i' = 1 / T it comes to within 6e-8 T of n, relative
+to n.
 
 The paper runs this h' or, for speed on a GPU, sums of logarithms, which need a candidate above 0: its
 g(x) = x + 0.5 from 0 on, else sigmoid(x). Here all runs in the linear domain, with candidates of either sign.
@@ -109,4 +111,4 @@ class Spec(Layer):
 
     def native(self) -> list[float]:
         """Candidate activation (3 numbers)."""
-        return self.activation.native()  # type: ignore[no-any-return]
+        return [*self.activation.native()]
