@@ -71,7 +71,8 @@ def in_parallel(
 
     Two steps one after the other are one: a2 (a1 h + b1) + b2 = (a2 a1) h + (a2 b1 + b2). Each round joins what ends at
     t with what ends `reach` steps before it, so that the reach doubles (Hillis & Steele 1986, "Data Parallel
-    Algorithms"). That multiplies the a of up to half the sequence with each other, which must not overflow.
+    Algorithms"). That multiplies up to half the a of a row with each other, which must not overflow. A reset is an a of
+    0, which does not stop what is not finite, as the native scan does.
     """
     a = a.expand(b.shape)
     if resets is not None:
@@ -84,7 +85,8 @@ def in_parallel(
     while reach < h.shape[1]:
         h = torch.cat([h[:, :reach], torch.addcmul(h[:, reach:], product, h[:, :-reach])], 1)
         product, reach = product[:, reach:] * product[:, :-reach], 2 * reach
-    return h, at_end(first, h, lengths)
+    end = at_end(first, h, lengths)
+    return (h if lengths is None else h.masked_fill(beyond, 0.0)), end  # so that no gradient comes from there
 
 
 def _check(a: Tensor, b: Tensor, first: Tensor, lengths: Tensor | None, resets: Tensor | None) -> None:
