@@ -87,6 +87,19 @@ LAYERS: Mapping[str, Sequence[Mapping[str, Any]]] = {
         *({"activation": other, "clip": 1.5} for other in OTHERS),
         *({"gate_activation": other, "clip": 0.3, "reset": "before"} for other in OTHERS),
     ],
+    "mingru": [
+        {},
+        {"activation": "tanh"},
+        {"activation": HARD_CANDIDATE, "chrono": 50},
+        *({"activation": other} for other in ("relu", "sigmoid", *OTHERS)),
+    ],
+    "minlstm": [
+        {},
+        {"activation": "tanh"},
+        {"activation": HARD_CANDIDATE, "chrono": 50},
+        {"activation": "sigmoid", "forget_bias": 3.0},
+        *({"activation": other} for other in ("relu", *OTHERS)),
+    ],
     "dense": [
         {},
         {"activation": "relu"},

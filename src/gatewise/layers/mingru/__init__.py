@@ -1,0 +1,1 @@
+"""Minimal gated recurrent unit: `spec.py` holds the equations."""

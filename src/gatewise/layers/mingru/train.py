@@ -1,0 +1,37 @@
+"""Minimal gated recurrent unit in torch; the equations and the order of rows are in `spec.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+from torch.nn.functional import linear
+
+from gatewise.layers.mingru.spec import Spec
+from gatewise.layers.train import LayerModule, State
+from gatewise.layers.train.activations import activate
+from gatewise.layers.train.scan import scan
+
+
+class Module(LayerModule):
+    """A minimal GRU over whole sequences: (batch, time, I) -> (batch, time, H), with state "hidden" (batch, H)."""
+
+    takes_resets = True
+    layer: Spec
+    weight_ih: Tensor
+    bias_ih: Tensor
+
+    def forward(
+        self,
+        inputs: Sequence[Tensor],
+        state: Mapping[str, Tensor],
+        lengths: Tensor | None = None,
+        resets: Tensor | None = None,
+    ) -> tuple[Tensor, State]:
+        """See `LayerModule.forward`."""
+        z, n = linear(inputs[0], self.weight_ih, self.bias_ih).chunk(2, -1)  # (batch, time, H) each
+        taken = torch.sigmoid(z) * activate(self.layer.activation, n)
+        own = None if resets is None else resets.t()
+        out, last = scan(torch.sigmoid(-z), taken, state["hidden"], lengths, own)
+        return out, {"hidden": last}

@@ -1,0 +1,1 @@
+"""Minimal long short-term memory: `spec.py` holds the equations."""
