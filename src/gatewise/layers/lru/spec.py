@@ -138,9 +138,3 @@ class Spec(Layer):
     def native(self) -> list[float]:
         """None: the number of states is seen in the tensors."""
         return []
-
-    def cautions(self) -> tuple[str, ...]:
-        """With r_max = 1 some memories hardly end."""
-        if self.r_max < 1.0:
-            return ()
-        return ("r_max 1: some states may keep all they have read; a stream without end needs r_max below 1",)
