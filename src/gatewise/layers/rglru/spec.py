@@ -78,15 +78,20 @@ class Spec(Layer):
     def initial(self, inputs: Sequence[Edge], rng: np.random.Generator) -> dict[str, Array]:
         """Glorot-uniform weights, zero biases, and a at r = 1 uniform in [0.9, 0.999], as in the paper.
 
-        Signed, from there no gate would ever make 2 a - 1 negative.
+        Signed, no gate would ever turn 2 a - 1 negative from there. So 2 a - 1 at r = 1 is -u, u uniform in [0.9, 0.999],
+        and b_r is such that it is u where W_r x = 0: a unit begins with a memory as long as the paper's, and its gate
+        reaches from there to the same length with the other sign.
         """
         width, units = one_input(self, inputs).width, self.units
-        rate = -np.log(rng.uniform(0.9, 0.999, units)) / 8.0  # softplus(decay)
-        return {
-            "weight_ih": uniform(rng, (3 * units, width), (6.0 / (width + units)) ** 0.5),
-            "bias_ih": np.zeros(3 * units, np.float32),
-            "decay": np.log(np.expm1(rate)).astype(np.float32),
-        }
+        weight = uniform(rng, (3 * units, width), (6.0 / (width + units)) ** 0.5)
+        bias = np.zeros((3, units), np.float32)
+        u = rng.uniform(0.9, 0.999, units)
+        rate = -np.log(u)  # 8 softplus(decay) = -log a at r = 1
+        if self.signed:
+            rate, slow = -np.log((1.0 - u) / 2.0), -np.log((1.0 + u) / 2.0)
+            bias[0] = np.log(slow / (rate - slow))  # sigmoid(b_r) = slow / rate
+        decay = np.log(np.expm1(rate / 8.0)).astype(np.float32)
+        return {"weight_ih": weight, "bias_ih": bias.reshape(-1), "decay": decay}
 
     def step(
         self, tensors: Mapping[str, Array], state: Mapping[str, Array], *x: Array
