@@ -299,3 +299,64 @@ def train_backward(
         d_first: the gradients of first, written; may be `d_last`.
         extra: (time, batch, extra), written, as layers/*/kernel_train.c says.
     """
+
+def scan_forward(
+    is_complex: bool,
+    a: _Numbers,
+    b: _Numbers,
+    first: _Numbers,
+    lengths: npt.NDArray[np.int64] | None,
+    resets: npt.NDArray[np.bool_] | None,
+    h: _Numbers,
+    last: _Numbers,
+    share: int,
+    shares: int,
+    cpu: str | None,
+    /,
+) -> None:
+    """h[t] = a[t] h[t-1] + b[t] over whole sequences. All arrays are C-contiguous and of one type, float32 or float64.
+
+    Args:
+        is_complex: two numbers of the width are one value, its real and its imaginary part.
+        a: (batch, time, width), or (width,) where it is the same at every step.
+        b: (batch, time, width).
+        first: (batch, width), h before the first step.
+        lengths: (batch,) steps of each row; None = all. Nothing is read beyond them.
+        resets: (batch, time) where h is zero before the step; None = nowhere.
+        h: (batch, time, width), written; 0 beyond the end of a row.
+        last: (batch, width), h at the end of each row, written.
+        share, shares: this call does every shares-th row, from `share` on.
+        cpu: one of `instruction_sets()`; None = the best.
+
+    Raises:
+        SpecError: no such instruction set.
+        InputError: an array of another type or shape, or lengths out of range.
+    """
+
+def scan_backward(
+    is_complex: bool,
+    a: _Numbers,
+    first: _Numbers,
+    lengths: npt.NDArray[np.int64] | None,
+    resets: npt.NDArray[np.bool_] | None,
+    h: _Numbers,
+    d_h: _Numbers,
+    d_last: _Numbers,
+    d_a: _Numbers | None,
+    d_b: _Numbers,
+    d_first: _Numbers,
+    share: int,
+    shares: int,
+    cpu: str | None,
+    /,
+) -> None:
+    """The gradient of `scan_forward`, whose arguments and errors these are too.
+
+    Of complex values it is that of torch: of the real and the imaginary part, as those of one number.
+
+    Args:
+        d_h, d_last: the gradients of h and last.
+        d_a: that of a, written: (batch, time, width), or (batch, width), summed over the steps of a row, where a is
+            (width,); None = it is not wanted.
+        d_b, d_first: those of b and first, written.
+    """

@@ -1,4 +1,4 @@
-/* Everything that is compiled once per instruction set: the primitives, all kernels, the peaks. The build gives
+/* Everything that is compiled once per instruction set: the primitives, all kernels, the scan, the peaks. The build gives
  * GW_ISA = base, avx2, avx512 or neon, for base GW_ISA_BASE as well, and lists of the kernels it found. */
 #include "kernel.h"
 #ifdef GW_ISA_BASE
@@ -9,6 +9,7 @@
 #include "peaks.h"
 #include "prims_slopes.h"
 #include "train_rows.h"
+#include "scan_rows.h"
 #include "gw_kernels.inc"
 #include "gw_train_kernels.inc"
 
@@ -43,6 +44,7 @@ const gw_isa GW_JOIN(gw_isa_, GW_ISA) = {
     .kernels = kernels,
     .kernel_count = (int)(sizeof kernels / sizeof kernels[0]),
     .train_kernels = train_kernels,
+    .scan = {gw_scan_forward, gw_scan_backward},
     .activate = activate,
     .read_bandwidth = gw_read_bandwidth,
     .fma_peak = gw_fma_peak,

@@ -12,6 +12,7 @@
 #define GW_KERNEL_H
 
 #include "gatewise.h"
+#include "scan.h"
 #include "train.h"
 
 /* Memory handed out piece by piece, each aligned to GW_ALIGNMENT. With base NULL it only counts. */
@@ -73,6 +74,7 @@ typedef struct gw_isa {
     const gw_kernel *const *kernels;
     int kernel_count;
     const gw_train_kernel *const *train_kernels; /* up to a NULL; train.h */
+    gw_scan_kernel scan;                         /* scan.h */
     /* y = activation(x), elementwise, kinds as in gatewise_activations.h, GW_EXP beside them; for tests. */
     void (*activate)(int kind, const float *x, float *y, size_t count);
     double (*read_bandwidth)(size_t bytes, double seconds); /* bytes/s; peaks.h */

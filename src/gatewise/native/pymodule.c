@@ -4,6 +4,7 @@
 #include "kernel.h"
 #include "pymodel.h"
 #include "pypool.h"
+#include "pyscan.h"
 #include "pytrain.h"
 
 static const gw_isa *isa_named(const char *cpu) {
@@ -98,6 +99,12 @@ static PyMethodDef module_functions[] = {
      "train_backward(kind, options, first, tensors, packed, lengths, resets, out, kept, d_out, d_last, d_sums, "
      "d_first, extra, "
      "share, shares, cpu, /)\n--\n\nThe gradient of train_forward."},
+    {"scan_forward", scan_forward, METH_VARARGS,
+     "scan_forward(is_complex, a, b, first, lengths, resets, h, last, share, shares, cpu, /)\n--\n\n"
+     "h[t] = a[t] h[t-1] + b[t] over whole sequences."},
+    {"scan_backward", scan_backward, METH_VARARGS,
+     "scan_backward(is_complex, a, first, lengths, resets, h, d_h, d_last, d_a, d_b, d_first, share, shares, cpu, /)"
+     "\n--\n\nThe gradient of scan_forward."},
     {0},
 };
 

@@ -11,6 +11,7 @@ except ImportError as error:  # pragma: no cover - the tests run with torch
     raise MissingExtraError("training needs torch: pip install 'gatewise[train]'") from error
 
 from gatewise.layers.train.recurrence import without_kernels
+from gatewise.layers.train.scan import scan
 from gatewise.nn import Recurrent, from_torch, to_torch
 from gatewise.train.checkpoint import recover
 from gatewise.train.history import History, Record
@@ -27,6 +28,7 @@ __all__ = [
     "fit",
     "from_torch",
     "recover",
+    "scan",
     "to_torch",
     "without_kernels",
 ]

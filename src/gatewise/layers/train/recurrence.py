@@ -115,7 +115,7 @@ _off: ContextVar[bool] = ContextVar("gatewise_without_kernels", default=False)
 
 @contextmanager
 def without_kernels() -> Iterator[None]:
-    """Within it recurrent layers run step by step in torch, on the CPU too: slower, but with derivatives of any order.
+    """Within it recurrent layers and `scan` run in torch alone, on the CPU too: slower, with derivatives of any order.
 
     For this thread, and for what is run forward within it.
     """
@@ -126,9 +126,9 @@ def without_kernels() -> Iterator[None]:
         _off.reset(token)
 
 
-def native(x: Tensor) -> bool:
-    """Whether the native kernels take it: float32 or float64, on the CPU."""
-    return x.device.type == "cpu" and x.dtype in NATIVE and not _off.get()
+def native(x: Tensor, dtypes: Sequence[torch.dtype] = NATIVE) -> bool:
+    """Whether the native kernels take it: float32 or float64, or what else they have, on the CPU."""
+    return x.device.type == "cpu" and x.dtype in dtypes and not _off.get()
 
 
 def recurrence(

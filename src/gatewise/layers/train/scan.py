@@ -6,15 +6,32 @@ loop over time once a and b are there, for all steps at once.
 It is computed in the linear domain. Heinsen 2023, "Efficient Parallelization of a Ubiquitous Sequential Computation"
 (arXiv 2311.06281), has it as a difference of logarithms, which wants a and b above 0, or complex numbers for their
 signs; here a may be negative, zero, or complex itself.
+
+On the CPU the loop is native (`native/scan_rows.h`), forward and backward, as `torch.ops.gatewise.scan`. For its gradient
+it keeps a, h and first, and nothing else.
 """
+# mypy: allow-untyped-calls
+# torch.library has no annotations.
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import torch
 from torch import Tensor
 
+from gatewise import _core
 from gatewise.errors import InputError
 from gatewise.layers.train import at_end, live_steps
+from gatewise.layers.train.recurrence import library, native
+from gatewise.layers.train.threads import shared
+
+NATIVE = (torch.float32, torch.float64, torch.complex64, torch.complex128)
+"""What the native kernels compute in."""
+
+COST = 40
+"""Multiply-accumulates that take as long as one number here."""
 
 
 def scan(
@@ -22,7 +39,8 @@ def scan(
 ) -> tuple[Tensor, Tensor]:
     """h[t] = a[t] * h[t-1] + b[t], elementwise, from h[-1] = first.
 
-    Differentiable in a, b and first, all of one type.
+    Differentiable in a, b and first. These are of one type: on the CPU float32, float64, complex64 and complex128 run
+    natively; others, other devices, and all within `without_kernels`, in torch.
 
     Args:
         a: (batch, time, width), or (width,) where it is the same at every step.
@@ -39,7 +57,11 @@ def scan(
         InputError: tensors that do not fit each other.
     """
     _check(a, b, first, lengths, resets)
-    return in_parallel(a, b, first, lengths, resets)
+    if not native(b, NATIVE):
+        return in_parallel(a, b, first, lengths, resets)
+    lengths = None if lengths is None else lengths.to(torch.int64)
+    h, last = torch.ops.gatewise.scan(a, b, first, lengths, resets)
+    return h, last
 
 
 def in_parallel(
@@ -49,7 +71,8 @@ def in_parallel(
 
     Two steps one after the other are one: a2 (a1 h + b1) + b2 = (a2 a1) h + (a2 b1 + b2). Each round joins what ends at
     t with what ends `reach` steps before it, so that the reach doubles (Hillis & Steele 1986, "Data Parallel
-    Algorithms"). That multiplies the a of up to half the sequence with each other, which must not overflow.
+    Algorithms"). That multiplies up to half the a of a row with each other, which must not overflow. A reset is an a of
+    0, which does not stop what is not finite, as the native scan does.
     """
     a = a.expand(b.shape)
     if resets is not None:
@@ -62,7 +85,8 @@ def in_parallel(
     while reach < h.shape[1]:
         h = torch.cat([h[:, :reach], torch.addcmul(h[:, reach:], product, h[:, :-reach])], 1)
         product, reach = product[:, reach:] * product[:, :-reach], 2 * reach
-    return h, at_end(first, h, lengths)
+    end = at_end(first, h, lengths)
+    return (h if lengths is None else h.masked_fill(beyond, 0.0)), end  # so that no gradient comes from there
 
 
 def _check(a: Tensor, b: Tensor, first: Tensor, lengths: Tensor | None, resets: Tensor | None) -> None:
@@ -83,3 +107,104 @@ def _check(a: Tensor, b: Tensor, first: Tensor, lengths: Tensor | None, resets: 
     if resets is not None and (resets.shape != (batch, time) or resets.dtype != torch.bool):
         got = f"{resets.dtype} {tuple(resets.shape)}"
         raise InputError(f"scan: resets must be bool ({batch}, {time}), got {got}")
+
+
+# --- the operator -----------------------------------------------------------------------------------------------------
+
+library.define("scan(Tensor a, Tensor b, Tensor first, Tensor? lengths, Tensor? resets) -> (Tensor, Tensor)")
+library.define(
+    "scan_backward(Tensor a, Tensor first, Tensor? lengths, Tensor? resets, Tensor h, Tensor d_h, Tensor d_last, "
+    "bool wants_a) -> (Tensor, Tensor, Tensor)"
+)
+
+
+def _forward(
+    a: Tensor, b: Tensor, first: Tensor, lengths: Tensor | None, resets: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """h and the last of each row."""
+    h, last = _fake(a, b, first, lengths, resets)
+    inputs = (_numbers(a), _numbers(b), _numbers(first), _array(lengths), _array(resets))
+    arguments = (b.is_complex(), *inputs, _numbers(h), _numbers(last))
+    shared(_core.scan_forward, arguments, len(b), COST * b[:1].numel())
+    return h, last
+
+
+def _fake(a: Tensor, b: Tensor, first: Tensor, lengths: Tensor | None, resets: Tensor | None) -> tuple[Tensor, Tensor]:
+    return b.new_empty(b.shape), b.new_empty(first.shape)
+
+
+def _backward(
+    a: Tensor,
+    first: Tensor,
+    lengths: Tensor | None,
+    resets: Tensor | None,
+    h: Tensor,
+    d_h: Tensor,
+    d_last: Tensor,
+    wants_a: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The gradients of a (empty where it is not wanted), b and first."""
+    d_a, d_b, d_first = _backward_fake(a, first, lengths, resets, h, d_h, d_last, wants_a)
+    rows = d_a if a.ndim == 3 else first.new_empty(first.shape)  # where a is (width,): summed over the steps of a row
+    inputs = (_numbers(a), _numbers(first), _array(lengths), _array(resets))
+    given = (_numbers(h), _numbers(d_h), _numbers(d_last))
+    results = (_numbers(rows) if wants_a else None, _numbers(d_b), _numbers(d_first))
+    shared(_core.scan_backward, (h.is_complex(), *inputs, *given, *results), len(h), COST * h[:1].numel())
+    if wants_a and rows is not d_a:
+        np.add.reduce(rows.numpy(), 0, out=d_a.numpy())  # row after row, however many threads there are
+    return d_a, d_b, d_first
+
+
+def _backward_fake(
+    a: Tensor,
+    first: Tensor,
+    lengths: Tensor | None,
+    resets: Tensor | None,
+    h: Tensor,
+    d_h: Tensor,
+    d_last: Tensor,
+    wants_a: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
+    return h.new_empty(a.shape if wants_a else (0,)), h.new_empty(h.shape), h.new_empty(first.shape)
+
+
+class _Scan(torch.autograd.Function):
+    """`scan` with its gradient."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, a: Tensor, b: Tensor, first: Tensor, lengths: Tensor | None, resets: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        with torch._C._AutoDispatchBelowAutograd():
+            h, last = torch.ops.gatewise.scan(a, b, first, lengths, resets)
+        ctx.save_for_backward(a, first, lengths, resets, h)
+        return h, last
+
+    @staticmethod
+    def backward(ctx: Any, d_h: Tensor, d_last: Tensor) -> tuple[Tensor | None, ...]:
+        if torch.is_grad_enabled():
+            raise InputError(
+                "the native scan has no second derivative, as create_graph=True asks for; "
+                "run it within gatewise.train.without_kernels()"
+            )
+        a, first, lengths, resets, h = ctx.saved_tensors
+        wants_a = ctx.needs_input_grad[0]
+        d_a, d_b, d_first = torch.ops.gatewise.scan_backward(a, first, lengths, resets, h, d_h, d_last, wants_a)
+        return d_a if wants_a else None, d_b, d_first, None, None
+
+
+library.impl("scan", _forward, "CPU")
+library.impl("scan", _Scan.apply, "Autograd")
+library.impl("scan_backward", _backward, "CPU")
+torch.library.register_fake("gatewise::scan", _fake, lib=library)
+torch.library.register_fake("gatewise::scan_backward", _backward_fake, lib=library)
+
+
+def _array(tensor: Tensor | None) -> Any:
+    return None if tensor is None else tensor.detach().contiguous().numpy()
+
+
+def _numbers(tensor: Tensor) -> Any:
+    """Its values, contiguous; of complex ones the real and the imaginary part beside each other along the last axis."""
+    tensor = tensor.detach().resolve_conj().resolve_neg().contiguous()
+    return (torch.view_as_real(tensor).flatten(-2) if tensor.is_complex() else tensor).numpy()
