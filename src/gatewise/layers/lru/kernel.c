@@ -66,9 +66,7 @@ typedef struct lru_parts {
 } lru_parts;
 
 /* Sums of a step, with room for whole panels. */
-static int lru_sums(int units, int states) {
-    return units > 2 * states ? gw_padded(units) : gw_padded(2 * states);
-}
+static int lru_sums(int units, int states) { return units > 2 * states ? gw_padded(units) : gw_padded(2 * states); }
 
 static lru_parts lru_take(const gw_place *place, gw_room *room) {
     const int H = place->out, I = place->in[0], N = (int)place->node->tensors[LRU_NU].rows;

@@ -25,7 +25,8 @@ typedef struct gw_rglru {
 } gw_rglru;
 
 /* n lanes from i on. Called with is_signed constant: then the choice is gone. */
-static inline void rglru_update(const gw_rglru *g, int is_signed, const float *sum, float *h, float *out, int i, int n) {
+static inline void rglru_update(const gw_rglru *g, int is_signed, const float *sum, float *h, float *out, int i,
+                                int n) {
     const int H = g->units;
     gwv y = gwv_mul(gwv_load_part(g->rate + i, n), gwv_sigmoid(gwv_load_part(sum + i, n)));
     gwv into = gwv_mul(gwv_sigmoid(gwv_load_part(sum + H + i, n)), gwv_load_part(sum + 2 * H + i, n));
