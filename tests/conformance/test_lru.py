@@ -38,7 +38,7 @@ def matrices(found: gw.Model) -> tuple[Array, Array, Array, Array, Array]:
 
 
 def test_it_is_the_equations_of_the_paper() -> None:
-    # Orvieto et al. 2023, equations 5 and 6 and their parametrisation, one number at a time.
+    # Orvieto et al. 2023, one number at a time.
     units, states, width = 2, 3, 2
     found = model(units, width, states=states)
     t = {name.partition(".")[2]: value.astype(float).tolist() for name, value in found.tensors.items()}

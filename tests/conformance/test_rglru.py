@@ -84,7 +84,7 @@ def one_step(found: gw.Model, h: float) -> Array:
 
 
 def open_gates(gaps: Array, signed: bool) -> dict[str, Any]:
-    """r = i = v = 1 at an input of 0, and decay such that 1 - a is a gap, or 2 a for those below 0 where it is signed."""
+    """r = i = v = 1 at an input of 0, and decay such that 1 - a is a gap; signed, or that -1 - a is one below 0."""
     rate = np.where(gaps > 0, -np.log1p(-np.abs(gaps) / (2 if signed else 1)), -np.log(np.abs(gaps) / 2))
     bias = np.repeat([60.0, 60.0, 1.0], len(gaps))
     return {"bias_ih": bias, "decay": np.log(np.expm1(rate / 8))}
@@ -162,7 +162,7 @@ def _constants(steps: int) -> tuple[Array, Array]:
 
 @pytest.mark.parametrize("cpu", CPUS)
 def test_a_signed_unit_can_keep_a_parity(cpu: str) -> None:
-    """By hand: a one turns the state over and writes c, a zero leaves it: h is c after an odd number of ones, else 0."""
+    """By hand: a one turns the state over and writes c, a zero leaves it; h is c after an odd number of ones."""
     flip = 0.9999  # 2 a - 1 = -flip at r = 1
     rate = -math.log((1 - flip) / 2)
     found = model(

@@ -7,9 +7,9 @@ Orvieto et al. 2023, "Resurrecting Recurrent Neural Networks for Long Sequences"
     y      = Re(C h') + D x                             output  (H)
 
 `*` is elementwise. The layer is a filter bank of N decaying oscillations, without a bias as in the paper: each state has
-its time constant 1 / (1 - |lambda|) and its frequency exp(theta_log) in radians a step. D is a matrix here; in the paper
-it is a diagonal, as there I = H. What makes it nonlinear is what stands after it, such as a dense layer with an
-activation; several of them stacked alone are one linear filter.
+its time constant 1 / (1 - |lambda|) and its frequency exp(theta_log) in radians a step. D is a matrix here; in the
+paper, where I = H, it is a diagonal. The layer is linear: what is not stands after it, such as a dense layer with an
+activation, and several in a row are one linear filter.
 
 Tensors, N = states, H = units, I = inputs:
 
@@ -40,9 +40,9 @@ class Spec(Layer):
     Attributes:
         units: H, the width of the output.
         states: N, the number of complex states; None = as many as units.
-        r_min: the smallest |lambda| at initialisation. The default, with that of r_max, spreads time constants from 10 to
-            1000 steps, as the paper does for long sequences; its general code has 0 and 1, short memories for the most
-            part and some that hardly ever end.
+        r_min: the smallest |lambda| at initialisation. The default, with that of r_max, spreads time constants from 10
+            to 1000 steps; with 0 and 1, where the paper starts from, most memories would be short. It too moves the
+            ring outward for long sequences.
         r_max: the largest |lambda| at initialisation.
         max_phase: the largest angle of lambda at initialisation, in radians a step. 2 pi, the paper's, is all
             frequencies; less, such as pi / 10, suits long smooth signals.
@@ -101,7 +101,7 @@ class Spec(Layer):
         """lambda on a ring, uniform by area between r_min and r_max and with an angle uniform up to max_phase.
 
         |lambda|^2 is uniform in [r_min^2, r_max^2], gamma = sqrt(1 - |lambda|^2), so that white noise makes states of
-        one variance, however long their memory (equation 7 of the paper). B, C and D are Gaussian of variance
+        one variance, however long their memory. B, C and D are Gaussian of variance
         1 / (2 I), 1 / N and 1 / I.
         """
         width, size = one_input(self, inputs).width, self.size

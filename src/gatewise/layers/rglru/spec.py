@@ -13,9 +13,9 @@ De et al. 2024, "Griffin: Mixing Gated Linear Recurrences with Local Attention f
 one state and the next. In the paper v is x itself, as wide as h: with W_v the identity and b_v zero this is the paper's
 layer. The paper writes a = sigmoid(L)^(8 r); its L is here -decay, as log sigmoid(L) = -softplus(-L).
 
-With `signed` a is replaced by 2 a - 1, in (-1, 1): then a unit may also turn its state over, which is what keeping track
-of a parity takes (Grazzi et al. 2024, "Unlocking State-Tracking in Linear RNNs Through Negative Eigenvalues", arXiv
-2411.12537)::
+With `signed` a is replaced by 2 a - 1, in (-1, 1): then a unit may also turn its state over, which is what keeping
+track of a parity takes (Grazzi et al. 2024, "Unlocking State-Tracking in Linear RNNs Through Negative Eigenvalues",
+arXiv 2411.12537)::
 
     h' = (2 a - 1) * h + 2 sqrt(a (1 - a)) * (i * v)    as 1 - (2 a - 1)^2 = 4 a (1 - a)
 
@@ -78,9 +78,9 @@ class Spec(Layer):
     def initial(self, inputs: Sequence[Edge], rng: np.random.Generator) -> dict[str, Array]:
         """Glorot-uniform weights, zero biases, and a at r = 1 uniform in [0.9, 0.999], as in the paper.
 
-        Signed, no gate would ever turn 2 a - 1 negative from there. So 2 a - 1 at r = 1 is -u, u uniform in [0.9, 0.999],
-        and b_r is such that it is u where W_r x = 0: a unit begins with a memory as long as the paper's, and its gate
-        reaches from there to the same length with the other sign.
+        Signed, no gate would ever turn 2 a - 1 negative from there. So 2 a - 1 at r = 1 is -u, u uniform in
+        [0.9, 0.999], and b_r is such that it is u where W_r x = 0: a unit begins with a memory as long as the paper's,
+        and its gate reaches from there to the same length with the other sign.
         """
         width, units = one_input(self, inputs).width, self.units
         weight = uniform(rng, (3 * units, width), (6.0 / (width + units)) ** 0.5)
