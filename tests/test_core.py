@@ -292,8 +292,8 @@ def test_a_graph_that_cannot_be_is_refused() -> None:
         SpecError, match=r"^node 0 \(gru\), position 1: a tensor has the wrong shape .* got \[15, 4\], .* \[15, 5\]"
     ):
         _core.Model([(kind, reads, writes, options, wrong)], [I, H], 1, True)
-    with pytest.raises(SpecError, match=r"^node 0 \(lru\): no such kind of node"):
-        _core.Model([("lru", reads, writes, options, tensors)], [I, H], 1, True)
+    with pytest.raises(SpecError, match=r"^node 0 \(mygate\): no such kind of node"):
+        _core.Model([("mygate", reads, writes, options, tensors)], [I, H], 1, True)
     with pytest.raises(SpecError, match=r"^graph: there are more or fewer nodes"):
         _core.Model([], [I, H], 1, True)
     with pytest.raises(SpecError, match="cpu 'z80' is not available here"):
@@ -384,7 +384,7 @@ def test_nothing_leaks_and_no_reference_is_lost() -> None:
         lambda: refused(stream.push, X, y=1),
         lambda: refused(stream.push_many, bad),
         lambda: refused(stream.set_state, b"1"),
-        lambda: refused(_core.Model, [("lru", (), 1, [], [])], [1, 1], 1, True),
+        lambda: refused(_core.Model, [("mygate", (), 1, [], [])], [1, 1], 1, True),
         lambda: refused(_core.Model, [("gru", (0,), 1, [1.0], ["x"])], [1, 1], 1, True),
     ]
     counts = [sys.getrefcount(v) for v in (X, out, bad, m, np.dtype(np.float32), None)]

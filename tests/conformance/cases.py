@@ -100,6 +100,8 @@ LAYERS: Mapping[str, Sequence[Mapping[str, Any]]] = {
         {"activation": "sigmoid", "forget_bias": 3.0},
         *({"activation": other} for other in ("relu", *OTHERS)),
     ],
+    "rglru": [{}, {"signed": True}],
+    "lru": [{}, {"states": 4}, {"states": 40, "r_min": 0.5, "r_max": 0.99, "max_phase": 0.314}],
     "dense": [
         {},
         {"activation": "relu"},
@@ -321,6 +323,14 @@ def node_tensors(node: Node, rng: np.random.Generator, gain: float = 1.0) -> dic
             drawn[name] = np.sort(rng.normal(0, 2, shape))
         elif name == "unit":
             drawn[name] = np.stack([rng.normal(0, 1, shape[0]), np.exp(rng.normal(0, 1, shape[0]))], axis=1)
+        elif name == "decay":
+            drawn[name] = rng.uniform(-5, 1, shape)
+        elif name == "nu_log":
+            drawn[name] = np.log(-np.log(rng.uniform(0.3, 0.99, shape)))
+        elif name == "theta_log":
+            drawn[name] = np.log(rng.uniform(0.01, 2 * math.pi, shape))
+        elif name == "gamma_log":
+            drawn[name] = np.log(rng.uniform(0.1, 1, shape))
         elif name == "scale":
             drawn[name] = np.exp(rng.normal(0, 1, shape))
         elif name.startswith(("bias", "offset")):

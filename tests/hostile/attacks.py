@@ -330,7 +330,7 @@ SPECS: Mapping[str, tuple[Any, str]] = {
     "node-a-text": (plain("gru"), "node 0 must be an object with a kind"),
     "node-null": (plain(GRU, None), "node 1 must be an object with a kind"),
     "kind-missing": (plain({"units": 1}), "node 0 must be an object with a kind"),
-    "kind-unknown": (plain({"kind": "lru", "units": 1}), "unknown layer 'lru'; this version knows rnn"),
+    "kind-unknown": (plain({"kind": "mygate", "units": 1}), "unknown layer 'mygate'; this version knows rnn"),
     "kind-of-another-family": (plain({"kind": "numeric", "width": 1}), "unknown layer 'numeric'"),
     "kind-a-path": (plain({"kind": "../gru", "units": 1}), "kind must be the name of a layer, got '../gru'"),
     "kind-a-module": (plain({"kind": "os", "units": 1}), "unknown layer 'os'"),

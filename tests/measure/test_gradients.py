@@ -50,6 +50,15 @@ def test_a_linear_recurrence_gives_the_norm_of_matrix_powers() -> None:
     np.testing.assert_allclose(gradient_by_lag(module, x, LAGS, column=1), [one, one], rtol=1e-12)
 
 
+def test_a_complex_recurrence_gives_powers_of_lambda() -> None:
+    """Of h in the complex plane, dh[T] / dx[T - k] = lambda^k gamma B, and its norm falls as |lambda|^k."""
+    found = gw.init(gw.ModelSpec(2, [gw.LayerSpec("lru", units=1, states=3, r_min=0.3, r_max=0.9)]))
+    t = {name.partition(".")[2]: value.astype(float) for name, value in found.tensors.items()}
+    size, rows = np.exp(-np.exp(t["nu_log"])), np.sum(t["weight_ih"].reshape(2, 3, 2) ** 2, axis=(0, 2))
+    wanted = [np.sqrt(np.sum(size ** (2 * k) * np.exp(2 * t["gamma_log"]) * rows)) for k in range(LAGS + 1)]
+    np.testing.assert_allclose(gradient_by_lag(to_torch(found), windows(2, 9, 2), LAGS), [wanted, wanted], rtol=1e-12)
+
+
 def model(seed: int = 3) -> gw.Model:
     spec = gw.ModelSpec(
         input=gw.LayerSpec("numeric", width=2, scaling="standard"),

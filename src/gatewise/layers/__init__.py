@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from gatewise.layers.registry import Registry
 
-KINDS = ("rnn", "lstm", "gru", "mingru", "minlstm", "dense", "concat", "reverse", "moments", "standardise")
+KINDS = (
+    *("rnn", "lstm", "gru", "mingru", "minlstm", "rglru", "lru"),
+    *("dense", "concat", "reverse", "moments", "standardise"),
+)
 """The names of all layers, which are the names of their folders."""
 
 registry = Registry("layer", "gatewise.layers", KINDS)

@@ -39,7 +39,7 @@ def gradient_by_lag(module: torch.nn.Module, windows: Array | Tensor, lags: int,
     Args:
         module: a batch-first torch module with `forward(x) -> (y, state)` that starts from a zero state:
             `torch.nn.RNN`, `LSTM`, `GRU` (h is the hidden state of the top layer), or what `gatewise.train.to_torch`
-            makes of a model (h is every state field called "hidden").
+            makes of a model (h is every state field whose name begins with "hidden").
         windows: readings (windows, time, inputs), with time > lags. The steps before the last lags + 1 bring the
             state up.
         lags: the largest k.
@@ -81,7 +81,7 @@ def gradient_by_lag(module: torch.nn.Module, windows: Array | Tensor, lags: int,
 def _hidden(state: Any) -> Tensor:
     """The hidden state (batch, H) in what a recurrent module returns beside its output."""
     if isinstance(state, dict):
-        fields = [value for name, value in state.items() if name.rpartition(".")[2] == "hidden"]
+        fields = [value for name, value in state.items() if name.rpartition(".")[2].startswith("hidden")]
         if fields:
             return torch.cat(fields, dim=1)
     if isinstance(state, tuple) and state and isinstance(state[0], Tensor):  # LSTM: (h, c)

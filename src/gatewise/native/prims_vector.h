@@ -33,12 +33,13 @@ typedef uint32_t gwv_bits __attribute__((vector_size(4 * GW_LANES)));
 /* A vector anywhere in memory. */
 typedef float gwv_unaligned __attribute__((vector_size(4 * GW_LANES), aligned(4), may_alias));
 
-/* Per instruction set: gwv_fma(a, b, c) = a * b + c with one rounding; gwv_least and gwv_most, which give the second
- * operand when either is NaN; gwv_load_n and gwv_store_n, the first n <= GW_LANES floats at p, touching no memory beyond
- * them (the other lanes of a load are 0). */
+/* Per instruction set: gwv_fma(a, b, c) = a * b + c with one rounding; gwv_sqrt, of v >= 0; gwv_least and gwv_most, which give
+ * the second operand when either is NaN; gwv_load_n and gwv_store_n, the first n <= GW_LANES floats at p, touching no memory
+ * beyond them (the other lanes of a load are 0). */
 #if defined(__AVX512F__)
 
 static inline gwv gwv_fma(gwv a, gwv b, gwv c) { return _mm512_fmadd_ps(a, b, c); }
+static inline gwv gwv_sqrt(gwv v) { return _mm512_sqrt_ps(v); }
 static inline gwv gwv_least(gwv a, gwv b) { return _mm512_min_ps(a, b); }
 static inline gwv gwv_most(gwv a, gwv b) { return _mm512_max_ps(a, b); }
 static inline __mmask16 gwv_first(int n) { return (__mmask16)((1u << n) - 1u); }
@@ -48,6 +49,7 @@ static inline void gwv_store_n(float *p, gwv v, int n) { _mm512_mask_storeu_ps(p
 #elif defined(__AVX2__)
 
 static inline gwv gwv_fma(gwv a, gwv b, gwv c) { return _mm256_fmadd_ps(a, b, c); }
+static inline gwv gwv_sqrt(gwv v) { return _mm256_sqrt_ps(v); }
 static inline gwv gwv_least(gwv a, gwv b) { return _mm256_min_ps(a, b); }
 static inline gwv gwv_most(gwv a, gwv b) { return _mm256_max_ps(a, b); }
 static inline __m256i gwv_first(int n) {
@@ -59,6 +61,7 @@ static inline void gwv_store_n(float *p, gwv v, int n) { _mm256_maskstore_ps(p, 
 #else /* NEON, which has no masked access: the tail goes through a small array */
 
 static inline gwv gwv_fma(gwv a, gwv b, gwv c) { return vfmaq_f32(c, a, b); }
+static inline gwv gwv_sqrt(gwv v) { return vsqrtq_f32(v); }
 static inline gwv gwv_least(gwv a, gwv b) { return vbslq_f32(vcltq_f32(a, b), a, b); }
 static inline gwv gwv_most(gwv a, gwv b) { return vbslq_f32(vcgtq_f32(a, b), a, b); }
 static inline gwv gwv_load_n(const float *p, int n) {

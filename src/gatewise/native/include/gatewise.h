@@ -27,7 +27,7 @@
  * examples/c/stream.c is a whole program. From the root of the repository, the library and a program with it:
  *
  *     cmake -B build/c -DGATEWISE_MODULE=OFF && cmake --build build/c --target gatewise_static
- *     cc -Isrc/gatewise/native/include examples/c/stream.c build/c/libgatewise.a -o stream
+ *     cc -Isrc/gatewise/native/include examples/c/stream.c build/c/libgatewise.a -o stream -lm
  *
  * The kinds of node, with I the width of the edge read and U that of the edge written. An activation is three options: a
  * kind of gatewise_activations.h, and its two parameters, there alpha and beta. The equations are at the top of each kernel.c
@@ -48,6 +48,12 @@
  *                                clip, cell clip                        with peepholes: weight_peephole (3H)
  *         the rows of its gates are in the order i, f, g, o; H = U unless projected
  *         a clip of 0 is none; activations of recurrent layers are any but softmax
+ *     rglru: x                   signed 0 or 1                          weight_ih (3U, I), bias_ih (3U), decay (U)
+ *         the rows of its gates are in the order r, i, v
+ *     lru: x                             -                              weight_ih (2N, I), weight_ho (U, 2N),
+ *                                                                       weight_io (U, I), nu_log (N),
+ *                                                                       theta_log (N), gamma_log (N)
+ *         N complex states, real parts first, then imaginary ones
  *     dense: x                   activation                             weight (U, I), bias (U)
  *     concat: two edges or more          -                                      -
  *         writes them side by side

@@ -1,6 +1,6 @@
 /* The primitives against libm in double precision and against plain loops. The compiler's flags choose the instruction set
  * and with it the header; without AVX2 and beyond, or with -DGW_ISA_BASE=1, that is the scalar one. With -DGW_FULL=1 exp,
- * sigmoid and tanh are checked on all 2^32 floats and the other activations on every seventh, which takes minutes.
+ * sigmoid, tanh and sqrt are checked on all 2^32 floats and the other activations on every seventh, which takes minutes.
  */
 #include <math.h>
 #include "check.h"
@@ -255,6 +255,31 @@ static void check_choices(void) {
           "finite is what is no NaN and no infinity");
 }
 
+static float apply_sqrt(float x) {
+    float y[GW_LANES];
+    gwv_store(y, gwv_sqrt(gwv_set(x)));
+    return y[0];
+}
+
+static void check_sqrt(void) {
+#if GW_FULL
+    const uint32_t step = 1;
+#else
+    const uint32_t step = 4099;
+#endif
+    double greatest = 0.0;
+    for (uint32_t bits = 1; bits < infinity_bits; bits += step) {
+        const double x = (double)from_bits(bits);
+        greatest = fmax(greatest, fabs((double)apply_sqrt((float)x) / sqrt(x) - 1.0));
+    }
+    check(greatest <= 1.2e-7, "sqrt: relative error %.3g, denormals included", greatest);
+    check(apply_sqrt(0.0f) == 0.0f && apply_sqrt(INFINITY) == INFINITY && isnan(apply_sqrt(NAN)),
+          "sqrt of 0, infinity and NaN are 0, infinity and NaN");
+    check(apply_sqrt(1.0f) == 1.0f && apply_sqrt(4.0f) == 2.0f && apply_sqrt(0x1p-126f) == 0x1p-63f &&
+              apply_sqrt(0x1p-140f) == 0x1p-70f,
+          "sqrt of powers of 4 is exact");
+}
+
 /* On the heap and of the exact size, so that the address sanitizer sees a touch beyond it. */
 static float *floats(size_t count) {
     float *p = malloc((count > 0 ? count : 1) * sizeof *p);
@@ -341,6 +366,7 @@ static void check_peaks(void) {
 static __attribute__((noinline)) int check_all(void) {
     printf("%d lanes, panels of %d rows\n", GW_LANES, GW_PANEL);
     check_choices();
+    check_sqrt();
     check_tails();
     check_matvec();
     check_peaks();

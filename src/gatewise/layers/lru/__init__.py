@@ -1,0 +1,1 @@
+"""Linear recurrent unit with a complex state: `spec.py` holds the equations."""

@@ -1,0 +1,1 @@
+"""Real-gated linear recurrent unit: `spec.py` holds the equations."""
