@@ -41,7 +41,6 @@ class Module(LayerModule):
         real, imag = linear(x, self.weight_ih).chunk(2, -1)  # B x, (batch, time, N) each
         gamma = self.gamma_log.exp()
         first = torch.complex(state["hidden_re"], state["hidden_im"])
-        own = None if resets is None else resets.t()
-        h, last = scan(turn, torch.complex(gamma * real, gamma * imag), first, lengths, own)
+        h, last = scan(turn, torch.complex(gamma * real, gamma * imag), first, lengths, resets)
         y = linear(torch.cat([h.real, h.imag], -1), self.weight_ho) + linear(x, self.weight_io)
         return y, {"hidden_re": last.real, "hidden_im": last.imag}

@@ -32,6 +32,5 @@ class Module(LayerModule):
         """See `LayerModule.forward`."""
         z, n = linear(inputs[0], self.weight_ih, self.bias_ih).chunk(2, -1)  # (batch, time, H) each
         taken = torch.sigmoid(z) * activate(self.layer.activation, n)
-        own = None if resets is None else resets.t()
-        out, last = scan(torch.sigmoid(-z), taken, state["hidden"], lengths, own)
+        out, last = scan(torch.sigmoid(-z), taken, state["hidden"], lengths, resets)
         return out, {"hidden": last}

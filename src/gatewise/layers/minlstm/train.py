@@ -33,6 +33,5 @@ class Module(LayerModule):
         f, i, n = linear(inputs[0], self.weight_ih, self.bias_ih).chunk(3, -1)  # (batch, time, H) each
         difference = logsigmoid(i) - logsigmoid(f)
         taken = torch.sigmoid(difference) * activate(self.layer.activation, n)
-        own = None if resets is None else resets.t()
-        out, last = scan(torch.sigmoid(-difference), taken, state["hidden"], lengths, own)
+        out, last = scan(torch.sigmoid(-difference), taken, state["hidden"], lengths, resets)
         return out, {"hidden": last}

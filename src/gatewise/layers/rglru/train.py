@@ -40,6 +40,5 @@ class Module(LayerModule):
             square = -torch.expm1(2.0 * log_a)
         # The slope of a root is infinite at 0, where a gate that has underflowed would make a NaN of it.
         root = square.clamp_min(torch.finfo(square.dtype).tiny).sqrt()
-        own = None if resets is None else resets.t()
-        out, last = scan(a, root * (torch.sigmoid(i) * v), state["hidden"], lengths, own)
+        out, last = scan(a, root * (torch.sigmoid(i) * v), state["hidden"], lengths, resets)
         return out, {"hidden": last}
