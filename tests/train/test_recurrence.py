@@ -13,7 +13,7 @@ from torch import Tensor
 import gatewise as gw
 from gatewise import _core
 from gatewise.errors import InputError, SpecError
-from gatewise.layers.train import threads
+from gatewise.layers.train import recurrence, threads
 from gatewise.nn import Recurrent, to_torch
 from gatewise.train import without_kernels
 
@@ -71,6 +71,13 @@ for act in ACTIVATIONS:
 def name_of(value: object) -> str:
     return value if isinstance(value, str) else "-".join(f"{k}={v}" for k, v in dict(value).items())  # type: ignore[call-overload]
 
+
+TORCH_HAS = [
+    *(("rnn", {}), ("rnn", {"activation": "tanh"}), ("rnn", {"activation": "relu"})),
+    *(("gru", {}), ("gru", {"activation": "tanh"})),
+    *(("lstm", {}),),
+]
+"""Cases that torch has a layer of its own for."""
 
 EVERY = pytest.mark.parametrize(("kind", "options"), CASES, ids=name_of)
 PLAIN = pytest.mark.parametrize(("kind", "options"), CASES[:7], ids=name_of)
@@ -144,6 +151,27 @@ def test_equals_torch_step_by_step(
     got = gradients(net, *rows)
     assert len(calls) == 1, "the native kernel ran"
     close(got, wanted, 1e-11)
+
+
+@EVERY
+def test_other_devices_have_torchs_own_layers(
+    kind: str, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tried on the CPU, where it is not used otherwise: as if it were another device."""
+    net, layer = module(kind, **options), module(kind, **options)._modules["layer"]
+    wanted = gradients(net)
+    monkeypatch.setattr(recurrence, "native", lambda x: False)
+    monkeypatch.setattr(recurrence, "NOT_FUSED", ())
+    steps: list[Any] = []
+    loop = recurrence.step_by_step
+    monkeypatch.setattr(recurrence, "step_by_step", lambda *given: (steps.append(given), loop(*given))[1])
+    close(gradients(net), wanted, 1e-11)
+    plain = (kind, options) in TORCH_HAS
+    assert bool(steps) != plain, "torch's own layer ran where it can"
+    assert (layer.fused() is not None) == plain  # type: ignore[union-attr,operator]
+    if plain:
+        gradients(net, LENGTHS, some_resets())
+        assert steps, "rows that end or begin anew need the loop"
 
 
 def test_lengths_of_32_bits() -> None:

@@ -11,7 +11,7 @@ from torch.nn.functional import linear
 from gatewise.layers.gru.spec import Spec
 from gatewise.layers.train import LayerModule, State
 from gatewise.layers.train.activations import activate
-from gatewise.layers.train.recurrence import recurrence
+from gatewise.layers.train.recurrence import Fused, recurrence
 
 
 class Module(LayerModule):
@@ -33,8 +33,18 @@ class Module(LayerModule):
     ) -> tuple[Tensor, State]:
         """See `LayerModule.forward`."""
         tensors = [self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh]
-        out, last = recurrence(self.layer, self.cell, inputs[0], [state["hidden"]], tensors, lengths, resets)
+        out, last = recurrence(
+            self.layer, self.cell, inputs[0], [state["hidden"]], tensors, lengths, resets, self.fused()
+        )
         return out, {"hidden": last[0]}
+
+    def fused(self) -> Fused | None:
+        """torch's own GRU, which has the reset gate after the recurrent matrix and the usual activations."""
+        layer = self.layer
+        plain = layer.reset == "after" and layer.clip is None
+        if not plain or (layer.gate_activation.kind, layer.activation.kind) != ("sigmoid", "tanh"):
+            return None
+        return lambda x, first, tensors: torch.gru(x, first[0], tensors, True, 1, 0.0, False, False, True)
 
     def cell(self, sums: Tensor, h: Tensor) -> tuple[Tensor]:
         """One step."""

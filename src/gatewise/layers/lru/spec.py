@@ -6,8 +6,8 @@ Orvieto et al. 2023, "Resurrecting Recurrent Neural Networks for Long Sequences"
     h'     = lambda * h + exp(gamma_log) * (B x)        complex (N)
     y      = Re(C h') + D x                             output  (H)
 
-`*` is elementwise. The layer is a filter bank of N decaying oscillations, without a bias as in the paper: each state has
-its time constant 1 / (1 - |lambda|) and its frequency exp(theta_log) in radians a step. D is a matrix here; in the
+`*` is elementwise. The layer is a filter bank of N decaying oscillations, without a bias as in the paper: each state
+has its time constant 1 / (1 - |lambda|) and its frequency exp(theta_log) in radians a step. D is a matrix here; in the
 paper, where I = H, it is a diagonal. The layer is linear: what is not stands after it, such as a dense layer with an
 activation, and several in a row are one linear filter.
 

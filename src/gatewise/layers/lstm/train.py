@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import torch
 from torch import Tensor
 from torch.nn.functional import linear
 
 from gatewise.layers.lstm.spec import Spec
 from gatewise.layers.train import LayerModule, State
 from gatewise.layers.train.activations import activate
-from gatewise.layers.train.recurrence import recurrence
+from gatewise.layers.train.recurrence import Fused, recurrence
 
 
 class Module(LayerModule):
@@ -39,8 +40,18 @@ class Module(LayerModule):
             *([self.weight_peephole] if self.layer.peepholes else []),
         ]
         first = [state["hidden"], state["cell"]]
-        out, (h, c) = recurrence(self.layer, self.cell, inputs[0], first, tensors, lengths, resets)
+        out, (h, c) = recurrence(self.layer, self.cell, inputs[0], first, tensors, lengths, resets, self.fused())
         return out, {"hidden": h, "cell": c}
+
+    def fused(self) -> Fused | None:
+        """torch's own LSTM, which may have a projection, but no peepholes, coupled gates or clips."""
+        layer = self.layer
+        kinds = [f.kind for f in (layer.gate_activation, layer.activation, layer.output_activation)]
+        if layer.peepholes or layer.input_forget or layer.clip is not None or layer.cell_clip is not None:
+            return None
+        if kinds != ["sigmoid", "tanh", "tanh"]:
+            return None
+        return lambda x, first, tensors: torch.lstm(x, first, tensors, True, 1, 0.0, False, False, True)
 
     def cell(self, sums: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
         """One step."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import torch
 from torch import Tensor
 from torch.nn.functional import linear
 
 from gatewise.layers.rnn.spec import Spec
 from gatewise.layers.train import LayerModule, State
 from gatewise.layers.train.activations import activate
-from gatewise.layers.train.recurrence import recurrence
+from gatewise.layers.train.recurrence import Fused, recurrence
 
 
 class Module(LayerModule):
@@ -32,8 +33,17 @@ class Module(LayerModule):
     ) -> tuple[Tensor, State]:
         """See `LayerModule.forward`."""
         tensors = [self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh]
-        out, last = recurrence(self.layer, self.cell, inputs[0], [state["hidden"]], tensors, lengths, resets)
+        out, last = recurrence(
+            self.layer, self.cell, inputs[0], [state["hidden"]], tensors, lengths, resets, self.fused()
+        )
         return out, {"hidden": last[0]}
+
+    def fused(self) -> Fused | None:
+        """torch's own layer, which has tanh and relu."""
+        known = {"tanh": torch.rnn_tanh, "relu": torch.rnn_relu}.get(self.layer.activation.kind)
+        if known is None or self.layer.clip is not None:
+            return None
+        return lambda x, first, tensors: known(x, first[0], tensors, True, 1, 0.0, False, False, True)
 
     def cell(self, sums: Tensor, h: Tensor) -> tuple[Tensor]:
         """One step."""

@@ -31,8 +31,14 @@ from gatewise.layers.train.threads import shares_of, team
 NATIVE = (torch.float32, torch.float64)
 """What the native kernels compute in."""
 
+NOT_FUSED = ("cpu",)
+"""Kinds of device where torch's own recurrent layers are not used: there are native kernels."""
+
 Cell = Callable[..., tuple[Tensor, ...]]
 """cell(sums, *state) -> the state after one step: sums (batch, rows), the fields of the state (batch, width)."""
+
+Fused = Callable[..., tuple[Tensor, ...]]
+"""fused(x, states, tensors) -> out, *last: torch's own layer, with a leading axis of one layer in each state."""
 
 library = torch.library.Library("gatewise", "DEF")
 library.define(
@@ -73,8 +79,9 @@ def recurrence(
     tensors: Sequence[Tensor],
     lengths: Tensor | None = None,
     resets: Tensor | None = None,
+    fused: Fused | None = None,
 ) -> tuple[Tensor, list[Tensor]]:
-    """Run a recurrent layer over whole sequences: natively where that is possible, else step by step.
+    """Run a recurrent layer over whole sequences: natively where that is possible, else in torch.
 
     Args:
         layer: the kind and its options.
@@ -85,11 +92,15 @@ def recurrence(
         tensors: all of the layer, in the order of its spec.py: the first is the matrix of the input (rows, inputs).
         lengths: (batch,) whole numbers, the steps of each row; None = all.
         resets: (batch, time) bool, where the state is zero before the step; None = nowhere.
+        fused: torch's own layer, where it can be told all options; other devices run whole rows so.
 
     Returns:
         out (batch, time, R), of no meaning beyond the end of a row, and the state at each row's end.
     """
     if not native(x):
+        if fused and x.device.type not in NOT_FUSED and lengths is None and resets is None and not _off.get():
+            out, *last = fused(x, [field[None] for field in first], list(tensors))
+            return out, [field[0] for field in last]
         return step_by_step(cell, torch.nn.functional.linear(x, tensors[0]), first, lengths, resets)
     lengths = None if lengths is None else lengths.to(torch.int64)
     keep = torch.is_grad_enabled() and any(t.requires_grad for t in (x, *first, *tensors))
