@@ -7,8 +7,8 @@ import os
 
 import torch
 
-SHARE = 1_000_000
-"""Multiply-accumulates from which a share is worth a thread: some 30 us of work."""
+SHARE = 2_000_000
+"""Multiply-accumulates from which a share is worth a thread: some 60 us of work."""
 
 _team: int | None = None
 
