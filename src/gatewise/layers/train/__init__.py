@@ -1,6 +1,7 @@
 """What the torch modules (`train.py`) of layers, input stages and heads have in common.
 
-Here what a module is; in `activations.py` the activations, in `recurrence.py` the recurrent layers' native operator.
+Here what a module is; in `activations.py` the activations, in `recurrence.py` the recurrent layers' native operator,
+in `scan.py` that of layers whose gates do not read the state.
 """
 
 from __future__ import annotations

@@ -74,12 +74,14 @@ static void define(numbers *z, size_t width, int is_complex, int same_a, int rag
         }
 }
 
-/* So many of the values in float or double, in a block of exactly their size; beyond the end of a row they are NaN. */
+/* So many of the values in float or double, in a block of exactly their size; beyond the end of a row they are NaN, and all
+ * are where there are no values: what a scan does not write is then seen. */
 static void *block(const double *values, size_t count, int is_double, size_t width_if_ragged) {
     void *made = malloc(count * (is_double ? sizeof(double) : sizeof(float)));
     for (size_t i = 0; i < count; i++) {
         const size_t at = width_if_ragged ? i / width_if_ragged : 0; /* row * STEPS + t */
-        const double x = width_if_ragged && (int64_t)(at % STEPS) >= lengths[at / STEPS] ? (double)NAN : values[i];
+        const int is_beyond = width_if_ragged && (int64_t)(at % STEPS) >= lengths[at / STEPS];
+        const double x = !values || is_beyond ? (double)NAN : values[i];
         if (is_double)
             ((double *)made)[i] = x;
         else
@@ -100,13 +102,12 @@ static int agrees(const gw_scan_kernel *kernel, int is_double, size_t width, int
     for (size_t i = 0; i < all; i++) z.a[i] = 0.5 * draw(2), z.b[i] = draw(1), z.d_h[i] = draw(1);
     for (size_t i = 0; i < ends; i++) z.first[i] = draw(1), z.d_last[i] = draw(1);
     define(&z, width, is_complex, same_a, ragged);
-    static const double nothing[ALL];
     const size_t steps = ragged ? width : 0, of_d_a = same_a ? ends : all;
     void *a = block(z.a, of_a, is_double, same_a ? 0 : steps), *b = block(z.b, all, is_double, steps);
     void *first = block(z.first, ends, is_double, 0), *d_last = block(z.d_last, ends, is_double, 0);
-    void *d_h = block(z.d_h, all, is_double, steps), *d_a = block(nothing, of_d_a, is_double, 0);
-    void *h = block(nothing, all, is_double, 0), *d_b = block(nothing, all, is_double, 0);
-    void *last = block(nothing, ends, is_double, 0), *d_first = block(nothing, ends, is_double, 0);
+    void *d_h = block(z.d_h, all, is_double, steps), *d_a = block(NULL, of_d_a, is_double, 0);
+    void *h = block(NULL, all, is_double, 0), *d_b = block(NULL, all, is_double, 0);
+    void *last = block(NULL, ends, is_double, 0), *d_first = block(NULL, ends, is_double, 0);
     gw_scan s = {.batch = ROWS, .time = STEPS, .width = width, .is_complex = is_complex, .same_a = same_a, .shares = 2};
     s.lengths = ragged ? lengths : NULL, s.resets = ragged ? resets : NULL;
     s.a = a, s.b = b, s.first = first, s.d_h = d_h, s.d_last = d_last;
