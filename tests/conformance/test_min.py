@@ -188,7 +188,7 @@ def test_torch_is_exact_at_any_gates_and_so_is_its_gradient(
 @pytest.mark.parametrize("cpu", CPUS)
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_memory_of_200_000_steps_keeps_its_pace(kind: str, cpu: str) -> None:
-    """h comes to n by z = 5e-6 of the way a step. With 1 - z, rounded to a float, it would be half a percent off."""
+    """h comes to n by z = 5e-6 of the way a step. With 1 - z, rounded to a float, it would be two thousandths off."""
     z = -12.2
     bias = np.array([[z, 1.0] if kind == "mingru" else [-z, z, 1.0]], np.float32)
     spec = gw.ModelSpec(1, [gw.LayerSpec(kind, "m", units=1)])

@@ -354,9 +354,8 @@ def test_only_layers_that_are_recurrent_are_recurrences(monkeypatch: pytest.Monk
     monkeypatch.setattr(layers, "KINDS", (*layers.KINDS, "norm"))
     monkeypatch.setattr(layers, "registry", Registry())
     for kind in ("norm", "dense"):
-        with pytest.raises(
-            InputError, match=rf"recurrence must be one of \['rnn', 'lstm', 'gru', 'rglru', 'lru'\], got '{kind}'"
-        ):
+        known = r"\['rnn', 'lstm', 'gru', 'mingru', 'minlstm', 'rglru', 'lru'\]"
+        with pytest.raises(InputError, match=rf"recurrence must be one of {known}, got '{kind}'"):
             fitted(frame()["vibration"], recurrence=kind)
 
 

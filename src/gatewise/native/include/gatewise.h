@@ -48,6 +48,10 @@
  *                                clip, cell clip                        with peepholes: weight_peephole (3H)
  *         the rows of its gates are in the order i, f, g, o; H = U unless projected
  *         a clip of 0 is none; activations of recurrent layers are any but softmax
+ *     mingru: x                  activation                             weight_ih (2U, I), bias_ih (2U)
+ *         the rows are in the order z, n
+ *     minlstm: x                 activation                             weight_ih (3U, I), bias_ih (3U)
+ *         the rows are in the order f, i, n
  *     rglru: x                   signed 0 or 1                          weight_ih (3U, I), bias_ih (3U), decay (U)
  *         the rows of its gates are in the order r, i, v
  *     lru: x                             -                              weight_ih (2N, I), weight_ho (U, 2N),
