@@ -6,8 +6,8 @@ Orvieto et al. 2023, "Resurrecting Recurrent Neural Networks for Long Sequences"
     h'     = lambda * h + exp(gamma_log) * (B x)        complex (N)
     y      = Re(C h') + D x                             output  (H)
 
-`*` is elementwise. The layer is a filter bank of N decaying oscillations, without a bias as in the paper: each state has
-its time constant 1 / (1 - |lambda|) and its frequency exp(theta_log) in radians a step. D is a matrix here; in the
+`*` is elementwise. The layer is a filter bank of N decaying oscillations, without a bias as in the paper: each state
+has its time constant 1 / (1 - |lambda|) and its frequency exp(theta_log) in radians a step. D is a matrix here; in the
 paper, where I = H, it is a diagonal. The layer is linear: what is not stands after it, such as a dense layer with an
 activation, and several in a row are one linear filter.
 
@@ -101,8 +101,7 @@ class Spec(Layer):
         """lambda on a ring, uniform by area between r_min and r_max and with an angle uniform up to max_phase.
 
         |lambda|^2 is uniform in [r_min^2, r_max^2], gamma = sqrt(1 - |lambda|^2), so that white noise makes states of
-        one variance, however long their memory. B, C and D are Gaussian of variance
-        1 / (2 I), 1 / N and 1 / I.
+        one variance, however long their memory. B, C and D are Gaussian of variance 1 / (2 I), 1 / N and 1 / I.
         """
         width, size = one_input(self, inputs).width, self.size
         square = rng.uniform(self.r_min**2, self.r_max**2, size)  # |lambda|^2
