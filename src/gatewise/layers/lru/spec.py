@@ -101,8 +101,7 @@ class Spec(Layer):
         """lambda on a ring, uniform by area between r_min and r_max and with an angle uniform up to max_phase.
 
         |lambda|^2 is uniform in [r_min^2, r_max^2], gamma = sqrt(1 - |lambda|^2), so that white noise makes states of
-        one variance, however long their memory. B, C and D are Gaussian of variance
-        1 / (2 I), 1 / N and 1 / I.
+        one variance, however long their memory. B, C and D are Gaussian of variance 1 / (2 I), 1 / N and 1 / I.
         """
         width, size = one_input(self, inputs).width, self.size
         square = rng.uniform(self.r_min**2, self.r_max**2, size)  # |lambda|^2
