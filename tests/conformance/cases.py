@@ -98,6 +98,9 @@ LAYERS: Mapping[str, Sequence[Mapping[str, Any]]] = {
         {"activation": HARD_CANDIDATE},
         *({"activation": other} for other in OTHERS),
     ],
+    "norm": [{}, {"method": "layer"}, {"epsilon": 0.5}, {"method": "layer", "epsilon": 0.01}],
+    "add": [{}],
+    "multiply": [{}],
     "concat": [{}],
     "reverse": [{}],
     "moments": [{}, {"width": 1}, {"epsilon": 0.5}, {"masked": True}, {"masked": True, "width": 1}],
@@ -183,6 +186,12 @@ def _layer_case(kind: str, units: int, width: int, options: Mapping[str, Any]) -
     name = f"{kind}-{units}x{width}-{_label(options)}"
     if kind == "concat":
         parts = [gru(units, name="a"), gru(3, name="b", sources="input"), LayerSpec(kind, sources=("a", "b", "input"))]
+        return Case(name, ModelSpec(width, parts))
+    if kind == "norm":
+        return Case(name, ModelSpec(width, [gru(units), LayerSpec(kind, **options)]))
+    if kind in ("add", "multiply"):
+        parts = [gru(units, name="a"), gru(units, name="b", sources="input"), LayerSpec(kind, "c", ("a", "b"))]
+        parts += [LayerSpec("dense", "d", units=units), LayerSpec(kind, sources=("c", "a", "d", "b"))]
         return Case(name, ModelSpec(width, parts))
     if kind == "reverse":
         parts = bidirectional(LayerSpec("gru", units=units), source="input")
@@ -296,7 +305,9 @@ def node_tensors(node: Node, rng: np.random.Generator, gain: float = 1.0) -> dic
     gate = node.layer.options().get("gate_activation", "sigmoid")
     small = 0.3 if gate in ("linear", "relu", "tanh") else 1.0  # a gate beyond 0 and 1 would make the state explode
     for name, shape in node.layer.tensors(node.edges).items():
-        if name.startswith("weight"):
+        if name == "weight" and len(shape) == 1:  # of norm
+            drawn[name] = rng.uniform(0.5, 1.5, shape)
+        elif name.startswith("weight"):
             bound = small * (gain if name.endswith("hh") else 1.0) / math.sqrt(shape[-1])
             drawn[name] = rng.uniform(-bound, bound, shape)
         elif name.endswith("statistic"):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from gatewise.layers.registry import Registry
 
-KINDS = ("rnn", "lstm", "gru", "dense", "concat", "reverse", "moments", "standardise")
+KINDS = ("rnn", "lstm", "gru", "dense", "norm", "add", "multiply", "concat", "reverse", "moments", "standardise")
 """The names of all layers, which are the names of their folders."""
 
 registry = Registry("layer", "gatewise.layers", KINDS)
