@@ -8,9 +8,12 @@
  * Tensors: weight (I); with method layer also bias (I).
  *
  * The mean is taken away before the squares, which would otherwise be large and differ by little; and it is taken away twice,
- * as the mean of what remains is the rounding of the first. A sum has one chain for each lane of a vector, i ascending, and then
- * adds the lanes, ascending too. Where a sum of squares overflows, from 1e19 on, x counts as 0.
+ * as the mean of what remains is the rounding of the first. A sum has 16 chains, chain k of i = k, k + 16, ... ascending, on every
+ * instruction set; then the last half of them is added to the first until there is one. Where a sum of squares overflows,
+ * from 1e19 on, x counts as 0.
  */
+
+enum { NORM_CHAINS = 16 };
 
 typedef struct gw_norm {
     int width; /* I */
@@ -19,31 +22,29 @@ typedef struct gw_norm {
     const float *weight, *bias; /* (I) */
 } gw_norm;
 
-static inline float norm_lanes(gwv sum) {
-    float lanes[GW_LANES], total = 0.0f;
-    gwv_store(lanes, sum);
-    for (int i = 0; i < GW_LANES; i++) total += lanes[i];
-    return total;
-}
-
-static inline float norm_mean(const float *x, int count) {
-    gwv sum = gwv_set(0.0f);
-    GW_EACH(count, sum = gwv_add(sum, gwv_load_part(x + i, n)));
-    return norm_lanes(sum) / (float)count;
-}
-
-static inline float norm_mean_square(const float *x, int count) {
-    gwv sum = gwv_set(0.0f);
+/* chains + x, or + x^2, of the first `count` <= NORM_CHAINS. */
+static inline void norm_gather(float *chains, const float *x, int count, int squared) {
     GW_EACH(count, {
         gwv v = gwv_load_part(x + i, n);
-        sum = gwv_fma(v, v, sum);
+        gwv sum = gwv_load_part(chains + i, n);
+        gwv_store_part(chains + i, squared ? gwv_fma(v, v, sum) : gwv_add(v, sum), n);
     });
-    return norm_lanes(sum) / (float)count;
+}
+
+/* The mean of x, or of its squares. */
+static inline float norm_mean(const float *x, int count, int squared) {
+    float chains[NORM_CHAINS] = {0};
+    int first = 0;
+    for (; first + NORM_CHAINS <= count; first += NORM_CHAINS) norm_gather(chains, x + first, NORM_CHAINS, squared);
+    if (first < count) norm_gather(chains, x + first, count - first, squared);
+    for (int half = NORM_CHAINS / 2; half > 0; half /= 2)
+        for (int i = 0; i < half; i++) chains[i] += chains[i + half];
+    return chains[0] / (float)count;
 }
 
 /* y = x - m */
 static inline void norm_centre(const float *x, int count, float *y) {
-    const gwv mean = gwv_set(norm_mean(x, count));
+    const gwv mean = gwv_set(norm_mean(x, count, 0));
     GW_EACH(count, gwv_store_part(y + i, gwv_sub(gwv_load_part(x + i, n), mean), n));
 }
 
@@ -58,7 +59,7 @@ static void norm_step(const void *layer, const gw_batch *b) {
             norm_centre(out, I, out);
             x = out;
         }
-        const gwv scale = gwv_set(1.0f / gw_root(norm_mean_square(x, I) + g->epsilon));
+        const gwv scale = gwv_set(1.0f / gw_root(norm_mean(x, I, 1) + g->epsilon));
         GW_EACH(I, {
             gwv v = gwv_mul(gwv_load_part(x + i, n), scale);
             gwv w = gwv_load_part(g->weight + i, n);

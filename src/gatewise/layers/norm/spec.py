@@ -14,9 +14,9 @@ over the I values of one step, whatever came before: no state. `*` is elementwis
 
 Tensors, I = inputs: weight (I), and with method "layer" bias (I).
 
-Elsewhere: `RMSNorm` and `LayerNorm` of torch, `RMSNormalization` and `LayerNormalization` of Keras and ONNX. epsilon has
-the default of torch's LayerNorm and ONNX; torch's RMSNorm has that of the type, 1.2e-7 in float32, and Keras has 1e-6 and
-1e-3.
+Elsewhere: `RMSNorm` and `LayerNorm` of torch, `RMSNormalization` and `LayerNormalization` of Keras and ONNX. epsilon
+has the default of torch's LayerNorm and of ONNX; torch's RMSNorm has that of the type, 1.2e-7 in float32, and Keras has
+1e-6 and 1e-3.
 """
 
 from __future__ import annotations
