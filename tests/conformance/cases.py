@@ -20,7 +20,7 @@ from gatewise import heads, inputs, layers
 from gatewise.graph import Graph, Node
 from gatewise.layers.base import Array
 from gatewise.layers.registry import Registry
-from gatewise.spec import LayerSpec, ModelSpec, bidirectional
+from gatewise.spec import LayerSpec, ModelSpec, bidirectional, residual
 
 HARD_TORCH = {"kind": "hard_sigmoid", "slope": 1 / 6, "offset": 0.5}
 HARD_KERAS = {"kind": "hard_sigmoid", "slope": 0.2, "offset": 0.5}
@@ -245,6 +245,18 @@ def _head_cases(units: int) -> Iterator[Case]:
             yield Case(f"{kind}-masked-{_label(options)}", ModelSpec(input=marking, layers=body, head=knowing))
 
 
+def _residual_cases(width: int, blocks: int, inputs: int) -> Iterator[Case]:
+    """A stack of residual blocks around each recurrent layer, which is not as wide as they are."""
+    for kind in layers.KINDS:
+        if layers.registry.spec(kind).recurrent:
+            stack = [LayerSpec("dense", "block0", units=width)]
+            for i in range(blocks):
+                mixer = LayerSpec(kind, units=width + 1)
+                norm = "rms" if i % 2 else "layer"
+                stack += residual(mixer, width, f"block{i + 1}", source=f"block{i}", norm=norm, expand=1.5)
+            yield Case(f"graph-residual-{kind}", ModelSpec(inputs, [*stack, LayerSpec("norm")]))
+
+
 def _graph_cases() -> Iterator[Case]:
     def gru(units: int, **more: Any) -> LayerSpec:
         return LayerSpec("gru", units=units, **more)
@@ -270,6 +282,7 @@ def _graph_cases() -> Iterator[Case]:
     }
     for name, spec in graphs.items():
         yield Case(f"graph-{name}", spec)
+    yield from _residual_cases(9, 3, 4)
 
 
 CASES = [*_layer_cases(), *_input_cases(), *_head_cases(9), *_graph_cases()]
@@ -287,6 +300,7 @@ SMALL = [
         "graph-both",
         ModelSpec(2, [LayerSpec("gru", units=2), LayerSpec("gru", units=2), LayerSpec("dense", "d", "gru0", units=2)]),
     ),
+    *_residual_cases(2, 1, 2),
 ]
 """Every kind with all its options once, small enough for finite differences."""
 
