@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from gatewise.spec import LayerSpec as LayerSpec
     from gatewise.spec import ModelSpec as ModelSpec
     from gatewise.spec import bidirectional as bidirectional
+    from gatewise.spec import residual as residual
     from gatewise.state import State as State
     from gatewise.stream import Model as Model
     from gatewise.stream import Pool as Pool
@@ -28,6 +29,7 @@ _HOME = {
     "LayerSpec": "gatewise.spec",
     "ModelSpec": "gatewise.spec",
     "bidirectional": "gatewise.spec",
+    "residual": "gatewise.spec",
     "Model": "gatewise.stream",
     "Pool": "gatewise.stream",
     "State": "gatewise.state",
@@ -52,6 +54,7 @@ __all__ = [
     "errors",
     "init",
     "load",
+    "residual",
 ]
 
 

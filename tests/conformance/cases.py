@@ -20,7 +20,7 @@ from gatewise import heads, inputs, layers
 from gatewise.graph import Graph, Node
 from gatewise.layers.base import Array
 from gatewise.layers.registry import Registry
-from gatewise.spec import LayerSpec, ModelSpec, bidirectional
+from gatewise.spec import LayerSpec, ModelSpec, bidirectional, residual
 
 HARD_TORCH = {"kind": "hard_sigmoid", "slope": 1 / 6, "offset": 0.5}
 HARD_KERAS = {"kind": "hard_sigmoid", "slope": 0.2, "offset": 0.5}
@@ -113,6 +113,9 @@ LAYERS: Mapping[str, Sequence[Mapping[str, Any]]] = {
         {"activation": HARD_CANDIDATE},
         *({"activation": other} for other in OTHERS),
     ],
+    "norm": [{}, {"method": "layer"}, {"epsilon": 0.5}, {"method": "layer", "epsilon": 0.01}],
+    "add": [{}],
+    "multiply": [{}],
     "concat": [{}],
     "reverse": [{}],
     "moments": [{}, {"width": 1}, {"epsilon": 0.5}, {"masked": True}, {"masked": True, "width": 1}],
@@ -199,6 +202,12 @@ def _layer_case(kind: str, units: int, width: int, options: Mapping[str, Any]) -
     if kind == "concat":
         parts = [gru(units, name="a"), gru(3, name="b", sources="input"), LayerSpec(kind, sources=("a", "b", "input"))]
         return Case(name, ModelSpec(width, parts))
+    if kind == "norm":
+        return Case(name, ModelSpec(width, [gru(units), LayerSpec(kind, **options)]))
+    if kind in ("add", "multiply"):
+        parts = [gru(units, name="a"), gru(units, name="b", sources="input"), LayerSpec(kind, "c", ("a", "b"))]
+        parts += [LayerSpec("dense", "d", units=units), LayerSpec(kind, sources=("c", "a", "d", "b"))]
+        return Case(name, ModelSpec(width, parts))
     if kind == "reverse":
         parts = bidirectional(LayerSpec("gru", units=units), source="input")
         return Case(name, ModelSpec(width, parts, context={"window": WINDOW}))
@@ -251,6 +260,18 @@ def _head_cases(units: int) -> Iterator[Case]:
             yield Case(f"{kind}-masked-{_label(options)}", ModelSpec(input=marking, layers=body, head=knowing))
 
 
+def _residual_cases(width: int, blocks: int, inputs: int) -> Iterator[Case]:
+    """A stack of residual blocks around each recurrent layer, which is not as wide as they are."""
+    for kind in layers.KINDS:
+        if layers.registry.spec(kind).recurrent:
+            stack = [LayerSpec("dense", "block0", units=width)]
+            for i in range(blocks):
+                mixer = LayerSpec(kind, units=width + 1)
+                norm = "rms" if i % 2 else "layer"
+                stack += residual(mixer, width, f"block{i + 1}", source=f"block{i}", norm=norm, expand=1.5)
+            yield Case(f"graph-residual-{kind}", ModelSpec(inputs, [*stack, LayerSpec("norm")]))
+
+
 def _graph_cases() -> Iterator[Case]:
     def gru(units: int, **more: Any) -> LayerSpec:
         return LayerSpec("gru", units=units, **more)
@@ -276,6 +297,7 @@ def _graph_cases() -> Iterator[Case]:
     }
     for name, spec in graphs.items():
         yield Case(f"graph-{name}", spec)
+    yield from _residual_cases(9, 3, 4)
 
 
 CASES = [*_layer_cases(), *_input_cases(), *_head_cases(9), *_graph_cases()]
@@ -293,6 +315,7 @@ SMALL = [
         "graph-both",
         ModelSpec(2, [LayerSpec("gru", units=2), LayerSpec("gru", units=2), LayerSpec("dense", "d", "gru0", units=2)]),
     ),
+    *_residual_cases(2, 1, 2),
 ]
 """Every kind with all its options once, small enough for finite differences."""
 
@@ -311,7 +334,9 @@ def node_tensors(node: Node, rng: np.random.Generator, gain: float = 1.0) -> dic
     gate = node.layer.options().get("gate_activation", "sigmoid")
     small = 0.3 if gate in ("linear", "relu", "tanh") else 1.0  # a gate beyond 0 and 1 would make the state explode
     for name, shape in node.layer.tensors(node.edges).items():
-        if name.startswith("weight"):
+        if name == "weight" and len(shape) == 1:  # of norm
+            drawn[name] = rng.uniform(0.5, 1.5, shape)
+        elif name.startswith("weight"):
             bound = small * (gain if name.endswith("hh") else 1.0) / math.sqrt(shape[-1])
             drawn[name] = rng.uniform(-bound, bound, shape)
         elif name.endswith("statistic"):

@@ -10,7 +10,7 @@ from gatewise.layers.registry import Registry
 
 KINDS = (
     *("rnn", "lstm", "gru", "mingru", "minlstm", "rglru", "lru"),
-    *("dense", "concat", "reverse", "moments", "standardise"),
+    *("dense", "norm", "add", "multiply", "concat", "reverse", "moments", "standardise"),
 )
 """The names of all layers, which are the names of their folders."""
 

@@ -16,6 +16,9 @@ from gatewise.errors import SpecError
 Array = npt.NDArray[Any]
 """A NumPy array; shapes and dtypes are stated where it is used."""
 
+MOST_INPUTS = 4
+"""Edges that one node reads, at most."""
+
 
 @dataclass(frozen=True)
 class Edge:
@@ -186,6 +189,23 @@ def one_input(layer: Layer, inputs: Sequence[Edge]) -> Edge:
     if len(inputs) != 1:
         raise SpecError(f"{layer.kind} reads one edge, got {len(inputs)}; join them in a layer before it")
     return inputs[0]
+
+
+def check_several(layer: Layer, inputs: Sequence[Edge]) -> None:
+    """Raise SpecError unless a layer that joins edges reads as many as a node can."""
+    if not 2 <= len(inputs) <= MOST_INPUTS:
+        raise SpecError(f"{layer.kind} joins 2 to {MOST_INPUTS} edges, got {len(inputs)}; name them in sources (from)")
+
+
+def one_width(layer: Layer, inputs: Sequence[Edge]) -> int:
+    """The width of several edges that a layer joins value by value. Raises SpecError where it is not one."""
+    check_several(layer, inputs)
+    widths = [edge.width for edge in inputs]
+    if len(set(widths)) > 1:
+        raise SpecError(
+            f"{layer.kind} reads edges of one width, got widths {widths}; bring them to one in a dense layer"
+        )
+    return widths[0]
 
 
 def check_count(name: str, value: object, most: int = 1 << 16, least: int = 1) -> None:

@@ -57,6 +57,20 @@ static inline int gw_usable(float scaled) { return scaled >= -GW_MOST_READING &&
 /* 0 for |x| < 2^-64: a state never decays into denormals, on any platform. NaN stays. gwv_flush is the same. */
 static inline float gw_flush(float x) { return x > -0x1p-64f && x < 0x1p-64f ? 0.0f : x; }
 
+/* The square root, by Heron's method: from half the exponent, then from above until it falls no more; within a unit in the
+ * last place. No libm, so that it is the same everywhere. What is not above 0, infinity and NaN stay. */
+static inline float gw_root(float v) {
+    if (!(v > 0.0f) || !gw_finite(v)) return v;
+    uint32_t bits;
+    memcpy(&bits, &v, sizeof bits);
+    bits = (bits >> 1) + 0x1fc00000u;
+    float root;
+    memcpy(&root, &bits, sizeof root);
+    root = 0.5f * (root + v / root);
+    for (float next = 0.5f * (root + v / root); next < root; next = 0.5f * (root + v / root)) root = next;
+    return root;
+}
+
 /* 1.5 * 2^23: a float this large has a spacing of 1, so adding it rounds to an integer, which then stands in the low bits
  * of the sum. */
 #define GW_ROUND 12582912.0f

@@ -12,11 +12,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from gatewise.errors import SpecError
-from gatewise.layers.base import Array, Edge, Layer
-
-MOST = 4
-"""Edges that one node reads, at most."""
+from gatewise.layers.base import Array, Edge, Layer, check_several
 
 
 @dataclass(frozen=True)
@@ -27,8 +23,7 @@ class Spec(Layer):
 
     def outputs(self, inputs: Sequence[Edge]) -> Edge:
         """As wide as all it reads together."""
-        if not 2 <= len(inputs) <= MOST:
-            raise SpecError(f"concat joins 2 to {MOST} edges, got {len(inputs)}; name them in sources (from)")
+        check_several(self, inputs)
         return Edge(sum(edge.width for edge in inputs))
 
     def tensors(self, inputs: Sequence[Edge]) -> dict[str, tuple[int, ...]]:

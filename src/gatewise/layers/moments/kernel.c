@@ -15,15 +15,6 @@ typedef struct gw_moments {
     int masked;
 } gw_moments;
 
-/* The root by Heron's method, from above until it falls no more: within a unit in the last place. No libm, so that it is
- * the same everywhere. */
-static float moments_root(float v) {
-    if (!(v > 0.0f) || !gw_finite(v)) return v;
-    float root = v < 1.0f ? 1.0f : v;
-    for (float next = 0.5f * (root + v / root); next < root; next = 0.5f * (root + v / root)) root = next;
-    return root;
-}
-
 /* Of all columns at all steps. */
 static void moments_all(const gw_moments *m, const float *x, size_t steps, float *mean, float *deviation) {
     const size_t W = m->width;
@@ -36,7 +27,7 @@ static void moments_all(const gw_moments *m, const float *x, size_t steps, float
             const float apart = x[t * m->inputs + i] - mean[i];
             deviation[i] += apart * apart;
         }
-    for (size_t i = 0; i < W; i++) deviation[i] = moments_root(deviation[i] / (float)steps + m->epsilon);
+    for (size_t i = 0; i < W; i++) deviation[i] = gw_root(deviation[i] / (float)steps + m->epsilon);
 }
 
 /* Of one column, at the steps at which it was read. */
@@ -49,7 +40,7 @@ static void moments_seen(const gw_moments *m, const float *x, size_t steps, floa
     for (size_t t = 0; t < steps * m->inputs; t += m->inputs)
         if (gone[t] == 0.0f) squares += (x[t] - middle) * (x[t] - middle);
     *mean = middle;
-    *deviation = seen > 0.0f ? moments_root(squares / seen + m->epsilon) : 1.0f;
+    *deviation = seen > 0.0f ? gw_root(squares / seen + m->epsilon) : 1.0f;
 }
 
 static void moments_whole(const void *layer, const gw_batch *b, size_t steps) {

@@ -59,6 +59,11 @@
  *                                                                       theta_log (N), gamma_log (N)
  *         N complex states, real parts first, then imaginary ones
  *     dense: x                   activation                             weight (U, I), bias (U)
+ *     norm: x                    method 0 rms or 1 layer, epsilon > 0   weight (I); if layer: bias (I)
+ *         x over the root of its mean square, layer: of its variance, without the mean; times weight; plus bias; U = I
+ *     add: two edges or more             -                                      -
+ *     multiply: two edges or more        -                                      -
+ *         their sum and their product, value by value; U = I, the same of all
  *     concat: two edges or more          -                                      -
  *         writes them side by side
  *     reverse: x                         -                                      -

@@ -354,6 +354,19 @@ static void check_matvec(void) {
     check(error <= 1.0, "matvec: error %.3g of the bound (cols + 1) 2^-23 sum |w x|", error);
 }
 
+/* Every 1009th positive float, denormals among them; the error in units of the last place of the exact root. */
+static void check_root(void) {
+    double error = 0.0;
+    for (uint32_t bits = 1; bits < infinity_bits; bits += 1009) {
+        const double exact_root = sqrt((double)from_bits(bits));
+        const double place = ldexp(1.0, ilogb(exact_root) - 23);
+        error = fmax(error, fabs((double)gw_root(from_bits(bits)) - exact_root) / place);
+    }
+    check(error <= 1.0, "root: within %.3f of a unit in the last place", error);
+    check(gw_root(0.0f) == 0.0f && gw_root(4.0f) == 2.0f && isinf(gw_root(INFINITY)) && isnan(gw_root(NAN)),
+          "root: of 0, 4, infinity and NaN");
+}
+
 static void check_peaks(void) {
     const double near = gw_read_bandwidth(16384, 0.01), far = gw_read_bandwidth(1 << 20, 0.01),
                  peak = gw_fma_peak(0.01);
@@ -369,6 +382,7 @@ static __attribute__((noinline)) int check_all(void) {
     check_sqrt();
     check_tails();
     check_matvec();
+    check_root();
     check_peaks();
     check_special_values();
     check_activations();

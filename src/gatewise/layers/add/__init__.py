@@ -1,0 +1,1 @@
+"""Sum of edges: `spec.py` holds the equation."""

@@ -1,0 +1,48 @@
+"""Adds edges of one width, value by value: y = x_0 + x_1 + ..., of 2 to 4 edges, in the order of its sources.
+
+With it a layer can write into what went past it, y = x + f(x): a residual connection (He et al. 2016, "Deep Residual
+Learning for Image Recognition").
+
+No tensors, no state. As `+` in NumPy and torch, Add in Keras and ONNX.
+"""
+
+from __future__ import annotations
+
+import functools
+import operator
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from gatewise.layers.base import Array, Edge, Layer, one_width
+
+
+@dataclass(frozen=True)
+class Spec(Layer):
+    """It has no options."""
+
+    kind: ClassVar[str] = "add"
+
+    def outputs(self, inputs: Sequence[Edge]) -> Edge:
+        """As wide as each that it reads."""
+        return Edge(one_width(self, inputs))
+
+    def tensors(self, inputs: Sequence[Edge]) -> dict[str, tuple[int, ...]]:
+        """None."""
+        return {}
+
+    def initial(self, inputs: Sequence[Edge], rng: np.random.Generator) -> dict[str, Array]:
+        """None."""
+        return {}
+
+    def step(
+        self, tensors: Mapping[str, Array], state: Mapping[str, Array], *x: Array
+    ) -> tuple[Array, dict[str, Array]]:
+        """The equation above."""
+        return functools.reduce(operator.add, x), {}
+
+    def native(self) -> list[float]:
+        """None."""
+        return []

@@ -1,0 +1,1 @@
+"""Product of edges: `spec.py` holds the equation."""

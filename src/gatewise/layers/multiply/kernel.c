@@ -1,0 +1,49 @@
+/* Multiplies edges of one width, value by value: one step.
+ *
+ *     y = x_0 * x_1 * ...    from left to right
+ *
+ * Reads two edges or more of I values, writes y (I). No state, no options, no tensors.
+ */
+
+typedef struct gw_multiply {
+    int count, width; /* edges read; I */
+} gw_multiply;
+
+static void multiply_step(const void *layer, const gw_batch *b) {
+    const gw_multiply *a = layer;
+    for (int row = 0; row < b->count; row++) {
+        float *out = b->out + (size_t)row * b->out_stride;
+        const float *first = b->in[0] + (size_t)row * b->in_stride[0];
+        for (int k = 1; k < a->count; k++, first = out) {
+            const float *x = b->in[k] + (size_t)row * b->in_stride[k];
+            GW_EACH(a->width,
+                    gwv_store_part(out + i, gwv_mul(gwv_load_part(first + i, n), gwv_load_part(x + i, n)), n));
+        }
+    }
+}
+
+#ifndef GW_STEP_ONLY
+
+static gw_status multiply_check(const gw_place *place, gw_room *room, gw_need *need) {
+    (void)need;
+    const int count = place->node->read_count;
+    if (count < 2) return gw_fail(place, GW_BAD_INPUTS, -1, (size_t)count, 2);
+    GW_TRY(gw_expect_counts(place, count, 0, 0));
+    for (int k = 1; k < count; k++)
+        if (place->in[k] != place->in[0])
+            return gw_fail(place, GW_BAD_INPUT_WIDTH, k, (size_t)place->in[k], (size_t)place->in[0]);
+    if (place->out != place->in[0])
+        return gw_fail(place, GW_BAD_OUTPUT_WIDTH, -1, (size_t)place->out, (size_t)place->in[0]);
+    gw_take(room, 1, sizeof(gw_multiply));
+    return GW_OK;
+}
+
+static const void *multiply_pack(const gw_place *place, gw_room *room) {
+    gw_multiply *a = gw_take(room, 1, sizeof(gw_multiply));
+    *a = (gw_multiply){place->node->read_count, place->out};
+    return a;
+}
+
+static const gw_kernel gw_kernel_multiply = {"multiply", multiply_check, multiply_pack, multiply_step, NULL};
+
+#endif

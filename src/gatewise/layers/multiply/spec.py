@@ -1,0 +1,48 @@
+"""Multiplies edges of one width, value by value: y = x_0 * x_1 * ..., of 2 to 4 edges, in the order of its sources.
+
+With it one layer can gate another, y = silu(W x) * (V x): a gated linear unit (Shazeer 2020, "GLU Variants Improve
+Transformer", arXiv 2002.05202).
+
+No tensors, no state. As `*` in NumPy and torch, Multiply in Keras, Mul in ONNX.
+"""
+
+from __future__ import annotations
+
+import functools
+import operator
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from gatewise.layers.base import Array, Edge, Layer, one_width
+
+
+@dataclass(frozen=True)
+class Spec(Layer):
+    """It has no options."""
+
+    kind: ClassVar[str] = "multiply"
+
+    def outputs(self, inputs: Sequence[Edge]) -> Edge:
+        """As wide as each that it reads."""
+        return Edge(one_width(self, inputs))
+
+    def tensors(self, inputs: Sequence[Edge]) -> dict[str, tuple[int, ...]]:
+        """None."""
+        return {}
+
+    def initial(self, inputs: Sequence[Edge], rng: np.random.Generator) -> dict[str, Array]:
+        """None."""
+        return {}
+
+    def step(
+        self, tensors: Mapping[str, Array], state: Mapping[str, Array], *x: Array
+    ) -> tuple[Array, dict[str, Array]]:
+        """The equation above."""
+        return functools.reduce(operator.mul, x), {}
+
+    def native(self) -> list[float]:
+        """None."""
+        return []

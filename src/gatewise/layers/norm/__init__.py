@@ -1,0 +1,1 @@
+"""Normalisation of each step: `spec.py` holds the equations."""
