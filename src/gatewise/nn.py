@@ -20,6 +20,7 @@ from gatewise.graph import Graph, Node
 from gatewise.inputs.numeric.spec import MOST
 from gatewise.layers.base import Array, Field
 from gatewise.layers.train import live_steps
+from gatewise.layers.train.dropout import MATRIX, Dropout, checked
 from gatewise.stream import Model
 
 
@@ -33,9 +34,11 @@ class Recurrent(torch.nn.Module):
         cpu: the instruction set that was asked for, carried along; None = the best.
         recompute: keep no activations for the gradient but the state at some steps, and compute the others again on the
             way back: memory falls to about the square root of what it was, the time of a forward run comes on top.
+        dropout: what is left out of the recurrent layers at random while the module is in training mode (`train()`, as
+            it begins); not after `eval()`. None = nothing.
 
     Raises:
-        SpecError: a layer named "training".
+        SpecError: a layer named "training", or a model that has nothing that `dropout` could leave out.
     """
 
     def __init__(
@@ -45,9 +48,11 @@ class Recurrent(torch.nn.Module):
         provenance: Mapping[str, Any] | None = None,
         cpu: str | None = None,
         recompute: bool = False,
+        dropout: Dropout | None = None,
     ) -> None:
         super().__init__()
         self.recompute = recompute
+        self.dropout = checked(dropout)
         self.graph = graph
         self.provenance = dict(provenance or {})
         self.cpu_variant = cpu
@@ -56,6 +61,8 @@ class Recurrent(torch.nn.Module):
                 raise SpecError("torch modules keep a flag named 'training'; rename the layer of that name")
             # Not add_module, which refuses the names of its methods; a layer may have them.
             self._modules[node.name] = node.registry.face(node.layer.kind, "train").Module(node.layer, node.edges)
+        if self.dropout is not None:
+            self._check_dropout(self.dropout)
         if tensors is not None:
             # Cloned: torch memory is aligned alike in each run, which NumPy's is not, and matrix products
             # may round by alignment.
@@ -197,8 +204,11 @@ class Recurrent(torch.nn.Module):
             read = [values[edge] for edge in node.reads]
             if last and i >= self.graph.tail:
                 read = [value[:, -1:] for value in read]
+            dropout = self.dropout if self.training and node.layer.recurrent else None
+            if dropout is not None:
+                module = dropout.of_weights(module)
             y, new = self._node(node, module, read, own, lengths, resets)
-            values[node.writes] = y
+            values[node.writes] = y if dropout is None else dropout.of_outputs(y)
             after.update({field.name: new[field.name.partition(".")[2]] for field in node.state})
         if live is not None:
             values = {edge: torch.where(live, value, 0.0) for edge, value in values.items()}
@@ -235,6 +245,16 @@ class Recurrent(torch.nn.Module):
             y, state = checkpoint(module, *arguments, use_reentrant=False) if again else module(*arguments)
             pieces.append(y)
         return torch.cat(pieces, 1), dict(state)
+
+    def _check_dropout(self, dropout: Dropout) -> None:
+        layers = [node for node in self.graph.nodes if node.layer.recurrent]
+        kinds = ", ".join(sorted({node.layer.kind for node in self.graph.nodes}))
+        if not layers:
+            raise SpecError(f"dropout is for recurrent layers, and the model has none ({kinds}); leave dropout out")
+        if dropout.weights and not any(MATRIX in node.layer.tensors(node.edges) for node in layers):
+            raise SpecError(
+                f"weight drop is for layers with a {MATRIX}, and the model has none ({kinds}); leave it out"
+            )
 
     def _check_resets(self, x: Tensor, resets: Tensor) -> None:
         if resets.dtype != torch.bool or resets.shape != x.shape[:2]:
@@ -289,7 +309,7 @@ def _beside(rows: Tensor, value: Tensor) -> Tensor:
     return rows.reshape(-1, *(1,) * (value.ndim - 1))
 
 
-def to_torch(model: Model, recompute: bool = False) -> Recurrent:
+def to_torch(model: Model, recompute: bool = False, dropout: Dropout | None = None) -> Recurrent:
     """The model as a torch module that can be trained, in float32, with weights of its own.
 
     Its `forward(x, state=None, lengths=None, resets=None)` gives `(y, state)`; see `Recurrent.forward`. On the CPU its
@@ -298,8 +318,13 @@ def to_torch(model: Model, recompute: bool = False) -> Recurrent:
     Args:
         model: what to train.
         recompute: keep less for the gradient and compute it again: less memory, more time; see `Recurrent`.
+        dropout: what is left out at random until `eval()` is called; see `gatewise.train.Dropout`. It is of this module
+            alone: `from_torch` makes a model without it.
+
+    Raises:
+        SpecError: a layer named "training", or a model that has nothing that `dropout` could leave out.
     """
-    return Recurrent(model.graph, model.tensors, model.provenance, model._asked_cpu, recompute)
+    return Recurrent(model.graph, model.tensors, model.provenance, model._asked_cpu, recompute, dropout)
 
 
 def from_torch(module: Recurrent) -> Model:

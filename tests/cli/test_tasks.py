@@ -90,6 +90,10 @@ def sites(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ),
         ("--recurrence rnn --validation 0.3 --seed 3", {"recurrence": "rnn", "validation": 0.3, "random_state": 3}),
         ("--learning-rate 0.01 --batch 4 --window 16", {"learning_rate": 0.01, "batch": 4, "window": 16}),
+        (
+            "--dropout 0.2 --variational-dropout 0.1 --weight-drop 0.3",
+            {"dropout": 0.2, "variational_dropout": 0.1, "weight_drop": 0.3},
+        ),
     ],
 )
 def test_forecaster_equals_the_api(sites: Path, tmp_path: Path, options: str, parameters: dict[str, Any]) -> None:
@@ -181,6 +185,15 @@ def test_options_of_a_detector(sites: Path, tmp_path: Path) -> None:
     found = gw.Detector.load(tmp_path / "m")
     assert found.options == {"projection": 2, "chrono": 30}
     assert found.model_.tensors["lstm0.weight_hr"].shape == (2, 4)
+
+
+def test_dropout_of_a_detector(sites: Path, tmp_path: Path) -> None:
+    train(sites, tmp_path / "m", DETECT, "--columns load --weight-drop 0.5")
+    found = gw.load(tmp_path / "m").provenance
+    assert found["training"]["dropout"] == {"outputs": 0.0, "variational": 0.0, "weights": 0.5}
+    ran = CliRunner().invoke(cli, ["train", str(sites), "-o", str(tmp_path / "n"), "--dropout", "1"])
+    assert ran.exit_code == 2
+    assert "1.0 is not in the range 0<=x<1" in ran.stderr
 
 
 def test_ends_of_training_are_those_of_the_detector(sites: Path, tmp_path: Path) -> None:

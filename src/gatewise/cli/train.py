@@ -37,6 +37,7 @@ OF_ONE_TASK = {
 
 COUNT = click.IntRange(min=1)
 POSITIVE = click.FloatRange(min=0, min_open=True)
+PROBABILITY = click.FloatRange(min=0, max=1, max_open=True)
 
 
 def _context(context: click.Context, parameter: click.Parameter, text: str | None) -> Any:
@@ -124,6 +125,13 @@ def _recurrences(context: click.Context, parameter: click.Parameter, begun: str)
 @click.option("--batch", type=COUNT, metavar="N",
               help="Sequences side by side.  [default: 16 to detect, 32 to forecast]")  # fmt: skip
 @click.option("--window", type=COUNT, metavar="N", help="Steps that the gradient goes back.  [default: 64, or context]")
+@click.option("--dropout", type=PROBABILITY, metavar="P",
+              help="Share of what recurrent layers write that training leaves out at random."
+                   "  [default: 0]")  # fmt: skip
+@click.option("--variational-dropout", type=PROBABILITY, metavar="P",
+              help="The same, but with one choice for all steps of a sequence.  [default: 0]")  # fmt: skip
+@click.option("--weight-drop", type=PROBABILITY, metavar="P",
+              help="Share of the recurrent weights that training leaves out at random.  [default: 0]")  # fmt: skip
 @click.option("--seed", type=click.IntRange(min=0), metavar="N", default=0, show_default=True,
               help="Of weights and sampling.")  # fmt: skip
 @click.option("--checkpoint", metavar="FILE",

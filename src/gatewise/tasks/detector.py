@@ -85,6 +85,9 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         validation: share of the rows of each series, at their end, that is kept from training: a fifth of it decides
             when to stop, the rest calibrates.
         learning_rate, batch, window: of the training, see `gatewise.train.fit`.
+        dropout, variational_dropout, weight_drop: shares, from 0 to below 1, that the training leaves out of the
+            recurrent layers at random: of what they write, at each step anew or for all steps of a sequence, and of
+            their recurrent weights; see `gatewise.train.Dropout`. The trained model runs without.
         steps, epochs: its budget; also `seconds` of `fit`. None at all = 2,000 steps.
         random_state: seed of weights and sampling. The same seed, machine and data give the same bits, unless the
             budget is in seconds. None = another one each time.
@@ -124,6 +127,9 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         learning_rate: float = 3e-3,
         batch: int = 16,
         window: int = 64,
+        dropout: float = 0.0,
+        variational_dropout: float = 0.0,
+        weight_drop: float = 0.0,
         steps: int | None = None,
         epochs: int | None = None,
         random_state: Any = 0,
@@ -144,6 +150,9 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         self.learning_rate = learning_rate
         self.batch = batch
         self.window = window
+        self.dropout = dropout
+        self.variational_dropout = variational_dropout
+        self.weight_drop = weight_drop
         self.steps = steps
         self.epochs = epochs
         self.random_state = random_state
@@ -176,7 +185,7 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
             TrainError: the training diverged.
             MissingExtraError: torch is not installed.
         """
-        from gatewise.train import fit
+        from gatewise.train import Dropout, fit
 
         coverage = plain(self.coverage)
         if isinstance(coverage, bool) or not isinstance(coverage, (int, float)) or not 0.0 < coverage < 1.0:
@@ -207,6 +216,7 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
             batch=plain(self.batch),
             window=plain(self.window),
             learning_rate=plain(self.learning_rate),
+            dropout=Dropout(plain(self.dropout), plain(self.variational_dropout), plain(self.weight_drop)),
             seed=seed,
             checkpoint=checkpoint,
             resume=resume,

@@ -10,6 +10,7 @@ try:
 except ImportError as error:  # pragma: no cover - the tests run with torch
     raise MissingExtraError("training needs torch: pip install 'gatewise[train]'") from error
 
+from gatewise.layers.train.dropout import Dropout
 from gatewise.layers.train.recurrence import without_kernels
 from gatewise.layers.train.scan import scan
 from gatewise.nn import Recurrent, from_torch, to_torch
@@ -20,6 +21,7 @@ from gatewise.train.progress import Status
 from gatewise.train.run import Loss
 
 __all__ = [
+    "Dropout",
     "History",
     "Loss",
     "Record",

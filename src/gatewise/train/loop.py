@@ -1,8 +1,8 @@
 """`fit`: truncated back-propagation through time in plain torch, with a budget, early stopping and checkpoints.
 
 The recipe: AdamW (Loshchilov and Hutter 2019; no decay on biases), linear warm-up and cosine decay of the learning
-rate over the budget, clipping of the gradient's global norm (Pascanu, Mikolov and Bengio 2013), and of all weights
-those with the lowest loss on a held-out, later part of the data.
+rate over the budget, clipping of the gradient's global norm (Pascanu, Mikolov and Bengio 2013), dropout where it is
+asked for, and of all weights those with the lowest loss on a held-out, later part of the data.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import time
 from typing import Any
 
 from gatewise.errors import InputError, SpecError, TrainError
+from gatewise.layers.train.dropout import Dropout
 from gatewise.stream import Model
 from gatewise.train.data import Series
 from gatewise.train.history import History, write_csv
@@ -44,6 +45,7 @@ def fit(
     clip: float | None = 1.0,
     patience: int | None = 20,
     validate_every: int | None = None,
+    dropout: Dropout | None = None,
     seed: int = 0,
     threads: int | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
@@ -85,7 +87,9 @@ def fit(
         patience: looks at the held-out part without a new best after which the run ends; None = never.
         validate_every: steps between two looks. None = an epoch, but from 25 to 250 steps, or more where the looks
             would take more than about a fifth of the time.
-        seed: of sampling and of torch's generator. Weights come with the model.
+        dropout: what is left out of the recurrent layers at random in each update; None = nothing. The loss of the
+            training is then that of the model with parts left out, the held-out loss that of the whole one.
+        seed: of sampling and of torch's generator, which dropout draws from. Weights come with the model.
         threads: of torch while it runs; None = 1 for small models, where more only wait for each other, else as set.
             A checkpoint goes on only with the number it began with: another gives other bits.
         checkpoint: a file to write all of the run's state to. A run that finds its own goes on from there, and one that
@@ -100,7 +104,7 @@ def fit(
 
     Raises:
         InputError: data or settings that do not fit.
-        SpecError: a model that cannot be trained this way.
+        SpecError: a model that cannot be trained this way, or has nothing that dropout could leave out.
         FileError: a checkpoint that is damaged or of another run.
         TrainError: the loss or its gradient is no longer finite (the checkpoint keeps the best weights: see `recover`),
             or the held-out loss never was.
@@ -121,6 +125,7 @@ def fit(
         patience=patience,
         validate_every=validate_every,
         seed=seed,
+        dropout=dropout,
     )
     if threads is not None and (not isinstance(threads, int) or threads < 1):
         raise InputError(f"threads must be a whole number of at least 1, got {threads!r}")

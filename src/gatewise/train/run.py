@@ -19,6 +19,7 @@ import gatewise
 from gatewise.errors import FileError, GatewiseError, InputError, TrainError
 from gatewise.file import digest
 from gatewise.layers.base import Array
+from gatewise.layers.train.dropout import Dropout, checked
 from gatewise.nn import tensors_of, to_torch
 from gatewise.stream import Model
 from gatewise.train import checkpoint as checkpoints
@@ -66,6 +67,7 @@ class Settings:
     patience: int | None
     validate_every: int | None
     seed: int
+    dropout: Dropout | None
 
     def __post_init__(self) -> None:
         for name in ("steps", "epochs", "batch", "window", "patience", "validate_every"):
@@ -82,6 +84,7 @@ class Settings:
             value = getattr(self, name)
             if not (isinstance(value, (int, float)) and 0 <= value < high):
                 raise InputError(f"{name} must be a number from 0 to below {high:g}, got {value!r}")
+        object.__setattr__(self, "dropout", checked(self.dropout))
 
 
 @dataclass
@@ -150,7 +153,7 @@ class Run:
     ) -> None:
         self.model = model
         self.settings = settings
-        self.module = to_torch(model).train()
+        self.module = to_torch(model, dropout=settings.dropout).train()
         self.data = prepare(self.module, series, targets, validation)
         self.loss: Loss = self.module.head.loss if loss is None else loss  # type: ignore[assignment,union-attr]
         self.windows = model.graph.window is not None
@@ -194,7 +197,7 @@ class Run:
         """One update, on one window of all lanes.
 
         Raises:
-            TrainError: loss or gradient are not finite; the run is as it was before the step.
+            TrainError: loss or gradient are not finite; but for torch's generator the run is as it was before the step.
             InputError: the loss gives another shape than it should.
         """
         rate = self._rate()
