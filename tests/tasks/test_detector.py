@@ -17,9 +17,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils import estimator_checks
 
 import gatewise as gw
-from gatewise import layers
 from gatewise.errors import FileError, InputError, StateError
-from gatewise.layers.base import Layer
 from gatewise.tasks.detector import Detector
 
 ROWS = 1200
