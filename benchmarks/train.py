@@ -11,7 +11,7 @@ ragged   the same with rows of random lengths: `pack_padded_sequence`; and torch
          question, as it also learns from the padding
 scans    h[t] = a[t] h[t-1] + b[t] and its gradient: in the log domain (Heinsen 2023), by doubling (Hillis & Steele
          1986), and as a loop in torch
-memory   the greatest resident size of a process beyond what it had before, for one training step
+memory   the greatest resident size of a process beyond what it had before, for one training step of four layers
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ import argparse
 import json
 import math
 import os
-import resource
 import statistics
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -53,14 +53,15 @@ def training(parameters: Sequence[Tensor], forward: Forward, x: Tensor) -> Calla
     return step
 
 
-def gatewise_layer(kind: str, units: int, inputs: int, recompute: bool = False) -> torch.nn.Module:
-    """A layer of ours; it returns (y, state)."""
-    return to_torch(gw.init(gw.ModelSpec(inputs, [gw.LayerSpec(kind, units=units)])), recompute=recompute)
+def gatewise_layer(kind: str, units: int, inputs: int, depth: int = 1, recompute: bool = False) -> torch.nn.Module:
+    """A layer of ours, or so many of them; it returns (y, state)."""
+    layers = [gw.LayerSpec(kind, units=units) for _ in range(depth)]
+    return to_torch(gw.init(gw.ModelSpec(inputs, layers)), recompute=recompute)
 
 
-def torch_layer(kind: str, units: int, inputs: int) -> torch.nn.Module:
+def torch_layer(kind: str, units: int, inputs: int, depth: int = 1) -> torch.nn.Module:
     """torch's; it returns (y, state)."""
-    return TORCH[kind](inputs, units, batch_first=True)
+    return TORCH[kind](inputs, units, depth, batch_first=True)
 
 
 def at(threads: int, step: Callable[[], object]) -> Work:
@@ -212,7 +213,7 @@ def scans(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
         yield {"batch": batch, "steps": time, "width": width, **found}
 
 
-MEMORY = {"batch": 32, "steps": 1024, "units": 128}
+MEMORY = {"depth": 4, "batch": 32, "steps": 1024, "units": 128}
 
 
 def memory(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
@@ -230,12 +231,18 @@ def peak_of(who: str, kind: str, inputs: int) -> float:
     """MiB that a training step takes at most, in this process; it must be the first thing here."""
     make = torch_layer if who == "torch" else gatewise_layer
     more = {"recompute": True} if "recompute" in who else {}
-    net = make(kind, MEMORY["units"], inputs, **more)
+    net = make(kind, MEMORY["units"], inputs, MEMORY["depth"], **more)
     step = training(list(net.parameters()), lambda x: net(x)[0], torch.randn(MEMORY["batch"], MEMORY["steps"], inputs))
     training(list(net.parameters()), lambda x: net(x)[0], torch.randn(1, 2, inputs))()  # what is loaded at first use
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = greatest_size()
     step()
-    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    return greatest_size() - before
+
+
+def greatest_size() -> float:
+    """MiB that this process has had in memory at most. Linux; getrusage would begin with those of the parent."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) / 1024
 
 
 PARTS: Mapping[str, Callable[[argparse.Namespace], Iterator[dict[str, Any]]]] = {
@@ -248,7 +255,8 @@ PARTS: Mapping[str, Callable[[argparse.Namespace], Iterator[dict[str, Any]]]] = 
 
 def line(part: str, row: dict[str, Any]) -> str:
     """A row as a line for people."""
-    sizes = "  ".join(f"{key} {row[key]}" for key in ("kind", "batch", "steps", "units", "width") if key in row)
+    keys = ("kind", "depth", "batch", "steps", "units", "width")
+    sizes = "  ".join(f"{key} {row[key]}" for key in keys if key in row)
     if part == "memory":
         return f"{sizes}: " + ", ".join(f"{who} {size:.0f} MiB" for who, size in row["MiB"].items())
     own = min(row["milliseconds"]["gatewise"].values())

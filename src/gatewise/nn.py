@@ -234,14 +234,17 @@ class Recurrent(torch.nn.Module):
             cuts.update(resets.any(0).nonzero().flatten().tolist())
         if again:
             cuts.update(range(0, time, math.isqrt(time)))
+        steps = list(pairwise(sorted(cuts)))
+        # Split, not sliced: the gradient of each slice would be as long as the whole.
+        parts = zip(*(edge.split([b - a for a, b in steps], 1) for edge in read), strict=True)
         pieces = []
-        for a, b in pairwise(sorted(cuts)):
+        for (a, b), part in zip(steps, parts, strict=True):
             own = None if lengths is None else (lengths - a).clamp(0, b - a)
             more = () if resets is None or not takes else (resets[:, a:b],)
             if not takes and resets is not None:
                 fresh = resets[:, a] if own is None else resets[:, a] & (own > 0)
                 state = {name: value.masked_fill(_beside(fresh, value), 0.0) for name, value in state.items()}
-            arguments = ([edge[:, a:b] for edge in read], state, own, *more)
+            arguments = (part, state, own, *more)
             y, state = checkpoint(module, *arguments, use_reentrant=False) if again else module(*arguments)
             pieces.append(y)
         return torch.cat(pieces, 1), dict(state)

@@ -171,8 +171,10 @@ def _fake(
     keep: bool,
 ) -> list[Tensor]:
     batch, time, _ = x.shape
-    out = x.new_empty(batch, time, first[0].shape[1])
+    # First the large one: where it is computed again piece by piece, its memory is free for that of the next piece, and
+    # what stays must not be put there.
     kept = x.new_empty(time, batch, _kept(kind, options, x, first, tensors)) if keep else x.new_empty(0)
+    out = x.new_empty(batch, time, first[0].shape[1])
     return [out, *(field.new_empty(field.shape) for field in first), kept]
 
 
