@@ -55,8 +55,9 @@ def test_in_bash(programs: Path) -> None:
     assert completed(programs, "nothing") == [""]
     assert completed(programs, "train", "--recur") == ["--recurrence"]
     assert completed(programs, "stream", "m", "--on-error", "s") == ["stop", "skip"]
-    assert completed(programs, "train", "x.csv", "--recurrence", "") == ["rnn", "lstm", "gru", "mingru", "minlstm"]
-    assert completed(programs, "train", "x.csv", "--recurrence", "l") == ["lstm"]
+    kinds = ["rnn", "lstm", "gru", "mingru", "minlstm", "rglru", "lru"]
+    assert completed(programs, "train", "x.csv", "--recurrence", "") == kinds
+    assert completed(programs, "train", "x.csv", "--recurrence", "l") == ["lstm", "lru"]
     assert completed(programs, "train", "--task", "f") == ["forecast"]
     assert completed(programs, "completion", "") == ["bash", "zsh", "fish"]
     assert completed(programs, "inspect", "pum") == ["files: -o default", ""]

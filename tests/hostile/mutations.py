@@ -17,7 +17,7 @@ import gatewise as gw
 from gatewise import layers
 from gatewise.errors import SpecError
 from gatewise.graph import resolve
-from gatewise.spec import bidirectional
+from gatewise.spec import bidirectional, residual
 from hostile.attacks import SPEC, Forgery, Tensor, canonical, sha, whole
 
 MOST_VALUES = 10**5
@@ -32,6 +32,8 @@ def specs() -> list[gw.ModelSpec]:
     masked = [layer.replace(masked=True) for layer in scaled]
     stage = gw.LayerSpec("numeric", width=2, missing="mask")
     found.append(gw.ModelSpec(input=stage, layers=[*masked, gw.LayerSpec("gru", units=2)], context={"window": 4}))
+    block = residual(gw.LayerSpec("gru", units=2), 3, source="start")
+    found.append(gw.ModelSpec(2, [gw.LayerSpec("dense", "start", units=3), *block]))
     for kind in layers.KINDS:
         if layers.registry.spec(kind).recurrent:
             found.append(gw.ModelSpec(2, [gw.LayerSpec(kind, units=3), gw.LayerSpec("dense", units=1)]))
