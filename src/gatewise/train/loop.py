@@ -1,6 +1,6 @@
 """`fit`: truncated back-propagation through time in plain torch, with a budget, early stopping and checkpoints.
 
-The recipe: AdamW (Loshchilov and Hutter 2019; no decay on biases), linear warm-up and cosine decay of the learning
+The recipe: AdamW (Loshchilov and Hutter 2019; no decay on vectors), linear warm-up and cosine decay of the learning
 rate over the budget, clipping of the gradient's global norm (Pascanu, Mikolov and Bengio 2013), dropout where it is
 asked for, and of all weights those with the lowest loss on a held-out, later part of the data.
 """
@@ -81,7 +81,7 @@ def fit(
         batch: the most lanes, or windows, trained side by side; short series get fewer.
         window: the most steps that the gradient goes back; None = 64, or the window of the model's context.
         learning_rate: at its peak.
-        weight_decay: of all tensors but biases.
+        weight_decay: of matrices, not of biases and other vectors.
         warmup: share of the budget over which the learning rate rises; it then falls to 0 as a cosine.
         clip: the largest norm of the gradient; None = no limit.
         patience: looks at the held-out part without a new best after which the run ends; None = never.

@@ -16,7 +16,7 @@ BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
 
 
 class AdamW:
-    """Updates parameters in place, with decay for all but vectors (biases).
+    """Updates parameters in place, with decay for all but vectors (biases, decays, norms).
 
     Args:
         parameters: name -> leaf tensor.
