@@ -17,8 +17,8 @@ n.
 The paper runs this h' or, for speed on a GPU, sums of logarithms, which need a candidate above 0: its
 g(x) = x + 0.5 from 0 on, else sigmoid(x). Here all runs in the linear domain, with candidates of either sign.
 
-Gate and candidate of one layer know the reading alone. Where they should depend on earlier readings too, two such layers
-or more go one upon the other.
+Gate and candidate of one layer know the reading alone. Where they should depend on earlier readings too, two such
+layers or more go one upon the other.
 
 Tensors, H = units, I = inputs, order z, n:
 
