@@ -14,9 +14,9 @@ import torch
 from gatewise.graph import Graph
 
 SMALL_STEP = 500_000
-"""Multiply-accumulates in one step of all lanes below which a second thread costs more than it brings (measured, windows
-of 64 steps: with two threads a GRU of 64 units over 16 lanes, 0.2 million, is slower by a tenth, one of 128 units, 0.8
-million, faster by a quarter)."""
+"""Multiply-accumulates in one step of all lanes below which a second thread costs more than it brings (measured, in
+windows of 64 steps: with two threads a GRU of 64 units over 16 lanes, 0.2 million, is slower by a tenth, one of 128
+units, 0.8 million, faster by a quarter)."""
 
 
 def threads_for(graph: Graph, batch: int) -> int:

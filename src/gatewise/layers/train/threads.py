@@ -8,8 +8,9 @@ import os
 import torch
 
 SHARE = 2_000_000
-"""Multiply-accumulates from which a share is worth a thread: some 60 us of work. Measured: where there are 2 million in
-all two threads are as fast as one, with 0.5 million slower by a twentieth, from 6 million on up to 1.4 times as fast."""
+"""Multiply-accumulates from which a share is worth a thread: some 60 us of work. Measured: where there are 2 million
+in all two threads are as fast as one, with 0.5 million slower by a twentieth, from 6 million on up to 1.4 times as
+fast."""
 
 _team: int | None = None
 
