@@ -57,17 +57,10 @@ static inline int gw_usable(float scaled) { return scaled >= -GW_MOST_READING &&
 /* 0 for |x| < 2^-64: a state never decays into denormals, on any platform. NaN stays. gwv_flush is the same. */
 static inline float gw_flush(float x) { return x > -0x1p-64f && x < 0x1p-64f ? 0.0f : x; }
 
-/* The square root, by Heron's method: from half the exponent, then from above until it falls no more; within a unit in the
- * last place. No libm, so that it is the same everywhere. What is not above 0, infinity and NaN stay. */
-static inline float gw_root(float v) {
-    if (!(v > 0.0f) || !gw_finite(v)) return v;
-    uint32_t bits;
-    memcpy(&bits, &v, sizeof bits);
-    bits = (bits >> 1) + 0x1fc00000u;
+/* gwv_sqrt of one number. */
+static inline float gw_sqrt(float v) {
     float root;
-    memcpy(&root, &bits, sizeof root);
-    root = 0.5f * (root + v / root);
-    for (float next = 0.5f * (root + v / root); next < root; next = 0.5f * (root + v / root)) root = next;
+    gwv_store_n(&root, gwv_sqrt(gwv_set(v)), 1);
     return root;
 }
 

@@ -27,7 +27,7 @@ static void moments_all(const gw_moments *m, const float *x, size_t steps, float
             const float apart = x[t * m->inputs + i] - mean[i];
             deviation[i] += apart * apart;
         }
-    for (size_t i = 0; i < W; i++) deviation[i] = gw_root(deviation[i] / (float)steps + m->epsilon);
+    for (size_t i = 0; i < W; i++) deviation[i] = gw_sqrt(deviation[i] / (float)steps + m->epsilon);
 }
 
 /* Of one column, at the steps at which it was read. */
@@ -40,7 +40,7 @@ static void moments_seen(const gw_moments *m, const float *x, size_t steps, floa
     for (size_t t = 0; t < steps * m->inputs; t += m->inputs)
         if (gone[t] == 0.0f) squares += (x[t] - middle) * (x[t] - middle);
     *mean = middle;
-    *deviation = seen > 0.0f ? gw_root(squares / seen + m->epsilon) : 1.0f;
+    *deviation = seen > 0.0f ? gw_sqrt(squares / seen + m->epsilon) : 1.0f;
 }
 
 static void moments_whole(const void *layer, const gw_batch *b, size_t steps) {

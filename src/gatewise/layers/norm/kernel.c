@@ -59,7 +59,7 @@ static void norm_step(const void *layer, const gw_batch *b) {
             norm_centre(out, I, out);
             x = out;
         }
-        const gwv scale = gwv_set(1.0f / gw_root(norm_mean(x, I, 1) + g->epsilon));
+        const gwv scale = gwv_set(1.0f / gw_sqrt(norm_mean(x, I, 1) + g->epsilon));
         GW_EACH(I, {
             gwv v = gwv_mul(gwv_load_part(x + i, n), scale);
             gwv w = gwv_load_part(g->weight + i, n);

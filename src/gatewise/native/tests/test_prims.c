@@ -13,6 +13,7 @@
 #define MULTIPLY_ADD(a, b, c) ((a) * (b) + (c))
 #endif
 #include "peaks.h"
+#include "prims_outer.h"
 
 static const uint32_t infinity_bits = 0x7f800000u, sign_bit = 0x80000000u;
 
@@ -354,17 +355,40 @@ static void check_matvec(void) {
     check(error <= 1.0, "matvec: error %.3g of the bound (cols + 1) 2^-23 sum |w x|", error);
 }
 
-/* Every 1009th positive float, denormals among them; the error in units of the last place of the exact root. */
-static void check_root(void) {
-    double error = 0.0;
-    for (uint32_t bits = 1; bits < infinity_bits; bits += 1009) {
-        const double exact_root = sqrt((double)from_bits(bits));
-        const double place = ldexp(1.0, ilogb(exact_root) - 23);
-        error = fmax(error, fabs((double)gw_root(from_bits(bits)) - exact_root) / place);
+/* The gradient of a matrix against a plain loop, bit for bit; nothing beyond acc is touched, and of b no more than whole
+ * panels, which hold NaN beyond the columns. */
+static int is_outer_right(int outputs, int cols, int rows) {
+    const size_t a_stride = (size_t)outputs + 1, b_stride = (size_t)gw_padded(cols) + 2, acc_stride = (size_t)cols;
+    float *a = floats((size_t)rows * a_stride), *b = floats((size_t)rows * b_stride);
+    float *acc = floats((size_t)outputs * acc_stride), *sums = floats((size_t)outputs);
+    for (size_t i = 0; i < (size_t)rows * a_stride; i++) a[i] = noise();
+    for (size_t i = 0; i < (size_t)rows * b_stride; i++) b[i] = i % b_stride < (size_t)cols ? noise() : NAN;
+    for (size_t i = 0; i < (size_t)outputs * acc_stride; i++) acc[i] = (float)i * 0.01f;
+    for (int i = 0; i < outputs; i++) sums[i] = (float)i;
+    gw_outer(acc, acc_stride, a, a_stride, b, b_stride, outputs, cols, rows);
+    gw_add_rows(sums, a, a_stride, outputs, rows);
+    int equal = 1;
+    for (int i = 0; i < outputs; i++) {
+        volatile float sum = (float)i; /* volatile: compiled as written */
+        for (int k = 0; k < rows; k++) sum += a[(size_t)k * a_stride + (size_t)i];
+        equal &= same_bits(sums[i], sum);
+        for (int j = 0; j < cols; j++) {
+            const size_t at = (size_t)i * acc_stride + (size_t)j;
+            volatile float chain = (float)at * 0.01f;
+            for (int k = 0; k < rows; k++)
+                chain = MULTIPLY_ADD(b[(size_t)k * b_stride + (size_t)j], a[(size_t)k * a_stride + (size_t)i], chain);
+            equal &= same_bits(acc[at], chain);
+        }
     }
-    check(error <= 1.0, "root: within %.3f of a unit in the last place", error);
-    check(gw_root(0.0f) == 0.0f && gw_root(4.0f) == 2.0f && isinf(gw_root(INFINITY)) && isnan(gw_root(NAN)),
-          "root: of 0, 4, infinity and NaN");
+    free(a), free(b), free(acc), free(sums);
+    return equal;
+}
+
+static void check_outer(void) {
+    int equal = 1;
+    for (int outputs = 1; outputs < 16; outputs++)
+        for (int cols = 1; cols <= 5 * GW_LANES + 1; cols++) equal &= is_outer_right(outputs, cols, outputs % 4 * 3);
+    check(equal, "outer: one chain per number, in order, and rows added up likewise");
 }
 
 static void check_peaks(void) {
@@ -382,7 +406,7 @@ static __attribute__((noinline)) int check_all(void) {
     check_sqrt();
     check_tails();
     check_matvec();
-    check_root();
+    check_outer();
     check_peaks();
     check_special_values();
     check_activations();
