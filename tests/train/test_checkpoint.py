@@ -205,10 +205,14 @@ def test_ctrl_c_finishes_the_step_and_keeps_it(tmp_path: Path, whole: Any) -> No
         if status.step == 7:
             os.kill(os.getpid(), signal.SIGINT)
 
-    with pytest.raises(KeyboardInterrupt, match=r"stopped after step 7, run it again to go on from .*run"):
+    # It comes after the checkpoint of step 7, so step 8 is the one that is finished and kept.
+    with pytest.raises(KeyboardInterrupt, match=r"stopped after step 8, run it again to go on from .*run"):
         fit(init(SPEC), series(), checkpoint=path, checkpoint_every=1000, progress=press, **OPTIONS)
     assert signal.getsignal(signal.SIGINT) is handler
-    assert outcome(fit(init(SPEC), series(), checkpoint=path, **OPTIONS)) == whole
+    steps: list[int] = []
+    again = fit(init(SPEC), series(), checkpoint=path, progress=lambda status: steps.append(status.step), **OPTIONS)
+    assert steps[0] == 9, "it went on, and did not begin anew"
+    assert outcome(again) == whole
     with pytest.raises(KeyboardInterrupt, match="without a checkpoint"):
         fit(init(SPEC), series(), progress=press, **OPTIONS)
 

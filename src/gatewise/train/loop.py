@@ -156,13 +156,14 @@ def fit(
                     run.look()
                     if metrics is not None:
                         write_csv(metrics, run.records)
+                asked = interrupt.asked  # once: what is asked for after the checkpoint waits for the next step
                 due = time.monotonic() - saved >= wait
-                if checkpoint is not None and (due or interrupt.asked or run.at.stopped):
+                if checkpoint is not None and (due or asked or run.at.stopped):
                     run.save(checkpoint)
                     saved, wait = time.monotonic(), checkpoint_every
                 if report is not None:
                     report(run.status())
-                if interrupt.asked and run.at.stopped is None:
+                if asked and run.at.stopped is None:
                     kept = (
                         f"run it again to go on from {checkpoint}" if checkpoint else "without a checkpoint to keep it"
                     )
