@@ -136,7 +136,7 @@ def train(job: Job) -> dict[str, Any]:
     began = time.process_time()
     task, most = TASKS[job.task], budget(job.lag)
     module = to_torch(gw.init(spec(job.recurrence, task, job.lag), job.seed))
-    optimizer = torch.optim.AdamW(module.parameters(), lr=job.learning_rate)
+    optimizer = torch.optim.AdamW(module.parameters(), lr=job.learning_rate, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, most)
     held_out = draw(job, "held out", SETTINGS["held-out rows"])
     best, end = -math.inf, "budget"
@@ -229,16 +229,15 @@ def choice(tried: Sequence[Mapping[str, Any]]) -> float:
 
 def stages(options: argparse.Namespace, found: Mapping[Job, dict[str, Any]]) -> Iterator[list[Job]]:
     """The trainings, stage after stage; what a stage holds depends on what was found in those before it."""
-    pairs = [(task, name) for task in options.tasks for name in options.kinds]
     first, *seeds = options.seeds
     shortest, *longer = sorted(options.lags)
-    yield [Job(task, name, shortest, rate, first) for task, name in pairs for rate in options.learning_rates]
     rates = {}
-    for task, name in pairs:
-        tried = at(found.values(), task=task, recurrence=name, lag=shortest, seed=first)
-        if len(tried) >= len(options.learning_rates):
+    for task in options.tasks:
+        yield [Job(task, name, shortest, rate, first) for name in options.kinds for rate in options.learning_rates]
+        for name in options.kinds:
+            tried = at(found.values(), task=task, recurrence=name, lag=shortest, seed=first)
             rates[task, name] = choice(tried)
-    yield [Job(task, name, shortest, rate, seed) for (task, name), rate in rates.items() for seed in seeds]
+        yield [Job(task, name, shortest, rates[task, name], seed) for name in options.kinds for seed in seeds]
     for before, lag in zip([shortest, *longer], longer, strict=False):
         for task, name in list(rates):
             if not any(map(learned, at(found.values(), task=task, recurrence=name, lag=before))):
@@ -281,7 +280,8 @@ def _in_turn(pool: Any, jobs: Iterator[Job], processes: int) -> Iterator[dict[st
 def summary(found: Iterable[Mapping[str, Any]], rates: int) -> dict[str, Any]:
     """What results/memory_tasks.json holds: task -> recurrence -> the rate chosen and, for each lag, the seeds.
 
-    Without those of which fewer learning rates than these have been tried yet.
+    Without those of which fewer learning rates than these have been tried yet. A training that ended with what is not
+    finite is given the score of chance.
     """
     found = list(found)
     answer: dict[str, Any] = {}
@@ -325,6 +325,7 @@ def main() -> None:
     spent = sum(one["seconds"] for one in found) / 60
     chance = {name: task.chance for name, task in TASKS.items()}
     results = {"settings": SETTINGS, "lags": sorted(options.lags), "seeds": len(options.seeds), "chance": chance}
+    results |= {"recurrences": list(options.kinds), "learning rates": list(options.learning_rates)}
     results |= {
         "trainings": len(found),
         "cpu minutes": round(spent, 1),
