@@ -152,7 +152,7 @@ def draw(axes: Axes, results: Results, task: str) -> None:
         )
     axes.set_title(task, fontsize=11)
     axes.set_xscale("log")
-    axes.set_xlim(0.8 * min(results["lags"]), 1.25 * max(results["lags"]))
+    axes.set_xlim(0.75 * min(results["lags"]), 1.33 * max(results["lags"]))
     axes.set_xticks(results["lags"], [f"{lag:,}" for lag in results["lags"]])
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_ylim(-0.03, 1.05)
