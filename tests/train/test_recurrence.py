@@ -174,6 +174,26 @@ def test_other_devices_have_torchs_own_layers(
         assert steps, "rows that end or begin anew need the loop"
 
 
+@pytest.mark.parametrize("kind", ["rnn", "gru", "lstm"])
+def test_torchs_own_layers_know_whether_there_is_a_gradient(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """cuDNN refuses to go back through a layer that was not run in training mode, and keeps more where it was."""
+    function = {"rnn": "rnn_tanh"}.get(kind, kind)
+    original, told = getattr(torch, function), []
+
+    def listen(*given: Any) -> Any:
+        told.append(given[6])  # train, after has_biases, num_layers and dropout
+        return original(*given)
+
+    net, x = module(kind).eval(), torch.zeros(2, 3, INPUTS, dtype=torch.float64)
+    monkeypatch.setattr(torch, function, listen)
+    monkeypatch.setattr(recurrence, "native", lambda x: False)
+    monkeypatch.setattr(recurrence, "NOT_FUSED", ())
+    net(x)
+    with torch.no_grad():
+        net(x)
+    assert told == [True, False]
+
+
 def test_lengths_of_32_bits() -> None:
     net = module("gru")
     close(gradients(net, LENGTHS.int()), gradients(net, LENGTHS), 0.0)

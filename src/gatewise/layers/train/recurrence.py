@@ -38,7 +38,8 @@ Cell = Callable[..., tuple[Tensor, ...]]
 """cell(sums, *state) -> the state after one step: sums (batch, rows), the fields of the state (batch, width)."""
 
 Fused = Callable[..., tuple[Tensor, ...]]
-"""fused(x, states, tensors) -> out, *last: torch's own layer, with a leading axis of one layer in each state."""
+"""fused(x, states, tensors, train) -> out, *last: torch's own layer, with a leading axis of one layer in each state.
+With train it has a gradient; cuDNN keeps nothing for one without."""
 
 library = torch.library.Library("gatewise", "DEF")
 library.define(
@@ -99,7 +100,7 @@ def recurrence(
     """
     if not native(x):
         if fused and x.device.type not in NOT_FUSED and lengths is None and resets is None and not _off.get():
-            out, *last = fused(x, [field[None] for field in first], list(tensors))
+            out, *last = fused(x, [field[None] for field in first], list(tensors), torch.is_grad_enabled())
             return out, [field[0] for field in last]
         return step_by_step(cell, torch.nn.functional.linear(x, tensors[0]), first, lengths, resets)
     lengths = None if lengths is None else lengths.to(torch.int64)
