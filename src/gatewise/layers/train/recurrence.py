@@ -98,6 +98,7 @@ def recurrence(
     Returns:
         out (batch, time, R), of no meaning beyond the end of a row, and the state at each row's end.
     """
+    x = x.to(first[0].dtype)  # under autocast what a product has made is narrower than the state
     if not native(x):
         if fused and x.device.type not in NOT_FUSED and lengths is None and resets is None and not _off.get():
             out, *last = fused(x, [field[None] for field in first], list(tensors), torch.is_grad_enabled())
