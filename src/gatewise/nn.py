@@ -236,7 +236,7 @@ class Recurrent(torch.nn.Module):
             cuts.update(range(0, time, math.isqrt(time)))
         steps = list(pairwise(sorted(cuts)))
         # Split, not sliced: the gradient of each slice would be as long as the whole.
-        parts = zip(*(edge.split([b - a for a, b in steps], 1) for edge in read), strict=True)
+        parts = zip(*(torch.split(edge, [b - a for a, b in steps], 1) for edge in read), strict=True)
         pieces = []
         for (a, b), part in zip(steps, parts, strict=True):
             own = None if lengths is None else (lengths - a).clamp(0, b - a)
