@@ -116,7 +116,7 @@ fuzz-corpus: build/fuzz/.configured
 		rm -r build/fuzz/old-$$target; ls $(corpus)/$$target | wc -l; done
 
 # The module with AddressSanitizer and UndefinedBehaviorSanitizer, in a copy of the package, under the conformance suite.
-SANITIZED := tests/conformance tests/test_core.py tests/test_threads.py
+SANITIZED := tests/conformance tests/test_core.py tests/test_threads.py tests/train/test_recurrence.py tests/train/test_scan.py
 sanitize: build
 	@$(cmake) -S . -B build/sanitize -G Ninja -DCMAKE_BUILD_TYPE=Debug -DPython_EXECUTABLE=$(abspath $(bin))/python \
 		-DGATEWISE_SANITIZE=ON -DGATEWISE_WERROR=$(WERROR) -DGATEWISE_MODULE_FOLDER=$(CURDIR)/build/sanitize/package/gatewise >/dev/null

@@ -299,7 +299,8 @@ def main() -> None:
         results[part] = {"rows": rows} if part == "memory" else {"rows": rows, "geometric mean": means(rows)}
         for name, mean in results[part].get("geometric mean", {}).items():
             print(f"{part}, geometric mean: {mean:.2f}x of {name}")
-    print(f"written to {record('train', results)}")
+    whole = set(options.parts) == set(PARTS)
+    print(f"written to {record('train', results)}" if whole else "not written: only with all parts")
 
 
 if __name__ == "__main__":

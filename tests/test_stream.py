@@ -298,7 +298,7 @@ BAD_OUTS: dict[str, tuple[Any, str]] = {
     "a scalar": (np.zeros((), np.float32), "float32 ()"),
     "read-only": (read_only(), ""),
     "strided": (np.zeros(4, np.float32)[::2], ""),
-    "unaligned": (unaligned(np.zeros(2, np.float32)), ""),
+    "unaligned": (unaligned(np.zeros(2, np.float32)), "misaligned float32 (2,)"),
     "a list": ([0.0, 0.0], "list"),
     "bytes": (bytearray(8), "bytearray"),
 }

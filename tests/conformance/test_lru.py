@@ -127,7 +127,7 @@ def test_an_angle_may_be_many_turns(cpu: str) -> None:
     np.testing.assert_allclose(found.run(x), reference_run(found.graph, found.tensors, x)[0], rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["theta_log", "gamma_log"])
+@pytest.mark.parametrize("name", ["nu_log", "theta_log", "gamma_log"])
 def test_what_no_float_holds_is_refused(name: str) -> None:
     found = model(2, 1)
     for value, fits in ((88.7, True), (88.8, False), (3e38, False), (-3e38, True)):

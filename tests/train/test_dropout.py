@@ -480,3 +480,10 @@ def test_fit_refuses_what_is_no_dropout() -> None:
     for wrong in (0.2, 0, False, {"outputs": 0.2}):
         with pytest.raises(InputError, match=r"dropout must be a gatewise.train.Dropout.*, or None, got"):
             fit(gw.init(SPEC), series(), dropout=wrong, **SETTINGS)  # type: ignore[arg-type]
+
+
+def test_weights_that_are_computed_cannot_be_dropped() -> None:
+    net = two_layers(dropout=Dropout(weights=0.5))
+    torch.nn.utils.parametrizations.spectral_norm(net._modules["gru0"], "weight_hh")
+    with pytest.raises(InputError, match="weight drop needs weight_hh to be a parameter, but here it is computed"):
+        net(draw(BATCH, TIME, INPUTS))

@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 import torch
 
+from gatewise import _core
 from gatewise.errors import InputError, SpecError, StateError
 from gatewise.graph import Graph, initial_tensors, reference_run, resolve
 from gatewise.inputs.numeric.spec import MISSING
+from gatewise.layers import KINDS, registry
 from gatewise.nn import Recurrent, from_torch, to_torch
 from gatewise.spec import LayerSpec, ModelSpec
 from gatewise.stream import Model, init
@@ -280,3 +282,23 @@ def test_what_does_not_fit_is_refused() -> None:
 def test_only_modules_of_ours_become_models() -> None:
     with pytest.raises(InputError, match="made by to_torch, got GRU"):
         from_torch(torch.nn.GRU(3, 4))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if registry.spec(kind).recurrent])
+def test_under_autocast_products_are_narrow_and_states_are_not(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = to_torch(init(ModelSpec(3, [LayerSpec("dense", units=4), LayerSpec(kind, "memory", units=5)]), seed=1))
+    x = torch.randn(2, 30, 3, generator=torch.Generator().manual_seed(1))
+    wanted, last = module(x)
+    runs = []
+    for name in ("train_forward", "scan_forward"):
+        original = getattr(_core, name)
+        monkeypatch.setattr(_core, name, lambda *given, run=original: (runs.append(run), run(*given)))
+    with torch.autocast("cpu", torch.bfloat16):
+        y, state = module(x)
+    y.float().sum().backward()
+    assert len(runs) == 1, "the native kernel ran"
+    assert all(parameter.grad is not None and parameter.grad.isfinite().all() for parameter in module.parameters())
+    assert float((y - wanted).detach().abs().max()) <= 2**-6 * float(wanted.detach().abs().max())  # bfloat16: 2^-8
+    for name, value in state.items():
+        assert value.dtype == torch.float32
+        assert float((value - last[name]).detach().abs().max()) <= 2**-6 * float(last[name].detach().abs().max())

@@ -174,6 +174,26 @@ def test_other_devices_have_torchs_own_layers(
         assert steps, "rows that end or begin anew need the loop"
 
 
+@pytest.mark.parametrize("kind", ["rnn", "gru", "lstm"])
+def test_torchs_own_layers_know_whether_there_is_a_gradient(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """cuDNN refuses to go back through a layer that was not run in training mode, and keeps more where it was."""
+    function = {"rnn": "rnn_tanh"}.get(kind, kind)
+    original, told = getattr(torch, function), []
+
+    def listen(*given: Any) -> Any:
+        told.append(given[6])  # train, after has_biases, num_layers and dropout
+        return original(*given)
+
+    net, x = module(kind).eval(), torch.zeros(2, 3, INPUTS, dtype=torch.float64)
+    monkeypatch.setattr(torch, function, listen)
+    monkeypatch.setattr(recurrence, "native", lambda x: False)
+    monkeypatch.setattr(recurrence, "NOT_FUSED", ())
+    net(x)
+    with torch.no_grad():
+        net(x)
+    assert told == [True, False]
+
+
 def test_lengths_of_32_bits() -> None:
     net = module("gru")
     close(gradients(net, LENGTHS.int()), gradients(net, LENGTHS), 0.0)
@@ -237,8 +257,9 @@ def test_opcheck(kind: str, options: dict[str, Any]) -> None:
     fields = layer.layer.state(module(kind, **options).graph.nodes[0].edges)  # type: ignore[union-attr,operator]
     first = [torch.randn(BATCH, *field.shape, dtype=torch.float64, requires_grad=True) for field in fields]
     plain = layer.layer.native()  # type: ignore[union-attr,operator]
+    lengths = torch.full((BATCH,), TIME)  # what is kept beyond the end of a row is not set
     for keep in (True, False):
-        arguments = (kind, plain, x, first, tensors, LENGTHS, some_resets(), keep)
+        arguments = (kind, plain, x, first, tensors, lengths, some_resets(), keep)
         if not keep:
             arguments = tuple(_without_gradient(value) for value in arguments)  # type: ignore[assignment]
         torch.library.opcheck(torch.ops.gatewise.recurrence.default, arguments)
@@ -377,6 +398,14 @@ def test_a_second_derivative_is_refused_clearly() -> None:
         (first,) = torch.autograd.grad(net(x)[0].sum(), x, create_graph=True)
     (second,) = torch.autograd.grad(first.square().sum(), x)
     assert torch.isfinite(second).all()
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script.*:DeprecationWarning")  # torch's own, for forward derivatives
+def test_forward_derivatives_are_refused() -> None:
+    net = module("gru").requires_grad_(False)
+    x = torch.randn(2, 4, INPUTS, dtype=torch.float64)
+    with torch.autograd.forward_ad.dual_level(), pytest.raises(NotImplementedError, match="jvp"):
+        net(torch.autograd.forward_ad.make_dual(x, torch.ones_like(x)))
 
 
 def test_without_a_gradient_nothing_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:

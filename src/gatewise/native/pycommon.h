@@ -68,7 +68,8 @@ static PyObject *refuse_array(const np_api *np, const char *where, PyObject *got
     va_start(values, expected);
     PyObject *want = PyUnicode_FromFormatV(expected, values), *have = described(np, got);
     va_end(values);
-    if (want && have) raise("InputError", "%s must be %U, got %U", where, want, have);
+    const int odd = PyType_IsSubtype(Py_TYPE(got), np->type) && !(((np_array *)got)->flags & NP_ALIGNED);
+    if (want && have) raise("InputError", "%s must be %U, got %s%U", where, want, odd ? "misaligned " : "", have);
     Py_XDECREF(want);
     Py_XDECREF(have);
     return NULL;

@@ -19,16 +19,7 @@ typedef struct scanning {
 static void *scanning_array(const scanning *p, const char *what, PyObject *array, int flags, int nd) {
     const size_t sizes[3] = {p->s.batch, p->s.time, p->s.width};
     const size_t all[3][3] = {{sizes[2]}, {sizes[0], sizes[2]}, {sizes[0], sizes[1], sizes[2]}};
-    const size_t *wanted = all[nd - 1];
-    int fits = np_is(p->np, array, p->dtype, nd, flags);
-    for (int i = 0; fits && i < nd; i++) fits = (size_t)np_dim(array, i) == wanted[i];
-    if (fits) return np_data(array);
-    const char *text = nd == 1 ? "%s%S (%zu,)" : nd == 2 ? "%s%S (%zu, %zu)" : "%s%S (%zu, %zu, %zu)";
-    char name[64];
-    PyOS_snprintf(name, sizeof name, "%s: %s", p->function, what);
-    refuse_array(p->np, name, array, text, flags ? "writable C-contiguous " : "C-contiguous ", p->dtype, wanted[0],
-                 wanted[1], wanted[2]);
-    return NULL;
+    return array_given(p->np, p->function, what, array, p->dtype, flags, nd, all[nd - 1]);
 }
 
 /* What both directions take; the shape and type of all is that of h. 0, or -1 with an exception. */

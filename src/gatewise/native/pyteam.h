@@ -46,6 +46,20 @@ static int run_team(intptr_t address, size_t shares, int (*run)(const void *, si
     return atomic_load(&t.failed);
 }
 
+/* The data of an array of this type with `nd` axes of these lengths; NULL with an exception. */
+static void *array_given(const np_api *np, const char *function, const char *what, PyObject *array, PyObject *dtype,
+                         int flags, int nd, const size_t *wanted) {
+    int fits = np_is(np, array, dtype, nd, flags);
+    for (int i = 0; fits && i < nd; i++) fits = (size_t)np_dim(array, i) == wanted[i];
+    if (fits) return np_data(array);
+    const char *text = nd == 1 ? "%s%S (%zu,)" : nd == 2 ? "%s%S (%zu, %zu)" : "%s%S (%zu, %zu, %zu)";
+    char name[64];
+    PyOS_snprintf(name, sizeof name, "%s: %s", function, what);
+    refuse_array(np, name, array, text, flags ? "writable C-contiguous " : "C-contiguous ", dtype, wanted[0],
+                 nd > 1 ? wanted[1] : 0, nd > 2 ? wanted[2] : 0);
+    return NULL;
+}
+
 /* Lengths int64 (B,) from 0 to T, or None; resets bool (B, T), or None. 0, or -1 with an exception. */
 static int rows_given(const np_api *np, PyObject *lengths, PyObject *resets, size_t batch, size_t time,
                       const int64_t **lengths_into, const uint8_t **resets_into) {

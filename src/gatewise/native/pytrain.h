@@ -51,18 +51,10 @@ static int training_kernel(training *p, const char *kind, PyObject *options, con
     return 0;
 }
 
-/* An array of the kernel's numbers with axes of these lengths; those from `nd` on are 1. */
+/* An array of the kernel's numbers with axes of these lengths, as many as `nd`. */
 static void *training_array(const training *p, const char *what, PyObject *array, int flags, int nd, size_t a, size_t b,
                             size_t c) {
-    const size_t wanted[3] = {a, b, c};
-    int fits = np_is(p->np, array, p->dtype, nd, flags);
-    for (int i = 0; fits && i < nd; i++) fits = (size_t)np_dim(array, i) == wanted[i];
-    if (fits) return np_data(array);
-    const char *text = nd == 1 ? "%s%S (%zu,)" : nd == 2 ? "%s%S (%zu, %zu)" : "%s%S (%zu, %zu, %zu)";
-    char name[64];
-    PyOS_snprintf(name, sizeof name, "%s: %s", p->function, what);
-    refuse_array(p->np, name, array, text, flags ? "writable C-contiguous " : "C-contiguous ", p->dtype, a, b, c);
-    return NULL;
+    return array_given(p->np, p->function, what, array, p->dtype, flags, nd, (const size_t[]){a, b, c});
 }
 
 /* The arrays of a tuple, one for each field of the state. 0, or -1 with an exception. */

@@ -49,7 +49,7 @@ typedef struct gw_sequence {
     const void *d_last[GW_TRAIN_STATES]; /* (B, state) */
     void *d_x;                           /* (B, T, I), 0 beyond the end of a row; NULL = not wanted */
     void *d_first[GW_TRAIN_STATES];      /* (B, state) */
-    void *d_tensors[GW_TRAIN_TENSORS];   /* as the tensors: this share's part of their gradients is added to them */
+    void *d_tensors[GW_TRAIN_TENSORS];   /* as the tensors, zeros; they become this share's part of the gradients */
 } gw_sequence;
 
 typedef struct gw_train_kernel {

@@ -44,7 +44,7 @@ class Module(LayerModule):
         plain = layer.reset == "after" and layer.clip is None
         if not plain or (layer.gate_activation.kind, layer.activation.kind) != ("sigmoid", "tanh"):
             return None
-        return lambda x, first, tensors: torch.gru(x, first[0], tensors, True, 1, 0.0, False, False, True)
+        return lambda x, first, tensors, train: torch.gru(x, first[0], tensors, True, 1, 0.0, train, False, True)
 
     def cell(self, sums: Tensor, h: Tensor) -> tuple[Tensor]:
         """One step."""

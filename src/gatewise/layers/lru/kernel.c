@@ -99,9 +99,10 @@ static gw_status lru_check(const gw_place *place, gw_room *room, gw_need *need) 
     GW_TRY(gw_expect_tensor(place, LRU_WEIGHT_IH, 2 * N, I));
     GW_TRY(gw_expect_tensor(place, LRU_WEIGHT_HO, H, 2 * N));
     GW_TRY(gw_expect_tensor(place, LRU_WEIGHT_IO, H, I));
-    for (int i = LRU_NU; i < LRU_TENSORS; i++) GW_TRY(gw_expect_tensor(place, i, N, 1));
-    GW_TRY(lru_check_exp(place, LRU_THETA, N));
-    GW_TRY(lru_check_exp(place, LRU_GAMMA, N));
+    for (int i = LRU_NU; i < LRU_TENSORS; i++) {
+        GW_TRY(gw_expect_tensor(place, i, N, 1));
+        GW_TRY(lru_check_exp(place, i, N));
+    }
     lru_take(place, room);
     need->state = 2 * N;
     need->scratch = (size_t)lru_sums(place->out, (int)N);

@@ -118,8 +118,8 @@ class Spec(Layer):
         return {name: value.astype(np.float32) for name, value in drawn.items()}
 
     def check(self, tensors: Mapping[str, Array]) -> None:
-        """Refuse angles and factors that no float32 holds."""
-        for name in ("theta_log", "gamma_log"):
+        """Refuse rates, angles and factors that no float32 holds."""
+        for name in ("nu_log", "theta_log", "gamma_log"):
             most = float(tensors[name].max())
             if most > np.log(np.finfo(np.float32).max):
                 raise SpecError(f"{name} must be at most 88.7, so that exp of it is a float32, got {most:g}")

@@ -51,7 +51,7 @@ class Module(LayerModule):
             return None
         if kinds != ["sigmoid", "tanh", "tanh"]:
             return None
-        return lambda x, first, tensors: torch.lstm(x, first, tensors, True, 1, 0.0, False, False, True)
+        return lambda x, first, tensors, train: torch.lstm(x, first, tensors, True, 1, 0.0, train, False, True)
 
     def cell(self, sums: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
         """One step."""

@@ -30,7 +30,9 @@ class Module(LayerModule):
         resets: Tensor | None = None,
     ) -> tuple[Tensor, State]:
         """See `LayerModule.forward`."""
-        z, n = linear(inputs[0], self.weight_ih, self.bias_ih).chunk(2, -1)  # (batch, time, H) each
+        first = state["hidden"]
+        sums = linear(inputs[0], self.weight_ih, self.bias_ih).to(first.dtype)  # narrower under autocast: 1 - z is not
+        z, n = sums.chunk(2, -1)  # (batch, time, H) each
         taken = torch.sigmoid(z) * activate(self.layer.activation, n)
-        out, last = scan(torch.sigmoid(-z), taken, state["hidden"], lengths, resets)
+        out, last = scan(torch.sigmoid(-z), taken, first, lengths, resets)
         return out, {"hidden": last}

@@ -30,8 +30,10 @@ class Module(LayerModule):
         resets: Tensor | None = None,
     ) -> tuple[Tensor, State]:
         """See `LayerModule.forward`."""
-        f, i, n = linear(inputs[0], self.weight_ih, self.bias_ih).chunk(3, -1)  # (batch, time, H) each
+        first = state["hidden"]
+        sums = linear(inputs[0], self.weight_ih, self.bias_ih).to(first.dtype)  # narrower under autocast: f' is not
+        f, i, n = sums.chunk(3, -1)  # (batch, time, H) each
         difference = logsigmoid(i) - logsigmoid(f)
         taken = torch.sigmoid(difference) * activate(self.layer.activation, n)
-        out, last = scan(torch.sigmoid(-difference), taken, state["hidden"], lengths, resets)
+        out, last = scan(torch.sigmoid(-difference), taken, first, lengths, resets)
         return out, {"hidden": last}

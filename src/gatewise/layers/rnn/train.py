@@ -43,7 +43,7 @@ class Module(LayerModule):
         known = {"tanh": torch.rnn_tanh, "relu": torch.rnn_relu}.get(self.layer.activation.kind)
         if known is None or self.layer.clip is not None:
             return None
-        return lambda x, first, tensors: known(x, first[0], tensors, True, 1, 0.0, False, False, True)
+        return lambda x, first, tensors, train: known(x, first[0], tensors, True, 1, 0.0, train, False, True)
 
     def cell(self, sums: Tensor, h: Tensor) -> tuple[Tensor]:
         """One step."""

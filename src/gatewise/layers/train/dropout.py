@@ -80,8 +80,13 @@ class Dropout:
         The gradient reaches the parameter of the module given, which stays as it is; other threads may be running it.
         """
         matrix = module._parameters.get(MATRIX)
-        if not self.weights or matrix is None:
+        if not self.weights or not hasattr(module, MATRIX):
             return module
+        if matrix is None:
+            raise InputError(
+                f"weight drop needs {MATRIX} to be a parameter, but here it is computed from others (parametrized); "
+                "remove the parametrization or the weight drop"
+            )
         masked = copy.copy(module)
         masked._parameters = {name: value for name, value in module._parameters.items() if name != MATRIX}
         setattr(masked, MATRIX, matrix * mask(matrix, self.weights, *matrix.shape))

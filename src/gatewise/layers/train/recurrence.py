@@ -38,7 +38,8 @@ Cell = Callable[..., tuple[Tensor, ...]]
 """cell(sums, *state) -> the state after one step: sums (batch, rows), the fields of the state (batch, width)."""
 
 Fused = Callable[..., tuple[Tensor, ...]]
-"""fused(x, states, tensors) -> out, *last: torch's own layer, with a leading axis of one layer in each state."""
+"""fused(x, states, tensors, train) -> out, *last: torch's own layer, with a leading axis of one layer in each state.
+With train it has a gradient; cuDNN keeps nothing for one without."""
 
 library = torch.library.Library("gatewise", "DEF")
 library.define(
@@ -97,13 +98,15 @@ def recurrence(
     Returns:
         out (batch, time, R), of no meaning beyond the end of a row, and the state at each row's end.
     """
+    x = x.to(first[0].dtype)  # under autocast what a product has made is narrower than the state
     if not native(x):
         if fused and x.device.type not in NOT_FUSED and lengths is None and resets is None and not _off.get():
-            out, *last = fused(x, [field[None] for field in first], list(tensors))
+            out, *last = fused(x, [field[None] for field in first], list(tensors), torch.is_grad_enabled())
             return out, [field[0] for field in last]
         return step_by_step(cell, torch.nn.functional.linear(x, tensors[0]), first, lengths, resets)
     lengths = None if lengths is None else lengths.to(torch.int64)
     keep = torch.is_grad_enabled() and any(t.requires_grad for t in (x, *first, *tensors))
+    keep = keep or torch.autograd.forward_ad._current_level >= 0  # which autograd then refuses in words
     out, *last = torch.ops.gatewise.recurrence(
         layer.kind, layer.native(), x, list(first), list(tensors), lengths, resets, keep
     )

@@ -53,7 +53,8 @@ def scan(
         first: (batch, width), h before the first step.
         lengths: (batch,) whole numbers, the steps of each row; None = all. What lies beyond the end of a row does not
             matter, be it NaN.
-        resets: (batch, time) bool, where h is zero before the step; None = nowhere.
+        resets: (batch, time) bool, where h is zero before the step; None = nowhere. In torch all before a reset must
+            be finite, natively it may be NaN.
 
     Returns:
         h (batch, time, width), 0 beyond the end of a row, and the h at each row's end (batch, width).

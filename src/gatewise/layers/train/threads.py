@@ -28,7 +28,8 @@ if hasattr(os, "register_at_fork"):
 def team() -> int:
     """Address of the function that runs the threads which torch has anyway; 0 where there is none, or after a fork.
 
-    It is `GOMP_parallel` of the OpenMP runtime that torch is linked with: the same threads, not more of them.
+    It is `GOMP_parallel` of the OpenMP runtime that torch is linked with: the same threads, not more of them. As with
+    torch's own products, a child is lost that imports this only after its parent has used them.
     """
     global _team
     if _team is None:
