@@ -185,10 +185,14 @@ def loop_scan(a: Tensor, b: Tensor) -> Tensor:
     return torch.stack(found, 1)
 
 
+SCANS = (64, 128, 256, 512, 1024, 2048)
+"""Steps of the scans."""
+
+
 def scans(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """The scan alone, from zero, with a and b in (0, 1) so that the log domain can have them."""
     batch, width = max(options.batches), 64
-    for time in (64, 128, 256, 512, 1024, 2048):
+    for time in SCANS:
         torch.manual_seed(0)
         a, b = torch.rand(2, batch, time, width).clamp(1e-3).unbind(0)
         zero, weights = torch.zeros(batch, width), torch.randn(batch, time, width)
