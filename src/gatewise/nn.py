@@ -277,7 +277,7 @@ class Recurrent(torch.nn.Module):
             return
         if lengths.dtype not in (torch.int64, torch.int32) or lengths.shape != x.shape[:1]:
             raise InputError(
-                f"lengths must be whole numbers of shape ({len(x)},), got {lengths.dtype} {tuple(lengths.shape)}"
+                f"lengths must be int64 or int32 of shape ({len(x)},), got {lengths.dtype} {tuple(lengths.shape)}"
             )
         if bool(((lengths < 0) | (lengths > x.shape[1])).any()):
             low, high = int(lengths.min()), int(lengths.max())
