@@ -19,7 +19,7 @@ from gatewise.errors import InputError, SpecError, StateError
 from gatewise.graph import Graph, Node
 from gatewise.inputs.numeric.spec import MOST
 from gatewise.layers.base import Array, Field
-from gatewise.layers.train import live_steps
+from gatewise.layers.train import check_tensors, live_steps
 from gatewise.layers.train.dropout import MATRIX, Dropout, checked
 from gatewise.stream import Model
 
@@ -97,6 +97,7 @@ class Recurrent(torch.nn.Module):
             InputError: x, lengths or resets do not fit, or x is not finite where the model refuses that.
             StateError: the state does not fit.
         """
+        check_tensors(x=x, lengths=lengths, resets=resets)
         if resets is not None:
             self._check_resets(x, resets)
         if self.graph.window is not None:
@@ -276,7 +277,7 @@ class Recurrent(torch.nn.Module):
             return
         if lengths.dtype not in (torch.int64, torch.int32) or lengths.shape != x.shape[:1]:
             raise InputError(
-                f"lengths must be whole numbers of shape ({len(x)},), got {lengths.dtype} {tuple(lengths.shape)}"
+                f"lengths must be int64 or int32 of shape ({len(x)},), got {lengths.dtype} {tuple(lengths.shape)}"
             )
         if bool(((lengths < 0) | (lengths > x.shape[1])).any()):
             low, high = int(lengths.min()), int(lengths.max())
@@ -325,8 +326,13 @@ def to_torch(model: Model, recompute: bool = False, dropout: Dropout | None = No
             alone: `from_torch` makes a model without it.
 
     Raises:
+        InputError: no model, or arguments in each other's place.
         SpecError: a layer named "training", or a model that has nothing that `dropout` could leave out.
     """
+    if not isinstance(model, Model):
+        raise InputError(f"to_torch needs a Model, got {type(model).__name__}; use gatewise.load or gatewise.init")
+    if not isinstance(recompute, bool):
+        raise InputError(f"recompute must be True or False, got {recompute!r}; a Dropout is given as dropout=")
     return Recurrent(model.graph, model.tensors, model.provenance, model._asked_cpu, recompute, dropout)
 
 

@@ -15,6 +15,7 @@ from click.testing import CliRunner
 
 import gatewise as gw
 from cli.program import PROGRAM, gatewise
+from gatewise import layers
 from gatewise.cli.app import cli, main
 
 
@@ -31,6 +32,12 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]
     path.write_text("\n".join(["time,vibration,load", *lines]) + "\n")
     return path
+
+
+def test_help_names_every_recurrence() -> None:
+    words = " ".join(next(p.help for p in cli.commands["train"].params if p.name == "recurrence").split())
+    known = [kind for kind in layers.KINDS if layers.registry.spec(kind).recurrent]
+    assert words == f"Kind of the recurrent layers: {', '.join(known[:-1])} or {known[-1]}."
 
 
 FORECAST = ["DATA", "-o", "m", "--task", "forecast", "--time", "time"]

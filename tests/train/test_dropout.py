@@ -476,6 +476,14 @@ def test_checkpoints_say_what_was_left_out(tmp_path: Path) -> None:
         fit(gw.init(SPEC), series(), dropout=Dropout(outputs=0.1), **options)
 
 
+def test_a_checkpoint_tells_one_dropout_from_another(tmp_path: Path) -> None:
+    options = {**SETTINGS, "checkpoint": tmp_path / "run"}
+    fit(gw.init(SPEC), series(), dropout=Dropout(weights=0.1), **options)
+    told = r"dropout \(\{[^{]*'weights': 0.1\} there, \{[^{]*'weights': 0.2\} here\)"
+    with pytest.raises(FileError, match=told):
+        fit(gw.init(SPEC), series(), dropout=Dropout(weights=0.2), **options)
+
+
 def test_fit_refuses_what_is_no_dropout() -> None:
     for wrong in (0.2, 0, False, {"outputs": 0.2}):
         with pytest.raises(InputError, match=r"dropout must be a gatewise.train.Dropout.*, or None, got"):

@@ -344,6 +344,8 @@ def test_settings_that_make_no_sense_are_refused(options: dict[str, Any], messag
 
 
 def test_models_that_cannot_be_trained_are_refused() -> None:
+    with pytest.raises(InputError, match="^fit needs a Model, got ModelSpec; use gatewise.load or gatewise.init$"):
+        fit(forecaster(), autoregression(100))  # type: ignore[arg-type]
     with pytest.raises(InputError, match="needs targets and a loss"):
         fit(init(ModelSpec(inputs=1, layers=[LayerSpec("gru", units=3)])), autoregression(100))
     both = [*bidirectional(LayerSpec("gru", units=3), source="input"), LayerSpec("dense", units=2)]

@@ -12,6 +12,7 @@ from gatewise.errors import InputError, SpecError, StateError
 from gatewise.graph import Graph, initial_tensors, reference_run, resolve
 from gatewise.inputs.numeric.spec import MISSING
 from gatewise.layers import KINDS, registry
+from gatewise.layers.train.dropout import Dropout
 from gatewise.nn import Recurrent, from_torch, to_torch
 from gatewise.spec import LayerSpec, ModelSpec
 from gatewise.stream import Model, init
@@ -268,6 +269,14 @@ def test_what_does_not_fit_is_refused() -> None:
         module(x, None, torch.tensor([1, 6]))
     with pytest.raises(InputError, match=r"shape \(2,\)"):
         module(x, None, torch.tensor([1.0, 2.0]))
+    with pytest.raises(InputError, match=r"int64 or int32 of shape \(2,\), got torch.int16"):
+        module(x, None, torch.tensor([1, 2], dtype=torch.int16))
+    with pytest.raises(InputError, match=r"^x must be a torch tensor, got ndarray; torch.as_tensor makes one of it$"):
+        module(x.numpy())
+    with pytest.raises(InputError, match=r"^lengths must be a torch tensor, got list"):
+        module(x, lengths=[3, 5])
+    with pytest.raises(InputError, match=r"^resets must be a torch tensor, got list"):
+        module(x, resets=[[False] * 5] * 2)
     x[1, 3, 2] = torch.nan
     with pytest.raises(InputError, match="row 1, step 3, input 2"):
         module(x)
@@ -277,6 +286,14 @@ def test_what_does_not_fit_is_refused() -> None:
         module(torch.zeros(2, 5, 3), {"hidden": torch.zeros(2, 4)})
     with pytest.raises(StateError, match=r"'gru0.hidden' is missing"):
         module(torch.zeros(2, 5, 3), {})
+
+
+def test_only_models_become_modules() -> None:
+    model = init(ModelSpec(inputs=3, layers=[LayerSpec("gru", units=4)]))
+    with pytest.raises(InputError, match="^to_torch needs a Model, got ModelSpec; use gatewise.load or gatewise.init$"):
+        to_torch(model.spec)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=r"recompute must be True or False, got Dropout\(outputs=0.2.*as dropout="):
+        to_torch(model, Dropout(outputs=0.2))  # type: ignore[arg-type]
 
 
 def test_only_modules_of_ours_become_models() -> None:

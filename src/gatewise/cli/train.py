@@ -86,7 +86,7 @@ def _recurrences(context: click.Context, parameter: click.Parameter, begun: str)
 @click.option("--missing", type=click.Choice(["raise", "hold", "mask"]), default="raise", show_default=True,
               help="Refuse missing readings, repeat the last one, or do so and tell the model.")  # fmt: skip
 @click.option("--recurrence", metavar="KIND", default="gru", show_default=True, shell_complete=_recurrences,
-              help="Kind of the recurrent layers: gru, lstm, rnn, ...")  # fmt: skip
+              help="Kind of the recurrent layers: rnn, lstm, gru, mingru, minlstm, rglru or lru.")  # fmt: skip
 @click.option("--units", type=COUNT, metavar="N",
               help="Size of each recurrent layer.  [default: 32 to detect, 64 to forecast]")  # fmt: skip
 @click.option("--layers", type=COUNT, metavar="N", default=1, show_default=True, help="How many, one upon the other.")

@@ -120,5 +120,6 @@ def recover(path: str | os.PathLike[str]) -> Model:
 
 
 def _short(value: Any) -> str:
+    most = 16 if isinstance(value, str) else 80  # a text is a digest, as a rule, of which the beginning will do
     text = repr(value)
-    return text if len(text) <= 16 else text[:13] + "..."
+    return text if len(text) <= most else text[: most - 3] + "..."

@@ -110,6 +110,8 @@ def fit(
             or the held-out loss never was.
         KeyboardInterrupt: Ctrl-C; the step was finished and the checkpoint written before.
     """
+    if not isinstance(model, Model):
+        raise InputError(f"fit needs a Model, got {type(model).__name__}; use gatewise.load or gatewise.init")
     if steps is seconds is epochs is None:
         steps = DEFAULT_STEPS
     settings = Settings(

@@ -12,6 +12,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from gatewise.errors import InputError
 from gatewise.layers.base import Edge, Layer
 
 State = dict[str, Tensor]
@@ -77,3 +78,11 @@ def at_end(first: Tensor, steps: Tensor, lengths: Tensor | None) -> Tensor:
     """
     whole = torch.cat([first[:, None], steps], 1)
     return whole[:, -1] if lengths is None else whole[torch.arange(len(first), device=first.device), lengths]
+
+
+def check_tensors(**named: object) -> None:
+    """Raise InputError for an argument that is no tensor, such as a list of lengths; None counts as left out."""
+    for name, value in named.items():
+        if value is not None and not isinstance(value, Tensor):
+            kind = type(value).__name__
+            raise InputError(f"{name} must be a torch tensor, got {kind}; torch.as_tensor makes one of it")

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from gatewise import _core
 from gatewise.errors import InputError
-from gatewise.layers.train import at_end, live_steps
+from gatewise.layers.train import at_end, check_tensors, live_steps
 from gatewise.layers.train.recurrence import library, native
 from gatewise.layers.train.threads import shares_of, team
 
@@ -96,7 +96,8 @@ def in_parallel(
 
 
 def _check(a: Tensor, b: Tensor, first: Tensor, lengths: Tensor | None, resets: Tensor | None) -> None:
-    """Refuse what does not fit b."""
+    """Refuse what is no tensor, or does not fit b."""
+    check_tensors(a=a, b=b, first=first, lengths=lengths, resets=resets)
     if b.ndim != 3:
         raise InputError(f"scan: b must be (batch, time, width), got {tuple(b.shape)}")
     batch, time, width = b.shape
