@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from gatewise import layers
+
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text().splitlines()
 
@@ -28,6 +30,32 @@ def test_the_pool_table_is_that_of_the_benchmark() -> None:
         for row in results("pool")
     ]
     assert [line for line in README if line.count("|") == 5 and "x |" in line] == rows
+
+
+def test_the_training_table_is_that_of_the_benchmark() -> None:
+    found = results("train")
+    ragged = {(row["kind"], row["units"]): row["ratio"]["torch, packed"] for row in found["ragged"]["rows"]}
+    rows = [
+        f"| {row['kind'].upper()} | {row['units']} | {min(row['milliseconds']['gatewise'].values()):.2f} ms "
+        f"| {row['ratio']['torch']:.2f}x | {ragged[row['kind'], row['units']]:.2f}x |"
+        for row in found["layers"]["rows"]
+        if (row["batch"], row["steps"]) == (32, 128)
+    ]
+    assert [line for line in README if line.startswith("| ") and " ms |" in line] == rows
+    text = " ".join(README)
+    mean = found["layers"]["geometric mean"]
+    for kind in ("rnn", "lstm", "gru"):
+        assert f"{mean[f'{kind} against torch']:.2f}x for the {kind.upper()}" in text
+    scan = next(row["ratio"] for row in found["scans"]["rows"] if row["steps"] == 512)
+    assert f"{scan['log domain']:.0f}x as fast as one in the log domain in torch" in text
+    assert f"{scan['loop']:.0f}x as fast as a loop" in text
+
+
+def test_every_recurrence_learns_more_than_pairs_of_characters() -> None:
+    found = results("shakespeare")
+    assert found["settings"]["seconds"] == 60
+    assert set(found["kinds"]) == {kind for kind in layers.KINDS if layers.registry.spec(kind).recurrent}
+    assert max(kind["nats"] for kind in found["kinds"].values()) < found["pairs"]["entropy of a pair, training text"]
 
 
 def test_the_forecast_table_is_that_of_the_benchmark() -> None:
