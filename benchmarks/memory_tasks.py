@@ -47,7 +47,7 @@ from memory_data import TASKS, Batch, Task
 KINDS = tuple(kind for kind in layers.KINDS if layers.registry.spec(kind).recurrent)
 VARIANTS = ("lstm+chrono", "mingru+chrono", "rglru+signed")
 RECURRENCES = tuple(name for kind in KINDS for name in (kind, *(v for v in VARIANTS if v.partition("+")[0] == kind)))
-LAGS = (50, 150, 400, 1000)
+LAGS = (50, 150, 1000)
 LEARNING_RATES = (0.001, 0.003, 0.01, 0.03)
 
 SETTINGS: dict[str, Any] = {
