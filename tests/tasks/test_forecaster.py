@@ -490,36 +490,3 @@ def test_refusals_of_data() -> None:
         bare.predict(waves(), waves())
     with pytest.raises(InputError, match="start must be a number of rows, or a date"):
         bare.backtest(waves(), start="2024-01-01")
-
-
-def test_a_backtest_begins_at_a_date() -> None:
-    frame = dated()
-    forecaster = Forecaster(**QUICK, time="time").fit(frame[:200])
-    found = forecaster.backtest(frame, start="2024-03-10")
-    assert found.origins[0] == 24 * 9 - 1
-    assert found.times is not None
-    assert found.times[0] == pd.Timestamp("2024-03-09 23:00")
-    assert found.season == 24
-    assert "seasonal_naive" in found.naive
-
-
-def test_a_date_without_a_zone_is_one_of_the_zone_of_the_times() -> None:
-    frame = dated().assign(time=pd.date_range("2024-03-28", periods=300, freq="h", tz="Europe/Berlin"))
-    forecaster = Forecaster(**QUICK, time="time").fit(frame[:200])
-    changed = 3 * 24 + 2  # the clock goes from 2 to 3 on the 31st of March
-    for start, row in (
-        ("2024-04-01", 4 * 24 - 1),
-        (pd.Timestamp("2024-04-01"), 4 * 24 - 1),
-        ("2024-03-31T22:00Z", 4 * 24 - 1),
-        (pd.Timestamp("2024-04-01", tz="Europe/Berlin"), 4 * 24 - 1),
-        ("2024-03-31 01:00", changed - 1),
-        ("2024-03-31 02:30", changed),
-        ("2024-03-31 03:00", changed),
-    ):
-        assert forecaster.backtest(frame, start=start).origins[0] == row - 1, start
-    autumn = frame.assign(time=pd.date_range("2024-10-26", periods=300, freq="h", tz="Europe/Berlin"))
-    assert forecaster.backtest(autumn, start="2024-10-27 02:00").origins[0] == 26 - 1, "the first of two"
-    with pytest.raises(InputError, match="a date with a zone, but the times of the data have none; leave it out"):
-        forecaster.backtest(dated(), start="2024-04-01T00:00Z")
-    with pytest.raises(InputError, match="start is 'NaT', which is no date"):
-        forecaster.backtest(frame, start="NaT")

@@ -130,8 +130,8 @@ class Layer:
         return None
 
     def tensors(self, inputs: Sequence[Edge]) -> dict[str, tuple[int, ...]]:
-        """Name and shape of each tensor, in the order in which `kernel.c` receives them."""
-        raise NotImplementedError
+        """Name and shape of each tensor, in the order in which `kernel.c` receives them; none unless a kind says so."""
+        return {}
 
     def state(self, inputs: Sequence[Edge]) -> tuple[Field, ...]:
         """Typed fields of the state, in canonical order; an all-zero state is the start of a sequence."""
@@ -143,7 +143,7 @@ class Layer:
 
     def initial(self, inputs: Sequence[Edge], rng: np.random.Generator) -> dict[str, Array]:
         """Freshly initialised float32 tensors, shapes as `tensors` says."""
-        raise NotImplementedError
+        return {}
 
     def check(self, tensors: Mapping[str, Array]) -> None:
         """Refuse tensors of the right shape whose values make no sense. Raises SpecError."""
@@ -176,8 +176,8 @@ class Layer:
         raise NotImplementedError
 
     def native(self) -> list[float]:
-        """The options as numbers, in the order in which `kernel.c` reads them."""
-        raise NotImplementedError
+        """The options as numbers, in the order in which `kernel.c` reads them; none unless a kind says so."""
+        return []
 
     def cautions(self) -> tuple[str, ...]:
         """What a user of this configuration should know; shown by `inspect`."""

@@ -100,6 +100,9 @@ gw_status gw_fail(const gw_place *place, gw_status status, int index, size_t got
 
 /* The checks that every kernel has in common; all return GW_OK or a status, and fill in the fault. */
 gw_status gw_expect_counts(const gw_place *place, int reads, int options, int tensors);
+gw_status
+gw_expect_several(const gw_place *place); /* of a kind that joins edges, without options and tensors: two or more */
+gw_status gw_expect_one_width(const gw_place *place); /* and that they, and the edge it writes, have one width */
 gw_status gw_expect_tensor(const gw_place *place, int index, size_t rows, size_t cols);
 gw_status gw_expect_option(const gw_place *place, int index, int most);        /* a whole number from 0 to most */
 gw_status gw_expect_activation(const gw_place *place, int index, int softmax); /* kind, slope, offset; softmax or not */

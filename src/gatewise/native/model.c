@@ -78,6 +78,22 @@ gw_status gw_expect_counts(const gw_place *place, int reads, int options, int te
     return GW_OK;
 }
 
+gw_status gw_expect_several(const gw_place *place) {
+    const int count = place->node->read_count;
+    if (count < 2) return gw_fail(place, GW_BAD_INPUTS, -1, (size_t)count, 2);
+    return gw_expect_counts(place, count, 0, 0);
+}
+
+gw_status gw_expect_one_width(const gw_place *place) {
+    GW_TRY(gw_expect_several(place));
+    for (int k = 1; k < place->node->read_count; k++)
+        if (place->in[k] != place->in[0])
+            return gw_fail(place, GW_BAD_INPUT_WIDTH, k, (size_t)place->in[k], (size_t)place->in[0]);
+    if (place->out != place->in[0])
+        return gw_fail(place, GW_BAD_OUTPUT_WIDTH, -1, (size_t)place->out, (size_t)place->in[0]);
+    return GW_OK;
+}
+
 gw_status gw_expect_tensor(const gw_place *place, int index, size_t rows, size_t cols) {
     const gw_tensor *tensor = &place->node->tensors[index];
     if (tensor->rows != rows || tensor->cols != cols) {

@@ -14,8 +14,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
-
 from gatewise.layers.base import Array, Edge, Layer, one_width
 
 
@@ -29,20 +27,8 @@ class Spec(Layer):
         """As wide as each that it reads."""
         return Edge(one_width(self, inputs))
 
-    def tensors(self, inputs: Sequence[Edge]) -> dict[str, tuple[int, ...]]:
-        """None."""
-        return {}
-
-    def initial(self, inputs: Sequence[Edge], rng: np.random.Generator) -> dict[str, Array]:
-        """None."""
-        return {}
-
     def step(
         self, tensors: Mapping[str, Array], state: Mapping[str, Array], *x: Array
     ) -> tuple[Array, dict[str, Array]]:
         """The equation above."""
         return functools.reduce(operator.add, x), {}
-
-    def native(self) -> list[float]:
-        """None."""
-        return []

@@ -23,9 +23,8 @@ static void concat_step(const void *layer, const gw_batch *b) {
 
 static gw_status concat_check(const gw_place *place, gw_room *room, gw_need *need) {
     (void)need;
+    GW_TRY(gw_expect_several(place));
     const int count = place->node->read_count;
-    if (count < 2) return gw_fail(place, GW_BAD_INPUTS, -1, (size_t)count, 2);
-    GW_TRY(gw_expect_counts(place, count, 0, 0));
     size_t width = 0;
     for (int k = 0; k < count; k++) width += (size_t)place->in[k];
     if ((size_t)place->out != width) return gw_fail(place, GW_BAD_OUTPUT_WIDTH, -1, (size_t)place->out, width);

@@ -26,20 +26,8 @@ class Spec(Layer):
         check_several(self, inputs)
         return Edge(sum(edge.width for edge in inputs))
 
-    def tensors(self, inputs: Sequence[Edge]) -> dict[str, tuple[int, ...]]:
-        """None."""
-        return {}
-
-    def initial(self, inputs: Sequence[Edge], rng: np.random.Generator) -> dict[str, Array]:
-        """None."""
-        return {}
-
     def step(
         self, tensors: Mapping[str, Array], state: Mapping[str, Array], *x: Array
     ) -> tuple[Array, dict[str, Array]]:
         """The equation above."""
         return np.concatenate(x, axis=-1), {}
-
-    def native(self) -> list[float]:
-        """None."""
-        return []

@@ -133,7 +133,3 @@ class Spec(Layer):
         h = turn * (state["hidden_re"] + 1j * state["hidden_im"]) + np.exp(tensors["gamma_log"]) * (real + 1j * imag)
         y = np.concatenate([h.real, h.imag], axis=-1) @ tensors["weight_ho"].T + x[0] @ tensors["weight_io"].T
         return y, {"hidden_re": h.real, "hidden_im": h.imag}
-
-    def native(self) -> list[float]:
-        """None: the number of states is seen in the tensors."""
-        return []

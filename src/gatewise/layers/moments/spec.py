@@ -61,14 +61,6 @@ class Spec(Layer):
             raise SpecError(f"moments is to use the first {self.width} columns, but there are {read.columns}")
         return Edge(2 * (self.width or read.columns))
 
-    def tensors(self, inputs: Sequence[Edge]) -> dict[str, tuple[int, ...]]:
-        """None."""
-        return {}
-
-    def initial(self, inputs: Sequence[Edge], rng: np.random.Generator) -> dict[str, Array]:
-        """None."""
-        return {}
-
     def sequence(self, tensors: Mapping[str, Array], *x: Array) -> Array:
         """The equations above in float64."""
         columns = x[0].shape[2] // 2 if self.masked else x[0].shape[2]

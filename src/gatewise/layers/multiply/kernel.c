@@ -26,14 +26,7 @@ static void multiply_step(const void *layer, const gw_batch *b) {
 
 static gw_status multiply_check(const gw_place *place, gw_room *room, gw_need *need) {
     (void)need;
-    const int count = place->node->read_count;
-    if (count < 2) return gw_fail(place, GW_BAD_INPUTS, -1, (size_t)count, 2);
-    GW_TRY(gw_expect_counts(place, count, 0, 0));
-    for (int k = 1; k < count; k++)
-        if (place->in[k] != place->in[0])
-            return gw_fail(place, GW_BAD_INPUT_WIDTH, k, (size_t)place->in[k], (size_t)place->in[0]);
-    if (place->out != place->in[0])
-        return gw_fail(place, GW_BAD_OUTPUT_WIDTH, -1, (size_t)place->out, (size_t)place->in[0]);
+    GW_TRY(gw_expect_one_width(place));
     gw_take(room, 1, sizeof(gw_multiply));
     return GW_OK;
 }

@@ -11,8 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
-
 from gatewise.layers.base import Array, Edge, Layer, one_input
 
 
@@ -27,18 +25,6 @@ class Spec(Layer):
         """As what it reads."""
         return one_input(self, inputs)
 
-    def tensors(self, inputs: Sequence[Edge]) -> dict[str, tuple[int, ...]]:
-        """None."""
-        return {}
-
-    def initial(self, inputs: Sequence[Edge], rng: np.random.Generator) -> dict[str, Array]:
-        """None."""
-        return {}
-
     def sequence(self, tensors: Mapping[str, Array], *x: Array) -> Array:
         """The equation above."""
         return x[0][:, ::-1]
-
-    def native(self) -> list[float]:
-        """None."""
-        return []

@@ -45,14 +45,6 @@ class Spec(Layer):
         check_mask(self.kind, self.masked, inputs[0])
         return inputs[0]
 
-    def tensors(self, inputs: Sequence[Edge]) -> dict[str, tuple[int, ...]]:
-        """None."""
-        return {}
-
-    def initial(self, inputs: Sequence[Edge], rng: np.random.Generator) -> dict[str, Array]:
-        """None."""
-        return {}
-
     def step(
         self, tensors: Mapping[str, Array], state: Mapping[str, Array], *x: Array
     ) -> tuple[Array, dict[str, Array]]:

@@ -129,6 +129,16 @@ def step_by_step(
     return torch.stack(out, 1) if out else sums.new_zeros(*sums.shape[:2], first[0].shape[1]), state
 
 
+def array(tensor: Tensor | None) -> Any:
+    """Its values as the core takes them: a C-contiguous NumPy array, of the same memory where it is contiguous."""
+    return None if tensor is None else tensor.detach().contiguous().numpy()
+
+
+def arrays(tensors: Sequence[Tensor]) -> tuple[Any, ...]:
+    """`array` of each."""
+    return tuple(array(tensor) for tensor in tensors)
+
+
 # --- the operator -----------------------------------------------------------------------------------------------------
 
 
@@ -157,8 +167,8 @@ def _forward(
     """out, the last states, and what the gradient needs, if it is to be kept."""
     results = _fake(kind, options, x, first, tensors, lengths, resets, keep)
     out, *last, kept = results
-    given = (_array(x), _arrays(first), _arrays(tensors), _array(lengths), _array(resets))
-    written = (_array(out), _arrays(last), _array(kept) if keep else None)
+    given = (array(x), arrays(first), arrays(tensors), array(lengths), array(resets))
+    written = (array(out), arrays(last), array(kept) if keep else None)
     _core.train_forward(kind, tuple(options), *given, *written, _shares(x, tensors, 1), team(), None)
     return results
 
@@ -173,6 +183,7 @@ def _fake(
     resets: Tensor | None,
     keep: bool,
 ) -> list[Tensor]:
+    """What `_forward` returns, not yet written: all that tracing needs to know."""
     batch, time, _ = x.shape
     # First the large one: where it is computed again piece by piece, its memory is free for that of the next piece, and
     # what stays must not be put there.
@@ -203,18 +214,18 @@ def _backward(
     _core.train_backward(
         kind,
         tuple(options),
-        _array(x),
-        _arrays(first),
-        _arrays(tensors),
-        _array(lengths),
-        _array(resets),
-        _array(out),
-        _array(kept),
-        _array(d_out),
-        _arrays(d_last),
-        _array(d_x) if wants_x else None,
-        _arrays(d_first),
-        _arrays(d_tensors),
+        array(x),
+        arrays(first),
+        arrays(tensors),
+        array(lengths),
+        array(resets),
+        array(out),
+        array(kept),
+        array(d_out),
+        arrays(d_last),
+        array(d_x) if wants_x else None,
+        arrays(d_first),
+        arrays(d_tensors),
         shares,
         team(),
         None,
@@ -236,6 +247,7 @@ def _backward_fake(
     d_last: Sequence[Tensor],
     wants_x: bool,
 ) -> list[Tensor]:
+    """What `_backward` returns, not yet written."""
     return [x.new_empty(x.shape if wants_x else 0), *(value.new_empty(value.shape) for value in (*first, *tensors))]
 
 
@@ -301,11 +313,3 @@ library.impl("recurrence", _autograd, "Autograd")
 library.impl("recurrence_backward", _backward, "CPU")
 torch.library.register_fake("gatewise::recurrence", _fake, lib=library)
 torch.library.register_fake("gatewise::recurrence_backward", _backward_fake, lib=library)
-
-
-def _array(tensor: Tensor | None) -> Any:
-    return None if tensor is None else tensor.detach().contiguous().numpy()
-
-
-def _arrays(tensors: Sequence[Tensor]) -> tuple[Any, ...]:
-    return tuple(_array(tensor) for tensor in tensors)

@@ -24,7 +24,7 @@ from torch import Tensor
 from gatewise import _core
 from gatewise.errors import InputError
 from gatewise.layers.train import at_end, check_tensors, live_steps
-from gatewise.layers.train.recurrence import library, native
+from gatewise.layers.train.recurrence import array, library, native
 from gatewise.layers.train.threads import shares_of, team
 
 NATIVE = (torch.float32, torch.float64, torch.complex64, torch.complex128)
@@ -135,7 +135,7 @@ def _forward(
 ) -> tuple[Tensor, Tensor]:
     """h and the last of each row."""
     h, last = _fake(a, b, first, lengths, resets)
-    inputs = (_numbers(a), _numbers(b), _numbers(first), _array(lengths), _array(resets))
+    inputs = (_numbers(a), _numbers(b), _numbers(first), array(lengths), array(resets))
     _core.scan_forward(b.is_complex(), *inputs, _numbers(h), _numbers(last), _shares(b), team(), None)
     return h, last
 
@@ -157,7 +157,7 @@ def _backward(
     """The gradients of a (empty where it is not wanted), b and first."""
     d_a, d_b, d_first = _backward_fake(a, first, lengths, resets, h, d_h, d_last, wants_a)
     rows = d_a if a.ndim == 3 else first.new_empty(first.shape)  # where a is (width,): summed over the steps of a row
-    inputs = (_numbers(a), _numbers(first), _array(lengths), _array(resets))
+    inputs = (_numbers(a), _numbers(first), array(lengths), array(resets))
     given = (_numbers(h), _numbers(d_h), _numbers(d_last))
     results = (_numbers(rows) if wants_a else None, _numbers(d_b), _numbers(d_first))
     _core.scan_backward(h.is_complex(), *inputs, *given, *results, _shares(h), team(), None)
@@ -209,10 +209,6 @@ library.impl("scan", _Scan.apply, "Autograd")
 library.impl("scan_backward", _backward, "CPU")
 torch.library.register_fake("gatewise::scan", _fake, lib=library)
 torch.library.register_fake("gatewise::scan_backward", _backward_fake, lib=library)
-
-
-def _array(tensor: Tensor | None) -> Any:
-    return None if tensor is None else tensor.detach().contiguous().numpy()
 
 
 def _numbers(tensor: Tensor) -> Any:

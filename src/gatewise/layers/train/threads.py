@@ -40,5 +40,8 @@ def team() -> int:
 
 
 def shares_of(batch: int, macs: int) -> int:
-    """How many parts to do a batch in, of `macs` multiply-accumulates a row: no more than torch may use threads."""
+    """How many parts to do a batch in, of `macs` multiply-accumulates a row: no more than torch may use threads.
+
+    Without a team, as where torch has no OpenMP runtime with GCC's entry, all is one part.
+    """
     return max(1, min(torch.get_num_threads(), batch * macs // SHARE, batch)) if team() else 1
