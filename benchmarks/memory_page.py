@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from statistics import median_low
 from typing import Any
 
 import matplotlib as mpl
@@ -29,11 +30,6 @@ COLOURS = ("#D55E00", "#009E73", "#0072B2", "#CC79A7", "#E69F00", "#56B4E9", "#2
 MARKS = "osDvP<X"
 
 Results = Mapping[str, Any]
-
-
-def median(values: list[float]) -> float:
-    """The middle one; of an even number the lower of the two in the middle."""
-    return sorted(values)[(len(values) - 1) // 2]
 
 
 def lags(results: Results, task: str, name: str) -> dict[int, Results]:
@@ -76,8 +72,8 @@ def cell(results: Results, task: str, name: str, lag: int) -> str:
         end = stopped(results, task, name)
         return NOT_RUN if end is not None and end < lag else NOT_YET
     steps = [steps for end, steps in zip(one["ends"], one["steps"], strict=True) if end == "solved"]
-    after = f", {median(steps):,}" if steps else ""
-    return f"{len(steps)}/{len(one['scores'])}, {median(one['scores']):.2f}{after}"
+    after = f", {median_low(steps):,}" if steps else ""
+    return f"{len(steps)}/{len(one['scores'])}, {median_low(one['scores']):.2f}{after}"
 
 
 def twice(results: Results, task: str, name: str) -> str:
@@ -85,7 +81,7 @@ def twice(results: Results, task: str, name: str) -> str:
     best = solved(results, task, name)
     if not best:
         return NOT_RUN if longest(results, task, name) == "none" else NOT_YET
-    return f"{median(lags(results, task, name)[max(best)]['at twice the lag']):.2f} at {2 * max(best):,}"
+    return f"{median_low(lags(results, task, name)[max(best)]['at twice the lag']):.2f} at {2 * max(best):,}"
 
 
 def _rows(head: list[str], rows: list[list[str]]) -> str:
@@ -142,7 +138,7 @@ def draw(axes: Axes, results: Results, task: str) -> None:
         shift = 1.035 ** (i - (len(names) - 1) / 2)
         axes.plot(
             [lag * shift for lag in found],
-            [max(0.0, median(one["scores"])) for one in found.values()],
+            [max(0.0, median_low(one["scores"])) for one in found.values()],
             color=COLOURS[kinds.index(name.partition("+")[0]) % len(COLOURS)],
             ls="--" if "+" in name else "-",
             marker=MARKS[i % len(MARKS)],
