@@ -8,6 +8,7 @@ import json
 import os
 import re
 import textwrap
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -79,6 +80,19 @@ def advice() -> Iterator[None]:
         yield
     except GatewiseError as error:
         raise type(error)(as_options(str(error))) from error
+
+
+@contextmanager
+def cautions() -> Iterator[None]:
+    """Within it, warnings become messages on standard error once it ends, each of them once."""
+    caught: list[warnings.WarningMessage] = []
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", UserWarning)
+            yield
+    finally:
+        for message in dict.fromkeys(str(warning.message) for warning in caught):
+            say(f"caution: {as_options(message)}")
 
 
 def as_options(message: str) -> str:

@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gatewise.cli.common import advice, check_output, emit, heading, listed, names, refuse_same_file, table, wrap
+from gatewise.cli.common import (
+    advice,
+    cautions,
+    check_output,
+    emit,
+    heading,
+    listed,
+    names,
+    refuse_same_file,
+    table,
+    wrap,
+)
 from gatewise.errors import InputError
 
 if TYPE_CHECKING:
@@ -95,7 +106,7 @@ def predict(
         check_output(output)
     from gatewise.cli.rows import write_rows
 
-    with advice():
+    with cautions(), advice():
         if backtest:
             tested = _tested(model, file, start, stride or 1, season)
             if output is not None:

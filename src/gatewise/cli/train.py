@@ -9,13 +9,12 @@ import json
 import os
 import sys
 import time
-import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from gatewise.cli.common import advice, check_output, emit, json_option, listed, refuse_same_file, say
+from gatewise.cli.common import advice, cautions, check_output, emit, json_option, listed, refuse_same_file, say
 from gatewise.cli.signals import like_ctrl_c
 from gatewise.cli.trained import page, summary
 from gatewise.errors import InputError
@@ -188,12 +187,9 @@ def train(
         fitted = Forecaster(random_state=seed, **given)
     if checkpoint is not None and os.path.exists(checkpoint):
         say(f"continuing from {checkpoint}")
-    with warnings.catch_warnings(record=True) as caught, advice(), like_ctrl_c():
-        warnings.simplefilter("always", UserWarning)
+    with cautions(), advice(), like_ctrl_c():
         fitted.fit(file, seconds=seconds, progress=_progress(quiet), checkpoint=checkpoint, metrics=metrics)
-    fitted.save(output)
-    for message in dict.fromkeys(str(warning.message) for warning in caught):
-        say(f"caution: {message}")
+        fitted.save(output)
     found = summary(fitted, file, output)
     if as_json:
         emit(found)
