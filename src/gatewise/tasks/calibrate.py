@@ -16,6 +16,10 @@ Given the statistic S >= 0 of n held-out steps, the table holds score(s) = -log1
 * **Beyond the largest** residual the fit goes on, but never towards an end: that nothing larger was seen in n steps
   does not show that nothing larger comes, so a negative shape continues as an exponential.
 
+A wild value among the held-out rows, a fault of the sensor say, would take the whole tail with it, and then no fault is
+ever surprising again. So the largest excursions, up to three, are left out where the tail fitted to all others gives them
+less than one chance in 10,000; `find_wild` says which.
+
 How far the table can be trusted depends on how many *independent* residuals lie beyond a score. Smoothed or bursty
 residuals come in clusters; `effective` is n divided by how much clustering inflates the variance of their counts.
 """
@@ -45,6 +49,11 @@ SHAPES = (-0.5, 1.0)
 """Bounds of the shape. A law that ends abruptly (uniform, -1) is given a margin beyond its largest residual; a law
 without a mean (beyond 1) is taken to have one."""
 
+WILD = 1e-4
+"""A largest residual with a smaller chance than this, by the tail of all others, is taken for a fault and left out."""
+
+_MOST_WILD = 3
+_CALM = 4
 _TIE = 10.0
 _LEAST_PEAKS = 50
 _PRIOR_PEAKS, _PRIOR_SHAPE = 10, 0.1
@@ -65,6 +74,7 @@ class Calibration:
         threshold: u, where the fitted tail begins.
         shape: of the generalised Pareto distribution; positive = heavy tail, negative = bounded.
         scale: of the generalised Pareto distribution.
+        wild: held-out steps that were left out as faults; 0 as a rule.
     """
 
     statistic: Array
@@ -75,6 +85,7 @@ class Calibration:
     threshold: float
     shape: float
     scale: float
+    wild: int = 0
 
     @property
     def finest_per_1000(self) -> float:
@@ -110,8 +121,9 @@ def calibrate(statistic: Array) -> Calibration:
             f"the {n} held-out residuals take only {distinct} different values, too few to tell a tail; the held-out "
             "part of the target hardly varies: give data in which it does"
         )
-    ordered = np.sort(series)
-    inflation = count_inflation(series)
+    out = find_wild(series)
+    ordered = np.sort(series[~out])
+    inflation = count_inflation(series[~out])
     peaks, shape, scale = _fit_tail(ordered, inflation)
     statistic_knots, score_knots = _knots(*_curve(ordered, peaks, shape, scale))
     return Calibration(
@@ -120,10 +132,41 @@ def calibrate(statistic: Array) -> Calibration:
         n,
         n / inflation,
         peaks,
-        float(ordered[n - peaks - 1]),
+        float(ordered[len(ordered) - peaks - 1]),
         shape,
         scale,
+        int(out.sum()),
     )
+
+
+def find_wild(series: Array) -> Array:
+    """Which held-out steps belong to excursions that the tail of all other steps does not explain: (n,) bool.
+
+    An excursion ends before and after `_CALM` steps in a row that are not above the 90 per cent quantile: a smoothed
+    residual, and a network that has read a wild value, take some steps to come back.
+
+    Args:
+        series: (n,) finite statistics in time order.
+    """
+    out, found = np.zeros(len(series), bool), np.zeros(len(series), bool)
+    usual = np.quantile(series, 0.9)
+    for _ in range(_MOST_WILD):
+        highest = int(np.argmax(np.where(out, -1.0, series)))
+        high = np.flatnonzero((series > usual) & ~out)
+        if not high.size:
+            break
+        groups = np.split(high, np.flatnonzero(np.diff(high) > _CALM) + 1)
+        excursion = next(group for group in groups if highest in group)
+        out[excursion[0] : excursion[-1] + 1] = True
+        rest = np.sort(series[~out])
+        if len(rest) < LEAST or len(np.unique(rest)) < 20:
+            break
+        k, shape, scale = _fit_tail(rest, count_inflation(series[~out]))
+        excess = np.array([series[highest] - rest[len(rest) - k - 1]])
+        chance = len(series) * k / len(rest) * math.exp(float(log_survival(excess, max(shape, 0.0), scale)[0]))
+        if chance < WILD:
+            found = out.copy()
+    return found
 
 
 def count_inflation(series: Array, share: float = 0.05, blocks: int = 50) -> float:

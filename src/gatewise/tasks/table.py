@@ -18,6 +18,7 @@ from gatewise.errors import InputError, MissingExtraError
 from gatewise.inputs.numeric.spec import MISSING, MOST, usable
 from gatewise.layers.base import Array
 from gatewise.tasks.files import read_file
+from gatewise.tasks.robust import location_scale
 from gatewise.tasks.times import Where, check_order, find_times, listed, uneven
 
 try:
@@ -353,7 +354,7 @@ def within_reach(table: Table, offset: Array, scale: Array, missing: str, advice
 
 
 def standardise(table: Table, rows: int | Array) -> tuple[Array, Array]:
-    """Mean and deviation of each column over the training part, which must be able to teach something.
+    """Robust mean and deviation of each column over the training part, which must be able to teach something.
 
     Args:
         table: the readings.
@@ -374,7 +375,7 @@ def standardise(table: Table, rows: int | Array) -> tuple[Array, Array]:
         if not values.size:
             empty.append(f"column {name!r} has no readings")
             continue
-        offset[k], scale[k] = values.mean(), values.std()
+        offset[k], scale[k] = location_scale(values)
         step = float(np.spacing(np.float32(np.abs(values).max())))
         varies = float(scale[k])
         if (values == values[0]).all():
