@@ -55,7 +55,7 @@ class Node:
     def state(self) -> tuple[Field, ...]:
         """State fields under their full names, e.g. "gru0.hidden"."""
         fields = self.layer.state(self.edges)
-        return tuple(Field(f"{self.name}.{field.name}", field.dtype, field.shape) for field in fields)
+        return tuple(Field(f"{self.name}.{field.name}", field.dtype, field.shape, field.evidence) for field in fields)
 
     @property
     def macs(self) -> int:
@@ -108,6 +108,15 @@ class Graph:
             return self.node_state
         shape = (self.window, self.edges[0].width)
         return Field("window.count", "float32", (1,)), Field("window.readings", "float32", shape)
+
+    @cached_property
+    def evidence(self) -> Array:
+        """Places, among the values of a session's state, of the evidence of sequential tests: (count,) int."""
+        places, at = [], 0
+        for field in self.state:
+            places += list(range(at, at + field.size)) if field.evidence else []
+            at += field.size
+        return np.array(places, np.int64)
 
     @cached_property
     def tail(self) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -20,7 +21,7 @@ from gatewise.errors import FileError, InputError, SpecError, StateError
 from gatewise.file import ModelFile, brief, read_model, write_model
 from gatewise.graph import Graph, check_tensors, initial_tensors, own_tensors, resolve
 from gatewise.inputs.numeric.spec import limits
-from gatewise.layers.base import Array
+from gatewise.layers.base import Array, Drift
 from gatewise.spec import ModelSpec
 from gatewise.state import State
 
@@ -191,6 +192,36 @@ class Model:
         """The score at and above which an answer of a detector is an alarm; None for other models."""
         return self.graph.nodes[-1].layer.alarm_score
 
+    def drifts(self, state: State) -> tuple[Drift, ...]:
+        """Signs that the readings of a session are no longer like those the model was calibrated on.
+
+        A detector tests at each step whether alarms come more than twice as often as stated, and whether the level of a
+        column has left the range in which it was fitted. The evidence is part of the state. While all is well, the
+        tests decide wrongly once in 10^7 steps at most; what they have decided stays until `settled`.
+
+        Args:
+            state: of one session.
+
+        Returns:
+            The tests that have decided, the one with the most evidence first, each with the name of its column; empty
+            while there is none, and for models that test nothing.
+
+        Raises:
+            StateError: the state does not fit, or is that of several sessions.
+        """
+        rows = state.rows(self.graph, 1)
+        if not (self.graph.evidence.size and (rows[0, self.graph.evidence] >= 1.0).any()):
+            return ()
+        own = {name.removeprefix(f"{self.graph.nodes[-1].name}."): value[0] for name, value in state.fields.items()}
+        names = self.columns or tuple(f"x{i}" for i in range(self.inputs))
+        return tuple(replace(drift, column=names[drift.column]) for drift in self.graph.nodes[-1].layer.drifts(own))
+
+    def settled(self, state: State) -> State:
+        """The same state without evidence of drift, as after a warning was heeded."""
+        rows = state.rows(self.graph, state.batch)
+        rows[:, self.graph.evidence] = 0.0
+        return State.from_rows(self.graph, rows)
+
     @property
     def parameters(self) -> int:
         """Number of values in all tensors."""
@@ -260,6 +291,15 @@ class Stream(_core.Stream):
         rows = np.frombuffer(self.get_state(), np.float32)[None]
         return State.from_rows(self.model.graph, rows)
 
+    @property
+    def drifts(self) -> tuple[Drift, ...]:
+        """Signs that the readings are no longer like those the model was calibrated on, see `Model.drifts`."""
+        return self.model.drifts(self.state)
+
+    def settle(self) -> None:
+        """Forget the evidence of drift, as after a warning was heeded."""
+        self.load(self.model.settled(self.state))
+
     def save(self) -> bytes:
         """The state as bytes, for `load` here, elsewhere or later."""
         return self.state.to_bytes()
@@ -316,6 +356,10 @@ class Pool(_core.Pool):
         """A copy of the state of one session now. Raises InputError where it is not in the pool."""
         rows = np.frombuffer(self.get_state(id), np.float32)[None]
         return State.from_rows(self.model.graph, rows)
+
+    def drifts(self, id: int) -> tuple[Drift, ...]:
+        """Signs that the readings of a session are no longer like those the model was calibrated on: `Model.drifts`."""
+        return self.model.drifts(self.state(id))
 
     def save(self, id: int) -> bytes:
         """The state of one session as bytes, for `load` here, for a Stream, elsewhere or later."""

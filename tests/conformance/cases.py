@@ -155,6 +155,7 @@ HEADS: Mapping[str, Sequence[Mapping[str, Any]]] = {
         {"targets": [2, 0], "names": ["c", "a"], "smooth": 3, "samples": 20},
         {"targets": [1], "masked": True, "smooth": 2},
         {"targets": [0, 1, 2], "masked": True},
+        {"targets": [1, 0], "samples": 50, "false_alarms_per_1000": 100.0, "pause": 2, "smooth": 4},
     ],
 }
 
@@ -346,6 +347,12 @@ def node_tensors(node: Node, rng: np.random.Generator, gain: float = 1.0) -> dic
             drawn[name] = _ascending(steps * rng.uniform(0.3, 3, steps.shape))
         elif name == "band":
             drawn[name] = np.sort(rng.normal(0, 2, shape))
+        elif name == "clip":
+            drawn[name] = np.array([[-1.5, 2.0]] * shape[0])
+        elif name == "range":  # narrow, so that levels leave it and come back
+            drawn[name] = np.sort(rng.normal(0, 0.1, (shape[0], 2, 2)), axis=-1).reshape(shape)
+        elif name == "factor":
+            drawn[name] = np.where(np.arange(shape[1]) % 2, rng.uniform(0.3, 0.9, shape), rng.uniform(3, 20, shape))
         elif name == "unit":
             drawn[name] = np.stack([rng.normal(0, 1, shape[0]), np.exp(rng.normal(0, 1, shape[0]))], axis=1)
         elif name == "decay":

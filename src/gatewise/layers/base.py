@@ -45,11 +45,15 @@ class Edge:
 
 @dataclass(frozen=True)
 class Field:
-    """One typed field of a state: its name within the node, NumPy dtype name, and shape without a batch axis."""
+    """One typed field of a state: its name within the node, NumPy dtype name, and shape without a batch axis.
+
+    `evidence` marks values of sequential tests: 0 at the start, and from 1 on a test has decided (see `Drift`).
+    """
 
     name: str
     dtype: str
     shape: tuple[int, ...]
+    evidence: bool = False
 
     @property
     def size(self) -> int:
@@ -60,6 +64,22 @@ class Field:
     def nbytes(self) -> int:
         """Bytes of one session's values."""
         return self.size * np.dtype(self.dtype).itemsize
+
+
+@dataclass(frozen=True)
+class Drift:
+    """One sign that readings are no longer like those a model was calibrated on.
+
+    Attributes:
+        kind: "rate" where alarms come more often than twice the stated rate, "level" where the level of a column has
+            left the range in which it was fitted.
+        column: the column, by name, or by position among the readings.
+        evidence: how far the test has come: from 1 on it has decided.
+    """
+
+    kind: str
+    column: Any
+    evidence: float
 
 
 @dataclass(frozen=True)
@@ -124,6 +144,14 @@ class Layer:
     def alarm_score(self) -> float | None:
         """The first output value at and above which an answer is an alarm; None where there are no alarms."""
         return None
+
+    def drifts(self, state: Mapping[str, Array]) -> tuple[Drift, ...]:
+        """The tests that have decided, the one with the most evidence first; none for kinds that test nothing.
+
+        Args:
+            state: field name -> array of the field's shape, of one session.
+        """
+        return ()
 
     def output_names(self) -> tuple[str, ...] | None:
         """Names of the output values, where they have a meaning of their own (heads)."""

@@ -32,8 +32,9 @@ typedef struct gw_place {
 
 /* What a node needs, beside what its struct takes from the room. */
 typedef struct gw_need {
-    size_t state;   /* floats of one session */
-    size_t scratch; /* floats of one session, shared between the nodes */
+    size_t state;    /* floats of one session */
+    size_t evidence; /* so many of these, the last ones, are evidence of sequential tests: see gw_evidence */
+    size_t scratch;  /* floats of one session, shared between the nodes */
     uint64_t macs;
 } gw_need;
 

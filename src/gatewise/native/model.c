@@ -238,6 +238,7 @@ static gw_status walk(const gw_graph *graph, gw_room *room, gw_model *about, gw_
         if (room->used > (size_t)PTRDIFF_MAX || need.scratch > GW_MOST_SCRATCH)
             return gw_fail(&place, GW_TOO_LARGE, -1, 0, 0);
         about->state += need.state;
+        if (need.evidence) about->evidence = about->state - need.evidence, about->evidences = need.evidence;
         about->own = gw_spaced(need.scratch) > about->own ? gw_spaced(need.scratch) : about->own;
         about->whole |= kernel->whole != NULL;
         sizes->macs += need.macs;

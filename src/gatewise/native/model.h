@@ -30,6 +30,7 @@ struct gw_model {
     int whole;         /* whether some node needs the whole sequence: then all nodes run one after the other over it */
     size_t edges, own; /* scratch of one row, floats: the edges (of one step), the nodes' own */
     size_t state;      /* floats of the nodes' states */
+    size_t evidence, evidences; /* where the evidence of the last node that has some begins there, and how much it is */
     const float *offset, *factor; /* (inputs) each: a reading scaled is (x - offset) * factor; NULL: x itself */
     size_t output; /* where the output lies in scratch, floats a row; where steps follow each other it does not */
     int tail;      /* from this op on none has a state or needs a sequence: for one answer they run once */

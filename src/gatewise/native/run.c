@@ -63,6 +63,17 @@ size_t gw_bad_state(const gw_model *model, const float *state) {
     return model->refuse_nonfinite ? 1 + gw_first_nonfinite(state + 1, floats - 1) : floats;
 }
 
+float gw_evidence(const gw_model *model, const float *state, int *place) {
+    float most = 0.0f;
+    if (place) *place = -1;
+    for (size_t i = 0; !model->window && i < model->evidences; i++)
+        if (state[model->evidence + i] > most) {
+            most = state[model->evidence + i];
+            if (place) *place = (int)i;
+        }
+    return most;
+}
+
 /* --- working memory ------------------------------------------------------------------------------------------------ */
 
 /* Floats that run_rows needs for one row of so many steps; SIZE_MAX where that cannot be counted. */

@@ -16,9 +16,9 @@ Given the statistic S >= 0 of n held-out steps, the table holds score(s) = -log1
 * **Beyond the largest** residual the fit goes on, but never towards an end: that nothing larger was seen in n steps
   does not show that nothing larger comes, so a negative shape continues as an exponential.
 
-A wild value among the held-out rows, a fault of the sensor say, would take the whole tail with it, and then no fault is
-ever surprising again. So the largest excursions, up to three, are left out where the tail fitted to all others gives them
-less than one chance in 10,000; `find_wild` says which.
+A wild value among the held-out rows, a fault of the sensor say, would take the whole tail with it, and then no fault
+would ever be surprising again. So the largest excursions, up to three, are left out where the tail fitted to all others
+gives them less than one chance in 10,000; `find_wild` says which.
 
 How far the table can be trusted depends on how many *independent* residuals lie beyond a score. Smoothed or bursty
 residuals come in clusters; `effective` is n divided by how much clustering inflates the variance of their counts.
@@ -54,6 +54,7 @@ WILD = 1e-4
 
 _MOST_WILD = 3
 _CALM = 4
+_LONGEST_RUN = 32
 _TIE = 10.0
 _LEAST_PEAKS = 50
 _PRIOR_PEAKS, _PRIOR_SHAPE = 10, 0.1
@@ -75,6 +76,7 @@ class Calibration:
         shape: of the generalised Pareto distribution; positive = heavy tail, negative = bounded.
         scale: of the generalised Pareto distribution.
         wild: held-out steps that were left out as faults; 0 as a rule.
+        run: the most steps that large residuals, one in a hundred, have followed on each other.
     """
 
     statistic: Array
@@ -86,6 +88,7 @@ class Calibration:
     shape: float
     scale: float
     wild: int = 0
+    run: int = 1
 
     @property
     def finest_per_1000(self) -> float:
@@ -136,6 +139,7 @@ def calibrate(statistic: Array) -> Calibration:
         shape,
         scale,
         int(out.sum()),
+        _longest_run(series[~out]),
     )
 
 
@@ -167,6 +171,13 @@ def find_wild(series: Array) -> Array:
         if chance < WILD:
             found = out.copy()
     return found
+
+
+def _longest_run(series: Array) -> int:
+    """The most steps from first to last of residuals beyond the 99 per cent quantile, at most two steps apart."""
+    large = np.flatnonzero(series > np.quantile(series, 0.99))
+    runs = np.split(large, np.flatnonzero(np.diff(large) > 2) + 1)
+    return min(_LONGEST_RUN, max((int(run[-1] - run[0]) + 1 for run in runs if run.size), default=1))
 
 
 def count_inflation(series: Array, share: float = 0.05, blocks: int = 50) -> float:

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from gatewise.drift import describe, first_drift
 from gatewise.errors import FileError, GatewiseError, InputError, MissingExtraError, StateError
 from gatewise.heads.tail_probability.spec import Spec as Head
 from gatewise.layers.base import Array
@@ -226,6 +227,7 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         model, calibration = measure(trained, table, targets, cuts, coverage)
         cautions = (*table.cautions, *unsupported(calibration, float(self.false_alarms_per_1000)))
         ends = [model.run(table.values[start:stop], return_state=True)[1] for _, start, stop in table.series]
+        ends = [model.settled(state) for state in ends]  # rows that were fitted tell nothing of what is to come
         described = {
             "parameters": {key: plain(value) for key, value in {**self.get_params(), "random_state": seed}.items()},
             "split": asdict(cuts.split),
@@ -419,8 +421,19 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         if isinstance(state, Mapping):
             self._check_ids(state, [name for name, _, _ in table.series])
         answers = np.empty((len(table), self.model_.outputs), np.float32)
+        drifted = []
         for name, start, stop in table.series:
-            answers[start:stop] = np.asarray(self.model_.run(table.values[start:stop], given.get(name)))
+            rows, begin = table.values[start:stop], given.get(name)
+            answer, end = self.model_.run(rows, begin, return_state=True)
+            answers[start:stop] = answer
+            if self.model_.drifts(end) and (found := first_drift(self.model_, rows, begin)):
+                drifted.append((start + found[0], found[1]))
+        if drifted:
+            row, state_there = drifted[0]
+            others = f" (and so have {len(drifted) - 1} other series)" if len(drifted) > 1 else ""
+            warnings.warn(
+                f"{table.where(row)}: {describe(self.model_, state_there)}{others}", UserWarning, stacklevel=3
+            )
         return answers
 
 

@@ -20,6 +20,7 @@ from gatewise.heads.tail_probability.spec import KNOTS
 from gatewise.layers.base import Array
 from gatewise.stream import Model
 from gatewise.tasks.calibrate import LEAST, NEEDED, Calibration, calibrate
+from gatewise.tasks.levels import level_tests
 from gatewise.tasks.table import Table, enumerated
 
 LEAST_TRAINING = 100
@@ -165,8 +166,16 @@ def measure(
     if K > 1:
         given |= {"joint_statistic": calibration.statistic, "joint_score": calibration.score}
     assert model.spec.head is not None
-    spec = model.spec.replace(head=model.spec.head.replace(samples=calibration.samples))
+    head = model.spec.head.replace(samples=calibration.samples, pause=calibration.run - 1)
+    spec = model.spec.replace(head=head)
+    given |= level_tests(_scaled(model, table), masked=bool(model.spec.head.options["masked"]))
     return _with_head(model.replace(spec=spec), given), calibration
+
+
+def _scaled(model: Model, table: Table) -> list[Array]:
+    """The rows of each series in the units of the model: (rows, columns) float64."""
+    offset, scale = (model.tensors[f"input.{name}"].astype(np.float64) for name in ("offset", "scale"))
+    return [(table.values[start:stop] - offset) / scale for _, start, stop in table.series]
 
 
 def unsupported(calibration: Calibration, rate: float) -> list[str]:

@@ -12,19 +12,31 @@
  *     score = score_1 of one target, J(max_k score_k) of several, through the knots of J
  *     y = score, then y_k of each target (without score_k where there is but one), then 1 if score > limit else 0
  *
+ * Then the tests whether the readings are still like those calibrated on. For each score r, those of the targets and of
+ * several the joint one last, and i = 1, 2; and for each column w and both spans j:
+ *
+ *     rate' = (rate + c) (score_r >= alarm ? f_2i : f_2i+1)         as it is once it is 1 or more, and while paused
+ *     paused' = paused > 0 ? paused - 1 : score_r >= alarm ? pause : 0
+ *     level' = flush(level + beta_j (clip(z_w) - level))            beta_1 = 2/17, beta_2 = 2/129
+ *     left' = (left + c') (level' outside range_wj ? factor_w,2j : factor_w,2j+1)      as it is once it is 1 or more
+ *
+ * with c' = 1 / (8e7 W). A reading marked as missing changes neither level nor left.
+ *
  * Reads two edges: the network's answer (2K: locations, log scales) and the scaled input z (W), or with a mask z (W) and what
- * is missing (W). Writes y (5, or 2 + 4K). State: m (K), s (K), e (K).
- * Options: alpha, limit = log10 of the calibration samples, mask 0 or 1, then K target columns.
- * Tensors: statistic (K, N) ascending, score (K, N), band (K, 2), unit (K, 2) = offset and scale of the target columns; of
- * several targets also the table of J: statistic (N), score (N).
+ * is missing (W). Writes y (5, or 2 + 4K). State: m (K), s (K), e (K), level (W, 2), paused (R), rate (R, 2), left (W, 2), with R = 1 for
+ * one target, else K + 1; the last two are evidence.
+ * Options: alpha, limit = log10 of the calibration samples, mask 0 or 1, alarm, pause, c, f (4), then K target columns.
+ * Tensors: statistic (K, N) ascending, score (K, N), band (K, 2), unit (K, 2) = offset and scale of the target columns,
+ * clip (W, 2), range (W, 4), factor (W, 4) not negative; of several targets also the table of J: statistic (N), score (N).
  */
 
 typedef struct gw_tail_probability {
     int targets, knots, columns; /* K, N, W */
     int masked;
-    float alpha, limit;
-    const int *column;        /* (K) */
-    const float *band, *unit; /* (K, 2) each */
+    float alpha, limit, alarm, pause, start, ratio[4], level_start; /* ratio: f; start, level_start: c and c' */
+    const int *column;                                              /* (K) */
+    const float *band, *unit;                                       /* (K, 2) each */
+    const float *clip, *range, *factor;                             /* (W, 2), (W, 4), (W, 4) */
     /* (K, N) each, of several targets (K + 1, N) with the table of J last. slope: of the segment that ends at the knot, the
      * first beginning at (0, 0). */
     const float *statistic, *score, *slope;
@@ -53,14 +65,49 @@ static float tail_score(const gw_tail_probability *t, int table, float e) {
     return score[low - 1] + (e - statistic[low - 1]) * slope[low < t->knots ? low : t->knots - 1];
 }
 
+/* Evidence after one more row, of two tests beside each other. */
+static void tail_test(float *evidence, float start, const float *ratio, int first, int second) {
+    if (!(evidence[0] >= 1.0f)) evidence[0] = (evidence[0] + start) * ratio[first ? 0 : 1];
+    if (!(evidence[1] >= 1.0f)) evidence[1] = (evidence[1] + start) * ratio[second ? 2 : 3];
+}
+
+/* The evidence of one rate after one more row. */
+static void tail_rate(const gw_tail_probability *t, float *paused, float *evidence, float score) {
+    const int alarm = score >= t->alarm;
+    if (*paused > 0.0f) {
+        *paused -= 1.0f;
+        return;
+    }
+    tail_test(evidence, t->start, t->ratio, alarm, alarm);
+    *paused = alarm ? t->pause : 0.0f;
+}
+
+/* The levels of the columns, and whether they have left their ranges. */
+static void tail_levels(const gw_tail_probability *t, const float *z, float *level, float *left) {
+    static const float beta[2] = {2.0f / 17.0f, 2.0f / 129.0f};
+    for (int w = 0; w < t->columns; w++) {
+        if (t->masked && z[t->columns + w] != 0.0f) continue;
+        const float *clip = t->clip + 2 * w, *range = t->range + 4 * w;
+        float *own = level + 2 * w, v = z[w];
+        int outside[2];
+        v = v < clip[0] ? clip[0] : v > clip[1] ? clip[1] : v;
+        for (int j = 0; j < 2; j++) {
+            own[j] = gw_flush(own[j] + beta[j] * (v - own[j]));
+            outside[j] = own[j] < range[2 * j] || own[j] > range[2 * j + 1];
+        }
+        tail_test(left + 2 * w, t->level_start, t->factor + 4 * w, outside[0], outside[1]);
+    }
+}
+
 static void tail_probability_step(const void *layer, const gw_batch *b) {
     const gw_tail_probability *t = layer;
-    const int K = t->targets;
+    const int K = t->targets, R = K > 1 ? K + 1 : 1;
     for (int row = 0; row < b->count; row++) {
         const float *forecast = b->in[0] + (size_t)row * b->in_stride[0];
         const float *z = b->in[1] + (size_t)row * b->in_stride[1], *missing = z + t->columns;
         float *location = b->state + (size_t)row * b->state_stride, *log_scale = location + K,
-              *smoothed = location + 2 * K;
+              *smoothed = location + 2 * K, *level = location + 3 * K, *paused = level + 2 * t->columns,
+              *rate = paused + R;
         float *out = b->out + (size_t)row * b->out_stride, *y = out + 1;
         float most = 0.0f;
         for (int k = 0; k < K; k++) {
@@ -73,6 +120,7 @@ static void tail_probability_step(const void *layer, const gw_batch *b) {
             float score = tail_score(t, k, e < 0.0f ? -e : e);
             most = k > 0 && score <= most ? most : score; /* a NaN stays */
             if (K > 1) *y++ = score;
+            tail_rate(t, paused + k, rate + 2 * k, score);
             *y++ = m * unit[1] + unit[0];
             *y++ = (m + d * band[0]) * unit[1] + unit[0];
             *y++ = (m + d * band[1]) * unit[1] + unit[0];
@@ -82,26 +130,46 @@ static void tail_probability_step(const void *layer, const gw_batch *b) {
         }
         out[0] = K > 1 ? tail_score(t, K, most) : most;
         *y = out[0] > t->limit ? 1.0f : 0.0f;
+        if (K > 1) tail_rate(t, paused + K, rate + 2 * K, out[0]);
+        tail_levels(t, z, level, rate + 2 * R);
     }
 }
 
 #ifndef GW_STEP_ONLY
 
-enum { TAIL_ALPHA, TAIL_LIMIT, TAIL_MASKED, TAIL_COLUMNS };
+enum {
+    TAIL_ALPHA,
+    TAIL_LIMIT,
+    TAIL_MASKED,
+    TAIL_ALARM,
+    TAIL_PAUSE,
+    TAIL_START,
+    TAIL_RATIO,
+    TAIL_COLUMNS = TAIL_RATIO + 4
+};
+enum { TAIL_STATISTIC, TAIL_SCORE, TAIL_BAND, TAIL_UNIT, TAIL_CLIP, TAIL_RANGE, TAIL_FACTOR, TAIL_JOINT };
 
 typedef struct tail_parts {
     gw_tail_probability *t;
     int *column;
-    float *band, *unit, *statistic, *score, *slope;
+    float *band, *unit, *clip, *range, *factor, *statistic, *score, *slope;
 } tail_parts;
 
+static size_t tail_columns(const gw_place *place) {
+    return (size_t)place->in[1] / (place->node->options[TAIL_MASKED] != 0.0f ? 2 : 1);
+}
+
 static tail_parts tail_take(const gw_place *place, gw_room *room) {
-    const size_t K = (size_t)place->in[0] / 2, N = place->node->tensors[0].cols, tables = K > 1 ? K + 1 : 1;
+    const size_t K = (size_t)place->in[0] / 2, W = tail_columns(place), N = place->node->tensors[0].cols,
+                 tables = K > 1 ? K + 1 : 1;
     tail_parts p = {
         .t = gw_take(room, 1, sizeof(gw_tail_probability)),
         .column = gw_take(room, K, sizeof(int)),
         .band = gw_take(room, 2 * K, sizeof(float)),
         .unit = gw_take(room, 2 * K, sizeof(float)),
+        .clip = gw_take(room, 2 * W, sizeof(float)),
+        .range = gw_take(room, 4 * W, sizeof(float)),
+        .factor = gw_take(room, 4 * W, sizeof(float)),
         .statistic = gw_take(room, tables * N, sizeof(float)),
         .score = gw_take(room, tables * N, sizeof(float)),
         .slope = gw_take(room, tables * N, sizeof(float)),
@@ -121,25 +189,34 @@ static gw_status tail_check_table(const gw_place *place, int tensor, size_t rows
 static gw_status tail_probability_check(const gw_place *place, gw_room *room, gw_need *need) {
     const gw_node *node = place->node;
     const int K = node->option_count - TAIL_COLUMNS, several = K > 1;
-    GW_TRY(gw_expect_counts(place, 2, TAIL_COLUMNS + (K < 1 ? 1 : K), several ? 6 : 4));
+    GW_TRY(gw_expect_counts(place, 2, TAIL_COLUMNS + (K < 1 ? 1 : K), several ? 9 : 7));
     const gw_tensor *t = node->tensors;
     const size_t N = t[0].cols;
     if (place->in[0] != 2 * K) return gw_fail(place, GW_BAD_INPUT_WIDTH, 0, (size_t)place->in[0], 2 * (size_t)K);
     const int out = several ? 2 + 4 * K : 5;
     if (place->out != out) return gw_fail(place, GW_BAD_OUTPUT_WIDTH, -1, (size_t)place->out, (size_t)out);
     GW_TRY(gw_expect_option(place, TAIL_MASKED, 1));
-    const int columns = node->options[TAIL_MASKED] != 0.0f ? place->in[1] / 2 : place->in[1];
+    const int columns = (int)tail_columns(place);
     if (columns < 1) return gw_fail(place, GW_BAD_INPUT_WIDTH, 1, (size_t)place->in[1], 2);
     for (int k = 0; k < K; k++) GW_TRY(gw_expect_option(place, TAIL_COLUMNS + k, columns - 1));
     if (N < 2) return gw_fail(place, GW_BAD_SHAPE, 0, N, 2);
     if (N > GW_MOST_WIDTH) return gw_fail(place, GW_TOO_LARGE, 0, N, GW_MOST_WIDTH);
     for (int i = 0; i < 2; i++) GW_TRY(gw_expect_tensor(place, i, (size_t)K, N));
-    for (int i = 2; i < 4; i++) GW_TRY(gw_expect_tensor(place, i, (size_t)K, 2));
+    const size_t W = (size_t)columns;
+    for (int i = TAIL_BAND; i <= TAIL_UNIT; i++) GW_TRY(gw_expect_tensor(place, i, (size_t)K, 2));
+    GW_TRY(gw_expect_tensor(place, TAIL_CLIP, W, 2));
+    for (int i = TAIL_RANGE; i <= TAIL_FACTOR; i++) GW_TRY(gw_expect_tensor(place, i, W, 4));
+    for (size_t i = 0; i < 4 * W; i++)
+        if (!(t[TAIL_FACTOR].data[i] >= 0.0f)) return gw_fail(place, GW_BAD_WEIGHT, TAIL_FACTOR, i, 0);
+    for (int i = TAIL_PAUSE; i < TAIL_COLUMNS; i++)
+        if (!(node->options[i] >= 0.0f)) return gw_fail(place, GW_BAD_OPTION, i, 0, 0);
     GW_TRY(tail_check_table(place, 0, (size_t)K, N));
-    for (int i = 4; several && i < 6; i++) GW_TRY(gw_expect_tensor(place, i, N, 1));
-    if (several) GW_TRY(tail_check_table(place, 4, 1, N));
+    for (int i = TAIL_JOINT; several && i < TAIL_JOINT + 2; i++) GW_TRY(gw_expect_tensor(place, i, N, 1));
+    if (several) GW_TRY(tail_check_table(place, TAIL_JOINT, 1, N));
     tail_take(place, room);
-    need->state = 3 * (size_t)K;
+    const size_t R = (size_t)(several ? K + 1 : 1);
+    need->evidence = 2 * R + 2 * W;
+    need->state = 3 * (size_t)K + 2 * W + R + need->evidence;
     return GW_OK;
 }
 
@@ -160,26 +237,37 @@ static const void *tail_probability_pack(const gw_place *place, gw_room *room) {
     const tail_parts p = tail_take(place, room);
     const gw_tensor *from = place->node->tensors;
     const float *o = place->node->options;
-    const size_t K = (size_t)place->in[0] / 2, N = from[0].cols;
+    const size_t K = (size_t)place->in[0] / 2, W = tail_columns(place), N = from[0].cols;
     for (size_t k = 0; k < K; k++) p.column[k] = (int)o[TAIL_COLUMNS + k];
-    memcpy(p.band, from[2].data, 2 * K * sizeof(float));
-    memcpy(p.unit, from[3].data, 2 * K * sizeof(float));
+    memcpy(p.band, from[TAIL_BAND].data, 2 * K * sizeof(float));
+    memcpy(p.unit, from[TAIL_UNIT].data, 2 * K * sizeof(float));
+    memcpy(p.clip, from[TAIL_CLIP].data, 2 * W * sizeof(float));
+    memcpy(p.range, from[TAIL_RANGE].data, 4 * W * sizeof(float));
+    memcpy(p.factor, from[TAIL_FACTOR].data, 4 * W * sizeof(float));
     for (size_t i = 0; i < (K > 1 ? K + 1 : 1); i++) {
-        const float *statistic = i < K ? from[0].data + i * N : from[4].data;
-        const float *score = i < K ? from[1].data + i * N : from[5].data;
+        const float *statistic = i < K ? from[0].data + i * N : from[TAIL_JOINT].data;
+        const float *score = i < K ? from[1].data + i * N : from[TAIL_JOINT + 1].data;
         tail_pack_table(p.statistic + i * N, p.score + i * N, p.slope + i * N, statistic, score, N);
     }
-    const int masked = o[TAIL_MASKED] != 0.0f;
+    const float *ratio = o + TAIL_RATIO;
     *p.t = (gw_tail_probability){
         .targets = (int)K,
         .knots = (int)N,
-        .columns = masked ? place->in[1] / 2 : place->in[1],
-        .masked = masked,
+        .columns = (int)W,
+        .masked = o[TAIL_MASKED] != 0.0f,
         .alpha = o[TAIL_ALPHA],
         .limit = o[TAIL_LIMIT],
+        .alarm = o[TAIL_ALARM],
+        .pause = o[TAIL_PAUSE],
+        .start = o[TAIL_START],
+        .ratio = {ratio[0], ratio[1], ratio[2], ratio[3]},
+        .level_start = 1.0f / (8e7f * (float)W),
         .column = p.column,
         .band = p.band,
         .unit = p.unit,
+        .clip = p.clip,
+        .range = p.range,
+        .factor = p.factor,
         .statistic = p.statistic,
         .score = p.score,
         .slope = p.slope,

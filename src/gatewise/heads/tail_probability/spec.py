@@ -20,12 +20,31 @@ Outputs, in the units of the target columns where they have one:
     score, then score_k, expected, low, high of each target, extrapolated     of several
 
 `expected` is the forecast this reading was compared with, `low` and `high` the band that held-out residuals kept to.
-An alarm is a score >= -log10(false_alarms_per_1000 / 1000).
+An alarm is a score >= A = -log10(false_alarms_per_1000 / 1000).
 
 The zero state forecasts the training mean with the training deviation, so the first reading has a score as well.
 
-Tensors: statistic (K, 64) and score (K, 64) ascending, band (K, 2), unit (K, 2) = offset and scale of each target; of
-several targets also joint_statistic (64), a maximum of scores, and joint_score (64).
+Whether the readings are still like those calibrated on is told by two kinds of sequential tests, whose evidence is
+part of the state. From 1 on a test has decided, and its evidence stays as it is. One kind counts alarms, those of each
+target by its own score and, of several, those of all together; the other watches the level of each of the W columns::
+
+    rate(r, i)'  = (rate(r, i) + c) f_i(score_r >= A)                    i = 1, 2: ten and fifty times the stated rate,
+                                                                         but not in the `pause` rows after an alarm
+    level(w, j)' = level(w, j) + beta_j (clip(z_w) - level(w, j))        beta_j = 2 / (span_j + 1), spans of 16 and 128
+    left(w, j)'  = (left(w, j) + c') g_wj(level(w, j)' outside range(w, j))
+
+Each is a Shiryaev-Roberts statistic (Shiryaev 1963; Roberts 1966) of likelihood ratios f and g, an e-detector (Shin,
+Ramdas & Rinaldo 2024): while alarms come at no more than twice the stated rate, the first wrong decision of all tests
+is expected after 10^7 rows or more, as c and c' are one over 10^7 times a share for each. That rows are like their
+neighbours is allowed for: g is taken to the power of one over the rows that belong together (by the inequality of
+Hoelder), and alarms that follow closely on another count once. The likelihood ratio of an alarm is q/p, of none
+(1 - q)/(1 - p), with p twice the stated rate and q ten or fifty times it, at most halfway to 1. A reading that is
+missing, where that is marked, leaves the level of its column as it is.
+
+Tensors: statistic (K, 64) and score (K, 64) ascending, band (K, 2), unit (K, 2) = offset and scale of each target; clip
+(W, 2), range (W, 4) and factor (W, 4) of the levels: low and high; those of the short and of the long span; factors
+outside and inside, of each span. Of several targets also joint_statistic (64), a maximum of scores, and joint_score
+(64).
 """
 
 from __future__ import annotations
@@ -40,6 +59,7 @@ import numpy as np
 from gatewise.errors import SpecError
 from gatewise.layers.base import (
     Array,
+    Drift,
     Edge,
     Field,
     Layer,
@@ -53,6 +73,17 @@ from gatewise.layers.base import (
 KNOTS = 64
 LOG_SCALE_LIMIT = 10.0
 MOST_TARGETS = 1 << 12
+SPANS = (16, 128)
+"""Spans, in steps, of the smoothed levels."""
+
+TOLERATED, SOUGHT = 2.0, (10.0, 50.0)
+"""Rates of alarms in multiples of the stated one: what is borne, and what is to be found."""
+
+ROWS_PER_ERROR = 1e7
+"""Rows that pass on average before the tests together decide wrongly. Three quarters of the errors may be those of
+rates, one quarter those of levels."""
+
+UNBOUNDED = 1e30
 
 
 @dataclass(frozen=True)
@@ -66,11 +97,12 @@ class Spec(Layer):
         smooth: span of the exponential smoothing of residuals, in steps; 1 = none.
         false_alarms_per_1000: alarms to expect in 1,000 steps of data like that it was calibrated on.
         df: degrees of freedom of the Student t whose likelihood trains location and scale.
-        samples: calibration samples behind the tables; 0 = not calibrated.
+        samples: calibration samples behind the tables; 0 = not calibrated, and then rates are not tested either.
+        pause: rows after an alarm that the test of the rate leaves out, as large residuals may come together.
     """
 
     kind: ClassVar[str] = "tail_probability"
-    not_structural: ClassVar[tuple[str, ...]] = ("names", "false_alarms_per_1000", "df", "samples")
+    not_structural: ClassVar[tuple[str, ...]] = ("names", "false_alarms_per_1000", "df", "samples", "pause")
     targets: Any = (0,)
     names: Any = None
     masked: bool = False
@@ -78,6 +110,7 @@ class Spec(Layer):
     false_alarms_per_1000: float = 1.0
     df: float = 5.0
     samples: int = 0
+    pause: int = 0
 
     def __post_init__(self) -> None:
         targets, names = check_targets(self.targets, self.names)
@@ -90,6 +123,7 @@ class Spec(Layer):
         for name, low, high in (("false_alarms_per_1000", 1e-6, 999.0), ("df", 1.0, 1e6)):
             object.__setattr__(self, name, check_number(name, getattr(self, name), low, high))
         check_count("samples", self.samples, 1 << 31, least=0)
+        check_count("pause", self.pause, least=0)
 
     @property
     def alpha(self) -> float:
@@ -100,6 +134,23 @@ class Spec(Layer):
     def alarm_score(self) -> float:
         """The score at and above which a reading is an alarm."""
         return -math.log10(self.false_alarms_per_1000 / 1000.0)
+
+    @property
+    def rates(self) -> int:
+        """Rates that are tested: that of each target, and of several that of all together."""
+        return len(self.targets) + (len(self.targets) > 1)
+
+    @property
+    def rate_test(self) -> tuple[float, tuple[float, ...]]:
+        """c, and the factors of an alarm and of none for both rates sought; see the head of this file."""
+        p = TOLERATED * self.false_alarms_per_1000 / 1000.0
+        if not self.samples or p >= 1.0:
+            return 0.0, (0.0,) * 4
+        factors = []
+        for multiple in SOUGHT:
+            q = min(multiple * self.false_alarms_per_1000 / 1000.0, 0.5 * (1.0 + p))
+            factors += [q / p, (1.0 - q) / (1.0 - p)]
+        return 1.0 / (ROWS_PER_ERROR / 0.75 * self.rates * len(SOUGHT)), tuple(factors)
 
     @property
     def width(self) -> int:
@@ -134,17 +185,41 @@ class Spec(Layer):
 
     def tensors(self, inputs: Sequence[Edge]) -> dict[str, tuple[int, ...]]:
         """Shapes as in the head of this file."""
-        K = len(self.targets)
-        own: dict[str, tuple[int, ...]] = {"statistic": (K, KNOTS), "score": (K, KNOTS), "band": (K, 2), "unit": (K, 2)}
+        K, W, spans = len(self.targets), inputs[1].columns, len(SPANS)
+        own: dict[str, tuple[int, ...]] = {
+            "statistic": (K, KNOTS),
+            "score": (K, KNOTS),
+            "band": (K, 2),
+            "unit": (K, 2),
+            "clip": (W, 2),
+            "range": (W, 2 * spans),
+            "factor": (W, 2 * spans),
+        }
         return own if K == 1 else {**own, "joint_statistic": (KNOTS,), "joint_score": (KNOTS,)}
 
     def state(self, inputs: Sequence[Edge]) -> tuple[Field, ...]:
-        """The forecasts of the next readings, and the smoothed residuals."""
-        return tuple(Field(name, "float32", (len(self.targets),)) for name in ("location", "log_scale", "smoothed"))
+        """The forecasts of the next readings, the smoothed residuals, the smoothed levels, and what the tests found."""
+        levels = (inputs[1].columns, len(SPANS))
+        return (
+            *(Field(name, "float32", (len(self.targets),)) for name in ("location", "log_scale", "smoothed")),
+            Field("level", "float32", levels),
+            Field("pause", "float32", (self.rates,)),
+            Field("rate_evidence", "float32", (self.rates, len(SOUGHT)), evidence=True),
+            Field("level_evidence", "float32", levels, evidence=True),
+        )
+
+    def drifts(self, state: Mapping[str, Array]) -> tuple[Drift, ...]:
+        """See `Layer.drifts`. A rate of all targets together names the one whose own rate has the most evidence."""
+        rates, levels = state["rate_evidence"].max(axis=-1), state["level_evidence"].max(axis=-1)
+        K = len(self.targets)
+        columns = [*self.targets, *(self.targets[int(np.argmax(rates[:K]))] for _ in rates[K:])]
+        found = {("rate", column): float(most) for column, most in zip(columns, rates, strict=True) if most >= 1}
+        found |= {("level", w): float(levels[w]) for w in np.flatnonzero(levels >= 1).tolist()}
+        return tuple(Drift(*key, found[key]) for key in sorted(found, key=lambda key: -found[key]))
 
     def initial(self, inputs: Sequence[Edge], rng: np.random.Generator) -> dict[str, Array]:
-        """The tables of standard normal laws that do not depend on each other: what an uncalibrated model assumes."""
-        K = len(self.targets)
+        """Tables of standard normal laws that do not depend on each other, and no tests: not calibrated."""
+        K, W = len(self.targets), inputs[1].columns
         deviation = math.sqrt(self.alpha / (2.0 - self.alpha))
         statistic = np.linspace(0.0, 6.0 * deviation, KNOTS)
         score = -np.log10([math.erfc(x / deviation / math.sqrt(2.0)) for x in statistic])
@@ -153,6 +228,9 @@ class Spec(Layer):
             "score": np.tile(score, (K, 1)),
             "band": np.tile([-1.96, 1.96], (K, 1)),
             "unit": np.tile([0.0, 1.0], (K, 1)),
+            "clip": np.tile([-UNBOUNDED, UNBOUNDED], (W, 1)),
+            "range": np.tile([-UNBOUNDED, UNBOUNDED], (W, len(SPANS))),
+            "factor": np.zeros((W, 2 * len(SPANS))),
         }
         if K > 1:  # 1 - (1 - p)^K for the smallest of K probabilities p
             found["joint_statistic"] = np.linspace(0.0, 10.0, KNOTS)
@@ -169,6 +247,11 @@ class Spec(Layer):
             if statistic[0] != 0 or score[0] != 0 or not (np.diff(statistic) > 0).all() or (np.diff(score) < 0).any():
                 raise SpecError("the table of statistic and score must start at (0, 0) and ascend")
         scales = tensors["unit"][:, 1]
+        for name in ("clip", "range"):
+            if not (tensors[name][:, 0::2] < tensors[name][:, 1::2]).all():
+                raise SpecError(f"each {name} must have a low end below its high end")
+        if not (tensors["factor"] >= 0).all():
+            raise SpecError("the factors of the tests of levels must not be negative")
         if not (scales > 0).all():
             raise SpecError(f"the scale of a target's unit must be positive, got {scales[np.argmin(scales > 0)]}")
 
@@ -194,15 +277,49 @@ class Spec(Layer):
             own.insert(0, scores)
         beyond = score > math.log10(max(self.samples, 1))
         y = np.concatenate([score, np.stack(own, axis=2).reshape(len(z), -1), beyond], axis=1, dtype=np.float64)
-        return y, {"location": x[0][:, :K], "log_scale": x[0][:, K:], "smoothed": smoothed}
+        alarms = (np.concatenate([scores, score] if K > 1 else [scores], axis=1) >= self.alarm_score)[:, :, None]
+        start, factors = self.rate_test
+        ratio = np.where(alarms, factors[0::2], factors[1::2])  # (batch, rates, 2)
+        live = state["pause"] <= 0
+        rate = np.where(live[:, :, None], _tested(state["rate_evidence"], start, ratio), state["rate_evidence"])
+        pause = np.where(live, self.pause * alarms[:, :, 0], state["pause"] - 1.0)
+        after = {"location": x[0][:, :K], "log_scale": x[0][:, K:], "smoothed": smoothed}
+        level, left = self._levels(tensors, state, x[1])
+        return y, {**after, "level": level, "pause": pause, "rate_evidence": rate, "level_evidence": left}
+
+    def _levels(self, tensors: Mapping[str, Array], state: Mapping[str, Array], z: Array) -> tuple[Array, Array]:
+        """The smoothed levels of the columns, and the evidence that they have left their ranges: (batch, W, 2) each."""
+        before, columns = state["level"], len(tensors["clip"])  # (batch, W, spans)
+        level = np.clip(z[:, :columns], *tensors["clip"].T)[:, :, None]
+        level = before + 2.0 / (np.array(SPANS) + 1.0) * (level - before)
+        outside = (level < tensors["range"][:, 0::2]) | (level > tensors["range"][:, 1::2])
+        ratio = np.where(outside, tensors["factor"][:, 0::2], tensors["factor"][:, 1::2])
+        evidence = _tested(state["level_evidence"], level_start(columns), ratio)
+        if self.masked:
+            missing = z[:, columns:, None] != 0
+            level = np.where(missing, before, level)
+            evidence = np.where(missing, state["level_evidence"], evidence)
+        return level, evidence
 
     def native(self) -> list[float]:
-        """Alpha, log10 of the calibration samples, masked, then the target columns."""
-        return [self.alpha, math.log10(max(self.samples, 1)), float(self.masked), *map(float, self.targets)]
+        """Alpha, log10 of the samples, masked, alarm score, pause, c, four factors, then the target columns."""
+        start, factors = self.rate_test
+        first = self.alpha, math.log10(max(self.samples, 1)), float(self.masked), self.alarm_score, float(self.pause)
+        return [*first, start, *factors, *map(float, self.targets)]
 
     def cautions(self) -> tuple[str, ...]:
         """An uncalibrated head assumes a normal law."""
         return () if self.samples else ("scores are not calibrated: they assume normal residuals",)
+
+
+def level_start(columns: int) -> float:
+    """c' of the tests of levels of so many columns."""
+    return 1.0 / (ROWS_PER_ERROR / 0.25 * columns * len(SPANS))
+
+
+def _tested(evidence: Array, start: float, ratio: Array) -> Array:
+    """The evidence after one more row, as it is where a test has decided."""
+    return np.asarray(np.where(evidence >= 1.0, evidence, (evidence + start) * ratio))
 
 
 def piecewise_linear(x: Array, knots: Array, values: Array) -> Array:

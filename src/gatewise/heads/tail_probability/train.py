@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from gatewise.heads.tail_probability.spec import LOG_SCALE_LIMIT, Spec
+from gatewise.heads.tail_probability.spec import LOG_SCALE_LIMIT, SPANS, Spec, level_start
 from gatewise.layers.train import LayerModule, State, at_end, live_steps
 
 
@@ -28,6 +28,9 @@ class Module(LayerModule):
     score: Tensor
     band: Tensor
     unit: Tensor
+    clip: Tensor
+    range: Tensor
+    factor: Tensor
     joint_statistic: Tensor  # these two of several targets
     joint_score: Tensor
 
@@ -53,11 +56,19 @@ class Module(LayerModule):
         if K > 1:
             own.insert(0, scores)
         beyond = (score > math.log10(max(self.layer.samples, 1))).to(score.dtype)
+        rates = torch.cat([scores, score], -1) if K > 1 else scores  # (batch, time, rates)
+        live = None if lengths is None else live_steps(lengths, u.shape[1])  # (batch, time)
+        level, left = self._levels(read, state, live)
+        pause, rate = self._rates(rates >= self.layer.alarm_score, state, live)
         end = at_end(first, forecast, lengths)
         after = {
             "location": end[:, :K],
             "log_scale": end[:, K:],
             "smoothed": at_end(state["smoothed"], smoothed, lengths),
+            "level": level,
+            "pause": pause,
+            "rate_evidence": rate,
+            "level_evidence": left,
         }
         return torch.cat([score, torch.stack(own, 3).flatten(2), beyond], -1), after
 
@@ -94,6 +105,37 @@ class Module(LayerModule):
         log_scale = log_scale.clamp(-LOG_SCALE_LIMIT, LOG_SCALE_LIMIT)
         u = (target - location) * torch.exp(-log_scale)
         return log_scale + 0.5 * (df + 1.0) * torch.log1p(u * u / df) + constant
+
+    def _rates(self, alarms: Tensor, state: Mapping[str, Tensor], live: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Rows of pause left after the last step, (batch, rates), and the evidence of alarms, (batch, rates, 2)."""
+        pause, evidence = state["pause"], state["rate_evidence"]
+        start, factors = self.layer.rate_test
+        factor = evidence.new_tensor(factors)
+        for t, alarm in enumerate(alarms.unbind(1)):
+            now = torch.ones_like(alarm) if live is None else live[:, t, None].expand_as(alarm)
+            counts = now & (pause <= 0)
+            tested = (evidence + start) * torch.where(alarm[:, :, None], factor[0::2], factor[1::2])
+            evidence = torch.where(counts[:, :, None] & (evidence < 1.0), tested, evidence)
+            pause = torch.where(now, torch.where(counts, self.layer.pause * alarm, pause - 1.0), pause)
+        return pause, evidence
+
+    def _levels(self, read: Tensor, state: Mapping[str, Tensor], live: Tensor | None) -> tuple[Tensor, Tensor]:
+        """The smoothed levels after the last step, and the evidence that they have left their ranges: (batch, W, 2)."""
+        columns = len(self.clip)
+        used = torch.ones_like(read[:, :, :columns], dtype=torch.bool)
+        if self.layer.masked:
+            used = read[:, :, columns:] == 0
+        if live is not None:
+            used = used & live[:, :, None]
+        beta = 2.0 / (read.new_tensor(SPANS) + 1.0)
+        level, evidence, start = state["level"], state["level_evidence"], level_start(columns)
+        for z, now in zip(read[:, :, :columns].clamp(*self.clip.unbind(1)).unbind(1), used.unbind(1), strict=True):
+            after = level + beta * (z[:, :, None] - level)
+            level = torch.where(now[:, :, None], after, level)
+            outside = (after < self.range[:, 0::2]) | (after > self.range[:, 1::2])
+            tested = (evidence + start) * torch.where(outside, self.factor[:, 0::2], self.factor[:, 1::2])
+            evidence = torch.where(now[:, :, None] & (evidence < 1.0), tested, evidence)
+        return level, evidence
 
     def _smooth(self, u: Tensor, e: Tensor, lengths: Tensor | None) -> Tensor:
         """Along time, e' = e + alpha (u - e): (batch, time, K)."""

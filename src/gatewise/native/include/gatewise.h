@@ -77,8 +77,9 @@
  *         Q ascending values for each target and horizon; U = K H Q
  *     tail_probability: K locations, K log scales, the scaled readings
  *                                alpha, limit, masked 0 or 1,           statistic (K, N) ascending from 0 or more,
- *                                K target columns                       score (K, N), band (K, 2), unit (K, 2) = offset and
- *                                                                       scale; if K > 1: joint statistic (N), score (N)
+ *                                alarm score; pause, start, 4 factors   score (K, N), band (K, 2), unit (K, 2) = offset and
+ *                                of the test of rates; K target columns scale, clip (W, 2), range (W, 4), factor (W, 4) of
+ *                                                                       levels; if K > 1: joint statistic (N), score (N)
  *         writes score, location, lower and upper end of the band, 1 if the score is beyond limit else 0: U = 5; if K > 1
  *         the joint score, then score, location, lower and upper end of each, then that 1 or 0: U = 2 + 4 K
  *         masked: the scaled readings are those of a numeric stage with a mask
@@ -247,6 +248,12 @@ gw_status gw_push(const gw_model *model, size_t count, const int64_t *ids, const
 /* Position of the first value that no state can have, state_floats if there is none: one that is not finite, or with a
  * window a number of readings that cannot be. (There, readings may be NaN where the model takes such.) */
 size_t gw_bad_state(const gw_model *model, const float *state);
+
+/* The most evidence that readings are no longer like those which the model was calibrated on: 0 at the start of a sequence, and
+ * from 1 on a test has decided, which goes wrong once in 10^7 rows at most. place may be NULL; it becomes the number of that
+ * test, -1 where there is no evidence. Of tail_probability these are two tests for the alarms of each target, two, if K > 1, for
+ * those of all together, and then two for the level of each column. */
+float gw_evidence(const gw_model *model, const float *state, int *place);
 
 /* Position of the first value that is missing among whole steps of readings, count values in all; count if there is none. */
 size_t gw_first_unusable(const gw_model *model, const float *x, size_t count);

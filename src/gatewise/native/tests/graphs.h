@@ -108,12 +108,14 @@ typedef struct chain {
     gru g;
     float offset[COLUMNS], scale[COLUMNS], weight[2 * UNITS], bias[2];
     float statistic[KNOTS], score[KNOTS], band[2], unit[2];
-    gw_tensor numeric[2], dense[2], tail[4];
+    gw_tensor numeric[2], dense[2], tail[7];
+    float clip[2 * COLUMNS], range[4 * COLUMNS], factor[4 * COLUMNS];
     gw_node nodes[4];
     gw_graph graph;
 } chain;
 
-static const float scale_and_hold[] = {1, 1}, linear[] = {GW_LINEAR, 0, 0}, tail_options[] = {0.25f, 3.0f, 0, 2};
+static const float scale_and_hold[] = {1, 1}, linear[] = {GW_LINEAR, 0, 0},
+                   tail_options[] = {0.25f, 3.0f, 0, 0.5f, 2, 1e-3f, 3, 0.9f, 5, 0.8f, 2};
 static const int from_1[] = {1}, from_2[] = {2}, from_3_and_1[] = {3, 1},
                  chain_widths[] = {COLUMNS, COLUMNS, UNITS, 2, 5};
 
@@ -131,10 +133,14 @@ static void chain_draw(chain *c) {
     c->dense[0] = (gw_tensor){c->weight, 2, UNITS}, c->dense[1] = (gw_tensor){c->bias, 2, 1};
     c->tail[0] = (gw_tensor){c->statistic, 1, KNOTS}, c->tail[1] = (gw_tensor){c->score, 1, KNOTS};
     c->tail[2] = (gw_tensor){c->band, 1, 2}, c->tail[3] = (gw_tensor){c->unit, 1, 2};
+    for (int i = 0; i < 2 * COLUMNS; i++) c->clip[i] = i % 2 ? 3.0f : -3.0f;
+    for (int i = 0; i < 4 * COLUMNS; i++) c->range[i] = i % 2 ? 0.5f : -0.5f, c->factor[i] = i % 2 ? 0.9f : 1.5f;
+    c->tail[4] = (gw_tensor){c->clip, COLUMNS, 2}, c->tail[5] = (gw_tensor){c->range, COLUMNS, 4};
+    c->tail[6] = (gw_tensor){c->factor, COLUMNS, 4};
     c->nodes[0] = (gw_node){"numeric", first_edge, 1, 1, scale_and_hold, 2, c->numeric, 2};
     c->nodes[1] = (gw_node){"gru", from_1, 1, 2, c->g.options, 8, c->g.tensors, 4};
     c->nodes[2] = (gw_node){"dense", from_2, 1, 3, linear, 3, c->dense, 2};
-    c->nodes[3] = (gw_node){"tail_probability", from_3_and_1, 2, 4, tail_options, 4, c->tail, 4};
+    c->nodes[3] = (gw_node){"tail_probability", from_3_and_1, 2, 4, tail_options, 11, c->tail, 7};
     c->graph = (gw_graph){c->nodes, 4, chain_widths, 5, 4, 0, 0, 0};
 }
 
