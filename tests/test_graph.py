@@ -45,6 +45,9 @@ def test_a_detector_counted_by_hand() -> None:
         ("head.score", (1, 64)),
         ("head.band", (1, 2)),
         ("head.unit", (1, 2)),
+        ("head.clip", (3, 2)),
+        ("head.range", (3, 4)),
+        ("head.factor", (3, 4)),
     ]
     assert graph.state == (
         Field("input.held", "float32", (3,)),
@@ -52,9 +55,14 @@ def test_a_detector_counted_by_hand() -> None:
         Field("head.location", "float32", (1,)),
         Field("head.log_scale", "float32", (1,)),
         Field("head.smoothed", "float32", (1,)),
+        Field("head.level", "float32", (3, 2)),
+        Field("head.pause", "float32", (1,)),
+        Field("head.rate_evidence", "float32", (1, 2), evidence=True),
+        Field("head.level_evidence", "float32", (3, 2), evidence=True),
     )
-    assert graph.state_values == 11
-    assert graph.state_bytes == 44
+    assert graph.state_values == 11 + 15
+    assert graph.evidence.tolist() == list(range(18, 26))
+    assert graph.state_bytes == 104
     assert graph.macs == 3 * 5 * (3 + 5) + 2 * 5
     assert graph.output_names == ("score", "expected", "low", "high", "extrapolated")
     assert not graph.refuses_missing
@@ -106,6 +114,7 @@ def test_every_option_is_written_out() -> None:
         "false_alarms_per_1000": 1.0,
         "df": 5.0,
         "samples": 0,
+        "pause": 0,
     }
 
 
@@ -155,7 +164,9 @@ def test_the_structure_is_the_hash_of_this_text() -> None:
         '["gru0","gru",[1],2,{"units":5}],["dense0","dense",[2],3,{"units":2}],'
         '["head","tail_probability",[3,1],4,{"smooth":4,"targets":[1]}]],'
         '"state":[["input.held","float32",[3]],["gru0.hidden","float32",[5]],["head.location","float32",[1]],'
-        '["head.log_scale","float32",[1]],["head.smoothed","float32",[1]]],"width":3}'
+        '["head.log_scale","float32",[1]],["head.smoothed","float32",[1]],["head.level","float32",[3,2]],'
+        '["head.pause","float32",[1]],["head.rate_evidence","float32",[1,2]],["head.level_evidence","float32",[3,2]]],'
+        '"width":3}'
     )
     assert resolve(BASE).structure == hashlib.sha256(text.encode()).hexdigest()
 
@@ -205,7 +216,7 @@ def test_tensors_that_do_not_fit(name: str, value: Any, words: str) -> None:
 def test_a_missing_tensor_is_named() -> None:
     graph, given = tensors()
     del given["dense0.bias"], given["head.unit"]
-    with pytest.raises(SpecError, match=r"tensor 'dense0.bias' is missing \(2 of 12 are\)"):
+    with pytest.raises(SpecError, match=r"tensor 'dense0.bias' is missing \(2 of 15 are\)"):
         check_tensors(graph, given)
 
 

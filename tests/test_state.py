@@ -22,10 +22,14 @@ def test_fields_have_names_shapes_and_bytes() -> None:
         "head.location": (3, 1),
         "head.log_scale": (3, 1),
         "head.smoothed": (3, 1),
+        "head.level": (3, 2, 2),
+        "head.pause": (3, 1),
+        "head.rate_evidence": (3, 1, 2),
+        "head.level_evidence": (3, 2, 2),
     }
     assert all(value.dtype == np.float32 for value in state.fields.values())
     assert state.batch == 3
-    assert state.nbytes == 3 * 5 * 4 == 3 * MODEL.graph.state_bytes
+    assert state.nbytes == 3 * 16 * 4 == 3 * MODEL.graph.state_bytes
     assert state.structure == MODEL.graph.structure
 
 
@@ -79,7 +83,7 @@ def test_the_same_state_gives_the_same_bytes_however_it_is_held() -> None:
 def test_rows_in_the_layout_of_the_core() -> None:
     _, state = MODEL.run(X, return_state=True)
     rows = state.rows(MODEL.graph, 3)
-    assert rows.shape == (3, 5)
+    assert rows.shape == (3, 16)
     np.testing.assert_array_equal(
         rows, np.concatenate([value.reshape(3, -1) for value in state.fields.values()], axis=1)
     )

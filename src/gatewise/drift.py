@@ -15,6 +15,20 @@ from gatewise.stream import Model
 CHUNK = 512
 
 
+def has_drifted(model: Model, state: bytes) -> bool:
+    """Whether a test has decided, by the state of one or several sessions in the layout of the core."""
+    evidence = model.graph.evidence
+    if not evidence.size:
+        return False
+    rows = np.frombuffer(state, np.float32).reshape(-1, model.graph.state_values)
+    return bool((rows[:, evidence] >= 1.0).any())
+
+
+def state_of(model: Model, state: bytes) -> State:
+    """The state of one session in the layout of the core, as a State."""
+    return State.from_rows(model.graph, np.frombuffer(state, np.float32)[None])
+
+
 def first_drift(model: Model, x: Array, state: State | None = None) -> tuple[int, State] | None:
     """The first row after which a test has decided that had not before.
 

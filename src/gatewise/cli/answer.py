@@ -55,7 +55,7 @@ def answer_lines(
         OSError: input, output or state file failed.
     """
     with Stop() as stop:
-        answers = _Answers(session, output, stop)
+        answers = _Answers(session, output, stop, say)
         to_skip, number = session.step if replay else 0, 0
         try:
             try:
@@ -113,8 +113,8 @@ class _NoRoom(Exception):
 class _Answers:
     """Collects readings, answers them together and writes the results."""
 
-    def __init__(self, session: Session | SeriesSession, output: int, stop: Stop) -> None:
-        self.session, self.output, self.stop = session, output, stop
+    def __init__(self, session: Session | SeriesSession, output: int, stop: Stop, say: Callable[[str], None]) -> None:
+        self.session, self.output, self.stop, self.say = session, output, stop, say
         # A pipe with a state gets one piece at a time: then a kill does not come between two of them.
         self.by_piece = session.remembers and path_of(output) is None
         self.most = 1 if self.by_piece else session.most
@@ -141,6 +141,8 @@ class _Answers:
         if not self.stop.writable(self.output):
             raise _NoRoom
         values = self.session.advance(np.array(self.rows, np.float32))
+        if self.session.warning:
+            self.say(f"caution: {self.session.warning}")
         diverges = len(values) < len(self.rows)
         lines = self.format(self.session.steps(len(values)), self.kept[: len(values)], values)
         self.rows, self.kept = [], []

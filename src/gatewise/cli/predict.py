@@ -17,6 +17,7 @@ from gatewise.cli.common import (
     heading,
     listed,
     names,
+    printable,
     refuse_same_file,
     table,
     wrap,
@@ -126,9 +127,13 @@ def predict(
 
             detector = Detector.load(model)
             frame = detector.explain(file, detector.state_ if after_training else None)
+            short = str(detector.summary(frame))
         else:
             frame = _answers(loaded, model, file, **columns)
     write_rows(frame, output, as_json)
+    if task == "detector":
+        for line in short.splitlines():
+            click.echo(f"gatewise: {printable(line)}", err=True)
 
 
 def _tested(model: str, file: str, start: str | None, stride: int, season: int | None) -> Backtest:

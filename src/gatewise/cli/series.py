@@ -17,6 +17,7 @@ import numpy as np
 from gatewise.cli.common import size
 from gatewise.cli.lines import MISSING, LineError, LineReader
 from gatewise.cli.session import may_go_on
+from gatewise.drift import describe, first_drift, has_drifted, state_of
 from gatewise.errors import InputError
 from gatewise.layers.base import Array
 from gatewise.state import State
@@ -114,6 +115,7 @@ class SeriesSession:
     Attributes:
         step: readings answered, of all series.
         most: how many readings `advance` takes at once.
+        warning: that the readings of a series have drifted in the last `advance`; None as a rule.
 
     Raises:
         StateError: a state that does not fit the model.
@@ -139,6 +141,7 @@ class SeriesSession:
         self._steps: list[int] = []  # of the readings answered last
         self._refused = 0  # place of the series whose reading was not answered
         self._warned = False  # whether a series came that was not trained on
+        self.warning: str | None = None
         for state in (begin or {}).values():
             state.rows(model.graph, 1)
 
@@ -164,10 +167,27 @@ class SeriesSession:
                 self.pool.set_state(place, state)
             answers = answers[: self._answerable(x, places)]
         places = places[: len(answers)]
+        self.warning = self._drift(dict(zip(named, before, strict=True)), x[: len(answers)], places)
         self._steps = (self._counts[places] + 1 + _earlier(places)).tolist()
         np.add.at(self._counts, places, 1)
         self.step += len(answers)
         return answers
+
+    def _drift(self, before: Mapping[int, bytes], x: Array, places: Array) -> str | None:
+        """Which series have drifted in these readings, given their states before; the first one in full."""
+        drifted = [
+            (place, state)
+            for place, state in before.items()
+            if not has_drifted(self.model, state) and has_drifted(self.model, self.pool.get_state(place))
+        ]
+        if not drifted:
+            return None
+        place, state = drifted[0]
+        found = first_drift(self.model, x[places == place], state_of(self.model, state))
+        assert found is not None
+        others = f" (and so have {len(drifted) - 1} other series)" if len(drifted) > 1 else ""
+        step = self._counts[place] + found[0] + 1
+        return f"series {self._ids[place]!r}, step {step}: {describe(self.model, found[1])}{others}"
 
     def steps(self, count: int) -> Sequence[int]:
         """The steps of the last `count` readings answered, each counted in its series from 1."""

@@ -44,6 +44,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from gatewise.drift import describe, first_drift, has_drifted, state_of
 from gatewise.errors import FileError, GatewiseError, StateError
 from gatewise.file import MOST_HEADER, digest, read_bytes, seal, unseal
 from gatewise.layers.base import Array
@@ -86,6 +87,7 @@ class Session:
         resumed: whether the session goes on from a file.
         in_doubt: whether the last results may not have been written, see above.
         most: how many readings `advance` takes at once.
+        warning: that the readings of the last `advance` have drifted; None as a rule, and once it has been said.
 
     Raises:
         StateError: a state file that is damaged, belongs to another model, or does not reach `after`; or `begin` is of
@@ -105,6 +107,7 @@ class Session:
         self.header: tuple[str, ...] | None = None
         self.resumed = False
         self.in_doubt = False
+        self.warning: str | None = None
         self.most = max(16, min(1024, 16384 // model.inputs))  # readings; 64 KiB of them, or 16
         self._name = path
         self._path = None if path is None else Path(os.path.realpath(path))
@@ -165,8 +168,15 @@ class Session:
         Fewer steps are answered when the next reading would take the state beyond float32: no state file could hold
         that. The stream then stands before this reading.
         """
+        begin = self.stream.get_state()
         answers = self._push(readings)
         count = len(answers)
+        if has_drifted(self.model, self.stream.get_state()) and not has_drifted(self.model, begin):
+            found = first_drift(self.model, readings[:count], state_of(self.model, begin))
+            assert found is not None
+            self.warning = f"step {self.step + found[0] + 1}: {describe(self.model, found[1])}"
+        else:
+            self.warning = None
         if self._path is None:
             self._start += count
         else:

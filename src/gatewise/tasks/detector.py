@@ -34,20 +34,20 @@ from gatewise.state import State
 from gatewise.stream import Model, init
 from gatewise.stream import load as load_model
 from gatewise.tasks.calibrate import Calibration
+from gatewise.tasks.episodes import Found, summarise
 from gatewise.tasks.held_out import Split, cut, measure, unsupported
 from gatewise.tasks.parameters import is_array, number, plain, positions, recurrent_layers, seed_of
 from gatewise.tasks.table import FITTED, Table, read_table, standardise, within_reach
 from gatewise.tasks.times import listed
 
 try:
+    import pandas as pd
     from sklearn.base import BaseEstimator, OutlierMixin
     from sklearn.utils.validation import check_is_fitted
 except ImportError as error:  # pragma: no cover - tried in an environment without the extra
     raise MissingExtraError("tasks need scikit-learn: pip install 'gatewise[train]'") from error
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from gatewise.train import History
 
 EXPLAINED = ("score", "expected", "low", "high")
@@ -288,6 +288,25 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         columns["extrapolated"] = answers["extrapolated"] > 0
         columns["alarm"] = answers["score"] >= self.threshold_
         return table.frame(columns).iloc[np.argsort(table.order)]
+
+    def summary(self, found: pd.DataFrame) -> Found:
+        """What was found in short: alarms against those expected, and the episodes they make, the strongest first.
+
+        Args:
+            found: a frame that `explain` gave.
+
+        Returns:
+            A `gatewise.tasks.episodes.Found`, whose text is for people and whose attributes are for programs.
+
+        Raises:
+            InputError: the frame is not one that `explain` gives.
+        """
+        check_is_fitted(self)
+        if not isinstance(found, pd.DataFrame) or not {"score", "alarm"} <= set(found.columns):
+            raise InputError("summary needs the frame that explain gives; pass detector.explain(data)")
+        names = [(f"{name}_", name, None) for name in (self.time or "time", self.series)]  # as Table.frame has them
+        time, series = (next(name for name in each if name is None or name in found.columns) for each in names)
+        return summarise(found, float(self.false_alarms_per_1000), self.targets_, time, series)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model file, with all that `load` needs. `gatewise.load` reads it as a model, without this class."""

@@ -21,12 +21,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import fft, signal
 
+from gatewise.errors import MissingExtraError
 from gatewise.heads.tail_probability.spec import SPANS, TOLERATED, UNBOUNDED
 from gatewise.inputs.numeric.spec import held
 from gatewise.layers.base import Array
 from gatewise.tasks.robust import reach
+
+try:
+    from scipy import fft, signal
+except ImportError as error:  # pragma: no cover - tried in an environment without the extra
+    raise MissingExtraError("tasks need SciPy: pip install 'gatewise[train]'") from error
 
 LEAST_ROWS = (SPANS[0], SPANS[1] // 4)
 """Rows, for each span, after which a level is taken to tell something new."""
