@@ -21,6 +21,7 @@ from gatewise.layers.base import Array
 from gatewise.stream import Model
 from gatewise.tasks.calibrate import LEAST, NEEDED, Calibration, calibrate
 from gatewise.tasks.levels import level_tests
+from gatewise.tasks.recovery import recovery
 from gatewise.tasks.table import Table, enumerated
 
 LEAST_TRAINING = 100
@@ -166,10 +167,14 @@ def measure(
     if K > 1:
         given |= {"joint_statistic": calibration.statistic, "joint_score": calibration.score}
     assert model.spec.head is not None
-    head = model.spec.head.replace(samples=calibration.samples, pause=calibration.run - 1)
-    spec = model.spec.replace(head=head)
+    spec = model.spec.replace(head=model.spec.head.replace(samples=calibration.samples))
     given |= level_tests(_scaled(model, table), masked=bool(model.spec.head.options["masked"]))
-    return _with_head(model.replace(spec=spec), given), calibration
+    calibrated = _with_head(model.replace(spec=spec), given)
+    kept = [table.values[start + used : stop] for (_, start, stop), used in zip(table.series, cuts.used, strict=True)]
+    head = calibrated.spec.head
+    assert head is not None
+    pause = max(calibration.run - 1, recovery(calibrated, kept, targets))
+    return calibrated.replace(spec=calibrated.spec.replace(head=head.replace(pause=pause))), calibration
 
 
 def _scaled(model: Model, table: Table) -> list[Array]:
