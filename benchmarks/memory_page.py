@@ -1,6 +1,6 @@
-"""The tables and the plot of docs/memory_tasks.md, from what `memory_tasks.py` found.
+"""The tables, the plot and the words about them in docs/memory_tasks.md, from what `memory_tasks.py` found.
 
-python benchmarks/memory_page.py        writes them there
+python benchmarks/memory_page.py        writes them there; the words are those of `memory_words.py`
 """
 
 from __future__ import annotations
@@ -14,20 +14,33 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
+from memory_words import words
+
+from gatewise.demo.figures import BLUE, GREY, INK, SKY, svg
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "memory_tasks.md"
-PLOT = ROOT / "docs" / "images" / "memory_tasks.png"
+PLOT = ROOT / "docs" / "images" / "memory_tasks.svg"
 FOUND = ROOT / "benchmarks" / "results" / "memory_tasks.json"
-BEGIN, END = "<!-- table: benchmarks/memory_page.py -->\n", "<!-- end of table -->\n"
+TABLE = "<!-- table: benchmarks/memory_page.py -->\n", "<!-- end of table -->\n"
+WORDS = "<!-- words: benchmarks/memory_words.py -->\n", "<!-- end of words -->\n"
 
 NOT_YET, NOT_RUN = "…", "–"
 """What stands for trainings that have not been made yet, and for those that are not made by the rules."""
 
-COLOURS = ("#D55E00", "#009E73", "#0072B2", "#CC79A7", "#E69F00", "#56B4E9", "#222222")
-"""Of Okabe and Ito (2008), one for each kind; a variant has that of its kind."""
-MARKS = "osDvP<X"
+WIDTH, ROW = 4.7, 0.92
+"""Inches: how wide the plot is, so that its letters are legible at the width of a phone, and how high a row of it."""
+
+PALETTE = """<style>
+svg { --paper: #fff; --ink: #222; --blue: #0072b2; --grey: #9a9a9a; --sky: #c6c6c6 }
+@media (prefers-color-scheme: dark) {
+svg { --paper: #16181b; --ink: #e4e4e1; --blue: #58b1ea; --grey: #85888c; --sky: #4c5054 }
+}
+</style>
+<rect width="100%" height="100%" style="fill: var(--paper)"/>"""
+"""The colours of the plot, light and dark; sky is that of the lines in the background."""
 
 Results = Mapping[str, Any]
 
@@ -108,59 +121,84 @@ def tables(results: Results) -> str:
 
 
 def page(text: str, results: Results) -> str:
-    """The page with the tables as they are now."""
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return before + BEGIN + "\n" + tables(results) + "\n" + END + after
+    """The page with the tables and the words as they are now."""
+    for (begin, end), now in ((TABLE, tables(results)), (WORDS, words(results))):
+        before, _, rest = text.partition(begin)
+        _, _, after = rest.partition(end)
+        text = before + begin + "\n" + now + "\n" + end + after
+    return text
+
+
+def kinds(results: Results) -> list[str]:
+    """The kinds of recurrences, without their variants."""
+    return list(dict.fromkeys(name.partition("+")[0] for name in results["recurrences"]))
 
 
 def figure(results: Results) -> Figure:
-    """A panel for each task: the median score by lag, a line for each recurrence, and chance."""
-    with mpl.rc_context({"font.size": 10.0, "axes.spines.top": False, "axes.spines.right": False}):
-        whole = Figure(figsize=(10.5, 6.4), layout="constrained")
-        panels = whole.subplots(2, 3, sharey=True).flat
-        for axes, task in zip(panels, results["chance"], strict=False):
-            draw(axes, results, task)
-        for axes in panels[len(results["chance"]) :]:
-            axes.axis("off")
-            handles, labels = panels[0].get_legend_handles_labels()
-            axes.legend(handles, labels, frameon=False, loc="center", ncols=1, handlelength=3.2)
+    """The median score by lag: a row for each kind, which is in colour there, and a column for each task."""
+    rows, tasks = kinds(results), list(results["chance"])
+    sides = {"axes.spines.top": False, "axes.spines.right": False}
+    colours = {
+        "text.color": INK,
+        "axes.labelcolor": INK,
+        "xtick.color": INK,
+        "ytick.color": INK,
+        "axes.edgecolor": GREY,
+    }
+    with mpl.rc_context({"font.size": 8.5, "axes.labelsize": 8.5, "xtick.labelsize": 7.5, **sides, **colours}):
+        whole = Figure(figsize=(WIDTH, 0.95 + ROW * len(rows)), layout="constrained")
+        whole.get_layout_engine().set(w_pad=0.04, h_pad=0.03, wspace=0.01)  # type: ignore[union-attr]
+        panels = whole.subplots(len(rows), len(tasks), sharex=True, sharey=True, squeeze=False)
+        for kind, row in zip(rows, panels, strict=True):
+            for axes, task in zip(row, tasks, strict=True):
+                draw(axes, results, task, kind)
+            row[0].set_ylabel(kind, color=BLUE, fontweight="bold", labelpad=2)
+        for axes, task in zip(panels[0], tasks, strict=True):
+            axes.set_title(task.replace(" ", "\n"), fontsize=8.5)
+        whole.supxlabel("lag, steps; up: the median score, from 0 to 1", fontsize=8.5)
+        key = {
+            "kind": Line2D([], [], color=BLUE, lw=1.8, marker="o", ms=4),
+            "its variant": Line2D([], [], color=BLUE, lw=1.4, ls=(0, (2.5, 1.2)), marker="D", ms=3.5, mfc="none"),
+            "all others": Line2D([], [], color=SKY, lw=1),
+            "chance": Line2D([], [], color=GREY, lw=1, ls=(0, (1, 1.5))),
+        }
+        whole.legend(
+            key.values(), key, loc="outside upper center", ncols=4, frameon=False, handlelength=2, columnspacing=1.1
+        )
         return whole
 
 
-def draw(axes: Axes, results: Results, task: str) -> None:
-    """One panel. Lines stand a little apart in x, as many of them lie at chance or at 1."""
-    axes.axhline(results["chance"][task], color="#8A8A8A", lw=1, ls=(0, (1, 1.5)), label="chance")
-    names = results["recurrences"]
-    kinds = list(dict.fromkeys(name.partition("+")[0] for name in names))
-    for i, name in enumerate(names):
+def draw(axes: Axes, results: Results, task: str, kind: str) -> None:
+    """One panel: the lines of a kind and of its variants in colour, before those of all others in grey."""
+    axes.axhline(results["chance"][task], color=GREY, lw=1, ls=(0, (1, 1.5)), label="chance")
+    own = [name for name in results["recurrences"] if name.partition("+")[0] == kind]
+    for name in sorted(results["recurrences"], key=own.__contains__):
         found = lags(results, task, name)
-        shift = 1.035 ** (i - (len(names) - 1) / 2)
-        axes.plot(
-            [lag * shift for lag in found],
-            [max(0.0, median_low(one["scores"])) for one in found.values()],
-            color=COLOURS[kinds.index(name.partition("+")[0]) % len(COLOURS)],
-            ls="--" if "+" in name else "-",
-            marker=MARKS[i % len(MARKS)],
-            ms=5,
-            lw=1.4,
-            label=name,
-        )
-    axes.set_title(task, fontsize=11)
+        plain = {"color": SKY, "lw": 0.9, "marker": ".", "ms": 3}
+        if name in own:
+            plain = {"color": BLUE, "lw": 1.8, "marker": "o", "ms": 4}
+            if name != kind:
+                plain |= {"lw": 1.4, "ls": (0, (2.5, 1.2)), "marker": "D", "ms": 3.5, "mfc": "none"}
+        axes.plot(list(found), [max(0.0, median_low(one["scores"])) for one in found.values()], label=name, **plain)
     axes.set_xscale("log")
-    axes.set_xlim(0.75 * min(results["lags"]), 1.33 * max(results["lags"]))
-    axes.set_xticks(results["lags"], [f"{lag:,}" for lag in results["lags"]])
+    axes.set_xlim(0.7 * min(results["lags"]), 1.45 * max(results["lags"]))
+    axes.set_xticks(results["lags"], [f"{lag // 1000}k" if lag % 1000 == 0 else f"{lag}" for lag in results["lags"]])
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_ylim(-0.03, 1.05)
-    axes.set_xlabel("lag, steps")
-    axes.set_ylabel("score")
+    axes.set_ylim(-0.06, 1.08)
+    axes.set_yticks([0, 1])
+
+
+def drawing(results: Results) -> str:
+    """The figure as an SVG file, which is light or dark as the reader has it."""
+    head, rest = svg(figure(results), "memory").split(">", 1)
+    return f'<?xml version="1.0" encoding="utf-8"?>\n{head}>\n{PALETTE}{rest}'
 
 
 def main() -> None:
-    """Write both."""
+    """Write all."""
     results = json.loads(FOUND.read_text())["results"]
     PAGE.write_text(page(PAGE.read_text(), results))
-    figure(results).savefig(PLOT, dpi=110, metadata={"Software": None})
+    PLOT.write_text(drawing(results))
 
 
 if __name__ == "__main__":

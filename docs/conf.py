@@ -32,7 +32,7 @@ highlight_language = "text"
 
 html_theme = "furo"
 html_title = f"gatewise {release}"
-html_static_path = ["_static"]
+html_static_path = ["_static", "images/demo_narrow.png"]  # wide.css puts it in the place of demo.png on a phone
 html_css_files = ["wide.css"]
 html_copy_source = False
 html_show_sphinx = False

@@ -1,11 +1,14 @@
 """docs/memory_tasks.md says what the committed results hold, and the cells of its tables mean what it says."""
 
+import copy
 import importlib
 import json
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
@@ -26,6 +29,10 @@ def lag(ends: str, scores: list[float], learned: bool = True) -> dict[str, Any]:
     twice = [score - 0.1 for score in scores]
     found = {"ends": [names[end] for end in ends], "scores": scores, "steps": steps}
     return {**found, "at twice the lag": twice, "learned": learned}
+
+
+def flat(text: str) -> str:
+    return " ".join(text.split())
 
 
 RESULTS = {
@@ -51,11 +58,12 @@ RESULTS = {
 }
 
 
-def test_the_tables_are_those_of_the_results(script: Any) -> None:
+def test_tables_and_words_are_those_of_the_results(script: Any) -> None:
     results = json.loads(script.FOUND.read_text())["results"]
     text = script.PAGE.read_text()
     assert text == script.page(text, results), "write it anew: python benchmarks/memory_page.py"
     assert script.tables(results) in text
+    assert script.words(results) in text
 
 
 def test_cells(script: Any) -> None:
@@ -80,13 +88,70 @@ def test_cells(script: Any) -> None:
     assert lines[-1] == "1,234 trainings in 61 minutes of CPU time."
 
 
-def test_the_plot_shows_the_medians(script: Any) -> None:
-    panel = script.figure(RESULTS).axes[0]
-    lines = {line.get_label(): line for line in panel.lines}
-    assert panel.get_title() == "copy"
-    assert list(lines) == ["chance", "lstm", "gru", "gru+x", "lru"]
-    assert set(lines["chance"].get_ydata()) == {0.25}
-    assert list(lines["lstm"].get_ydata()) == [1.0, 0.4]
-    assert list(lines["lstm"].get_xdata()) == pytest.approx([50, 1000], rel=0.06)
-    assert list(lines["gru+x"].get_ydata()) == [0.992, 1.0]
-    assert lines["gru"].get_color() == lines["gru+x"].get_color() != lines["lstm"].get_color()
+def test_a_row_of_panels_has_one_kind_in_colour(script: Any) -> None:
+    panels = script.figure(RESULTS).axes
+    assert [panel.get_title() for panel in panels] == ["copy", "parity", "", "", "", ""]
+    assert [panel.get_ylabel() for panel in panels[::2]] == ["lstm", "gru", "lru"]
+    for panel, kind in zip(panels[::2], ["lstm", "gru", "lru"], strict=True):
+        lines = {line.get_label(): line for line in panel.lines}
+        assert set(lines) == {"chance", "lstm", "gru", "gru+x", "lru"}
+        assert set(lines["chance"].get_ydata()) == {0.25}
+        assert list(lines["lstm"].get_xdata()) == [50, 1000]
+        assert list(lines["lstm"].get_ydata()) == [1.0, 0.4]
+        assert list(lines["gru+x"].get_ydata()) == [0.992, 1.0]
+        coloured = [name for name, line in lines.items() if line.get_color() == script.BLUE]
+        assert coloured == [name for name in RESULTS["recurrences"] if name.partition("+")[0] == kind]
+        assert {line.get_color() for name, line in lines.items() if name not in (*coloured, "chance")} == {script.SKY}
+        last = list(lines)[-len(coloured) :]
+        assert last == coloured, "the lines in colour lie above the others"
+
+
+def test_the_plot_is_that_of_the_results_light_and_dark(script: Any) -> None:
+    results = json.loads(script.FOUND.read_text())["results"]
+    text = script.PLOT.read_text()
+    now = script.drawing(results)
+    assert ElementTree.fromstring(now).tag == "{http://www.w3.org/2000/svg}svg"
+    shown, drawn = (re.findall(r'<path d="([^"]*)" clip-path', one) for one in (text, now))
+    assert shown == drawn, "draw it anew: python benchmarks/memory_page.py"
+    light, dark = re.findall(r"svg {(.*?)}", text)
+    used = set(re.findall(r"var\(--(\w+)\)", text))
+    assert used == set(re.findall(r"--(\w+):", light)) == set(re.findall(r"--(\w+):", dark))
+
+
+def test_words_that_do_not_hold_are_not_written(script: Any) -> None:
+    results = json.loads(script.FOUND.read_text())["results"]
+    told = (
+        "**At 1,000 steps** one of the five tasks is solved within these budgets with any seed: "
+        "adding, by `gru` with one seed and `mingru+chrono` with two seeds, of three each."
+    )
+    assert told in flat(script.words(results))
+    others = copy.deepcopy(results)
+    for name in others["recurrences"]:
+        one = others["tasks"]["adding"][name]["lags"].get("1000")
+        if one:
+            one["ends"] = ["not learned"] * len(one["ends"])
+    assert "none of the five tasks is solved within these budgets. Of all" in flat(script.words(others))
+    assert "It takes `mingru` from 50 to 150 steps of adding" in flat(script.words(others))
+    others["tasks"]["adding"]["mingru+chrono"] = results["tasks"]["adding"]["mingru+chrono"]
+    assert "adding, by `mingru+chrono` with two seeds, of three each." in flat(script.words(others))
+    others["tasks"]["copy"]["gru"]["lags"]["50"]["ends"][0] = "solved"
+    with pytest.raises(ValueError, match="gru solves copy and delayed recall with no seed"):
+        script.words(others)
+
+
+def test_the_protocol_is_that_of_the_benchmark(script: Any) -> None:
+    text = " ".join(script.PAGE.read_text().split())
+    results = json.loads(script.FOUND.read_text())["results"]
+    settings = results["settings"]
+    first, *others = (round(settings["budget"] * (50 / lag) ** (1 / 3)) for lag in results["lags"])
+    named = ", ".join(f"{budget:,} at {lag:,}" for budget, lag in zip(others, results["lags"][1:], strict=True))
+    assert f"The budget is {first:,} updates at lag 50, and falls with the cube root of the lag: {named}." in text
+    *most, last = (f"{rate:g}" for rate in results["learning rates"])
+    assert f"The learning rate, of {', '.join(most)} and {last}, is chosen" in text
+    assert f"two recurrent layers of {settings['units']} units, a dense layer of {settings['units']} units" in text
+    assert f"AdamW on {settings['batch']} rows drawn anew" in text
+    assert f"Every {settings['check every']} updates {settings['held-out rows']} held-out rows are scored" in text
+    assert f"Scores are those of {settings['test rows']} other rows" in text
+    assert f"A task is **solved** at {settings['solved']}" in text
+    assert settings["learned"] == 0.1, "the page says: a tenth of the way"
+    assert results["seeds"] == 3, "the page says: three seeds"

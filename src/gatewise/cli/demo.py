@@ -8,14 +8,16 @@ from gatewise.cli.common import emit, json_option, say
 
 
 @click.command(short_help="Find El Nino: train, stream and report on real data.")
-@click.option("--folder", metavar="DIR", default="demo", show_default=True, help="Where the report goes.")
+@click.option("--folder", metavar="DIR", default="demo", show_default=True, help="Where all files go.")
 @click.option("--seed", type=click.IntRange(min=0), metavar="N", default=0, show_default=True, help="Of all weights.")
 @json_option
 def demo(folder: str, seed: int, as_json: bool) -> None:
     """Find the anomalies in monthly sea-surface temperatures.
 
     Trains a detector on the years before 1980 of the El Nino series, streams the later ones through the native core,
-    prints the strongest anomalies, and writes DIR/report.html, the model and the series. Takes a minute or two.
+    prints the strongest anomalies, and writes DIR/report.html, the model and the series. Beside them it leaves pump.csv
+    and new.csv, the vibration of a pump before its faults and with them, to try the other commands on. Takes a minute
+    or two.
     """
     from gatewise.demo import run
 

@@ -21,8 +21,9 @@ def run(
 ) -> dict[str, Any]:
     """Train on the years before 1980, stream those after, and write what was found.
 
-    Into the folder go `report.html` (one file, no network needed), `figure.png` (the picture of the README),
-    `elnino.csv` (the series) and `model.safetensors` (the detector).
+    Into the folder go `report.html` (one file, no network needed), `figure.png` and `figure_narrow.png` (the picture of
+    the README, also for a phone), `model.safetensors` (the detector), `elnino.csv` (the series), and, to try more on,
+    `pump.csv` and `new.csv`: a pump, made up, before its faults and with them.
 
     Args:
         folder: made where it does not exist.
@@ -41,10 +42,10 @@ def run(
     say = say or (lambda text: None)
     began = time.perf_counter()
     try:
-        from gatewise.demo.data import FIRST_STREAMED_YEAR, load_elnino
+        from gatewise.demo.data import FIRST_STREAMED_YEAR, load_elnino, write_series
         from gatewise.demo.experiment import fit_detector, forecast_errors, microseconds_per_step, stream_months
-        from gatewise.demo.figures import png, readme_figure
-        from gatewise.demo.report import render
+        from gatewise.demo.figures import README_NARROW, README_WIDE, png, readme_figure
+        from gatewise.demo.report import render, way_to_run
         from gatewise.demo.summary import lines, summarise
         from gatewise.demo.train import lag_curves
         from gatewise.file import atomic_write
@@ -70,12 +71,13 @@ def run(
 
     errors = forecast_errors(findings, past, later)
     summary = summarise(detector, past, findings, others, curves, errors, microseconds, fit_seconds)
-    series.to_csv(into / "elnino.csv", index=False, date_format="%Y-%m-%d")
+    names = ["report.html", "figure.png", "figure_narrow.png", "model.safetensors", *write_series(into)]
     detector.save(into / "model.safetensors")
-    atomic_write(into / "figure.png", png(readme_figure(findings, curves), dpi=128))
-    atomic_write(into / "report.html", render(summary, findings, curves).encode())
+    for name, size in {"figure.png": README_WIDE, "figure_narrow.png": README_NARROW}.items():
+        atomic_write(into / name, png(readme_figure(findings, curves, size), dpi=128))
+    atomic_write(into / "report.html", render(summary, findings, curves, way_to_run(into)).encode())
     summary["seconds"]["total"] = time.perf_counter() - began
-    summary["files"] = [str(into / name) for name in ("report.html", "figure.png", "elnino.csv", "model.safetensors")]
+    summary["files"] = [str(into / name) for name in names]
     for line in lines(summary):
         say(line)
     return summary

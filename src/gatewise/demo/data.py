@@ -1,8 +1,13 @@
-"""The El Nino series that statsmodels carries, and where it is cut."""
+"""The series of the demo: El Nino, which statsmodels carries, and a pump, which is made up; and where each is cut."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
 import pandas as pd
+
+from gatewise.layers.base import Array
 
 FIRST_STREAMED_YEAR = 1980
 """Training, validation and calibration see what lies before.
@@ -10,6 +15,12 @@ FIRST_STREAMED_YEAR = 1980
 The first thirty years, 1950 to 1979: the length of a climate normal (World Meteorological Organization, WMO-No. 1203),
 and about half of the data. The great El Nino events of 1982-83 and 1997-98 lie in the half that is only streamed.
 """
+
+PUMP_ROWS, NEW_ROWS = 30_240, 2_880
+"""Minutes of the pump: three weeks to learn from, and the two days after them, which have the faults."""
+
+PUMP_FAULTS = {"knock": (600, 601), "cavitation": (1_200, 1_260), "rubbing seal": (2_100, 2_160)}
+"""Where the faults lie in the two days: their first row, and the row after their last."""
 
 
 def load_elnino() -> pd.DataFrame:
@@ -26,3 +37,57 @@ def load_elnino() -> pd.DataFrame:
     years = wide["YEAR"].astype(int)
     month = pd.date_range(f"{years.iloc[0]}-01-01", periods=12 * len(wide), freq="MS")
     return pd.DataFrame({"month": month, "temperature": wide.drop(columns="YEAR").to_numpy(float).ravel()})
+
+
+def make_pump(seed: int = 0) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The vibration of a pump, made up: three weeks without faults, and the two days after them, with three.
+
+    The load goes up and down with the hours, the vibration follows it with some minutes of delay, and noise lies on
+    both. The faults are a knock (one reading), cavitation (an hour of noise four times as strong) and a seal that rubs
+    every third minute of an hour.
+
+    Args:
+        seed: of the noise.
+
+    Returns:
+        The three weeks and the two days, each with the columns time (datetime64, one row a minute), load (share of the
+        greatest) and vibration (millimetres a second).
+    """
+    rng = np.random.default_rng(seed)
+    rows = PUMP_ROWS + NEW_ROWS
+    minute = np.arange(rows)
+    swing = 0.16 * np.sin(2 * np.pi * minute / 180) + 0.1 * np.sin(2 * np.pi * minute / 67)
+    load = 0.6 + swing + 0.2 * _smooth(rng.normal(size=rows), 10)
+    noise = 0.06 * _smooth(rng.normal(size=rows), 2)
+    fault = np.zeros(rows)
+    knock, cavitation, seal = (slice(PUMP_ROWS + a, PUMP_ROWS + b) for a, b in PUMP_FAULTS.values())
+    fault[knock] = 0.5
+    fault[cavitation] = rng.normal(0, 4 * 0.03, cavitation.stop - cavitation.start)
+    fault[seal][::3] = 0.3
+    usual = 1.0 + 2.0 * _smooth(load**2, 10)
+    table = pd.DataFrame(
+        {
+            "time": pd.date_range("2024-03-01", periods=rows, freq="min"),
+            "load": load.round(3),
+            "vibration": (usual + noise + fault).round(3),
+        }
+    )
+    return table[:PUMP_ROWS], table[PUMP_ROWS:].reset_index(drop=True)
+
+
+def write_series(folder: Path) -> list[str]:
+    """Write elnino.csv, pump.csv (the three weeks) and new.csv (the two days after them) into a folder.
+
+    Returns:
+        Their names.
+    """
+    weeks, days = make_pump()
+    load_elnino().to_csv(folder / "elnino.csv", index=False, date_format="%Y-%m-%d")
+    for name, table in {"pump.csv": weeks, "new.csv": days}.items():
+        table.to_csv(folder / name, index=False, date_format="%Y-%m-%d %H:%M")
+    return ["elnino.csv", "pump.csv", "new.csv"]
+
+
+def _smooth(values: Array, span: int) -> Array:
+    """An exponentially weighted mean of the values so far, of which each keeps 1 - 1 / span a step later."""
+    return pd.Series(values).ewm(alpha=1 / span, adjust=False).mean().to_numpy()

@@ -60,15 +60,15 @@ def stream_months(detector: Detector, later: pd.DataFrame) -> Findings:
         hidden.append(stream.state.fields["gru0.hidden"][0])
     streamed = np.array(answers)
     whole = np.asarray(model.run(readings, detector.state_))
-    score, expected, low, high, extrapolated = streamed.astype(np.float64).T
+    answer = dict(zip(model.output_names, streamed.astype(np.float64).T, strict=True))  # name -> (months,)
     return Findings(
         dates=later["month"].to_numpy("datetime64[D]"),
         readings=later["temperature"].to_numpy(float),
-        expected=expected,
-        low=low,
-        high=high,
-        scores=score,
-        extrapolated=extrapolated > 0,
+        expected=answer["expected"],
+        low=answer["low"],
+        high=answer["high"],
+        scores=answer["score"],
+        extrapolated=answer["extrapolated"] > 0,
         hidden=np.array(hidden),
         alarm_score=detector.threshold_,
         equal_bits=np.array_equal(streamed, whole),

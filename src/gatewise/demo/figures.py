@@ -1,12 +1,14 @@
 """The figures of the demo, drawn with matplotlib: each as SVG text, in a wide rendering and in a narrow one for phones.
 
-Colours are those of Okabe and Ito (2008), which colour-blind readers can tell apart.
+Colours are those of Okabe and Ito (2008), which colour-blind readers can tell apart. In the SVG each of them is a CSS
+variable, so that the page decides on them: a dark page has lighter ones.
 """
 
 from __future__ import annotations
 
 import io
 import itertools
+import re
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -24,6 +26,9 @@ from gatewise.demo.findings import Episode, Findings, LagCurve
 
 BLUE, ORANGE, GREEN, SKY, GREY, INK = "#0072B2", "#D55E00", "#009E73", "#9CCBEA", "#8A8A8A", "#222222"
 CURVE_COLOURS = {"RNN": ORANGE, "LSTM": GREEN, "GRU": BLUE}
+VARIABLES = {BLUE: "blue", ORANGE: "orange", GREEN: "green", SKY: "sky", GREY: "grey", INK: "ink"}
+"""Names of the colours in SVG: `var(--blue)`, and so on."""
+
 DEGREES = "°C"
 
 
@@ -34,7 +39,8 @@ class Size:
     Attributes:
         width: in inches, at 100 pixels an inch.
         font: size of the text in points.
-        rows: in how many stretches of time, one above the other, a long series is cut.
+        rows: in how many stretches of time, one above the other, a long series is cut; more than one where the
+            rendering is narrow.
     """
 
     width: float
@@ -42,16 +48,24 @@ class Size:
     rows: int
 
 
-WIDE = Size(width=11.2, font=11.0, rows=1)
+WIDE = Size(width=12.0, font=11.5, rows=1)
+"""As wide as the page."""
+
+BESIDE = Size(width=7.8, font=11.0, rows=1)
+"""As wide as the larger of two columns."""
+
 NARROW = Size(width=3.6, font=8.5, rows=2)
 """As wide as the text column of a phone, so that letters keep their size on it."""
+
+README_WIDE = Size(width=11.6, font=12.5, rows=1)
+README_NARROW = Size(width=3.9, font=9.5, rows=2)
 
 
 def series_figure(findings: Findings, size: Size) -> Figure:
     """Readings with forecast band, and scores under them; alarms are marked in both."""
     with _style(size):
         heights = [2.6, 1.4] * size.rows
-        scale = 1.12 if size.rows == 1 else 0.62
+        scale = 1.0 if size.rows == 1 else 0.62
         figure = Figure(figsize=(size.width, sum(heights) * scale), layout="constrained")
         axes = figure.subplots(2 * size.rows, 1, height_ratios=heights)
         for row, part in enumerate(_parts(findings, size.rows)):
@@ -137,7 +151,7 @@ def state_figure(findings: Findings, size: Size) -> Figure:
 def gradient_figure(curves: Sequence[LagCurve], size: Size) -> Figure:
     """Gradient norm by lag on a logarithmic scale, after training and before."""
     with _style(size):
-        figure = Figure(figsize=(min(size.width, 8.0), 4.4 if size.rows == 1 else 3.6), layout="constrained")
+        figure = Figure(figsize=(size.width, 4.3 if size.rows == 1 else 3.6), layout="constrained")
         draw_gradients(figure.subplots(), curves)
         return figure
 
@@ -169,26 +183,43 @@ def draw_gradients(axes: Axes, curves: Sequence[LagCurve], named: bool = True) -
         axes.spines[side].set_visible(False)
 
 
-def readme_figure(findings: Findings, curves: Sequence[LagCurve]) -> Figure:
-    """The picture of the README: the series with band and scores, and the gradient by lag beside them."""
-    size = Size(width=11.6, font=12.5, rows=1)
+def readme_figure(findings: Findings, curves: Sequence[LagCurve], size: Size) -> Figure:
+    """The picture of the README: the series with band and scores, and the gradient by lag beside them, or below."""
     with _style(size):
-        figure = Figure(figsize=(size.width, 4.7), layout="constrained")
-        left, right = np.asarray(figure.subfigures(1, 2, width_ratios=[2.25, 1]))
-        above, below = left.subplots(2, 1, height_ratios=[2.6, 1.4])
+        if size.rows == 1:
+            figure = Figure(figsize=(size.width, 4.7), layout="constrained")
+            first, second = np.asarray(figure.subfigures(1, 2, width_ratios=[2.25, 1]))
+        else:
+            figure = Figure(figsize=(size.width, 5.6), layout="constrained")
+            first, second = np.asarray(figure.subfigures(2, 1, height_ratios=[1.15, 1]))
+        above, below = first.subplots(2, 1, height_ratios=[2.6, 1.4])
         draw_series(above, below, findings, slice(0, len(findings.dates)))
         _series_key(above)
-        draw_gradients(right.subplots(), curves)
+        draw_gradients(second.subplots(), curves)
         _lift_labels(figure, [below])
         return figure
 
 
-def svg(figure: Figure) -> str:
-    """The figure as SVG text, the same for the same data: no date, no random names. Letters are drawn as paths."""
-    text = io.StringIO()
+def svg(figure: Figure, name: str) -> str:
+    """The figure as an SVG element to stand in a page, the same for the same data: no date, no random names.
+
+    Letters are drawn as paths, the background is that of the page, and colours are CSS variables of it (`VARIABLES`).
+
+    Args:
+        figure: what is drawn.
+        name: begins each id in it, as ids are those of the whole page.
+    """
+    data = io.StringIO()
     with mpl.rc_context({"svg.hashsalt": "gatewise", "svg.fonttype": "path"}):
-        figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
-    return text.getvalue()
+        figure.savefig(data, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    text = data.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"\s*<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r'(\bid="|xlink:href="#|url\(#)', rf"\g<1>{name}-", text)
+    text = re.sub(r"\b([1-9]\d*\.\d\d)\d+", r"\1", text)  # a hundredth of a point will do
+    for colour, variable in VARIABLES.items():
+        text = re.sub(colour, f"var(--{variable})", text, flags=re.IGNORECASE)
+    return text
 
 
 def png(figure: Figure, dpi: float) -> bytes:

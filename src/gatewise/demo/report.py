@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
-import base64
+import os
+import shutil
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import jinja2
-from matplotlib.figure import Figure
 
-from gatewise.demo.figures import NARROW, WIDE, gradient_figure, series_figure, state_figure, svg
-from gatewise.demo.findings import Findings, LagCurve
+from gatewise.demo.figures import BESIDE, NARROW, WIDE, gradient_figure, series_figure, state_figure, svg
+from gatewise.demo.findings import GREAT, Findings, LagCurve
 from gatewise.demo.summary import month_name, one_in
 
 
-def render(summary: Mapping[str, Any], findings: Findings, curves: Sequence[LagCurve]) -> str:
+def render(
+    summary: Mapping[str, Any], findings: Findings, curves: Sequence[LagCurve], programs: str | None = None
+) -> str:
     """The page as HTML.
 
-    Each number on it that comes from the run stands in a `<data>` element whose id is its key in the summary, with dots
-    between the levels, and whose value is exact.
+    Each number on it that comes from the run stands in a `<data>` element, whose data-key is its key in the summary,
+    with dots between the levels, and whose value is exact.
+
+    Args:
+        summary: the numbers.
+        findings: for the figures.
+        curves: for the figures.
+        programs: the folder that the commands on the page need on the PATH; None = none.
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
@@ -28,22 +37,48 @@ def render(summary: Mapping[str, Any], findings: Findings, curves: Sequence[LagC
         trim_blocks=True,
     )
     drawings = {
-        "series": [series_figure(findings, size) for size in (WIDE, NARROW)],
-        "state": [state_figure(findings, size) for size in (WIDE, NARROW)],
-        "gradients": [gradient_figure(curves, size) for size in (WIDE, NARROW)],
+        "series": {"wide": series_figure(findings, WIDE), "narrow": series_figure(findings, NARROW)},
+        "state": {"wide": state_figure(findings, BESIDE), "narrow": state_figure(findings, NARROW)},
+        "gradients": {"wide": gradient_figure(curves, BESIDE), "narrow": gradient_figure(curves, NARROW)},
     }
     return environment.get_template("report.html.j2").render(
         s=summary,
         at=lambda key: look_up(summary, key),
-        images={
-            name: {"wide": data_uri(wide), "narrow": data_uri(narrow)} for name, (wide, narrow) in drawings.items()
+        drawings={
+            name: {size: svg(figure, f"{name}-{size}") for size, figure in both.items()}
+            for name, both in drawings.items()
         },
         curves=[curve.name for curve in curves],
+        great=great,
         month_name=month_name,
         one_in=one_in,
+        programs=programs,
         share=share,
         alarm_months=", ".join(month_name(str(m)) for m in findings.dates[findings.alarms].astype("datetime64[M]")),
     )
+
+
+def great(month: str) -> str | None:
+    """The great El Nino that a month such as "1982-11" lies in, as "1982-83"; None where it lies in neither."""
+    year = int(month.split("-")[0])
+    return next((name for name, (first, last) in GREAT.items() if first <= year <= last), None)
+
+
+def way_to_run(folder: Path) -> str | None:
+    """The folder of this gatewise, as seen from the page's; None where a shell finds it anyway, or it has none.
+
+    Args:
+        folder: of the page.
+    """
+    program = Path(sys.executable).parent / "gatewise"
+    found = shutil.which("gatewise")
+    if not program.is_file() or (found is not None and os.path.samefile(found, program)):
+        return None
+    programs = str(program.parent)
+    try:
+        return min(os.path.relpath(programs, folder), programs, key=len)
+    except ValueError:  # on another drive
+        return programs
 
 
 def look_up(summary: Any, key: str) -> Any:
@@ -59,8 +94,3 @@ def share(value: float) -> str:
         return f"{100 * value:.2g} %"
     digit, exponent = f"{value:.0e}".split("e")
     return f"{digit}·10" + str(int(exponent)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
-
-
-def data_uri(figure: Figure) -> str:
-    """The figure as SVG within an address, so that the page is one file."""
-    return "data:image/svg+xml;base64," + base64.b64encode(svg(figure).encode()).decode()

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from gatewise.demo.experiment import FALSE_ALARMS_PER_1000, SMOOTH, UNITS, ForecastErrors
+from gatewise.demo.experiment import FALSE_ALARMS_PER_1000, HELD_OUT, SMOOTH, UNITS, ForecastErrors
 from gatewise.demo.findings import Findings, LagCurve
 from gatewise.tasks.detector import Detector
 
@@ -62,6 +62,8 @@ def summarise(
             ),
             "state_bytes": model.graph.state_bytes,
             "smooth": SMOOTH,
+            "held_out": HELD_OUT,
+            "steps": detector.steps,
             "seed": int(detector.random_state),
         },
         "training": {"steps": detector.history_.records[-1].step, "best_step": detector.history_.best_step},
@@ -146,10 +148,10 @@ def lines(summary: Mapping[str, Any]) -> Iterator[str]:
     yield f"wrote {', '.join(summary['files'])} in {summary['seconds']['total']:.0f} s"
 
 
-def month_name(month: str) -> str:
-    """A month such as "1982-11" as "Nov 1982"."""
+def month_name(month: str, whole: bool = False) -> str:
+    """A month such as "1982-11" as "Nov 1982", or as a whole word."""
     year, number = month.split("-")
-    return f"{calendar.month_abbr[int(number)]} {year}"
+    return f"{(calendar.month_name if whole else calendar.month_abbr)[int(number)]} {year}"
 
 
 def one_in(score: float) -> str:
