@@ -45,7 +45,7 @@ from typing import Any, Self
 import numpy as np
 
 from gatewise.errors import FileError, GatewiseError, StateError
-from gatewise.file import MOST_HEADER, digest, read_bytes, seal, unseal
+from gatewise.file import MOST_HEADER, digest, read_bytes, seal, target_of, unseal
 from gatewise.layers.base import Array
 from gatewise.spec import parse_json
 from gatewise.state import State
@@ -90,7 +90,7 @@ class Session:
     Raises:
         StateError: a state file that is damaged, belongs to another model, or does not reach `after`; or `begin` is of
             another model.
-        OSError: the file cannot be read or written.
+        OSError: the file cannot be read or written, or is a device, a pipe, a socket or a folder.
     """
 
     def __init__(
@@ -107,7 +107,7 @@ class Session:
         self.in_doubt = False
         self.most = max(16, min(1024, 16384 // model.inputs))  # readings; 64 KiB of them, or 16
         self._name = path
-        self._path = None if path is None else Path(os.path.realpath(path))
+        self._path = None if path is None else target_of(path)
         self._output = path_of(output)
         self._start = 0
         self._base = self.stream.state

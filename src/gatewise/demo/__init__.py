@@ -36,7 +36,7 @@ def run(
 
     Raises:
         MissingExtraError: what `pip install 'gatewise[train]'` brings is missing.
-        OSError: the folder cannot be written to.
+        OSError: the folder cannot be written to, or one of these names is a device, a pipe or a folder there.
     """
     say = say or (lambda text: None)
     began = time.perf_counter()
@@ -47,7 +47,7 @@ def run(
         from gatewise.demo.report import render
         from gatewise.demo.summary import lines, summarise
         from gatewise.demo.train import lag_curves
-        from gatewise.file import atomic_write
+        from gatewise.file import atomic_write, check_writable
     except GatewiseError:
         raise
     except ImportError as error:
@@ -55,6 +55,9 @@ def run(
 
     into = Path(folder)
     into.mkdir(parents=True, exist_ok=True)
+    files = [into / name for name in ("report.html", "figure.png", "elnino.csv", "model.safetensors")]
+    for path in files:
+        check_writable(path)
     series = load_elnino()
     streamed = series["month"].dt.year >= FIRST_STREAMED_YEAR
     past, later = series[~streamed], series[streamed]
@@ -70,12 +73,12 @@ def run(
 
     errors = forecast_errors(findings, past, later)
     summary = summarise(detector, past, findings, others, curves, errors, microseconds, fit_seconds)
-    series.to_csv(into / "elnino.csv", index=False, date_format="%Y-%m-%d")
+    atomic_write(into / "elnino.csv", series.to_csv(index=False, date_format="%Y-%m-%d").encode())
     detector.save(into / "model.safetensors")
     atomic_write(into / "figure.png", png(readme_figure(findings, curves), dpi=128))
     atomic_write(into / "report.html", render(summary, findings, curves).encode())
     summary["seconds"]["total"] = time.perf_counter() - began
-    summary["files"] = [str(into / name) for name in ("report.html", "figure.png", "elnino.csv", "model.safetensors")]
+    summary["files"] = list(map(str, files))
     for line in lines(summary):
         say(line)
     return summary
