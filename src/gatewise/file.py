@@ -290,6 +290,10 @@ def target_of(path: str | os.PathLike[str]) -> Path:
     """
     target = Path(os.path.realpath(path))
     if not target.parent.is_dir():
+        if target.parent.exists():
+            raise OSError(
+                errno.ENOTDIR, f"{target.parent} is no folder; give the name of a file in one", os.fspath(path)
+            )
         raise FileNotFoundError(errno.ENOENT, f"there is no folder {target.parent}; create it first", os.fspath(path))
     try:
         found = os.stat(path)

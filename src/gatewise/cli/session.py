@@ -107,7 +107,7 @@ class Session:
         self.in_doubt = False
         self.most = max(16, min(1024, 16384 // model.inputs))  # readings; 64 KiB of them, or 16
         self._name = path
-        self._path = None if path is None else target_of(path)
+        self._path: Path | None = None
         self._output = path_of(output)
         self._start = 0
         self._base = self.stream.state
@@ -120,8 +120,9 @@ class Session:
         self._crc = 0  # of the records
         self._number = (0, 0)  # device and number of the file
         self._flushed = time.monotonic()
-        if self._path is None:
+        if path is None:
             return
+        self._path = target_of(path)
         if self._path.exists():
             self._open(self._path, after, output)
         elif after:

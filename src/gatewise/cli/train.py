@@ -156,9 +156,9 @@ def train(
     A stopped run (Ctrl-C, SIGTERM, a kill) goes on with the same command, if it has a --checkpoint. The same seed,
     machine and data give the same model, unless --seconds is given.
 
-    While it trains it says how far it is, with a bar on a terminal and a line every ten seconds elsewhere: "loss" is the
-    mean over the last steps, "val" the loss on rows that are kept from training, and "clipped" the share of the latest
-    updates that were shortened because their gradient was long, which may be anything up to 100% and is no fault.
+    While it trains it says how far it is, with a bar on a terminal and a line every ten seconds elsewhere. There "loss"
+    is the mean over the last steps, "val" the loss on rows that are kept from training, and "clipped" the share of the
+    latest updates that were shortened because their gradient was long, which may be up to 100% and is no fault.
 
     \b
       gatewise train pump.csv --target vibration --time time -o pump.safetensors

@@ -170,10 +170,9 @@ def unsupported(calibration: Calibration, rate: float) -> list[str]:
     needed = math.ceil(1000.0 * NEEDED / rate * calibration.samples / calibration.effective)
     asked = significant(rate, 3)
     return [
-        f"{asked} false alarm{'' if asked == '1' else 's'} in 1,000 rests on a fitted tail and may be off by more than "
-        f"a factor of 2: the {calibration.samples:,} calibration rows are worth {calibration.effective:,.0f} "
-        f"independent ones, which support {significant(finest, 2)} in 1,000; about {needed:,} such rows would support "
-        f"{asked}"
+        f"the rate of false alarms, {asked} in 1,000, rests on a fitted tail and may be off by more than a factor of "
+        f"2: the {calibration.samples:,} calibration rows are worth {calibration.effective:,.0f} independent ones, "
+        f"which support {significant(finest, 2)} in 1,000; about {needed:,} such rows would support {asked}"
     ]
 
 
