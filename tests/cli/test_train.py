@@ -274,6 +274,13 @@ def test_advice_in_other_quotes(data: Path, tmp_path: Path, capsys: pytest.Captu
     with pytest.raises(SystemExit):
         main(["train", str(tmp_path / "gap.csv"), "-o", str(tmp_path / "m")])
     assert "pass --missing hold to repeat the last finite reading" in capsys.readouterr().err
+    flat = [f"{i % 7},{i % 5 if i < 300 else 1}" for i in range(400)]
+    (tmp_path / "flat.csv").write_text("\n".join(["a,b", *flat]))
+    with pytest.raises(SystemExit):
+        main(["train", str(tmp_path / "flat.csv"), "-o", str(tmp_path / "m")])
+    said = capsys.readouterr().err
+    assert "column 'b' is 1 throughout the 80 rows of the calibration part" in said
+    assert "; leave it out of --target, or give rows " in said
 
 
 def test_links_to_the_data_are_the_data(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
