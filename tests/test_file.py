@@ -18,9 +18,20 @@ from hypothesis import strategies as st
 import gatewise as gw
 from conformance.cases import CASES, Case, tensors
 from gatewise.errors import FileError, SpecError
-from gatewise.file import ModelFile, atomic_write, read_model, write_model
+from gatewise.file import (
+    ModelFile,
+    atomic_write,
+    check_writable,
+    digest,
+    read_model,
+    seal,
+    unseal,
+    verify,
+    write_model,
+)
 from gatewise.graph import initial_tensors, resolve
 from hostile.attacks import SPEC, whole
+from nodes import NODES, node, number_of
 
 
 def saved(path: Path, spec: gw.ModelSpec = SPEC, **provenance: Any) -> ModelFile:
@@ -218,13 +229,123 @@ def test_a_link_is_followed_not_replaced(tmp_path: Path) -> None:
     assert target.read_bytes() == b"new"
 
 
+@pytest.mark.parametrize("linked", [False, True], ids=["itself", "behind a link"])
+@pytest.mark.parametrize("kind", NODES)
+def test_what_is_no_regular_file_stays(tmp_path: Path, kind: str, linked: bool) -> None:
+    """A rename would replace it: as root, a device of the whole system."""
+    there = path = node(tmp_path / "node", kind)
+    if linked:
+        path = tmp_path / "link"
+        path.symlink_to(there)
+    before, names = number_of(there), sorted(os.listdir(tmp_path))
+    model = gw.init(gw.ModelSpec(1, [gw.LayerSpec("gru", units=2)]))
+    for write in (lambda: atomic_write(path, b"x"), lambda: model.save(path), lambda: check_writable(path)):
+        with pytest.raises(OSError, match=f"this is {NODES[kind]}.*; give the ") as raised:
+            write()
+        assert raised.value.filename == str(path)
+    assert number_of(there) == before
+    assert sorted(os.listdir(tmp_path)) == names
+    assert path.is_symlink() == linked
+
+
+def test_an_open_pipe_by_its_name_under_dev_or_proc_stays() -> None:
+    """As /dev/stdout is one, where the output goes into another program."""
+    read, write = os.pipe()
+    try:
+        with pytest.raises(OSError, match="this is a pipe, which writing a file would replace"):
+            atomic_write(f"/dev/fd/{write}", b"x")
+    finally:
+        os.close(read)
+        os.close(write)
+
+
+def test_a_link_to_nothing_makes_the_file_it_names(tmp_path: Path) -> None:
+    link = tmp_path / "link"
+    link.symlink_to("later")
+    atomic_write(link, b"x")
+    assert link.is_symlink()
+    assert (tmp_path / "later").read_bytes() == b"x"
+
+
+def test_whether_a_file_could_be_written_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "old").write_bytes(b"old")
+    for name in ("old", "new"):
+        check_writable(tmp_path / name)
+    with pytest.raises(FileNotFoundError, match="there is no folder .*none; create it first"):
+        check_writable(tmp_path / "none" / "x")
+    with pytest.raises(OSError, match="too long"):
+        check_writable(tmp_path / ("x" * 250))  # a name, but not with what the temporary file adds
+    with pytest.raises(NotADirectoryError, match="old is no folder; give the name of a file in one"):
+        check_writable(tmp_path / "old" / "x")
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(OSError, match="symbolic links"):
+        check_writable(tmp_path / "loop")
+    assert sorted(os.listdir(tmp_path)) == ["loop", "old"]
+    assert (tmp_path / "old").read_bytes() == b"old"
+
+
+DTYPES = [np.dtype(kind) for kind in ("?", "u1", "i2", "i4", "i8", "f2", "f4", "f8", "c8")]
+
+
+@st.composite
+def views(draw: st.DrawFn) -> np.ndarray[Any, Any]:
+    """Arrays whose memory need not lie as their values do: transposed, strided, backwards, repeated, big-endian."""
+    dtype = draw(st.sampled_from(DTYPES)).newbyteorder(draw(st.sampled_from("<>")))
+    shape = draw(st.lists(st.integers(0, 4), max_size=3))
+    rng = np.random.default_rng(draw(st.integers(0, 1000)))
+    steps = [draw(st.sampled_from([1, 2, -1, -3])) for _ in shape]
+    whole = rng.integers(0, 256, [size * abs(step) for size, step in zip(shape, steps, strict=True)])
+    value = whole.astype(dtype)[tuple(slice(None, None, step) for step in steps)]
+    value = value.transpose(draw(st.permutations(range(value.ndim))))
+    if draw(st.booleans()):
+        value = np.broadcast_to(value, (2, *value.shape))
+    return value
+
+
+@settings(max_examples=300)
+@given(tensors=st.dictionaries(st.sampled_from(["a", "b", "c.d", "\u00e9"]), views(), max_size=4))
+def test_whatever_arrays_go_in_come_out_equal(tensors: dict[str, np.ndarray[Any, Any]]) -> None:
+    data = seal(tensors, {"format": 1, "tensors": digest(tensors)})
+    found, described = unseal(data, 1, ("format", "tensors"))
+    assert set(found) == set(tensors)
+    for name, value in tensors.items():
+        assert found[name].shape == value.shape
+        assert found[name].dtype == value.dtype.newbyteorder("=")
+        np.testing.assert_array_equal(found[name], value)
+    assert described["tensors"] == digest(found)
+    verify(data, tensors, 1, ("format", "tensors"))
+
+
+def test_what_would_not_be_read_as_it_is_is_not_written(tmp_path: Path) -> None:
+    value = np.arange(6, dtype=np.float32).reshape(2, 3)
+    data = seal({"a": value}, {"format": 1})
+    verify(data, {"a": value.copy(order="F")}, 1, ("format",))
+    for other in (
+        {"a": value + 1},
+        {"a": value.reshape(3, 2)},
+        {"a": value.view(np.int32)},
+        {},
+        {"a": value, "b": value},
+    ):
+        with pytest.raises(FileError, match="(a|b) would not be read again as it is, so nothing was written"):
+            verify(data, other, 1, ("format",))
+    path = tmp_path / "model"
+    saved(path)
+    before = path.read_bytes()
+    with pytest.MonkeyPatch.context() as patch:  # as a library would that writes memory as it lies
+        patch.setattr("gatewise.file._as_written", lambda value: value.reshape(value.shape[::-1]).T)
+        with pytest.raises(FileError, match="would not be read again"):
+            saved(path, by="another")
+    assert path.read_bytes() == before
+
+
 def test_where_nothing_can_be_written(tmp_path: Path) -> None:
     path = tmp_path / "no" / "such" / "folder" / "model"
     with pytest.raises(FileNotFoundError) as raised:
         atomic_write(path, b"x")
     assert raised.value.strerror == f"there is no folder {path.parent}; create it first"
     assert raised.value.filename == str(path)
-    with pytest.raises(IsADirectoryError, match="Is a directory") as refused:
+    with pytest.raises(IsADirectoryError, match="this is a folder; give the name of a file in it") as refused:
         atomic_write(tmp_path, b"x")
     assert refused.value.filename == str(tmp_path)
     assert list(tmp_path.parent.glob(".*.tmp")) == []

@@ -76,7 +76,7 @@ def write_model(path: str | os.PathLike[str], model: ModelFile) -> None:
 
     Raises:
         FileError: the provenance is not plain JSON.
-        OSError: the system cannot write there.
+        OSError: the system cannot write there, or it is no place for a file: see `atomic_write`.
     """
     described = {
         "format": FORMAT,
@@ -89,6 +89,7 @@ def write_model(path: str | os.PathLike[str], model: ModelFile) -> None:
         data = seal(model.tensors, described)
     except (TypeError, ValueError, RecursionError) as error:
         raise FileError(f"{path}: provenance must be plain JSON values: {error}") from None
+    verify(data, model.tensors, FORMAT, KEYS)
     atomic_write(path, data)
 
 
@@ -135,13 +136,45 @@ def read_edited(path: str | os.PathLike[str], sealed: bool = False) -> tuple[Mod
 def seal(tensors: Tensors, described: Mapping[str, Any]) -> bytes:
     """Safetensors bytes of tensors and a description, which gets a SHA-256 over itself.
 
+    The one place where arrays become bytes: safetensors writes memory as it lies, so views (transposed, strided, of the
+    other byte order) are copied here into rows that lie one after the other. The shape stays, also that of a scalar.
+
     Raises:
         SpecError: a description that could not be read again: too long, too deep, or a key twice.
         TypeError, ValueError, RecursionError: a description that is no plain JSON.
     """
     text = canonical_json({**described, "sha256": _sum(described)})
     parse_json(text, "description")
-    return safetensors.numpy.save(dict(tensors), metadata={KEY: text})
+    return safetensors.numpy.save({name: _as_written(value) for name, value in tensors.items()}, metadata={KEY: text})
+
+
+def verify(data: bytes, tensors: Tensors, version: int, keys: tuple[str, ...]) -> None:
+    """Read bytes from `seal` again, before they replace what can be read.
+
+    Args:
+        data: the bytes.
+        tensors: what went into them.
+        version, keys: as `unseal` takes them.
+
+    Raises:
+        FileError: they do not hold what went in. This is a fault of gatewise, or of the machine's memory.
+    """
+    found, _ = unseal(data, version, keys)
+    wrong = [name for name in {*tensors, *found} if not _same(tensors.get(name), found.get(name))]
+    if wrong:
+        raise FileError(f"{min(wrong)} would not be read again as it is, so nothing was written; please report this")
+
+
+def _as_written(value: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """The array with its rows one after the other, in little-endian order, itself where it is so already."""
+    return np.asarray(value, value.dtype.newbyteorder("<"), order="C")
+
+
+def _same(value: np.ndarray[Any, Any] | None, found: np.ndarray[Any, Any] | None) -> bool:
+    """Whether two arrays hold the same bits."""
+    if value is None or found is None or value.shape != found.shape or value.dtype.name != found.dtype.name:
+        return False
+    return _as_written(value).tobytes() == found.tobytes()
 
 
 def unseal(data: bytes, version: int, keys: tuple[str, ...]) -> tuple[dict[str, np.ndarray[Any, Any]], dict[str, Any]]:
@@ -222,15 +255,15 @@ def atomic_write(path: str | os.PathLike[str], data: bytes) -> None:
     """Write bytes to a temporary name beside `path`, flush them to disk, and rename.
 
     A crash at any moment leaves the old file or the new one; at worst a file `.NAME.PID.THREAD.tmp` stays behind. The
-    new file has the permissions of the old one.
+    new file has the permissions of the old one. A symbolic link is followed: the file that it leads to is replaced, and
+    the link stays. What is there and is no regular file (a device, a pipe, a socket, a folder) is left as it is.
 
     Raises:
-        OSError: there is no such folder, or the system cannot write there; it names the path that was given.
+        OSError: there is no such folder, something that is no regular file stands there, or the system cannot write
+            there; it names the path that was given.
     """
-    target = Path(os.path.realpath(path))
-    if not target.parent.is_dir():
-        raise FileNotFoundError(errno.ENOENT, f"there is no folder {target.parent}; create it first", os.fspath(path))
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.{threading.get_native_id()}.tmp")
+    target = target_of(path)
+    temporary = _beside(target)
     try:
         with open(temporary, "wb") as file:
             file.write(data)
@@ -246,6 +279,60 @@ def atomic_write(path: str | os.PathLike[str], data: bytes) -> None:
         temporary.unlink(missing_ok=True)
         raise
     _sync_folder(target.parent)
+
+
+def target_of(path: str | os.PathLike[str]) -> Path:
+    """The regular file that a write to `path` makes or replaces, with every symbolic link followed.
+
+    Raises:
+        OSError: there is no such folder, or something that is no regular file stands there, which a rename would
+            replace: as root, a write to a device would take the device away from the whole system.
+    """
+    target = Path(os.path.realpath(path))
+    if not target.parent.is_dir():
+        if target.parent.exists():
+            raise OSError(
+                errno.ENOTDIR, f"{target.parent} is no folder; give the name of a file in one", os.fspath(path)
+            )
+        raise FileNotFoundError(errno.ENOENT, f"there is no folder {target.parent}; create it first", os.fspath(path))
+    try:
+        found = os.stat(path)
+    except FileNotFoundError:
+        return target
+    kind = stat.S_IFMT(found.st_mode)
+    if kind == stat.S_IFDIR:
+        raise OSError(errno.EISDIR, "this is a folder; give the name of a file in it", os.fspath(path))
+    if kind != stat.S_IFREG:
+        what = f"this is {_KINDS.get(kind, 'no regular file')}, which writing a file would replace"
+        raise OSError(errno.EINVAL, f"{what}; give the path of a regular file, new or old", os.fspath(path))
+    return target
+
+
+def check_writable(path: str | os.PathLike[str]) -> None:
+    """Find out before long work whether `atomic_write` could write to `path`. Nothing stays behind.
+
+    Raises:
+        OSError: as `atomic_write` raises it.
+    """
+    temporary = _beside(target_of(path))
+    try:
+        temporary.touch()
+        temporary.unlink()
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, os.fspath(path)) from error
+
+
+_KINDS = {
+    stat.S_IFCHR: "a character device",
+    stat.S_IFBLK: "a block device",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+}
+
+
+def _beside(target: Path) -> Path:
+    """The temporary name under which a file is written before it is renamed."""
+    return target.with_name(f".{target.name}.{os.getpid()}.{threading.get_native_id()}.tmp")
 
 
 def _sync_folder(folder: Path) -> None:

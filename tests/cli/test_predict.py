@@ -198,6 +198,9 @@ def test_backtest(tables: Path, north: Path, tmp_path: Path, start: str) -> None
         assert row[1:-1] == [f"{value:.4g}" for value in compared.loc[h]]
         assert row[-1] == f"{truth.scores().loc[h, 'coverage']:.4g}"
     assert shown[-1][:-1] == ["all", *(f"{value:.4g}" for value in compared.mean())]
+    over = json.loads(run(*options, "--json"))["all"]
+    assert [over[name]["mse_standard"] for name in compared] == pytest.approx(compared.mean().tolist(), rel=1e-12)
+    assert over["model"]["coverage"] == pytest.approx(truth.scores()["coverage"].mean(), rel=1e-12)
     every = truth.frame()
     found = read(out.read_text())
     assert list(found[0]) == list(every)

@@ -6,7 +6,7 @@ import os
 import pty
 import signal
 import subprocess
-import time
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -82,7 +82,11 @@ def test_what_it_says(data: Path, trained: tuple[Path, str, str]) -> None:
     assert found["cautions"]
     assert stderr.splitlines() == [f"gatewise: caution: {text}" for text in found["cautions"]]
     with open(out.with_suffix(".csv"), newline="") as file:
-        assert list(csv.DictReader(file))[-1]["step"] == "40"
+        written = list(csv.DictReader(file))
+    assert [row["step"] for row in written] == ["25", "40"]
+    assert [list(record) for record in found["history"]] == [list(row) for row in written]
+    for record, row in zip(found["history"], written, strict=True):
+        assert list(record.values()) == pytest.approx([float(value) for value in row.values()], rel=1e-8)
 
 
 def test_the_model_streams(data: Path, trained: tuple[Path, str, str]) -> None:
@@ -142,22 +146,44 @@ def test_page(data: Path, tmp_path: Path) -> None:
     assert command == f"gatewise stream {out} --after-training --pass time < new.csv"
 
 
+STOPPED = """
+import signal, sys
+from gatewise.cli import main
+from gatewise.train import loop
+
+number = int(sys.argv[1])
+# As in a shell: a process in the background, or under nohup, may have been told to ignore it.
+signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+write_csv = loop.write_csv
+
+def stopping(*arguments):
+    write_csv(*arguments)
+    signal.raise_signal(number)
+
+loop.write_csv = stopping
+main(sys.argv[2:])
+"""
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_goes_on_from_its_checkpoint(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], number: signal.Signals
 ) -> None:
-    """Ctrl-C ends it with 130 and a checkpoint; the same command then gives the bits of an uninterrupted run."""
+    """Ctrl-C ends it with 130 and a checkpoint; the same command then gives the bits of an uninterrupted run.
+
+    The program sends itself the signal at its first look, after 25 steps, so that no step hangs on how fast it runs.
+    """
     options = ["--target", "vibration", "--time", "time", "--units", "6", "--steps", "120", "--quiet"]
     out, metrics, checkpoint = (tmp_path / name for name in ("m.safetensors", "m.csv", "run.ckpt"))
     command = [data, *options, "-o", out, "--metrics", metrics, "--checkpoint", checkpoint]
-    with subprocess.Popen([*PROGRAM, "train", *map(str, command)], stderr=subprocess.PIPE) as process:
-        assert process.stderr
-        while not metrics.exists() and process.poll() is None:  # written at the first look, after 25 steps
-            time.sleep(0.005)
-        process.send_signal(number)
-        message = process.stderr.read().decode()
-    assert process.returncode == 130
-    assert message.strip().startswith("gatewise: training stopped after step")
+    stopped = subprocess.run(
+        [sys.executable, "-c", STOPPED, str(int(number)), "train", *map(str, command)],
+        stderr=subprocess.PIPE,
+        timeout=120,
+    )
+    assert stopped.returncode == 130
+    message = stopped.stderr.decode()
+    assert message.strip().startswith("gatewise: training stopped after step 25, ")
     assert message.strip().endswith(f"run it again to go on from {checkpoint}")
     assert not out.exists()
     with pytest.raises(SystemExit) as ended:
@@ -184,7 +210,9 @@ def test_goes_on_from_its_checkpoint(
         (["DATA", "-o", "m", "--metrics", "../LINK/m"], 2, "--output and --metrics are the same file"),
         (["DATA", "-o", "m", "--metrics", "c", "--checkpoint", "c"], 2, "--checkpoint and --metrics are the same"),
         (["DATA", "-o", "none/m"], 1, "there is no folder"),
-        (["DATA", "-o", "."], 1, "cannot be written"),
+        (["DATA", "-o", "m", "--time", "time", "--metrics", "none/m"], 1, "there is no folder"),
+        (["DATA", "-o", "m" * 250], 1, "File name too long"),
+        (["DATA", "-o", "."], 1, ".: this is a folder; give the name of a file in it"),
         (["DATA", "-o", "m"], 1, "if it is the time, pass --time time"),
         (["DATA", "-o", "m", "--target", "pressure", "--time", "time"], 1, "pressure"),
         (["DATA", "-o", "m", "--recurrence", "abacus", "--target", "load", "--time", "time"], 1, "abacus"),
@@ -246,6 +274,13 @@ def test_advice_in_other_quotes(data: Path, tmp_path: Path, capsys: pytest.Captu
     with pytest.raises(SystemExit):
         main(["train", str(tmp_path / "gap.csv"), "-o", str(tmp_path / "m")])
     assert "pass --missing hold to repeat the last finite reading" in capsys.readouterr().err
+    flat = [f"{i % 7},{i % 5 if i < 300 else 1}" for i in range(400)]
+    (tmp_path / "flat.csv").write_text("\n".join(["a,b", *flat]))
+    with pytest.raises(SystemExit):
+        main(["train", str(tmp_path / "flat.csv"), "-o", str(tmp_path / "m")])
+    said = capsys.readouterr().err
+    assert "column 'b' is 1 throughout the 80 rows of the calibration part" in said
+    assert "; leave it out of --target, or give rows " in said
 
 
 def test_links_to_the_data_are_the_data(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

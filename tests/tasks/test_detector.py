@@ -262,7 +262,7 @@ def test_a_file_that_no_detector_wrote_is_refused(tmp_path: Path, detector: Dete
 
 
 def test_cautions_are_kept_and_issued(detector: Detector) -> None:
-    with pytest.warns(UserWarning, match=r"1 false alarms in 1,000 rests on a fitted tail .*would support 1"):
+    with pytest.warns(UserWarning, match=r"rate of false alarms, 1 in 1,000, rests on a fitted tail .*would support 1"):
         found = Detector(**TINY, target="vibration", time="stamp").fit(frame())
     assert len(found.cautions_) == 1
     assert "the 240 calibration rows are worth" in found.cautions_[0]

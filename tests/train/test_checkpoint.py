@@ -16,6 +16,7 @@ from gatewise.file import seal, unseal
 from gatewise.spec import LayerSpec, ModelSpec
 from gatewise.stream import Model, init, load
 from gatewise.train import History, Status, checkpoint, fit, loop, recover
+from nodes import NODES, node, number_of
 
 SPEC = ModelSpec(
     inputs=1,
@@ -348,5 +349,58 @@ def test_another_version_is_refused(broken_off: Path) -> None:
 
 
 def test_a_checkpoint_that_cannot_be_written_is_reported_at_once(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="checkpoint: there is no folder"):
+    with pytest.raises(InputError, match="checkpoint='.*run': there is no folder .*none; create it first"):
         fit(init(SPEC), series(), checkpoint=tmp_path / "none" / "run", **OPTIONS)
+
+
+@pytest.mark.parametrize("kind", ["device", "pipe", "folder"])
+@pytest.mark.parametrize("name", ["checkpoint", "metrics"])
+def test_a_place_that_is_no_file_is_refused_before_any_step(tmp_path: Path, name: str, kind: str) -> None:
+    path = node(tmp_path / "node", kind)
+    before, steps = number_of(path), []
+    with pytest.raises(InputError, match=f"{name}='.*node': this is {NODES[kind]}"):
+        fit(init(SPEC), series(), **{name: path}, resume=False, progress=steps.append, **OPTIONS)
+    assert (number_of(path), steps) == (before, [])
+
+
+def test_files_that_would_overwrite_each_other_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("run")
+    with pytest.raises(InputError, match="checkpoint and metrics are the same file, .*link; give each a file of its"):
+        fit(init(SPEC), series(), checkpoint=tmp_path / "run", metrics=tmp_path / "link", **OPTIONS)
+
+
+@pytest.mark.parametrize("missing", ["hold", "mask"])
+def test_states_of_held_readings_resume_with_the_same_bits(tmp_path: Path, missing: str) -> None:
+    """Their rows are columns of the matrix that was held, so they do not lie one after the other in memory."""
+    gaps = np.concatenate([series(), series()[::-1]], axis=1)
+    gaps[40:50, 0] = gaps[90:120, 1] = np.nan
+    stage = LayerSpec("numeric", width=2, missing=missing)
+    head = LayerSpec("tail_probability", masked=missing == "mask")
+    model = init(ModelSpec(input=stage, layers=[LayerSpec("gru", units=4), LayerSpec("dense", units=2)], head=head))
+    path = tmp_path / "run"
+
+    def stop(status: Status) -> None:
+        if status.step == 13:
+            raise EOFError
+
+    with pytest.raises(EOFError):
+        fit(model, gaps, checkpoint=path, checkpoint_every=0, progress=stop, **OPTIONS)
+    resumed = fit(model, gaps, checkpoint=path, **OPTIONS)
+    assert outcome(resumed) == outcome(fit(model, gaps, **OPTIONS))
+
+
+def test_a_checkpoint_that_could_not_be_read_again_is_no_checkpoint(
+    tmp_path: Path, broken_off: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found, before = checkpoint.read(broken_off), broken_off.read_bytes()
+    with monkeypatch.context() as patch:  # memory as it lies, in the order of another array
+        patch.setattr("gatewise.file._as_written", lambda value: value.reshape(value.shape[::-1]).T)
+        with pytest.raises(FileError, match=r"checkpoint .*: .* would not be read again as it is, so nothing was writ"):
+            checkpoint.write(broken_off, found)
+    assert broken_off.read_bytes() == before
+    with monkeypatch.context() as patch:  # a disk that keeps something else
+        patch.setattr(checkpoint, "atomic_write", lambda path, data: Path(path).write_bytes(data[:-1] + b"?"))
+        with pytest.raises(FileError, match=r"what was written cannot be read again; check the disk"):
+            checkpoint.write(broken_off, found)
+    checkpoint.write(broken_off, found)
+    assert broken_off.read_bytes() == before

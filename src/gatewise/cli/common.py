@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import itertools
 import json
 import os
@@ -64,13 +65,23 @@ def _same_file(one: str, other: str) -> bool:
         return False
 
 
-def check_output(path: str) -> None:
-    """Refuse a place that cannot be written before long work, not after it. Raises InputError."""
-    folder = os.path.dirname(os.path.realpath(path))
-    if not os.path.isdir(folder):
-        raise InputError(f"{path}: there is no folder {folder}; create it first")
-    if os.path.isdir(path) or not os.access(folder, os.W_OK):
-        raise InputError(f"{path} cannot be written; give the name of a file, in a folder that can be written to")
+def check_output(path: str, otherwise: str = "") -> None:
+    """Refuse a place that cannot be written before long work, not after it.
+
+    Args:
+        path: where a file is to be written.
+        otherwise: what a user can do who does not want a regular file, e.g. "or leave out --output to ...".
+
+    Raises:
+        InputError: there is no such folder, it cannot be written to, or a device, a pipe or a folder stands there.
+    """
+    from gatewise.file import check_writable
+
+    try:
+        check_writable(path)
+    except OSError as error:
+        kept = f", {otherwise}" if otherwise and error.errno == errno.EINVAL else ""
+        raise InputError(f"{path}: {error.strerror}{kept}") from None
 
 
 @contextmanager
@@ -107,6 +118,8 @@ def as_options(message: str) -> str:
     message = message.replace("pass resume=False to overwrite that one", "remove that one first")
     message = message.replace('fit with missing="hold"', "train with --missing hold")
     message = message.replace("train with missing='hold' or 'mask'", "train with --missing hold or mask")
+    message = message.replace("leave it out of target", "leave it out of --target")
+    message = message.replace("leave them out of target", "leave them out of --target")
     message = message.replace("fill in the future that you pass", "fill in the file of --future")
     return re.sub(r"""\bpass (\w+)=(?:'([^']*)'|"([^"]*)"|\{"window": (\d+)\})?""", option, message)
 
@@ -221,6 +234,6 @@ def size(nbytes: float) -> str:
 def duration(seconds: float) -> str:
     """Seconds for people: "135 ns", "2.41 us", "3.2 ms", "12.0 s"."""
     for factor, unit in ((1e9, "ns"), (1e6, "us"), (1e3, "ms")):
-        if seconds * factor < 1000:
+        if seconds * factor < 999.5:  # as the three digits below are rounded
             return f"{seconds * factor:.3g} {unit}"
     return f"{seconds:.1f} s"

@@ -104,7 +104,7 @@ def predict(
     if task and (own := [f"--{name}" for name in OF_ROWS if columns[name] is not None]):
         raise click.UsageError(f"{own[0]} is for a model of no task; {model} is a {task} and knows its columns")
     if output is not None:
-        check_output(output)
+        check_output(output, "" if backtest else "or leave out --output to write to standard output")
     from gatewise.cli.rows import write_rows
 
     with cautions(), advice():
@@ -171,6 +171,10 @@ def _answers(
 def describe(model: str, file: str, tested: Backtest) -> dict[str, Any]:
     """The scores of a backtest, as plain JSON values."""
     each = {name: tested.scores(forecast=name).to_dict("index") for name in ("model", *tested.naive)}
+    over: dict[str, dict[str, float | None]] = {
+        name: {"mse_standard": _mean([one["mse_standard"] for one in scores.values()])} for name, scores in each.items()
+    }
+    over["model"]["coverage"] = _mean([one["coverage"] for one in each["model"].values()])
     return {
         "file": model,
         "data": file,
@@ -182,6 +186,7 @@ def describe(model: str, file: str, tested: Backtest) -> dict[str, Any]:
             {"horizon": horizon} | {name: _plain(scores[horizon]) for name, scores in each.items()}
             for horizon in tested.horizons
         ],
+        "all": over,
     }
 
 
@@ -200,18 +205,18 @@ def _page(found: dict[str, Any]) -> str:
     for one in every[::step] if step == 1 else [every[0], *every[step - 1 :: step]]:
         errors = [_number(one[name]["mse_standard"]) for name in forecasts]
         rows.append((str(one["horizon"]), *errors, _number(one["model"]["coverage"])))
-    means = [[one[name]["mse_standard"] for one in every] for name in forecasts]
-    coverage = [one["model"]["coverage"] for one in every]
-    rows.append(("all", *map(_mean, means), _mean(coverage)))
+    means = [_number(found["all"][name]["mse_standard"]) for name in forecasts]
+    rows.append(("all", *means, _number(found["all"]["model"]["coverage"])))
     what = f"{found['origins']:,} forecasts of {names(found['targets'])}; mean squared error in standard units"
     short = found["left_out"]
     left = f"\n{wrap(f'too short for a forecast: {names(list(map(str, short)))}', '  ', '    ')}" if short else ""
     return f"{heading(found['file'])}\n  {what}{left}\n{table(rows, 'r' * len(rows[0]))}"
 
 
-def _mean(values: list[float | None]) -> str:
-    known = [value for value in values if value is not None]
-    return _number(sum(known) / len(known) if known else None)
+def _mean(values: list[float]) -> float | None:
+    """The mean over the horizons of which something is known."""
+    known = [value for value in values if value == value]
+    return sum(known) / len(known) if known else None
 
 
 def _number(value: float | None) -> str:

@@ -46,7 +46,7 @@ import numpy as np
 
 from gatewise.drift import describe, first_drift, has_drifted, state_of
 from gatewise.errors import FileError, GatewiseError, StateError
-from gatewise.file import MOST_HEADER, digest, read_bytes, seal, unseal
+from gatewise.file import MOST_HEADER, digest, read_bytes, seal, target_of, unseal
 from gatewise.layers.base import Array
 from gatewise.spec import parse_json
 from gatewise.state import State
@@ -92,7 +92,7 @@ class Session:
     Raises:
         StateError: a state file that is damaged, belongs to another model, or does not reach `after`; or `begin` is of
             another model.
-        OSError: the file cannot be read or written.
+        OSError: the file cannot be read or written, or is a device, a pipe, a socket or a folder.
     """
 
     def __init__(
@@ -110,7 +110,7 @@ class Session:
         self.warning: str | None = None
         self.most = max(16, min(1024, 16384 // model.inputs))  # readings; 64 KiB of them, or 16
         self._name = path
-        self._path = None if path is None else Path(os.path.realpath(path))
+        self._path: Path | None = None
         self._output = path_of(output)
         self._start = 0
         self._base = self.stream.state
@@ -123,8 +123,9 @@ class Session:
         self._crc = 0  # of the records
         self._number = (0, 0)  # device and number of the file
         self._flushed = time.monotonic()
-        if self._path is None:
+        if path is None:
             return
+        self._path = target_of(path)
         if self._path.exists():
             self._open(self._path, after, output)
         elif after:

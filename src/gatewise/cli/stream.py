@@ -1,4 +1,4 @@
-"""gatewise stream: one result a line for each reading on standard input. The Python twin is `Model.stream`."""
+"""gatewise stream: one result a line for each reading that comes in. The Python twin is `Model.stream`."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from gatewise.stream import Model
 
 
-@click.command(short_help="Answer readings from standard input as they come.")
+@click.command(short_help="Answer readings as they come.")
 @click.argument("model", metavar="MODEL")
+@click.argument("file", metavar="[FILE]", required=False)
 @click.option("--format", "form", type=click.Choice(FORMATS), default="auto", help="Form of the input.")
 @click.option("--pass", "keep", multiple=True, metavar="COL", help="Copy this field of each line to its result.")
 @click.option("--series", metavar="COL", help="Each value of this field has a stream of its own.")
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="As it is anyway: results are JSON, one object a line.")
 def stream(
     model: str,
+    file: str | None,
     form: str,
     keep: tuple[str, ...],
     series: str | None,
@@ -46,7 +48,7 @@ def stream(
     on_error: str,
     as_json: bool,
 ) -> int:
-    """Answer readings from standard input, one JSON result a line, flushed.
+    """Answer readings from standard input, or from FILE, one JSON result a line, flushed.
 
     A line of input is a JSON object with the model's columns, a JSON array, a bare number (one column), or CSV with
     or without a header line. A result carries its step (1 = the first reading) and the model's outputs; for a detector
@@ -74,14 +76,16 @@ def stream(
 
     \b
       gatewise stream pump.safetensors --state my.state < new.csv >> out.ndjson
+      gatewise stream pump.safetensors new.csv > out.ndjson
       sensor | gatewise stream pump.safetensors --pass time --on-error skip
     """  # noqa: D301
     from gatewise.cli.answer import answer_lines
     from gatewise.cli.series import SeriesReader, SeriesSession
-    from gatewise.cli.session import Session
+    from gatewise.cli.session import Session, path_of
+    from gatewise.cli.source import source_of
     from gatewise.stream import load
 
-    refuse_same_file({"MODEL": model, "--state": state})
+    refuse_same_file({"MODEL": model, "FILE": file, "--state": state, "standard output": path_of(1) if file else None})
     if series is not None and state is not None:
         raise click.UsageError("--state holds one stream, so it does not go with --series; run one stream per series")
     if state is None and (after is not None or replay):
@@ -97,7 +101,7 @@ def stream(
     limits = (least, largest) if refuses else None
     if series is not None and series in (columns or ()):
         raise click.UsageError(f"--series {series}: the model reads this column, so it does not tell series apart")
-    if os.isatty(0):
+    if file in (None, "-") and os.isatty(0):
         say("reading from the terminal; Ctrl-D ends")
     ends = ends_of_training(loaded, model) if after_training else {}
     if after_training and (None in ends) != (series is None):
@@ -108,15 +112,16 @@ def stream(
         lines = SeriesReader(series, columns, loaded.inputs, refuses, keep, form, whole, limits)
         begin = {str(id): end for id, end in ends.items()} if after_training else None
         streams = SeriesSession(loaded, lines.ids, begin, say)
-        stopped = answer_lines(streams, lines, 0, 1, skip=on_error == "skip", say=say)
+        with source_of(file) as source:
+            stopped = answer_lines(streams, lines, source, 1, skip=on_error == "skip", say=say)
         return 128 + signal.SIGINT if stopped == signal.SIGINT else 0
-    with Session(loaded, state, after, output=1, begin=ends.get(None)) as session:
+    with source_of(file) as source, Session(loaded, state, after, output=1, begin=ends.get(None)) as session:
         if session.resumed:
             say(f"continuing after step {session.step}")
         if session.in_doubt:
             say("the stream ended as it wrote; if your results end at another step K, start again with --after K")
         reader = LineReader(columns, loaded.inputs, refuses, keep, form, session.header, limits)
-        stopped = answer_lines(session, reader, 0, 1, replay=replay, skip=on_error == "skip", say=say)
+        stopped = answer_lines(session, reader, source, 1, replay=replay, skip=on_error == "skip", say=say)
     return 128 + signal.SIGINT if stopped == signal.SIGINT else 0
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -23,9 +22,6 @@ if TYPE_CHECKING:
     from gatewise.tasks.detector import Detector
     from gatewise.tasks.forecaster import Forecaster
     from gatewise.train import Status
-
-LOG_EVERY = 10.0
-"""Seconds between two lines about the progress, where there is no terminal to draw a bar on."""
 
 DETECT, FORECAST = "detect", "forecast"
 OF_ONE_TASK = {
@@ -160,6 +156,10 @@ def train(
     A stopped run (Ctrl-C, SIGTERM, a kill) goes on with the same command, if it has a --checkpoint. The same seed,
     machine and data give the same model, unless --seconds is given.
 
+    While it trains it says how far it is, with a bar on a terminal and a line every ten seconds elsewhere. There "loss"
+    is the mean over the last steps, "val" the loss on rows that are kept from training, and "clipped" the share of the
+    latest updates that were shortened because their gradient was long, which may be up to 100% and is no fault.
+
     \b
       gatewise train pump.csv --target vibration --time time -o pump.safetensors
       gatewise stream pump.safetensors --after-training --pass time < new.csv
@@ -203,14 +203,6 @@ def _progress(quiet: bool) -> str | Callable[[Status], None] | None:
         return None
     if sys.stderr.isatty():
         return "bar"
-    last = time.monotonic()
+    from gatewise.train.progress import lines
 
-    def log(status: Status) -> None:
-        nonlocal last
-        if time.monotonic() - last >= LOG_EVERY:
-            from gatewise.train.progress import describe
-
-            last = time.monotonic()
-            say(describe(status))
-
-    return log
+    return lines(say, end=False)  # the summary follows

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -36,12 +37,18 @@ def summary(fitted: Detector | Forecaster, file: str, output: str) -> dict[str, 
         "stopped": history.stopped,
         "best_step": history.best_step,
         "best_validation": history.best_validation,
+        "history": [_finite(asdict(record)) for record in history.records],
         "parameters": model.parameters,
         "macs": cost(model).push_macs,
         "state_bytes": model.graph.state_bytes,
         "cautions": list(fitted.cautions_),
     }
     return common | (_forecaster(fitted) if hasattr(fitted, "horizons_") else _detector(fitted))
+
+
+def _finite(record: dict[str, float]) -> dict[str, float | None]:
+    """What JSON can say: a held-out loss that there is not becomes null."""
+    return {name: value if math.isfinite(value) else None for name, value in record.items()}
 
 
 def _detector(detector: Any) -> dict[str, Any]:

@@ -10,6 +10,8 @@ from typing import Any
 
 from gatewise.errors import GatewiseError, MissingExtraError
 
+PICTURES = ("figure.png", "figure_narrow.png")
+
 
 def run(
     folder: str | os.PathLike[str] = "demo",
@@ -37,18 +39,18 @@ def run(
 
     Raises:
         MissingExtraError: what `pip install 'gatewise[train]'` brings is missing.
-        OSError: the folder cannot be written to.
+        OSError: the folder cannot be written to, or one of these names is a device, a pipe or a folder there.
     """
     say = say or (lambda text: None)
     began = time.perf_counter()
     try:
-        from gatewise.demo.data import FIRST_STREAMED_YEAR, load_elnino, write_series
+        from gatewise.demo.data import FIRST_STREAMED_YEAR, SERIES, load_elnino, write_series
         from gatewise.demo.experiment import fit_detector, forecast_errors, microseconds_per_step, stream_months
         from gatewise.demo.figures import README_NARROW, README_WIDE, png, readme_figure
         from gatewise.demo.report import render, way_to_run
         from gatewise.demo.summary import lines, summarise
         from gatewise.demo.train import lag_curves
-        from gatewise.file import atomic_write
+        from gatewise.file import atomic_write, check_writable
     except GatewiseError:
         raise
     except ImportError as error:
@@ -56,6 +58,9 @@ def run(
 
     into = Path(folder)
     into.mkdir(parents=True, exist_ok=True)
+    files = [into / name for name in (*PICTURES, "report.html", "model.safetensors", *SERIES)]
+    for path in files:
+        check_writable(path)
     series = load_elnino()
     streamed = series["month"].dt.year >= FIRST_STREAMED_YEAR
     past, later = series[~streamed], series[streamed]
@@ -71,13 +76,13 @@ def run(
 
     errors = forecast_errors(findings, past, later)
     summary = summarise(detector, past, findings, others, curves, errors, microseconds, fit_seconds)
-    names = ["report.html", "figure.png", "figure_narrow.png", "model.safetensors", *write_series(into)]
+    write_series(into)
     detector.save(into / "model.safetensors")
-    for name, size in {"figure.png": README_WIDE, "figure_narrow.png": README_NARROW}.items():
+    for name, size in zip(PICTURES, (README_WIDE, README_NARROW), strict=True):
         atomic_write(into / name, png(readme_figure(findings, curves, size), dpi=128))
     atomic_write(into / "report.html", render(summary, findings, curves, way_to_run(into)).encode())
     summary["seconds"]["total"] = time.perf_counter() - began
-    summary["files"] = [str(into / name) for name in names]
+    summary["files"] = list(map(str, files))
     for line in lines(summary):
         say(line)
     return summary

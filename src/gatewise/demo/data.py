@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from gatewise.file import atomic_write
 from gatewise.layers.base import Array
 
 FIRST_STREAMED_YEAR = 1980
@@ -75,17 +76,16 @@ def make_pump(seed: int = 0) -> tuple[pd.DataFrame, pd.DataFrame]:
     return table[:PUMP_ROWS], table[PUMP_ROWS:].reset_index(drop=True)
 
 
-def write_series(folder: Path) -> list[str]:
-    """Write elnino.csv, pump.csv (the three weeks) and new.csv (the two days after them) into a folder.
+SERIES = ("elnino.csv", "pump.csv", "new.csv")
+"""Files that `write_series` writes."""
 
-    Returns:
-        Their names.
-    """
+
+def write_series(folder: Path) -> None:
+    """Write `SERIES` into a folder: the sea, the pump's three weeks, and the two days after them."""
     weeks, days = make_pump()
-    load_elnino().to_csv(folder / "elnino.csv", index=False, date_format="%Y-%m-%d")
-    for name, table in {"pump.csv": weeks, "new.csv": days}.items():
-        table.to_csv(folder / name, index=False, date_format="%Y-%m-%d %H:%M")
-    return ["elnino.csv", "pump.csv", "new.csv"]
+    tables = zip(SERIES, (load_elnino(), weeks, days), ("%Y-%m-%d", *["%Y-%m-%d %H:%M"] * 2), strict=True)
+    for name, table, form in tables:
+        atomic_write(folder / name, table.to_csv(index=False, date_format=form, lineterminator="\n").encode())
 
 
 def _smooth(values: Array, span: int) -> Array:

@@ -33,6 +33,7 @@ from gatewise.spec import LayerSpec, ModelSpec
 from gatewise.state import State
 from gatewise.stream import Model, init
 from gatewise.stream import load as load_model
+from gatewise.tasks.beforehand import check_calibration, check_room
 from gatewise.tasks.calibrate import Calibration
 from gatewise.tasks.episodes import Found, summarise
 from gatewise.tasks.held_out import Split, cut, measure, unsupported
@@ -175,7 +176,8 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
             data: the series.
             y: not used.
             seconds: budget of the training in seconds.
-            progress: "bar" for a progress bar, a function called with a `gatewise.train.Status`, or None.
+            progress: True to show how far it is, with a bar on a terminal and a line every ten seconds elsewhere; "bar"
+                for the bar alone; a function called with a `gatewise.train.Status`, which explains the words; or None.
             checkpoint: a file from which an interrupted training goes on; see `gatewise.train.fit`.
             resume: False = start anew whatever the checkpoint holds.
             metrics: a CSV file for the course of the training.
@@ -186,8 +188,6 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
             TrainError: the training diverged.
             MissingExtraError: torch is not installed.
         """
-        from gatewise.train import Dropout, fit
-
         coverage = plain(self.coverage)
         if isinstance(coverage, bool) or not isinstance(coverage, (int, float)) or not 0.0 < coverage < 1.0:
             raise InputError(f"coverage must be a share between 0 and 1, got {coverage!r}")
@@ -199,6 +199,7 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         cuts = cut(table, plain(self.validation))
         offset, scale = standardise(table, cuts.rows(table, "training"))
         table = within_reach(table, offset, scale, self.missing)
+        check_calibration(table, targets, cuts)
         seed = seed_of(self.random_state)
         untrained = self._untrained(table, targets, offset, scale, seed)
         kept = len(table.series) * untrained.graph.state_bytes
@@ -207,6 +208,9 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
                 f"the states of {len(table.series):,} series take {kept:,} bytes, more than the {MOST_STATE_BYTES:,} "
                 "that a model file keeps; fit on fewer series, or with fewer units"
             )
+        check_room(untrained, {**self.get_params(), "random_state": seed}, table, kept)
+        from gatewise.train import Dropout, fit  # torch takes seconds, and what is refused is refused at once
+
         trained, history = fit(
             untrained,
             [table.values[start : start + used] for (_, start, _), used in zip(table.series, cuts.used, strict=True)],

@@ -35,6 +35,7 @@ from gatewise.spec import LayerSpec, ModelSpec
 from gatewise.stream import Model, init
 from gatewise.stream import load as load_model
 from gatewise.tasks import backtest as rolling
+from gatewise.tasks.beforehand import check_room
 from gatewise.tasks.forecast_inputs import PERIODS, Layout, choose, cut, first_row, season_of, times_ahead, wanted_of
 from gatewise.tasks.future import known_ahead
 from gatewise.tasks.parameters import is_array, plain, recurrent_layers, seed_of
@@ -175,7 +176,8 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
             data: the series.
             y: not used.
             seconds: budget of the training in seconds.
-            progress: "bar" for a progress bar, a function called with a `gatewise.train.Status`, or None.
+            progress: True to show how far it is, with a bar on a terminal and a line every ten seconds elsewhere; "bar"
+                for the bar alone; a function called with a `gatewise.train.Status`, which explains the words; or None.
             checkpoint: a file from which an interrupted training goes on; see `gatewise.train.fit`.
             resume: False = start anew whatever the checkpoint holds.
             metrics: a CSV file for the course of the training.
@@ -186,13 +188,12 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
             TrainError: the training diverged.
             MissingExtraError: torch is not installed.
         """
-        from gatewise.train import Dropout, fit
-
         table = read_table(data, self.time, self.columns, self.missing, self.series)
         layout, targets = choose(table.columns, self.target, self.covariates, self.calendar, self.horizons)
         seed = seed_of(self.random_state)
         untrained = self._untrained(table.named, layout, targets, seed)
         read = _reordered(table, [table.columns.index(name) for name in layout.read])
+        check_room(untrained, {**self.get_params(), "random_state": seed}, table)
         cuts = cut(read, layout, targets, untrained.window or 1, self.validation)
         offset, scale = standardise(read, cuts.training)
         read = within_reach(read, offset, scale, self.missing)
@@ -203,6 +204,8 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
             inputs.append(layout.inputs(values, _at(table.times, slice(start, stop))))
             scaled = (values[:, targets] - offset[targets]) / scale[targets]
             wanted.append(wanted_of(scaled, layout.horizons, len(inputs[-1]), end - start))
+        from gatewise.train import Dropout, fit  # torch takes seconds, and what is refused is refused at once
+
         trained, history = fit(
             untrained,
             inputs,

@@ -22,7 +22,7 @@ from gatewise.stream import Model
 from gatewise.tasks.calibrate import LEAST, NEEDED, Calibration, calibrate
 from gatewise.tasks.levels import level_tests
 from gatewise.tasks.recovery import recovery
-from gatewise.tasks.table import Table, enumerated
+from gatewise.tasks.table import Table
 
 LEAST_TRAINING = 100
 LEAST_STOPPING = 20
@@ -125,7 +125,7 @@ def measure(
         The model, and the calibration that its alarms rest on.
 
     Raises:
-        InputError: too few residuals, or a target that does not vary.
+        InputError: too few residuals, or residuals that hardly vary.
     """
     K = len(targets)
     ruler = np.arange(KNOTS, dtype=np.float32)
@@ -139,13 +139,6 @@ def measure(
     readings = table.values[rows][:, list(targets)].astype(np.float64)  # (rows, K)
     seen = np.isfinite(readings)
     tables, bands, scores = [], [], np.zeros((len(rows), K))
-    flat = [k for k in range(K) if seen[:, k].any() and np.ptp(readings[seen[:, k], k]) == 0]
-    if flat:
-        each = [f"column {table.columns[targets[k]]!r} is {readings[seen[:, k], k][0]:g} throughout" for k in flat]
-        raise InputError(
-            f"{enumerated(each)} the {len(rows):,} rows of the calibration part; give rows in which "
-            f"{'they vary' if len(flat) > 1 else 'it varies'}"
-        )
     for k, target in enumerate(targets):
         name = table.columns[target]
         reading, (statistic, location, _, end) = readings[seen[:, k], k], own[seen[:, k], k].T
@@ -189,11 +182,17 @@ def unsupported(calibration: Calibration, rate: float) -> list[str]:
     if rate >= finest:
         return []
     needed = math.ceil(1000.0 * NEEDED / rate * calibration.samples / calibration.effective)
+    asked = significant(rate, 3)
     return [
-        f"{rate:.3g} false alarms in 1,000 rests on a fitted tail and may be off by more than a factor of 2: the "
-        f"{calibration.samples:,} calibration rows are worth {calibration.effective:,.0f} independent ones, which "
-        f"support {finest:.2g} in 1,000; about {needed:,} such rows would support {rate:g}"
+        f"the rate of false alarms, {asked} in 1,000, rests on a fitted tail and may be off by more than a factor of "
+        f"2: the {calibration.samples:,} calibration rows are worth {calibration.effective:,.0f} independent ones, "
+        f"which support {significant(finest, 2)} in 1,000; about {needed:,} such rows would support {asked}"
     ]
+
+
+def significant(value: float, digits: int) -> str:
+    """A number with so many significant digits, without an exponent: 0.00123, 4.5, 120."""
+    return np.format_float_positional(value, precision=digits, unique=False, fractional=False, trim="-")
 
 
 def run_all(model: Model, table: Table) -> Array:

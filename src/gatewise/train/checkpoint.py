@@ -21,12 +21,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from gatewise.errors import FileError, GatewiseError
-from gatewise.file import atomic_write, digest, read_bytes, seal, unseal
+from gatewise.file import atomic_write, digest, read_bytes, seal, unseal, verify
 from gatewise.layers.base import Array
 from gatewise.spec import ModelSpec
 from gatewise.stream import Model
 
 FORMAT = 1
+KEYS = ("format", "run", "model", "counters", "tensors")
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,15 @@ class Checkpoint:
 
 
 def write(path: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
-    """Write a checkpoint; a crash leaves the old one or the new one."""
+    """Write a checkpoint that can be read again; a crash leaves the old one or the new one.
+
+    A resumption is promised, so the bytes are read again before they replace the old checkpoint, and compared with
+    what the system gives back once they are written.
+
+    Raises:
+        FileError: it could not be read again: before it is written, which leaves the old checkpoint as it is, or after.
+        OSError: the system cannot write there, or it is no place for a file: see `gatewise.file.atomic_write`.
+    """
     described = {
         "format": FORMAT,
         "run": dict(checkpoint.run),
@@ -55,7 +64,16 @@ def write(path: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
         "counters": dict(checkpoint.counters),
         "tensors": digest(checkpoint.tensors),
     }
-    atomic_write(path, seal(checkpoint.tensors, described))
+    data = seal(checkpoint.tensors, described)
+    try:
+        verify(data, checkpoint.tensors, FORMAT, KEYS)
+    except FileError as error:
+        raise FileError(f"checkpoint {path}: {error}") from None
+    atomic_write(path, data)
+    if read_bytes(path) != data:
+        raise FileError(
+            f"checkpoint {path}: what was written cannot be read again; check the disk, or write it to another one"
+        )
 
 
 def read(path: str | os.PathLike[str]) -> Checkpoint:
@@ -66,7 +84,7 @@ def read(path: str | os.PathLike[str]) -> Checkpoint:
         OSError: no such file, or no permission.
     """
     try:
-        tensors, described = unseal(read_bytes(path), FORMAT, ("format", "run", "model", "counters", "tensors"))
+        tensors, described = unseal(read_bytes(path), FORMAT, KEYS)
         if described["tensors"] != digest(tensors):
             raise FileError("the tensors do not match their checksum: the file was altered")
         if not isinstance(described["run"], dict) or not isinstance(described["counters"], dict):

@@ -135,9 +135,13 @@ def prepare(module: Recurrent, series: Series, targets: Any, validation: Any) ->
         ends = np.cumsum([0, *held.lengths]).tolist()
         ranges = [(begin, begin, end) for begin, end in pairwise(ends)]
     tape = _tape(module, train)
-    for what, used in (("training", tape), ("validation", held)):
-        if used is not None and not used.mask.any():
-            raise InputError(f"the {what} part has no step with a target; it needs longer series")
+    if not tape.mask.any():
+        raise InputError("the training part has no step with a target; it needs longer series")
+    if held is not None and not any(held.mask[start:end].any() for _, start, end in ranges):
+        raise InputError(
+            "the validation part has no step with a target, so it cannot tell which weights are best; hold out a part "
+            "with readings of a target, or more of the series"
+        )
     every = [(name, used) for name, used in (("train", tape), ("held", held)) if used is not None]
     parts = {f"{name}.{key}": getattr(used, key).numpy() for name, used in every for key in ("x", "target", "mask")}
     parts |= {f"{name}.lengths": np.array(used.lengths) for name, used in every}

@@ -12,6 +12,7 @@ import time
 from typing import Any
 
 from gatewise.errors import InputError, SpecError, TrainError
+from gatewise.file import check_writable
 from gatewise.layers.train.dropout import Dropout
 from gatewise.stream import Model
 from gatewise.train.data import Series
@@ -52,7 +53,7 @@ def fit(
     checkpoint_every: float = 30.0,
     resume: bool = True,
     metrics: str | os.PathLike[str] | None = None,
-    progress: str | Callback | None = None,
+    progress: str | bool | Callback | None = None,
 ) -> tuple[Model, History]:
     """Train a model on one or several series; the model given stays as it is.
 
@@ -97,13 +98,14 @@ def fit(
         checkpoint_every: seconds between two checkpoints; 0 = after each step. The first comes after 5 seconds at most.
         resume: False = start anew whatever the checkpoint holds.
         metrics: a CSV file to write the records to.
-        progress: "bar", or a function that is called with a `Status` after each step.
+        progress: "bar" for a bar on a terminal, True for a bar on a terminal and a line every ten seconds elsewhere,
+            or a function that is called with a `Status` after each step.
 
     Returns:
         The model with the best weights (the last ones without validation), with provenance, and the history.
 
     Raises:
-        InputError: data or settings that do not fit.
+        InputError: data or settings that do not fit, or files that cannot be written.
         SpecError: a model that cannot be trained this way, or has nothing that dropout could leave out.
         FileError: a checkpoint that is damaged or of another run.
         TrainError: the loss or its gradient is no longer finite (the checkpoint keeps the best weights: see `recover`),
@@ -131,9 +133,7 @@ def fit(
     )
     if threads is not None and (not isinstance(threads, int) or threads < 1):
         raise InputError(f"threads must be a whole number of at least 1, got {threads!r}")
-    for name, path in (("checkpoint", checkpoint), ("metrics", metrics)):
-        if path is not None and not os.path.isdir(os.path.dirname(os.path.realpath(path))):
-            raise InputError(f"{name}: there is no folder {os.path.dirname(os.path.realpath(path))}; create it first")
+    _check_files(checkpoint, metrics)
     if not model.graph.streams:
         raise SpecError(
             f"fit trains models that carry their state or have a window, but {', '.join(model.graph.whole)} needs the "
@@ -173,6 +173,18 @@ def fit(
         if metrics is not None:
             write_csv(metrics, run.records)
         return run.result()
+
+
+def _check_files(checkpoint: str | os.PathLike[str] | None, metrics: str | os.PathLike[str] | None) -> None:
+    """Refuse files that could not be written, or would overwrite one another. Raises InputError."""
+    for name, path in (("checkpoint", checkpoint), ("metrics", metrics)):
+        try:
+            if path is not None:
+                check_writable(path)
+        except OSError as error:
+            raise InputError(f"{name}={os.fspath(error.filename)!r}: {error.strerror}") from None
+    if checkpoint is not None and metrics is not None and os.path.realpath(checkpoint) == os.path.realpath(metrics):
+        raise InputError(f"checkpoint and metrics are the same file, {metrics}; give each a file of its own")
 
 
 def _window(model: Model, window: int | None) -> int:

@@ -78,7 +78,8 @@ class Settings:
             raise InputError(f"seed must be a whole number from 0, got {self.seed!r}")
         for name in ("seconds", "learning_rate", "clip"):
             value = getattr(self, name)
-            if value is not None and not (isinstance(value, (int, float)) and 0 < value < math.inf):
+            absent = value is None and name != "learning_rate"
+            if not absent and not (isinstance(value, (int, float)) and 0 < value < math.inf):
                 raise InputError(f"{name} must be a number above 0, got {value!r}")
         for name, high in (("weight_decay", math.inf), ("warmup", 1.0)):
             value = getattr(self, name)

@@ -1,0 +1,88 @@
+"""What is refused before the budget of a training is spent, so that nothing that the table tells is found out after it.
+
+`table.standardise` looks at the training part, `gatewise.train.fit` at the part that decides when to stop and at the
+files to be written; here is what comes into play only once the model is trained.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from gatewise.errors import InputError
+from gatewise.spec import MOST_JSON, canonical_json
+from gatewise.stream import Model
+from gatewise.tasks.calibrate import LEAST
+from gatewise.tasks.held_out import Cuts
+from gatewise.tasks.parameters import plain
+from gatewise.tasks.table import Table, enumerated
+
+ADDED = 1 << 15
+"""Characters of a description that are kept for what the training and the calibration add: versions, metrics, figures
+and cautions."""
+
+
+def check_calibration(table: Table, targets: Sequence[int], cuts: Cuts) -> None:
+    """Refuse targets that the calibration part cannot calibrate, all of them at once.
+
+    Args:
+        table: the readings, with those that count as missing as NaN.
+        targets: columns of the table that are forecast.
+        cuts: where the calibration part begins.
+
+    Raises:
+        InputError: a target has fewer than 50 readings there, or the same one throughout.
+    """
+    rows = cuts.rows(table, "calibration")
+    flat, few = [], []
+    for target in targets:
+        readings = table.values[rows, target]
+        readings = readings[np.isfinite(readings)]
+        name = f"column {table.columns[target]!r}"
+        if len(readings) < LEAST:
+            count = f"{len(readings)} reading{'' if len(readings) == 1 else 's'}" if len(readings) else "no readings"
+            few.append(f"{name} has {count}")
+        elif np.ptp(readings) == 0:
+            flat.append(f"{name} is {readings[0]:g} throughout")
+    if not flat and not few:
+        return
+    part = f"the {len(rows):,} rows of the calibration part, the last of {'the' if table.id is None else 'each'} series"
+    found = [f"{enumerated(flat)} {part}"] if flat else []
+    found += [f"{enumerated(few)} in {'them' if flat else part}"] if few else []
+    bad = len(flat) + len(few)
+    leave = f"leave {'it' if bad == 1 else 'them'} out of target, or " if bad < len(targets) else ""
+    raise InputError(
+        f"{', and '.join(found)}; {leave}give rows that end with at least {LEAST} readings "
+        f"of {'it' if bad == 1 else 'each of them'}, not all of them equal"
+    )
+
+
+def check_room(model: Model, parameters: Mapping[str, Any], table: Table, state_bytes: int = 0) -> None:
+    """Refuse what a model file could not hold.
+
+    Args:
+        model: before its training.
+        parameters: of the task.
+        table: the readings; names of columns and ids of series stand in the file.
+        state_bytes: of the states that are kept in the file, of all series together.
+
+    Raises:
+        InputError: a parameter is no plain JSON value, or it is all too long.
+    """
+    for name, value in parameters.items():
+        try:
+            canonical_json(plain(value))
+        except (TypeError, ValueError, RecursionError) as error:
+            raise InputError(f"{name} must be a value that a model file can hold, got {value!r}: {error}") from None
+    ids = [name for name, _, _ in table.series]
+    given = {name: plain(value) for name, value in parameters.items()}
+    told: list[Any] = [model.spec.plain(), given, table.columns, ids, table.cautions]
+    needed = len(canonical_json(told)) + 4 * state_bytes // 3
+    if needed > MOST_JSON - ADDED:
+        raise InputError(
+            f"the names of columns ({len(table.columns):,}) and series ({len(ids):,}), and the states that are kept, "
+            f"take {needed:,} characters, and a model file holds {MOST_JSON - ADDED:,}; shorten the names, read fewer "
+            "columns, or fit on fewer series"
+        )
