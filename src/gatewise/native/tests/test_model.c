@@ -105,7 +105,8 @@ static void test_chain(const char *cpu) {
     chain c;
     chain_draw(&c);
     session s = opened(&c.graph, cpu);
-    check(s.sizes.state_floats == COLUMNS + UNITS + 3 && s.sizes.inputs == COLUMNS && s.sizes.outputs == 5,
+    check(s.sizes.state_floats == COLUMNS + UNITS + 6 + 4 * COLUMNS && s.sizes.inputs == COLUMNS &&
+              s.sizes.outputs == 5,
           "%s: a chain of four nodes", cpu);
     double held[COLUMNS] = {0}, h[UNITS] = {0}, m = 0, log_scale = 0, smoothed = 0, worst = 0;
     for (int t = 0; t < STEPS; t++) {
@@ -262,6 +263,37 @@ static void test_silence(const char *cpu) {
     gru_free(&g);
 }
 
+/* A column that stays three deviations up: its short level leaves the range after the first step, and the evidence of that
+ * grows by the factor outside until it is 1, where it stays. */
+static void test_evidence(const char *cpu) {
+    enum { AWAY = 2, STEPS = 80 };
+    chain c;
+    chain_draw(&c);
+    float options[11], x[COLUMNS], y[5], expected = 0.0f, level = 0.0f;
+    memcpy(options, tail_options, sizeof options);
+    options[5] = 0.0f; /* no test of the rate */
+    c.nodes[3].options = options;
+    for (int i = 0; i < COLUMNS; i++) x[i] = c.offset[i];
+    x[AWAY] += 10.0f * c.scale[AWAY];
+    session s = opened(&c.graph, cpu);
+    int place = 99, same = 1, decided = 0;
+    check(gw_evidence(s.model, s.state, &place) == 0.0f && place == -1, "%s: no evidence at the start", cpu);
+    for (int t = 0; t < STEPS; t++) {
+        gw_step(s.model, x, s.state, y, s.scratch);
+        level += 2.0f / 17.0f * (3.0f - level);
+        if (expected < 1.0f) expected = (expected + 1.0f / (8e7f * COLUMNS)) * (level > 0.5f ? 1.5f : 0.9f);
+        const float found = gw_evidence(s.model, s.state, &place);
+        if (!decided) same &= fabsf(found - expected) <= 1e-5f * expected && place == (t ? 2 + 2 * AWAY : 2);
+        decided += found >= 1.0f; /* the other span follows, and may have more in the end */
+    }
+    check(same, "%s: evidence of a level is the sum worked out by hand, and says of which column", cpu);
+    check(decided > 10 && decided < STEPS, "%s: it decides once, and stays", cpu);
+    gw_reset(s.model, s.state);
+    check(gw_evidence(s.model, s.state, NULL) == 0.0f, "%s: a new sequence has none", cpu);
+    closed(&s);
+    gru_free(&c.g);
+}
+
 int main(void) {
     static const int shapes[][2] = {{1, 1}, {3, 5}, {5, 16}, {16, 32}, {7, 33}, {2, 70}};
     static const float others[][8] = {
@@ -281,6 +313,7 @@ int main(void) {
         test_large_softmax(cpu);
         test_chain(cpu);
         test_missing(cpu);
+        test_evidence(cpu);
         test_sessions(cpu);
         test_silence(cpu);
     }

@@ -69,7 +69,7 @@ static void test_graph_refusals(void) {
     NODE(0, tensor_count = 0, GW_BAD_TENSORS, -1);
 #define OPTION(at, position, value)                                                                                    \
     do {                                                                                                               \
-        float options[8];                                                                                              \
+        float options[11];                                                                                             \
         memcpy(options, c.nodes[at].options, (size_t)c.nodes[at].option_count * sizeof(float));                        \
         options[position] = value;                                                                                     \
         NODE(at, options = options, GW_BAD_OPTION, position);                                                          \
@@ -84,9 +84,10 @@ static void test_graph_refusals(void) {
     OPTION(1, 2, NAN);
     OPTION(2, 0, 1e30f);
     OPTION(3, 2, 2);
-    OPTION(3, 3, COLUMNS);
+    OPTION(3, 10, COLUMNS);
+    OPTION(3, 4, -1);
     OPTION(3, 1, INFINITY);
-    gw_tensor tensors[4];
+    gw_tensor tensors[7];
 #define TENSOR(at, position, change, status)                                                                           \
     memcpy(tensors, c.nodes[at].tensors, (size_t)c.nodes[at].tensor_count * sizeof(gw_tensor));                        \
     tensors[position].change;                                                                                          \
@@ -112,6 +113,7 @@ static void test_graph_refusals(void) {
     VALUE(c.scale, 1, -1.0f, 0, 1);
     VALUE(c.scale, 1, 1e-40f, 0, 1); /* its inverse is infinite */
     VALUE(c.statistic, 2, 0.5f, 3, 0);
+    VALUE(c.factor, 5, -1.0f, 3, 6);
     refused(&good, "pdp11", GW_UNKNOWN_CPU, -1, -1, "a CPU that nobody has");
     refused(&good, "", GW_UNKNOWN_CPU, -1, -1, "a CPU without a name");
 
