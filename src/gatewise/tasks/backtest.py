@@ -280,7 +280,7 @@ def backtest(
         else np.repeat(np.array([id for id, _, _ in spans], object), [len(own) for own in each]),
         left_out=tuple(id for (id, _, _), own in zip(spans, each, strict=True) if not len(own)),
     )
-    scored = found.counts.any(axis=0)  # (K, H)
+    scored: Array = found.counts.any(axis=0)  # type: ignore[assignment]  # (K, H)
     if not scored.all():
         which = [name for name, cells in zip(found.targets, scored, strict=True) if not cells.all()]
         lacks = "a reading there, one before it" + (" and one a season before" if season is not None else "")

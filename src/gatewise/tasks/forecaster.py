@@ -39,7 +39,7 @@ from gatewise.tasks.forecast_inputs import PERIODS, Layout, choose, cut, first_r
 from gatewise.tasks.future import known_ahead
 from gatewise.tasks.parameters import is_array, plain, recurrent_layers, seed_of
 from gatewise.tasks.table import FITTED, Table, read_table, standardise, unused, within_reach
-from gatewise.tasks.timeline import Timeline, doubts, timeline
+from gatewise.tasks.timeline import Timeline, timeline
 
 try:
     import pandas as pd
@@ -94,8 +94,8 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
         targets_: names of the columns forecast.
         horizons_: the steps ahead.
         quantiles_: the probabilities.
-        timeline_: what is known of the times of the rows fitted: forecasts go on by their calendar, and the times of later
-            data are compared with them.
+        timeline_: what is known of the times of the rows fitted: forecasts go on by their calendar, and later data are
+            compared with it.
         layout_: how a step of the model's input is made of a row.
         split_: rows of training and of validation in all series together, but for those too short to train on.
         cautions_: what to know about the data; `fit` also issues each as a warning.
@@ -263,7 +263,8 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
         table = self._read(data)
         ahead = known_ahead(table, future, self.layout_, self.time, self.series, self.timeline_)
         window = self.model_.window or 1
-        frames, calendars = [], {}
+        times = self.timeline_.ahead(table, self.horizons_)
+        frames = []
         for name, start, stop in table.series:
             if stop - start < window:
                 own = "" if name is None else f" in series {name!r}"
@@ -271,13 +272,7 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
             span = slice(start, stop)
             x = self.layout_.inputs(table.values[span], _at(table.times, span), ahead[name])
             answer = rolling.forecast_at(self.model_, x, np.array([len(x) - 1]))[0]
-            times = _at(table.times, span)
-            if times is not None:
-                calendars[name] = self.timeline_.of(name, times)
-                times = calendars[name].after(times, self.horizons_)
-            frames.append(self._tidy(answer, name, times))
-        for doubt in doubts(calendars, self.horizons_[-1]):
-            warnings.warn(doubt, UserWarning, stacklevel=2)
+            frames.append(self._tidy(answer, name, times[name]))
         return pd.concat(frames, ignore_index=True)
 
     def backtest(
@@ -305,7 +300,7 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
         spans = [slice(a, b) for _, a, b in table.series]
         guessed = season == "auto"
         if guessed:
-            season = self._season(table)
+            season = self.timeline_.season(table)
         return rolling.backtest(
             self.model_,
             [self.layout_.inputs(table.values[span], _at(table.times, span)) for span in spans],
@@ -441,13 +436,6 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
         table = _reordered(table, [self.columns_.index(name) for name in self.layout_.read])
         offset, scale = (self.model_.tensors[f"input.{name}"][: len(table.columns)] for name in ("offset", "scale"))
         return within_reach(table, offset, scale, self.missing, FITTED)
-
-    def _season(self, table: Table) -> int | None:
-        """Steps in a season, as the times of the longest series say; None where they say nothing."""
-        name, start, stop = max(table.series, key=lambda span: span[2] - span[1])
-        if not isinstance(table.times, pd.DatetimeIndex) or stop - start < 2:
-            return None
-        return self.timeline_.of(name, table.times[start:stop]).season()
 
     def _tidy(self, answer: Array, name: str | int | None, times: list[Any] | None) -> pd.DataFrame:
         """One series' forecast (outputs,), and the times of its horizons, as a frame."""

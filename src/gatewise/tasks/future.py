@@ -15,9 +15,9 @@ import numpy as np
 from gatewise.errors import InputError, MissingExtraError
 from gatewise.layers.base import Array
 from gatewise.tasks.apart import apart
-from gatewise.tasks.calendars import Steps, differences, kind_of
 from gatewise.tasks.forecast_inputs import Layout
 from gatewise.tasks.parameters import is_array
+from gatewise.tasks.rules import Steps, differences, kind_of
 from gatewise.tasks.table import FUTURE, Table, read_table
 from gatewise.tasks.timeline import Id, Timeline
 
@@ -87,6 +87,10 @@ def _check_follows(
     if isinstance(times, pd.DatetimeIndex) and isinstance(given, pd.DatetimeIndex) and times.tz is not None:
         given = given.tz_convert(times.tz)
     calendar = known_times.of(name, times)
+    if calendar is None:
+        raise InputError(
+            f"one row{own} does not tell how far apart rows are, nor whether future follows; give two or more"
+        )
     every = times.append(given)
     expected = calendar.after(times, [1])[0]
     steps, coming = np.split(calendar.measure(every), [len(times) - 1])

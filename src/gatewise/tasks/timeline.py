@@ -1,12 +1,14 @@
 """What a fitted task keeps of the times of its rows, and what it says of the times that it is given later.
 
 The model counts steps, not time: rows of another rate, rows left out, or rows that do not follow on a state are
-forecast and scored as if they were the next. So the calendar is found once, at fit, kept with the model, and every table
-that the task reads is compared with it. Rows left out as often, and for as long, as in the training data are no news.
+forecast and scored as if they were the next. So the calendar is found once, at fit, kept with the model, and every
+table that the task reads is compared with it. Rows left out as often, and for as long, as in the training data are no
+news.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -16,7 +18,8 @@ import numpy as np
 from gatewise.errors import InputError, MissingExtraError
 from gatewise.layers.base import Array
 from gatewise.tasks.apart import DATES, NUMBERS, apart
-from gatewise.tasks.calendars import GAPS, Calendar, Steps, differences, find, kind_of
+from gatewise.tasks.calendars import GAPS, Calendar, find
+from gatewise.tasks.rules import Steps, differences, kind_of
 from gatewise.tasks.table import Table
 from gatewise.tasks.times import listed
 
@@ -52,19 +55,40 @@ class Timeline:
         """Whether the times were dates, for `read_table`; None where there were none."""
         return None if self.calendar is None else self.calendar.kind == DATES
 
-    def of(self, name: Id, times: pd.Index) -> Calendar:
+    def of(self, name: Id, times: pd.Index) -> Calendar | None:
         """The calendar that the times of a series go on by: that of the training data, unless they follow another.
 
-        Raises:
-            InputError: no calendar is known, and one row alone tells none.
+        None where the training data had none, and one row alone tells none.
         """
         kept = self.others.get(name, self.calendar)
         if kept is not None and kept.kind == kind_of(times) and (kept.rule is not None or len(times) < 2):
             return kept if (other := _another(kept, times)) is None else other
-        found = find(times)
-        if found is None:
-            raise InputError("with times, a forecast needs at least two rows, to tell how far apart they are")
+        return find(times)
+
+    def ahead(self, table: Table, horizons: Sequence[int]) -> dict[Id, list[Any] | None]:
+        """For each series the times so many steps after its last row, or None where the table has no times.
+
+        What makes them doubtful is issued as a warning. NaT, or NaN, stands where nothing is known.
+        """
+        found: dict[Id, list[Any] | None] = {}
+        used: dict[Id, Calendar | None] = {}
+        for name, start, stop in table.series:
+            if table.times is None:
+                found[name] = None
+                continue
+            own = table.times[start:stop]
+            calendar = used[name] = self.of(name, own)
+            unknown = np.nan if kind_of(own) == NUMBERS else pd.NaT
+            found[name] = [unknown] * len(horizons) if calendar is None else calendar.after(own, horizons)
+        for doubt in _doubts(used, horizons[-1]):
+            warnings.warn(doubt, UserWarning, stacklevel=3)
         return found
+
+    def season(self, table: Table) -> int | None:
+        """Steps in a season, as the times of the longest series say; None where they say nothing."""
+        name, start, stop = max(table.series, key=lambda span: span[2] - span[1])
+        calendar = None if table.times is None else self.of(name, table.times[start:stop])
+        return None if calendar is None else calendar.season()
 
     def compare(self, table: Table) -> list[str]:
         """What to say of the times of a table: another rate, rows left out. Empty where they are as at fit."""
@@ -95,14 +119,14 @@ class Timeline:
             begins = table.times[start : start + 1]
             both = end.append(begins)
             step = float(differences(both)[0])
-            known = max(calendar.longest, 0.0) if calendar.odd or calendar.rule is None else 0.0
-            if step > 0 and (calendar.measure(both)[0] == 1 or step <= known):
+            if step > 0 and (calendar.measure(both)[0] == 1 or step <= calendar.longest):
                 continue
+            expected = calendar.after(end, [1])[0]
             told.append((
                 name,
-                f"the state given is that after {end[0]}, the last row fitted, and the rows begin at {begins[0]}, where "
-                f"{calendar.after(end, [1])[0]} would follow; give the rows that follow on those, or pass state=None to "
-                "begin without a past",
+                f"the state given is that after {end[0]}, the last row fitted, and the rows begin at {begins[0]}, "
+                f"where {expected} would follow; give the rows that follow on those, or pass state=None to begin "
+                "without a past",
             ))  # fmt: skip
         return [_first(told)] if told else []
 
@@ -125,7 +149,7 @@ class Timeline:
             return cls()
         calendar = None if told["calendar"] is None else Calendar.from_json(told["calendar"])
         others = {name: Calendar.from_json(each) for name, each in told["others"]}
-        ends = {name: end for name, end in told["ends"]}
+        ends: dict[Id, Any] = dict(told["ends"])
         if not all(isinstance(end, (str, int, float)) for end in ends.values()):
             raise InputError("the ends of its series are neither dates nor numbers")
         return cls(calendar, others, ends)
@@ -173,17 +197,20 @@ def timeline(table: Table, ends: bool = False) -> tuple[Timeline, list[str]]:
     return Timeline(main, others, kept), cautions
 
 
-def doubts(calendars: Mapping[Id, Calendar], horizon: int) -> list[str]:
+def _doubts(calendars: Mapping[Id, Calendar | None], horizon: int) -> list[str]:
     """What to say of times ahead, up to `horizon` steps, that rest on these calendars of series."""
-    guessed = [name for name, calendar in calendars.items() if calendar.rule is None]
-    if guessed:
-        calendar = calendars[guessed[0]]
-        which = "" if guessed == [None] else f" of {_series(guessed)}"
+    known = {name: calendar for name, calendar in calendars.items() if calendar is not None}
+    if unknown := [name for name in calendars if name not in known]:
         return [
-            f"no calendar fits the times{which}, so those of the forecast go on in the usual step of "
+            f"the times of the forecast{_of(unknown)} are not known: one row does not tell how far apart rows are"
+        ]
+    if guessed := [name for name, calendar in known.items() if calendar.rule is None]:
+        calendar = known[guessed[0]]
+        return [
+            f"no calendar fits the times{_of(guessed)}, so those of the forecast go on in the usual step of "
             f"{apart(calendar.usual, calendar.kind)} and are estimates"
         ]
-    for calendar in calendars.values():
+    for calendar in known.values():
         if calendar.odd >= 3 and calendar.odd * horizon >= LIKELY * calendar.steps:
             return [
                 f"the times of the forecast leave out no rows, as holidays do: {calendar.odd:,} of {calendar.steps:,} "
@@ -193,7 +220,7 @@ def doubts(calendars: Mapping[Id, Calendar], horizon: int) -> list[str]:
 
 
 def _fit(main: Calendar, own: pd.Index) -> tuple[Array, Calendar | None]:
-    """Which steps of a series are none of the calendar, (rows - 1,) bool, and its own calendar where that fits better."""
+    """Which steps of a series are none of the calendar, (rows - 1,) bool; and its own calendar where that fits better."""
     wrong = _odd(main, own)
     if wrong.sum() > max(GAPS * len(wrong), 1):
         other = find(own)
@@ -262,13 +289,13 @@ def _differs(calendar: Calendar, table: Table, start: int, stop: int) -> dict[st
             "it counts steps, not time; give rows like those, or fit again on rows like these"
         }
     longest = float(raw[wrong].max(initial=0.0))
-    usually = 3 + 3 * calendar.odd * len(wrong) / max(1, calendar.steps)
-    if not odd or ((calendar.odd or irregular) and longest <= calendar.longest and (irregular or odd <= usually)):
+    usually = np.inf if irregular else 3 + 3 * calendar.odd * len(wrong) / max(1, calendar.steps)
+    if not odd or (longest <= calendar.longest and odd <= usually):
         return {}
     row = start + 1 + int(np.argmax(np.where(wrong, raw, -1)))
     return {
-        "gaps": f"{_counted(calendar, len(wrong), odd, longest, table, row)}; {COUNTS}, so fill in the rows left out, or "
-        "give the parts between them one by one"
+        "gaps": f"{_counted(calendar, len(wrong), odd, longest, table, row)}; {COUNTS}, so fill in the rows left out, "
+        "or give the parts between them one by one"
     }
 
 
@@ -279,8 +306,8 @@ def _first(told: Sequence[tuple[Id, str]]) -> str:
     return own + text + (f" ({len(told) - 1} more series alike)" if len(told) > 1 else "")
 
 
-def _series(names: Sequence[Id]) -> str:
-    return f"series {listed(names)}"
+def _of(names: Sequence[Id]) -> str:
+    return "" if list(names) == [None] else f" of series {listed(names)}"
 
 
 def _as_json(time: Any) -> str | int | float:

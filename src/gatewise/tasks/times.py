@@ -131,9 +131,9 @@ def _parse_text(text: pd.Index, name: str, where: Where) -> pd.DatetimeIndex:
         failed = [np.flatnonzero(pd.to_datetime(text, errors="coerce", **{**way, "utc": True}).isna()) for way in ways]
     if not all(rows.size for rows in failed):
         row = int(np.argmax(offsets.isna() != offsets.isna()[0]))
-        first, other = ("none" if pd.isna(offset) else offset for offset in offsets[[0, row]])
+        first, another = ("none" if pd.isna(offset) else offset for offset in offsets[[0, row]])
         raise InputError(
-            f"the times {name!r} mix UTC offsets: {first} at {where(0)}, {other} at {where(row)}; write an offset in "
+            f"the times {name!r} mix UTC offsets: {first} at {where(0)}, {another} at {where(row)}; write an offset in "
             "every row, or in none"
         )
     row = int(max(rows[0] for rows in failed))
