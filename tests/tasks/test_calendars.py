@@ -72,7 +72,7 @@ def test_markets_open_all_day_but_not_on_weekends() -> None:
 
 def test_hours_on_a_clock_that_changes() -> None:
     every = pd.date_range("2024-10-20", periods=400, freq="h", tz="Europe/Berlin")
-    assert known(every[:100]).after(every[:100], AHEAD + [100]) == every[[*range(100, 140), 199]].tolist()
+    assert known(every[:100]).after(every[:100], [*AHEAD, 100]) == every[[*range(100, 140), 199]].tolist()
     local = pd.DatetimeIndex([f"2024-{m}-{d:02} {h}:00" for m in ("09", "10") for d in range(1, 31) for h in (0, 12)])
     noon = local.tz_localize("Europe/Berlin")
     assert known(noon[:118]).after(noon[:118], [1, 2]) == noon[118:].tolist(), "the clock went back on the 27th"

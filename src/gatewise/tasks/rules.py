@@ -315,7 +315,7 @@ def _within(times: pd.DatetimeIndex, first: pd.Timestamp, last: pd.Timestamp) ->
 
 def _weekdays(days: Sequence[int]) -> str:
     """As "Sun to Thu", or one by one."""
-    for first in days if 2 < len(days) else ():
+    for first in days if len(days) > 2 else ():
         if set(days) == {(first + i) % 7 for i in range(len(days))}:
             return f"{NAMES[first]} to {NAMES[(first + len(days) - 1) % 7]}"
     return ", ".join(NAMES[day] for day in days)

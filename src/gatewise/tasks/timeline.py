@@ -220,7 +220,7 @@ def _doubts(calendars: Mapping[Id, Calendar | None], horizon: int) -> list[str]:
 
 
 def _fit(main: Calendar, own: pd.Index) -> tuple[Array, Calendar | None]:
-    """Which steps of a series are none of the calendar, (rows - 1,) bool; and its own calendar where that fits better."""
+    """Which steps of a series are none of the calendar, (rows - 1,) bool; its own calendar, where that fits better."""
     wrong = _odd(main, own)
     if wrong.sum() > max(GAPS * len(wrong), 1):
         other = find(own)
