@@ -95,8 +95,8 @@ def test_rows_that_do_not_follow_on_the_training_data(daily: Path, begin: str) -
     lines = objects(pd.date_range(begin, periods=9))
     (message,) = said(daily, lines, "--after-training")
     assert message == (
-        f"the training data end at 2024-02-04T00:00:00, and the first row comes at {begin} 00:00:00 and not 1 day after "
-        "that, so it does not follow on them; send the rows that do, or leave out --after-training"
+        f"the training data end at 2024-02-04T00:00:00, and the first row comes at {begin} 00:00:00 and not 1 day "
+        "after that, so it does not follow on them; send the rows that do, or leave out --after-training"
     )
     assert said(daily, lines) == []
 

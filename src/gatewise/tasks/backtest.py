@@ -247,7 +247,7 @@ def backtest(
             f"that of horizon {far}"
         )
         if not guessed:
-            raise InputError(f"{text}; give more rows, a shorter season, or season=None for none")
+            raise InputError(f"{text}; give more rows, a shorter season, or pass season=0 for none")
         warnings.warn(
             f"{text}, so no forecast repeats the last season; give more rows, or pass season= for another",
             UserWarning,
@@ -283,10 +283,10 @@ def backtest(
     scored: Array = found.counts.any(axis=0)  # type: ignore[assignment]  # (K, H)
     if not scored.all():
         which = [name for name, cells in zip(found.targets, scored, strict=True) if not cells.all()]
-        lacks = "a reading there, one before it" + (" and one a season before" if season is not None else "")
+        needs = "a reading at that horizon and one before it" + (", and one a season before" if season else "")
         warnings.warn(
             f"{(~scored).sum():,} of the {scored.size:,} pairs of target and horizon cannot be scored, those of "
-            f"{listed(which)}: at no origin are there {lacks}; give rows in which there are",
+            f"{listed(which)}: no origin has {needs}; give rows in which there are such",
             UserWarning,
             stacklevel=3,
         )

@@ -289,7 +289,7 @@ def _differs(calendar: Calendar, table: Table, start: int, stop: int) -> dict[st
             "it counts steps, not time; give rows like those, or fit again on rows like these"
         }
     longest = float(raw[wrong].max(initial=0.0))
-    usually = np.inf if irregular else 3 + 3 * calendar.odd * len(wrong) / max(1, calendar.steps)
+    usually = np.inf if irregular else 3 + 2 * calendar.odd * len(wrong) / max(1, calendar.steps)
     if not odd or (longest <= calendar.longest and odd <= usually):
         return {}
     row = start + 1 + int(np.argmax(np.where(wrong, raw, -1)))
