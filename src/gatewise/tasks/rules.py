@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import lru_cache
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -104,33 +105,38 @@ class Slots:
     """Times of a calendar that is no constant step. `every` is how many of them on the next row is, mostly 1."""
 
     every: int
+    block: ClassVar[int] = 1
+    """Years that are worked out together, so that many series share them."""
 
-    def between(self, first: pd.Timestamp, last: pd.Timestamp) -> pd.DatetimeIndex:
-        """All from `first` to `last`, both without a zone, ascending."""
+    def _of_blocks(self, first: int, last: int) -> Array:
+        return _slots(self, first - first % self.block, last + self.block - 1 - last % self.block)
+
+    def of_years(self, first: int, last: int) -> pd.DatetimeIndex:
+        """All in these years, the last included, on a clock without a zone; in any order."""
         raise NotImplementedError
 
     def measure(self, times: pd.DatetimeIndex) -> Array:
         """How many steps lie between each row and the next: (rows - 1,) float64; NaN beside the calendar."""
         clock = on_the_clock(times).as_unit("us")
-        slots = self.between(clock.min(), clock.max())
-        at = np.searchsorted(slots.asi8, clock.asi8)
-        found = np.append(slots.asi8, -1)[at] == clock.asi8
-        place = np.where(found, at, np.nan)
-        return np.asarray(np.diff(place) / self.every)
+        slots = self._of_blocks(int(clock.year.min()), int(clock.year.max()))
+        at = np.searchsorted(slots, clock.asi8)
+        found = np.append(slots, np.iinfo(np.int64).min)[at] == clock.asi8
+        return np.asarray(np.diff(np.where(found, at, np.nan)) / self.every)
 
     def after(self, last: pd.Timestamp, counts: Sequence[int], unit: Any) -> list[Any]:
         """The times so many steps after the last, in the unit of the times."""
-        begin = last.tz_localize(None).as_unit("us")
-        needed = max(counts) * self.every
-        days = 64
+        clock = pd.DatetimeIndex([last.tz_localize(None)]).as_unit("us").asi8
+        places, years = np.array(counts) * self.every - 1, 1
         while True:
-            slots = self.between(begin, begin + pd.Timedelta(days=days))
-            slots = slots[slots > begin]
-            if len(slots) >= needed:
+            slots = self._of_blocks(last.year, last.year + years)
+            begin = int(np.searchsorted(slots, clock, side="right")[0])
+            if begin + places.max() < len(slots):
                 break
-            days *= 4
-        chosen = slots[np.array(counts) * self.every - 1]
-        return [_placed(each if unit is None else each.as_unit(unit), last.tz) for each in chosen]
+            years *= 2
+        chosen = pd.DatetimeIndex(slots[begin + places].view("datetime64[us]"))
+        chosen = chosen if unit is None else chosen.as_unit(unit)
+        first_of_two = np.ones(len(chosen), bool)
+        return chosen.tz_localize(last.tz, ambiguous=first_of_two, nonexistent="shift_forward").tolist()
 
     def season(self) -> int | None:
         """Steps after which a day, a week or a year begins anew; None where their number is not whole."""
@@ -160,11 +166,11 @@ class Months(Slots):
     weekday: int = 0
     at: float = 0.0
     every: int = 1
+    block: ClassVar[int] = 20
 
-    def between(self, first: pd.Timestamp, last: pd.Timestamp) -> pd.DatetimeIndex:
-        """All from `first` to `last`, both without a zone, ascending."""
-        begin = (first - pd.Timedelta(days=first.day - 1)).normalize()
-        starts = pd.date_range(begin, last, freq="MS").as_unit("us")
+    def of_years(self, first: int, last: int) -> pd.DatetimeIndex:
+        """All in these years, the last included, on a clock without a zone; in any order."""
+        starts = pd.date_range(f"{first}-01-01", f"{last}-12-01", freq="MS", unit="us")
         if self.on == "days":
             ends = starts.days_in_month
             each = [starts + pd.to_timedelta(np.minimum(day, ends) - 1, unit="D") for day in self.days]
@@ -179,7 +185,7 @@ class Months(Slots):
             offset = pd.offsets.BMonthEnd(0) if self.on == "business end" else pd.offsets.BMonthBegin(0)
             days = starts + offset
         at: Any = pd.Timedelta(microseconds=round(self.at * 1e6))
-        return _within(pd.DatetimeIndex(days + at).as_unit("us").unique().sort_values(), first, last)
+        return pd.DatetimeIndex(days + at).unique()
 
     def season(self) -> int | None:
         """Steps in a year."""
@@ -229,16 +235,15 @@ class Week(Slots):
     step: float = 0.0
     every: int = 1
 
-    def between(self, first: pd.Timestamp, last: pd.Timestamp) -> pd.DatetimeIndex:
-        """All from `first` to `last`, both without a zone, ascending."""
-        days = pd.date_range(first.normalize(), last, freq="D").as_unit("us")
+    def of_years(self, first: int, last: int) -> pd.DatetimeIndex:
+        """All in these years, the last included, on a clock without a zone; in any order."""
+        days = pd.date_range(f"{first}-01-01", f"{last}-12-31", freq="D", unit="us")
         found = [np.zeros(0, np.int64)]
         for each in self.sessions:
             own = days[days.day_of_week.isin(each.weekdays)].asi8
             times = np.array(each.opens) + self.step * np.arange(self._rows(each))
             found.append((own[:, None] + np.round(times * 1e6).astype(np.int64)).ravel())
-        slots = np.sort(np.concatenate(found)).view("datetime64[us]")
-        return _within(pd.DatetimeIndex(slots), first, last)
+        return pd.DatetimeIndex(np.concatenate(found).view("datetime64[us]"))
 
     @property
     def slots(self) -> int:
@@ -309,8 +314,12 @@ def _unit(times: Any) -> float:
     return {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}[times.unit]
 
 
-def _within(times: pd.DatetimeIndex, first: pd.Timestamp, last: pd.Timestamp) -> pd.DatetimeIndex:
-    return times[np.asarray((times >= first) & (times <= last))]
+@lru_cache(maxsize=8)
+def _slots(rule: Slots, first: int, last: int) -> Array:
+    """The times of these years in microseconds, ascending: (times,) int64. Many series are of the same years."""
+    slots = np.sort(rule.of_years(first, last).as_unit("us").asi8)
+    slots.flags.writeable = False
+    return slots
 
 
 def _weekdays(days: Sequence[int]) -> str:
