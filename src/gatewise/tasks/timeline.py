@@ -201,9 +201,7 @@ def _doubts(calendars: Mapping[Id, Calendar | None], horizon: int) -> list[str]:
     """What to say of times ahead, up to `horizon` steps, that rest on these calendars of series."""
     known = {name: calendar for name, calendar in calendars.items() if calendar is not None}
     if unknown := [name for name in calendars if name not in known]:
-        return [
-            f"the times of the forecast{_of(unknown)} are not known: one row does not tell how far apart rows are"
-        ]
+        return [f"the times of the forecast{_of(unknown)} are not known: one row does not tell how far apart rows are"]
     if guessed := [name for name, calendar in known.items() if calendar.rule is None]:
         calendar = known[guessed[0]]
         return [
