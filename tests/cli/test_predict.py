@@ -3,8 +3,10 @@
 import csv
 import io
 import json
+import re
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from click.testing import CliRunner
 import gatewise as gw
 from cli.program import gatewise
 from gatewise.cli.app import cli, main
+from gatewise.cli.predict import describe, page
 from gatewise.cli.rows import json_rows, write_rows
 from gatewise.tasks.forecaster import Forecaster
 
@@ -28,7 +31,21 @@ ROWS = 160
 def run(*arguments: object) -> str:
     """Run the command in this process; standard output."""
     ran = CliRunner().invoke(cli, ["predict", *map(str, arguments)], catch_exceptions=False)
-    assert (ran.exit_code, ran.stderr) == (0, "")
+    assert (ran.exit_code, before_summary(ran.stderr)) == (0, "")
+    return ran.stdout
+
+
+def before_summary(stderr: str) -> str:
+    """Standard error without what was found in short, with which a detector ends."""
+    return re.split(r"^gatewise: [\d,]+ alarms? in ", stderr, flags=re.MULTILINE)[0]
+
+
+def run_with_caution(caution: str, *arguments: object) -> str:
+    """Run the command, which says one thing on standard error; standard output."""
+    ran = CliRunner().invoke(cli, ["predict", *map(str, arguments)], catch_exceptions=False)
+    assert ran.exit_code == 0
+    assert ran.stderr.startswith(f"gatewise: caution: {caution}")
+    assert ran.stderr.count("\n") == 1
     return ran.stdout
 
 
@@ -255,12 +272,49 @@ def test_backtest_as_json(tables: Path, sites: Path) -> None:
 
 
 def test_scores_that_are_not_known(tables: Path, north: Path) -> None:
-    """A season longer than the data: nothing to compare, and no NaN in JSON."""
-    options = (north, tables / "north.csv", "--backtest", "--season", 500)
-    found = json.loads(run(*options, "--json"))
+    """Nothing came, so there is nothing to compare, and no NaN in JSON."""
+    tested = Forecaster.load(north).backtest(tables / "north.csv")
+    found = describe("m", "d", replace(tested, observed=np.full_like(tested.observed, np.nan)))
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
     assert [one["model"]["mse"] for one in found["horizons"]] == [None, None]
     assert [one["model"]["count"] for one in found["horizons"]] == [0, 0]
-    assert [line.split()[1:] for line in run(*options).splitlines()[3:]] == [["-"] * 4] * 3
+    assert [line.split()[1:] for line in page(found).splitlines()[3:]] == [["-"] * 4] * 3
+
+
+def test_seasons_that_are_longer_than_the_data(
+    tables: Path, north: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = tables / "north.csv"
+    code, said = refused(capsys, north, data, "--backtest", "--season", 500)
+    assert code == 1
+    assert said.startswith("a season of 500 rows is too long for the data: at no origin is there a reading one season")
+    assert said.endswith("give more rows, a shorter season, or pass --season 0 for none")
+    assert json.loads(run(north, data, "--backtest", "--season", 0, "--json"))["season"] is None
+    pd.read_csv(data)[:20].to_csv(tmp_path / "short.csv", index=False)
+    found = run_with_caution(
+        "a season of 24 rows is too long for the data", north, tmp_path / "short.csv", "--backtest"
+    )
+    assert found.splitlines()[2].split() == ["horizon", "model", "repeat_last", "coverage"]
+
+
+def test_times_that_differ_from_those_of_the_training_data_are_said(
+    tables: Path, north: Path, watch: Path, tmp_path: Path
+) -> None:
+    daily = pd.read_csv(tables / "north.csv").assign(time=pd.date_range("2024-03-01", periods=ROWS))
+    daily.to_csv(tmp_path / "daily.csv", index=False)
+    found = read(run_with_caution("the rows are 1 day apart, but the model was f", north, tmp_path / "daily.csv"))
+    assert [row["time"] for row in found] == ["2024-08-08", "2024-08-10"]
+    rest = pd.read_csv(tables / "sites.csv")
+    rest["time"] = pd.to_datetime(rest["time"]) + pd.Timedelta(hours=ROWS)
+    rest.to_csv(tmp_path / "rest.csv", index=False)
+    run(watch, tmp_path / "rest.csv", "--after-training")
+    rest[2:].to_csv(tmp_path / "late.csv", index=False)
+    caution = (
+        "series 'north': the state given is that after 2024-03-07 15:00:00, the last row fitted, and the rows begin"
+    )
+    ran = CliRunner().invoke(cli, ["predict", str(watch), str(tmp_path / "late.csv"), "--after-training"])
+    assert caution in ran.stderr
+    assert before_summary(ran.stderr).endswith("or leave out --after-training to begin without a past (1 more series alike)\n")
 
 
 def test_page_of_many_horizons(tables: Path) -> None:
@@ -271,12 +325,16 @@ def test_page_of_many_horizons(tables: Path) -> None:
 
 
 @pytest.mark.parametrize("options", [[], ["--after-training"]])
-def test_detector(tables: Path, watch: Path, options: list[str]) -> None:
+def test_detector(tables: Path, watch: Path, tmp_path: Path, options: list[str]) -> None:
     """What a stream answers, bit for bit and line by line, with what was observed beside it."""
-    data = tables / "sites.csv"
+    rest, data = pd.read_csv(tables / "sites.csv"), tmp_path / "rest.csv"
+    rest["time"] = (pd.to_datetime(rest["time"]) + pd.Timedelta(hours=ROWS if options else 0)).astype(str)
+    rest.to_csv(data, index=False)
     found = read(run(watch, data, *options))
     rows = read(data.read_text())
-    ran = gatewise("stream", watch, "--series", "site", "--pass", "time", *options, stdin=data.read_bytes())
+    ran = gatewise(
+        "stream", watch, "--series", "site", "--pass", "time", "--time", "time", *options, stdin=data.read_bytes()
+    )
     assert (ran.returncode, ran.stderr) == (0, "")
     truth = [json.loads(line) for line in ran.stdout.splitlines()]
     assert len(found) == len(truth) == 2 * ROWS

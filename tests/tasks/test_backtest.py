@@ -243,3 +243,77 @@ def test_a_date_without_a_zone_is_one_of_the_zone_of_the_times() -> None:
         forecaster.backtest(dated(), start="2024-04-01T00:00Z")
     with pytest.raises(InputError, match="start is 'NaT', which is no date"):
         forecaster.backtest(frame, start="NaT")
+
+
+def seconds(rows: int = 400) -> pd.DataFrame:
+    """A reading each second, of which a day would be 86,400."""
+    return pd.DataFrame({"t": pd.date_range("2024-01-01", periods=rows, freq="s"), "y": np.sin(np.arange(rows) / 9)})
+
+
+def test_a_guessed_season_that_is_longer_than_the_data_is_left_out_and_said() -> None:
+    forecaster = Forecaster(**QUICK, time="t").fit(seconds())
+    message = (
+        "^a season of 86,400 rows is too long for the data: at no origin is there a reading one season before that of "
+        "horizon 1, so no forecast repeats the last season; give more rows, or pass season= for another$"
+    )
+    with pytest.warns(UserWarning, match=message) as caught:
+        found = forecaster.backtest(seconds())
+    assert caught[0].filename == __file__
+    assert found.season is None
+    assert not found.frame().isna().any().any()
+    assert (found.compare().columns == ["model", "repeat_last"]).all()
+    assert forecaster.backtest(seconds(), season=56).season == 56
+    with pytest.raises(
+        InputError, match=r"^a season of 900 rows is too long .*; give more rows, a shorter season, or pass sea"
+    ):
+        forecaster.backtest(seconds(), season=900)
+
+
+@pytest.mark.parametrize("rows", [12, 13, 14, 15])
+def test_a_season_is_taken_where_each_horizon_has_a_reading_one_season_before(rows: int) -> None:
+    model, x = forecaster(), readings(rows)
+    spans: list[tuple[Any, int, int]] = [("a", 0, 7), ("b", 7, 7 + rows)]
+    x = np.concatenate([x[:7], x])
+    latest = rows - 1 - 5
+    if latest + 1 - 7 < 0:
+        with pytest.raises(InputError, match="a season of 7 rows is too long for the data"):
+            run(model, x, spans, season=7)
+        with pytest.warns(UserWarning, match="a season of 7 rows is too long for the data"):
+            assert run(model, x, spans, season=7, guessed=True).season is None
+    else:
+        found = run(model, x, spans, season=7)
+        assert found.counts.any(0).all()
+        assert not np.isnan(found.scores()["mse"]).any()
+
+
+def test_no_season_is_none_or_0() -> None:
+    model, x = forecaster(), readings(30)
+    for season in (None, 0, np.int64(0)):
+        found = run(model, x, [(None, 0, 30)], season=season)
+        assert found.season is None
+        assert list(found.naive) == ["repeat_last"]
+    with pytest.raises(InputError, match="season must be a whole number of at least 1, got False"):
+        run(model, x, [(None, 0, 30)], season=False)
+    for odd in (-1, 1.5, "daily"):
+        with pytest.raises(InputError, match=f"season must be a whole number of at least 1, got {odd!r}"):
+            run(model, x, [(None, 0, 30)], season=odd)
+
+
+def test_what_cannot_be_scored_is_said() -> None:
+    x = readings(40)
+    x[:, 0] = np.nan
+    message = (
+        "^3 of the 6 pairs of target and horizon cannot be scored, those of 'x0': no origin has a reading at that ho"
+    )
+    with pytest.warns(UserWarning, match=message):
+        found = run(forecaster(), x, [(None, 0, 40)], season=4)
+    assert found.counts[:, 0].any(0).all()
+    assert not found.counts[:, 1].any()
+
+
+@pytest.mark.parametrize(("freq", "season"), [("h", 24), ("B", 5), ("MS", 12), ("bh", 8)])
+def test_the_season_is_that_of_the_calendar(freq: str, season: int) -> None:
+    frame = seconds(130).assign(t=pd.date_range("2024-01-01", periods=130, freq=freq))
+    fitted = Forecaster(**QUICK, time="t").fit(frame)
+    assert fitted.backtest(frame).season == season
+    assert fitted.backtest(frame, season=0).season is None

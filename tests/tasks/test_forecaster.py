@@ -292,47 +292,6 @@ def test_the_calendar_is_that_of_the_clock() -> None:
     assert np.array_equal(layout.inputs(np.zeros((3, 1), np.float32), local), x), "hours of the place"
 
 
-@pytest.mark.parametrize(
-    ("freq", "season"),
-    [("h", 24), ("30min", 48), ("D", 7), ("B", 5), ("MS", 12), ("W", 52), ("7min", None), ("YS", None)],
-)
-def test_the_season_follows_from_the_times(freq: str, season: int | None) -> None:
-    from gatewise.tasks.forecast_inputs import season_of
-
-    assert season_of(pd.date_range("2020-01-01", periods=40, freq=freq)) == season
-    assert season_of(pd.RangeIndex(40)) is None
-    assert season_of(None) is None
-
-
-@pytest.mark.parametrize("freq", ["h", "D", "B", "2D", "W-MON", "MS", "ME", "QS", "15min"])
-@pytest.mark.parametrize("zone", [None, "Europe/Berlin"])
-@pytest.mark.parametrize("begin", ["2024-01-30", "2024-02-16", "2023-09-18 06:00"])
-def test_times_go_on_as_they_did(freq: str, zone: str | None, begin: str) -> None:
-    from gatewise.tasks.forecast_inputs import times_ahead
-
-    times = pd.date_range(begin, periods=50, freq=freq, tz=zone)  # with a change of the clock in most
-    assert times_ahead(times[:39], [1, 4, 11]) == times[[39, 42, 49]].tolist()
-    assert times_ahead(times[:40], [1, 4, 10]) == times[[40, 43, 49]].tolist()
-
-
-@pytest.mark.parametrize(
-    ("times", "wanted"),
-    [
-        ([0.5, 1.0, 1.5], [2.0, 2.5]),
-        ([190, 191, 192], [193, 194]),
-        ([0, 1, 3], [4.5, 6.0]),
-        ([1 << 62, (1 << 62) + 100, (1 << 62) + 200], [(1 << 62) + 300, (1 << 62) + 400]),
-    ],
-)
-def test_numbers_go_on_as_what_they_are(times: list[Any], wanted: list[Any]) -> None:
-    from gatewise.tasks.forecast_inputs import times_ahead
-
-    for index in (pd.Index(times), pd.Index(times, dtype="Int64") if isinstance(times[0], int) else pd.Index(times)):
-        found = times_ahead(index, [1, 2])
-        assert found == wanted
-        assert [isinstance(time, (int, np.integer)) for time in found] == [isinstance(time, int) for time in wanted]
-
-
 def test_whole_times_stay_whole_in_the_forecast() -> None:
     frame = pd.DataFrame(waves(), columns=["load", "heat"]).assign(cycle=np.arange(300))
     found = Forecaster(**QUICK, time="cycle").fit(frame).predict(frame)

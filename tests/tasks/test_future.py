@@ -1,6 +1,5 @@
 """The rows to come: those that do not follow on the data are refused, and no column of a forecast hides another."""
 
-from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -62,14 +61,12 @@ def test_the_series_that_does_not_follow_is_named() -> None:
 @pytest.mark.parametrize("freq", ["MS", "ME", "QS", "YS", "B", "10min"])
 def test_calendar_months_and_business_days_follow(freq: str) -> None:
     frame = hours(200, freq)
-    with pytest.warns(UserWarning, match="not the usual 1 days") if freq == "B" else nullcontext():
-        forecaster = Forecaster(**QUICK, time="time").fit(frame[:150])
+    forecaster = Forecaster(**QUICK, time="time").fit(frame[:150])
     for end in range(150, 160):
         found = forecaster.predict(frame[:end], frame[end:])
-        if freq != "B":
-            assert found["time"].tolist() == frame["time"][end : end + 3].tolist()
+        assert found["time"].tolist() == frame["time"][end : end + 3].tolist()
         with pytest.raises(InputError, match=f"expected {found['time'][0]}"):
-            forecaster.predict(frame[:end], frame[end + (7 if freq == "B" else 1) :])
+            forecaster.predict(frame[:end], frame[end + 1 :])
 
 
 def test_a_single_gap_in_the_data_allows_none_ahead() -> None:

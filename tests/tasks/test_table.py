@@ -152,12 +152,6 @@ def test_what_does_not_fit_is_refused_with_its_place(data: pd.DataFrame, message
         read_table(data, time="stamp")
 
 
-def test_mixed_offsets_of_a_clock_change_are_refused() -> None:
-    times = ["2024-10-27T01:30:00+02:00", "2024-10-27T02:30:00+02:00", "2024-10-27T02:30:00+01:00"]
-    with pytest.raises(InputError, match=r"mix UTC offsets: \+02:00 at row 0, \+01:00 at row 2.*utc=True"):
-        read_table(pd.DataFrame({"t": times, "v": [1.0, 2, 3]}), time="t")
-
-
 def test_a_text_column_that_looks_like_the_time_says_so() -> None:
     with pytest.raises(InputError, match="pass time='stamp'"):
         read_table(frame())
@@ -266,22 +260,6 @@ def test_bad_choices_of_columns_are_refused(columns: Any, message: str) -> None:
         read_table(frame(), time="stamp", columns=columns)
 
 
-def test_uneven_steps_are_noted_not_changed() -> None:
-    data = frame().drop(index=[2, 3])
-    table = read_table(data, time="stamp")
-    assert len(table) == 4
-    assert table.cautions == (
-        "1 of 3 steps are not the usual 0 days 00:05:00 apart; the longest, 0 days 00:15:00, ends at row 2, "
-        "2024-03-01 00:20:00. The model counts steps, not time",
-    )
-
-
-def test_calendar_months_are_even() -> None:
-    months = pd.date_range("1950-01-01", periods=48, freq="MS")
-    table = read_table(pd.DataFrame({"month": months, "v": np.arange(48.0)}), time="month")
-    assert table.cautions == ()
-
-
 def test_missing_readings_are_let_through_and_counted_when_held() -> None:
     values = np.arange(100.0)
     values[10:14] = np.nan
@@ -386,14 +364,6 @@ def test_ids_may_be_whole_numbers_and_times_may_repeat_across_series() -> None:
     assert table.cautions == ()
     dated = data.set_index(pd.DatetimeIndex(data["stamp"]))[["pump", "a"]]
     assert read_table(dated, series="pump").series == table.series
-
-
-def test_uneven_steps_are_those_within_a_series() -> None:
-    data = many(["a"] * 3 + ["b"] * 3)
-    data["stamp"] = [*STAMPS[:3], *STAMPS[[0, 1, 5]]]
-    (caution,) = read_table(data, time="stamp", series="pump").cautions
-    assert caution.startswith("1 of 4 steps")
-    assert "row 5, series 'b', 2024-03-01 00:25:00" in caution
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
+from gatewise.cli.clock import TimedReader
 from gatewise.cli.lines import LineError, LineReader
 from gatewise.cli.series import SeriesSession
 from gatewise.cli.session import Session, path_of
@@ -25,7 +26,7 @@ PIECE = select.PIPE_BUF
 
 def answer_lines(
     session: Session | SeriesSession,
-    reader: LineReader,
+    reader: LineReader | TimedReader,
     source: int,
     output: int,
     *,

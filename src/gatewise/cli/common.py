@@ -120,8 +120,9 @@ def as_options(message: str) -> str:
     message = message.replace("train with missing='hold' or 'mask'", "train with --missing hold or mask")
     message = message.replace("leave it out of target", "leave it out of --target")
     message = message.replace("leave them out of target", "leave them out of --target")
+    message = message.replace("pass state=None to begin", "leave out --after-training to begin")
     message = message.replace("fill in the future that you pass", "fill in the file of --future")
-    return re.sub(r"""\bpass (\w+)=(?:'([^']*)'|"([^"]*)"|\{"window": (\d+)\})?""", option, message)
+    return re.sub(r"""\bpass (\w+)=(?:'([^']*)'|"([^"]*)"|\{"window": (\d+)\}|(\d+))?""", option, message)
 
 
 def listed(

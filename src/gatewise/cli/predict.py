@@ -116,7 +116,7 @@ def predict(
             if as_json:
                 emit(found)
             else:
-                click.echo(_page(found))
+                click.echo(page(found))
             return
         if task == "forecaster":
             from gatewise.tasks.forecaster import Forecaster
@@ -196,7 +196,7 @@ def _plain(scores: Mapping[Any, Any]) -> dict[str, float | int | None]:
     return {name: value if value is None or name != "count" else int(value) for name, value in known.items()}
 
 
-def _page(found: dict[str, Any]) -> str:
+def page(found: dict[str, Any]) -> str:
     """The mean squared errors of a backtest, for people."""
     every = found["horizons"]
     forecasts = [name for name in every[0] if name != "horizon"]

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 @click.option("--format", "form", type=click.Choice(FORMATS), default="auto", help="Form of the input.")
 @click.option("--pass", "keep", multiple=True, metavar="COL", help="Copy this field of each line to its result.")
 @click.option("--series", metavar="COL", help="Each value of this field has a stream of its own.")
+@click.option("--time", metavar="COL", help="Say once if this field shows another step of time than in training.")
 @click.option("--state", metavar="FILE", help="Go on from this file, and keep the state in it.")
 @click.option("--after", type=click.IntRange(min=0), metavar="STEP", help="Go on after this step; needs --state.")
 @click.option("--after-training", is_flag=True, help="Begin a new stream where the training data ended.")
@@ -41,6 +42,7 @@ def stream(
     form: str,
     keep: tuple[str, ...],
     series: str | None,
+    time: str | None,
     state: str | None,
     after: int | None,
     after_training: bool,
@@ -61,6 +63,11 @@ def stream(
     has a stream of its own, with the results that it would have alone. They come in the order of the lines, carry the
     field, and are numbered within their series.
 
+    With --time COL the times of the lines, ISO 8601 dates or numbers, are compared with those of the training data:
+    another step, rows that are missing, times that go back, and with --after-training a first row that does not follow
+    are said once each on standard error. Only steps of one length are told here; of a model that was trained on other
+    calendars (weekdays, months, opening hours) only the order is checked. 'gatewise predict' compares these as well.
+
     \b
     With --state FILE a stream that was stopped, or killed at any moment,
     continues where its output ended: start it again with the same FILE and
@@ -80,6 +87,7 @@ def stream(
       sensor | gatewise stream pump.safetensors --pass time --on-error skip
     """  # noqa: D301
     from gatewise.cli.answer import answer_lines
+    from gatewise.cli.clock import watched
     from gatewise.cli.series import SeriesReader, SeriesSession
     from gatewise.cli.session import Session, path_of
     from gatewise.cli.source import source_of
@@ -101,6 +109,9 @@ def stream(
     limits = (least, largest) if refuses else None
     if series is not None and series in (columns or ()):
         raise click.UsageError(f"--series {series}: the model reads this column, so it does not tell series apart")
+    if time is not None and time == series:
+        raise click.UsageError(f"--time {time}: this field tells series apart; name the one that holds the time")
+    fields = (*keep, time) if time is not None and time not in keep else keep
     if file in (None, "-") and os.isatty(0):
         say("reading from the terminal; Ctrl-D ends")
     ends = ends_of_training(loaded, model) if after_training else {}
@@ -109,19 +120,20 @@ def stream(
         raise StateError(f"{model} was trained on {many}, or leave out --after-training")
     if series is not None:
         whole = after_training and all(isinstance(id, int) for id in ends)
-        lines = SeriesReader(series, columns, loaded.inputs, refuses, keep, form, whole, limits)
+        lines = SeriesReader(series, columns, loaded.inputs, refuses, fields, form, whole, limits)
         begin = {str(id): end for id, end in ends.items()} if after_training else None
         streams = SeriesSession(loaded, lines.ids, begin, say)
-        with source_of(file) as source:
-            stopped = answer_lines(streams, lines, source, 1, skip=on_error == "skip", say=say)
+        with source_of(file) as source, watched(lines, loaded, time, keep, after_training) as reader:
+            stopped = answer_lines(streams, reader, source, 1, skip=on_error == "skip", say=say)
         return 128 + signal.SIGINT if stopped == signal.SIGINT else 0
     with source_of(file) as source, Session(loaded, state, after, output=1, begin=ends.get(None)) as session:
         if session.resumed:
             say(f"continuing after step {session.step}")
         if session.in_doubt:
             say("the stream ended as it wrote; if your results end at another step K, start again with --after K")
-        reader = LineReader(columns, loaded.inputs, refuses, keep, form, session.header, limits)
-        stopped = answer_lines(session, reader, source, 1, replay=replay, skip=on_error == "skip", say=say)
+        line_reader = LineReader(columns, loaded.inputs, refuses, fields, form, session.header, limits)
+        with watched(line_reader, loaded, time, keep, after_training and not session.resumed) as reader:
+            stopped = answer_lines(session, reader, source, 1, replay=replay, skip=on_error == "skip", say=say)
     return 128 + signal.SIGINT if stopped == signal.SIGINT else 0
 
 

@@ -20,6 +20,7 @@ that have a state; of a model with a window each origin costs one window.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -199,6 +200,7 @@ def backtest(
     start: int | None = None,
     stride: int = 1,
     season: int | None = None,
+    guessed: bool = False,
     names: Sequence[str] | None = None,
     times: pd.Index | None = None,
 ) -> Backtest:
@@ -213,13 +215,16 @@ def backtest(
         spans: for each series its id, the row it begins at, and that it ends before.
         start: the first row of each series that is forecast, from 1; None = as soon as there is a window, or one row.
         stride: rows from one origin to the next.
-        season: steps in a season, e.g. 24 for hourly readings; None = no seasonal forecast.
+        season: steps in a season, e.g. 24 for hourly readings; None or 0 = no seasonal forecast.
+        guessed: whether no user asked for this season: if it is longer than the data, there is no seasonal forecast.
         names: what the targets are called; None = as the head says.
         times: of the rows, or None.
 
     Raises:
-        InputError: a start, stride or season that makes no sense, or no series long enough for one origin.
+        InputError: a start, stride or season that makes no sense, no series long enough for one origin, or a season
+            that is longer than the data.
     """
+    season = None if season == 0 and not isinstance(season, bool) else season
     for name, value in (("start", start), ("stride", stride), ("season", season)):
         if value is None and name != "stride":
             continue
@@ -236,6 +241,19 @@ def backtest(
             f"no origin has all horizons up to {head.horizons[-1]} before its series ends: the longest has {longest} "
             f"rows and forecasts begin at row {first}; give more rows, or an earlier start"
         )
+    if season is not None and (far := _too_long(season, spans, each, head.horizons)):
+        text = (
+            f"a season of {season:,} rows is too long for the data: at no origin is there a reading one season before "
+            f"that of horizon {far}"
+        )
+        if not guessed:
+            raise InputError(f"{text}; give more rows, a shorter season, or pass season=0 for none")
+        warnings.warn(
+            f"{text}, so no forecast repeats the last season; give more rows, or pass season= for another",
+            UserWarning,
+            stacklevel=3,
+        )
+        season = None
     answers = [forecast_at(model, own, rows - a) for own, rows, (_, a, _) in zip(inputs, each, spans, strict=True)]
     shape = (len(origins), len(head.targets), len(head.horizons), len(head.quantiles))
     ahead = origins[:, None] + np.array(head.horizons)  # (N, H)
@@ -246,7 +264,7 @@ def backtest(
         naive[REPEAT].append(np.repeat(known[own - a][:, :, None], len(head.horizons), axis=2))
         if season is not None:
             naive[SEASONAL].append(_seasonal(known, own - a, head.horizons, season))
-    return Backtest(
+    found = Backtest(
         origins=origins,
         targets=tuple(names or head.target_names),
         horizons=tuple(head.horizons),
@@ -262,6 +280,25 @@ def backtest(
         else np.repeat(np.array([id for id, _, _ in spans], object), [len(own) for own in each]),
         left_out=tuple(id for (id, _, _), own in zip(spans, each, strict=True) if not len(own)),
     )
+    scored: Array = found.counts.any(axis=0)  # type: ignore[assignment]  # (K, H)
+    if not scored.all():
+        which = [name for name, cells in zip(found.targets, scored, strict=True) if not cells.all()]
+        needs = "a reading at that horizon and one before it" + (", and one a season before" if season else "")
+        warnings.warn(
+            f"{(~scored).sum():,} of the {scored.size:,} pairs of target and horizon cannot be scored, those of "
+            f"{listed(which)}: no origin has {needs}; give rows in which there are such",
+            UserWarning,
+            stacklevel=3,
+        )
+    return found
+
+
+def _too_long(
+    season: int, spans: Sequence[tuple[Any, int, int]], each: Sequence[Array], horizons: Sequence[int]
+) -> int | None:
+    """The first horizon at which no origin has a row one season before, or None."""
+    latest = max(int(own[-1]) - start for (_, start, _), own in zip(spans, each, strict=True) if len(own))
+    return next((h for h in horizons if latest + h - season * -(-h // season) < 0), None)
 
 
 def forecast_at(model: Model, inputs: Array, origins: Array) -> Array:

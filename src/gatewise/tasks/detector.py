@@ -39,6 +39,7 @@ from gatewise.tasks.episodes import Found, summarise
 from gatewise.tasks.held_out import Split, cut, measure, unsupported
 from gatewise.tasks.parameters import is_array, number, plain, positions, recurrent_layers, seed_of
 from gatewise.tasks.table import FITTED, Table, read_table, standardise, within_reach
+from gatewise.tasks.timeline import Timeline, timeline
 from gatewise.tasks.times import listed
 
 try:
@@ -102,6 +103,7 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         offset_: -threshold_, so that decision_function = score_samples - offset_.
         calibration_: the table that alarms rest on, and what it rests on: of several targets that of the largest score.
         split_: rows in each part.
+        timeline_: what is known of the times of the rows fitted, with which those of later data are compared.
         state_: `gatewise.State` after the last row fitted: where rows that follow on directly begin; with `series` a
             dict from the id of each to its state.
         cautions_: what to know about data and calibration; `fit` also issues each as a warning.
@@ -229,7 +231,8 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
             progress=progress,
         )
         model, calibration = measure(trained, table, targets, cuts, coverage)
-        cautions = (*table.cautions, *unsupported(calibration, float(self.false_alarms_per_1000)))
+        times, uneven = timeline(table, ends=True)
+        cautions = (*uneven, *table.cautions, *unsupported(calibration, float(self.false_alarms_per_1000)))
         ends = [model.run(table.values[start:stop], return_state=True)[1] for _, start, stop in table.series]
         ends = [model.settled(state) for state in ends]  # rows that were fitted tell nothing of what is to come
         described = {
@@ -239,6 +242,7 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
             "cautions": list(cautions),
             "series": None if self.series is None else [name for name, _, _ in table.series],
             "state": base64.b64encode(_joined(model, ends).to_bytes()).decode(),
+            "times": times.to_json(),
         }
         self._take(model.replace(provenance={**model.provenance, "detector": described}))
         self.history_: History = history
@@ -373,6 +377,7 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         self.threshold_ = head.alarm_score
         self.offset_ = -head.alarm_score
         self.calibration_ = calibration
+        self.timeline_ = Timeline.from_json(described.get("times"))
         self.state_: Any = ends[0] if ids is None else dict(zip(ids, ends, strict=True))
         self.n_features_in_ = len(columns)
         if names is not None:
@@ -413,12 +418,14 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self)
         named = hasattr(self, "feature_names_in_") and not is_array(data)
         time, columns = None if is_array(data) else self.time, self.columns_ if named else None
-        table = read_table(data, time, columns, self.missing, self.series, FITTED)
+        table = read_table(data, time, columns, self.missing, self.series, FITTED, self.timeline_.dated)
         if len(table.columns) != self.n_features_in_:
             raise InputError(
                 f"this detector was fitted on {self.n_features_in_} columns, {list(self.columns_)}; "
                 f"{table.origin} has {len(table.columns)}"
             )
+        for caution in self.timeline_.compare(table):
+            warnings.warn(caution, UserWarning, stacklevel=3)
         offset, scale = (self.model_.tensors[f"input.{name}"] for name in ("offset", "scale"))
         return within_reach(table, offset, scale, self.missing, FITTED)
 
@@ -443,6 +450,10 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         given: Mapping[Any, Any] = state if isinstance(state, Mapping) else {None: state}
         if isinstance(state, Mapping):
             self._check_ids(state, [name for name, _, _ in table.series])
+        ends: Mapping[Any, Any] = self.state_ if isinstance(self.state_, Mapping) else {None: self.state_}
+        after_training = [name for name, each in given.items() if name in ends and _same(each, ends[name])]
+        for caution in self.timeline_.follows(table, after_training):
+            warnings.warn(caution, UserWarning, stacklevel=3)
         answers = np.empty((len(table), self.model_.outputs), np.float32)
         drifted = []
         for name, start, stop in table.series:
@@ -458,6 +469,11 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
                 f"{table.where(row)}: {describe(self.model_, state_there)}{others}", UserWarning, stacklevel=3
             )
         return answers
+
+
+def _same(state: State | bytes | None, end: State) -> bool:
+    """Whether a state is the one after training."""
+    return state == (end if isinstance(state, State) else end.to_bytes())
 
 
 def _joined(model: Model, states: Sequence[State]) -> State:

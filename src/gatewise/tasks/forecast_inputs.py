@@ -26,7 +26,7 @@ from gatewise.heads.quantiles.spec import Spec as Head
 from gatewise.layers.base import Array
 from gatewise.tasks.parameters import plain, positions
 from gatewise.tasks.table import Table
-from gatewise.tasks.times import listed, numbers, on_weekdays, steps_ahead
+from gatewise.tasks.times import listed
 
 PERIODS: Mapping[str, float] = {"day": 86400.0, "week": 7 * 86400.0, "year": 365.2425 * 86400.0}
 """Calendar features and the seconds of their period."""
@@ -249,42 +249,6 @@ def clock_seconds(times: pd.Index | None) -> Array:
         raise InputError("a calendar needs dates: pass time= with the name of a column of dates, or calendar=()")
     local = times.tz_localize(None) if times.tz is not None else times
     return np.asarray(local.as_unit("ns").asi8 / 1e9)
-
-
-def usual_step(times: pd.Index) -> Any:
-    """The usual difference of successive times. Raises InputError where there is but one."""
-    if len(times) < 2:
-        raise InputError("with times, a forecast needs at least two rows, to tell how far apart they are")
-    if isinstance(times, (pd.DatetimeIndex, pd.TimedeltaIndex)):
-        return pd.Timedelta(int(np.median(np.diff(times.asi8))), unit=times.unit)
-    step = float(np.median(np.diff(numbers(times))))
-    return int(step) if pd.api.types.is_integer_dtype(times.dtype) and step.is_integer() else step
-
-
-def times_ahead(times: pd.Index, horizons: Sequence[int]) -> list[Any]:
-    """The times of the rows to come: on in calendar months where the last rows are such, else see `steps_ahead`."""
-    step = usual_step(times)
-    if isinstance(times, pd.DatetimeIndex) and len(set(np.diff(times[-13:].asi8))) > 1:
-        last = times[-13:]
-        months = set(np.diff(last.year * 12 + last.month).tolist())
-        if len(months) == 1 and months != {0} and (len(set(last.day)) == 1 or last.is_month_end.all()):
-            offset = pd.offsets.MonthEnd if last.is_month_end.all() else lambda n: pd.DateOffset(months=n)
-            each = months.pop()
-            return [times[-1] + offset(each * h) for h in horizons]
-    return steps_ahead(times, step, horizons)
-
-
-def season_of(times: pd.Index | None) -> int | None:
-    """Steps in a day for steps shorter than a day, in a week for days, in a year for weeks or months; else None."""
-    if not isinstance(times, pd.DatetimeIndex) or len(times) < 2:
-        return None
-    if on_weekdays(times):
-        return 5
-    step = usual_step(times).total_seconds()
-    period = next((PERIODS[name] for name in PERIODS if step < PERIODS[name]), PERIODS["year"])
-    steps = round(period / step)
-    slack = 0.25 if period == PERIODS["year"] else 0.05  # a year is no whole number of weeks or months of 31 days
-    return steps if steps >= 2 and abs(steps * step - period) < slack * step else None
 
 
 def first_row(table: Table, start: Any) -> int | None:

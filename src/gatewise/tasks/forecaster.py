@@ -36,10 +36,11 @@ from gatewise.stream import Model, init
 from gatewise.stream import load as load_model
 from gatewise.tasks import backtest as rolling
 from gatewise.tasks.beforehand import check_room
-from gatewise.tasks.forecast_inputs import PERIODS, Layout, choose, cut, first_row, season_of, times_ahead, wanted_of
+from gatewise.tasks.forecast_inputs import PERIODS, Layout, choose, cut, first_row, wanted_of
 from gatewise.tasks.future import known_ahead
 from gatewise.tasks.parameters import is_array, plain, recurrent_layers, seed_of
 from gatewise.tasks.table import FITTED, Table, read_table, standardise, unused, within_reach
+from gatewise.tasks.timeline import Timeline, timeline
 
 try:
     import pandas as pd
@@ -94,6 +95,8 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
         targets_: names of the columns forecast.
         horizons_: the steps ahead.
         quantiles_: the probabilities.
+        timeline_: what is known of the times of the rows fitted: forecasts go on by their calendar, and later data are
+            compared with it.
         layout_: how a step of the model's input is made of a row.
         split_: rows of training and of validation in all series together, but for those too short to train on.
         cautions_: what to know about the data; `fit` also issues each as a warning.
@@ -224,6 +227,7 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
             metrics=metrics,
             progress=progress,
         )
+        times, uneven = timeline(table)
         described = {
             "parameters": {key: plain(value) for key, value in {**self.get_params(), "random_state": seed}.items()},
             "columns": list(table.columns),
@@ -232,7 +236,8 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
             "covariates": list(layout.covariates),
             "calendar": list(layout.calendar),
             "split": list(cuts.split),
-            "cautions": [*table.cautions, *cuts.cautions],
+            "cautions": [*uneven, *table.cautions, *cuts.cautions],
+            "times": times.to_json(),
         }
         self._take(trained.replace(provenance={**trained.provenance, "forecaster": described}))
         self.history_: History = history
@@ -259,8 +264,9 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
             InputError: data that do not fit, or too few rows.
         """
         table = self._read(data)
-        ahead = known_ahead(table, future, self.layout_, self.time, self.series)
+        ahead = known_ahead(table, future, self.layout_, self.time, self.series, self.timeline_)
         window = self.model_.window or 1
+        times = self.timeline_.ahead(table, self.horizons_)
         frames = []
         for name, start, stop in table.series:
             if stop - start < window:
@@ -269,7 +275,7 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
             span = slice(start, stop)
             x = self.layout_.inputs(table.values[span], _at(table.times, span), ahead[name])
             answer = rolling.forecast_at(self.model_, x, np.array([len(x) - 1]))[0]
-            frames.append(self._tidy(answer, name, table, span))
+            frames.append(self._tidy(answer, name, times[name]))
         return pd.concat(frames, ignore_index=True)
 
     def backtest(
@@ -283,20 +289,21 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
                 is one of their zone if it names none. None = as soon as there is a window, or one row. Rows that the
                 model was fitted on flatter it: give the first row after them.
             stride: rows from one forecast to the next.
-            season: steps in a season for the forecast that repeats the last one, e.g. 24; None = no such forecast;
-                "auto" = a day, or a week of days, or a year of months, where the times say so.
+            season: steps in a season for the forecast that repeats the last one, e.g. 24; None or 0 = no such forecast;
+                "auto" = a day, or a week of days, or a year of months, where the times say so and the data are longer.
 
         Returns:
             Forecasts, what came, and what repeating the last reading, or the last season, would have said:
             `.scores()`, `.compare()`, `.frame()`.
 
         Raises:
-            InputError: data that do not fit, or too few rows.
+            InputError: data that do not fit, too few rows, or a season that is longer than they are.
         """
         table = self._read(data)
         spans = [slice(a, b) for _, a, b in table.series]
-        if season == "auto":
-            season = season_of(None if table.times is None else table.times[: table.series[0][2]])
+        guessed = season == "auto"
+        if guessed:
+            season = self.timeline_.season(table)
         return rolling.backtest(
             self.model_,
             [self.layout_.inputs(table.values[span], _at(table.times, span)) for span in spans],
@@ -305,6 +312,7 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
             start=first_row(table, start),
             stride=stride,
             season=plain(season),
+            guessed=guessed,
             names=self.targets_,
             times=table.times,
         )
@@ -361,6 +369,7 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
         training, validation = (int(rows) for rows in described["split"])
         self.split_ = (training, validation)
         self.cautions_: tuple[str, ...] = tuple(map(str, described["cautions"]))
+        self.timeline_ = Timeline.from_json(described.get("times"))
         self.layout_ = layout
         self.columns_ = names["columns"]
         self.targets_ = tuple(layout.readings[k] for k in head.targets)
@@ -418,18 +427,21 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
         """The table with its columns in the order of the input."""
         check_is_fitted(self)
         by_name = hasattr(self, "feature_names_in_") and not is_array(data)
-        table = read_table(data, self.time, self.columns_ if by_name else None, self.missing, self.series, FITTED)
+        columns, dated = self.columns_ if by_name else None, self.timeline_.dated
+        table = read_table(data, self.time, columns, self.missing, self.series, FITTED, dated)
         if len(table.columns) != self.n_features_in_:
             raise InputError(
                 f"this forecaster was fitted on {self.n_features_in_} columns, {list(self.columns_)}; "
                 f"{table.origin} has {len(table.columns)}"
             )
+        for caution in self.timeline_.compare(table):
+            warnings.warn(caution, UserWarning, stacklevel=3)
         table = _reordered(table, [self.columns_.index(name) for name in self.layout_.read])
         offset, scale = (self.model_.tensors[f"input.{name}"][: len(table.columns)] for name in ("offset", "scale"))
         return within_reach(table, offset, scale, self.missing, FITTED)
 
-    def _tidy(self, answer: Array, name: str | int | None, table: Table, span: slice) -> pd.DataFrame:
-        """One series' forecast (outputs,) as a frame."""
+    def _tidy(self, answer: Array, name: str | int | None, times: list[Any] | None) -> pd.DataFrame:
+        """One series' forecast (outputs,), and the times of its horizons, as a frame."""
         K, H, Q = len(self.targets_), len(self.horizons_), len(self.quantiles_)
         values = answer.reshape(K * H, Q)
         found: dict[str, Any] = {
@@ -437,9 +449,8 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
             "target": np.repeat(np.array(self.targets_, object), H),
             **{level_name(q): values[:, i] for i, q in enumerate(self.quantiles_)},
         }
-        times = _at(table.times, span)
         if times is not None:
-            found = {unused(self.time or "time", found): times_ahead(times, self.horizons_) * K, **found}
+            found = {unused(self.time or "time", found): times * K, **found}
         if self.series is not None:
             found = {unused(self.series, found): [name] * (K * H), **found}
         return pd.DataFrame(found)

@@ -1,8 +1,8 @@
 """The rows to come of a forecast: what is known of them, and whether they follow on the data.
 
 The model counts steps, not time, so the row h of what is known ahead has to be the one h steps after the last row of
-the data. Where there are times they are held to that: from row to row they go on in the usual step of the series, give
-or take a tenth, or in another that the series has made more than once, as business days do over a weekend.
+the data. Where there are times they are held to that: from row to row they go on by the calendar of the series, or in a
+step that the data have made more than once, as over a holiday.
 """
 
 from __future__ import annotations
@@ -14,10 +14,12 @@ import numpy as np
 
 from gatewise.errors import InputError, MissingExtraError
 from gatewise.layers.base import Array
-from gatewise.tasks.forecast_inputs import Layout, times_ahead, usual_step
+from gatewise.tasks.apart import apart
+from gatewise.tasks.forecast_inputs import Layout
 from gatewise.tasks.parameters import is_array
+from gatewise.tasks.rules import Steps, differences, kind_of
 from gatewise.tasks.table import FUTURE, Table, read_table
-from gatewise.tasks.times import even, numbers
+from gatewise.tasks.timeline import Id, Timeline
 
 try:
     import pandas as pd
@@ -26,7 +28,7 @@ except ImportError as error:  # pragma: no cover - tried in an environment witho
 
 
 def known_ahead(
-    table: Table, future: Any, layout: Layout, time: str | None, series: str | None
+    table: Table, future: Any, layout: Layout, time: str | None, series: str | None, known_times: Timeline
 ) -> Mapping[str | int | None, Array | None]:
     """The covariates of the rows that follow on each series: by its id (lead, covariates) float32, or None.
 
@@ -35,6 +37,7 @@ def known_ahead(
         future: as `Forecaster.predict` takes it.
         layout: what the model reads.
         time, series: names of these columns, as `read_table` takes them.
+        known_times: those of the data that the model was fitted on.
 
     Raises:
         InputError: no covariates, too few rows, or rows that do not follow on the data.
@@ -48,7 +51,7 @@ def known_ahead(
             f"the forecast needs {list(layout.covariates)} in the {layout.lead} rows that follow; pass future="
         )
     named = None if is_array(future) else layout.covariates
-    known = read_table(future, time, named, "raise", series, FUTURE)
+    known = read_table(future, time, named, "raise", series, FUTURE, known_times.dated)
     if len(known.columns) != len(layout.covariates):
         raise InputError(f"future must have the columns {list(layout.covariates)}, got {list(known.columns)}")
     rows = {name: (start, stop) for name, start, stop in known.series}
@@ -58,12 +61,15 @@ def known_ahead(
         a, b = rows.get(name, (0, 0))
         if b - a < layout.lead:
             raise InputError(f"future must have the {layout.lead} rows{own} that follow, got {b - a}")
-        _check_follows(None if table.times is None else table.times[start:stop], known, slice(a, a + layout.lead), own)
+        times = None if table.times is None else table.times[start:stop]
+        _check_follows(times, known, slice(a, a + layout.lead), own, known_times, name)
         found[name] = known.values[a : a + layout.lead]
     return found
 
 
-def _check_follows(times: pd.Index | None, known: Table, rows: slice, own: str) -> None:
+def _check_follows(
+    times: pd.Index | None, known: Table, rows: slice, own: str, known_times: Timeline, name: Id
+) -> None:
     """Refuse rows ahead whose times do not go on as those of the data do; `own` names the series in messages."""
     given = None if known.times is None else known.times[rows]
     if times is None and given is None:
@@ -80,29 +86,37 @@ def _check_follows(times: pd.Index | None, known: Table, rows: slice, own: str) 
         )
     if isinstance(times, pd.DatetimeIndex) and isinstance(given, pd.DatetimeIndex) and times.tz is not None:
         given = given.tz_convert(times.tz)
+    calendar = known_times.of(name, times)
+    if calendar is None:
+        raise InputError(
+            f"one row{own} does not tell how far apart rows are, nor whether future follows; give two or more"
+        )
     every = times.append(given)
-    steps, coming = np.split(np.diff(numbers(every)), [len(times) - 1])
-    expected = times_ahead(times, [1])[0]
-    if not coming[0] > 0:
+    expected = calendar.after(times, [1])[0]
+    steps, coming = np.split(calendar.measure(every), [len(times) - 1])
+    lengths, lengths_ahead = np.split(differences(every), [len(times) - 1])
+    if not lengths_ahead[0] > 0:
         raise InputError(
             f"future{own} begins at {given[0]}, which does not lie after {times[-1]}, the last row of the data; "
             f"give the rows from {expected} on"
         )
-    usual = float(np.median(steps))
-    others = steps[~even(steps, usual)]
-    wrong = [not even(step, usual) and even(step, others).sum() < 2 for step in coming]
+    made = lengths[steps != 1]
+    wrong = [step != 1 and (np.abs(made - length) <= 1e-6 * length).sum() < 2
+             for step, length in zip(coming, lengths_ahead, strict=True)]  # fmt: skip
     if any(wrong):
         row = wrong.index(True)
         before = "the last row of the data" if row == 0 else "the row before it"
-        expected = times_ahead(every[: len(times) + row], [1])[0]
+        expected = calendar.after(every[: len(times) + row], [1])[0]
+        rule = calendar.counted
+        step = f"{apart(rule.step, calendar.kind)} after" if isinstance(rule, Steps) else "the next after"
+        what = "in the steps of the data" if isinstance(rule, Steps) else f"with rows {calendar.describe()}"
         raise InputError(
-            f"future{own} does not go on in the steps of the data: got {known.where(rows.start + row)}, expected "
-            f"{expected}, {usual_step(times)} after {before}; give all the rows that follow, in that step"
+            f"future{own} does not go on {what}: got {known.where(rows.start + row)}, expected {expected}, {step} "
+            f"{before}; give all the rows that follow"
         )
 
 
 def _kind(times: pd.Index) -> str:
     """What sort of times they are, for messages: those of one kind can be compared."""
-    if isinstance(times, pd.DatetimeIndex):
-        return "dates without a zone" if times.tz is None else "dates with a zone"
-    return "durations" if isinstance(times, pd.TimedeltaIndex) else "numbers"
+    zone = "" if not isinstance(times, pd.DatetimeIndex) else " without a zone" if times.tz is None else " with a zone"
+    return kind_of(times) + zone

@@ -19,7 +19,7 @@ from gatewise.inputs.numeric.spec import MISSING, MOST, usable
 from gatewise.layers.base import Array
 from gatewise.tasks.files import read_file
 from gatewise.tasks.robust import location_scale
-from gatewise.tasks.times import Where, check_order, find_times, listed, uneven
+from gatewise.tasks.times import Where, check_order, find_times, listed
 
 try:
     import pandas as pd
@@ -102,6 +102,7 @@ def read_table(
     missing: str = "raise",
     series: str | None = None,
     advice: str = TO_FIT,
+    dated: bool | None = None,
 ) -> Table:
     """Read and check.
 
@@ -109,12 +110,14 @@ def read_table(
         data: a pandas DataFrame or Series, a NumPy array (rows,) or (rows, columns), or the path of a .csv (may be
             compressed) or .parquet file. Array columns are called x0, x1, ...
         time: name of the time column (or of the frame's index): dates, ISO 8601 text, or ascending numbers. None = the
-            frame's index if it holds dates, else no times.
+            frame's index if it holds dates, else no times. Text whose offsets from UTC differ is read as UTC.
         columns: names of the columns to read, in order; None = all but the time and the series.
         missing: "raise" refuses non-finite readings, "hold" and "mask" let them through as NaN.
         series: name of the column that tells several series apart, by text or whole numbers. Rows are grouped by it,
             in the order in which the series first appear, and stay in their order within each. None = one series.
         advice: what to do about missing readings that are refused.
+        dated: whether whole numbers for times are dates, 20240131 or 202401; None = where they can be and would not
+            count on evenly.
 
     Raises:
         InputError: with the place, when the table is empty, a name is missing or twice there, a column is not numeric,
@@ -129,7 +132,7 @@ def read_table(
     if not len(frame):
         raise InputError(f"{origin} has no rows")
     where = _places(first_line)
-    times = find_times(frame, time, origin, where)
+    times = find_times(frame, time, origin, where, dated)
     order: Array = np.arange(len(frame))
     ranges: _Ranges = ((None, 0, len(frame)),)
     if series is not None:
@@ -142,7 +145,7 @@ def read_table(
         where = _places(first_line, times, None if series is None else ranges, order)
     chosen = _choose(names, time, series, columns, origin)
     values, deviations = np.empty((len(frame), len(chosen)), np.float32), np.zeros(len(chosen))
-    cautions = [] if times is None else uneven(times, starts, where)
+    cautions: list[str] = []
     for k, name in enumerate(chosen):
         values[:, k], deviations[k] = _numbers(frame.iloc[:, names.index(name)], name, where)
         _check_finite(values[:, k], name, missing, where, cautions, advice)

@@ -1,4 +1,4 @@
-"""The times of a table's rows: read from dates, text or numbers, ascending in each series, evenly spaced or not."""
+"""The times of a table's rows: read from dates, text or numbers, ascending in each series."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Where = Callable[[int], str]
 
 _YEAR_FIRST = r"\s*\d{4}"
 _NUMBERS = re.compile(r"\s*\d{1,2}\s*[/.\- ]\s*\d{1,2}\s*[/.\- ]\s*\d{2,4}\b")
-_OFFSET = re.compile(r"(Z|[+-]\d{2}:?\d{2})\s*$")
+_OFFSET = re.compile(r"[T ]\d{2}[\d:.,]*\s*(Z|[+-]\d{2}(?::?\d{2})?)\s*$")
 
 
 def listed(names: Sequence[object]) -> str:
@@ -31,23 +31,34 @@ def listed(names: Sequence[object]) -> str:
     return shown if len(names) <= 12 else f"{shown} and {len(names) - 12} more"
 
 
-def find_times(frame: pd.DataFrame, time: str | None, origin: str, where: Where) -> pd.Index | None:
+def find_times(
+    frame: pd.DataFrame, time: str | None, origin: str, where: Where, dated: bool | None = None
+) -> pd.Index | None:
     """The times that a column or the index holds, or None where there are none; `read_table` says what may be one."""
     if time is None:
         if isinstance(frame.index, pd.MultiIndex):
             raise InputError(f"{origin} has an index of several levels; reset_index(), and pass time= and series=")
-        if isinstance(frame.index, (pd.DatetimeIndex, pd.PeriodIndex)):
-            return _parse_times(frame.index, str(frame.index.name or "the index"), where)
+        if isinstance(index := _of_pandas(frame.index), (pd.DatetimeIndex, pd.PeriodIndex)):
+            return _parse_times(index, str(index.name or "the index"), where, dated)
         return None
     names = [str(name) for name in frame.columns]
     if time in names:
-        return _parse_times(pd.Index(frame.iloc[:, names.index(time)]), time, where)
+        return _parse_times(pd.Index(frame.iloc[:, names.index(time)]), time, where, dated)
     if frame.index.name is not None and str(frame.index.name) == time:
-        return _parse_times(frame.index, time, where)
+        return _parse_times(frame.index, time, where, dated)
     raise InputError(f"{origin} has no time column {time!r}; it has {listed(names)}")
 
 
-def _parse_times(values: pd.Index, name: str, where: Where) -> pd.Index:
+def _of_pandas(values: pd.Index) -> pd.Index:
+    """Dates and durations of Arrow as those of pandas, in their zone; others as they are."""
+    kind = values.dtype.kind if isinstance(values.dtype, pd.ArrowDtype) else ""
+    if kind == "M" or str(values.dtype).startswith("date"):
+        return pd.DatetimeIndex(values)
+    return pd.TimedeltaIndex(values) if kind == "m" else values
+
+
+def _parse_times(values: pd.Index, name: str, where: Where, dated: bool | None) -> pd.Index:
+    values = _of_pandas(values)
     if isinstance(values, pd.PeriodIndex):
         values = values.to_timestamp()
     if (absent := np.flatnonzero(values.isna())).size:
@@ -59,16 +70,41 @@ def _parse_times(values: pd.Index, name: str, where: Where) -> pd.Index:
         numbers = values.to_numpy(np.float64)
         if (bad := np.flatnonzero(~np.isfinite(numbers))).size:
             raise InputError(f"the time {name!r} is {numbers[bad[0]]} at {where(int(bad[0]))}")
-        return values
+        dates = None if dated is False else _written_as_numbers(values, bool(dated))
+        return values if dates is None else dates
     if isinstance(values, (pd.DatetimeIndex, pd.TimedeltaIndex)):
         return values
     return _parse_text(values.astype(str), name, where)
 
 
+def _written_as_numbers(values: pd.Index, dated: bool) -> pd.DatetimeIndex | None:
+    """Dates that are written as whole numbers: 20240131, or 202401. None where they are more likely numbers.
+
+    Numbers that count on go beyond the days of a month, or the months of a year, before long. Those that are all of the
+    same day of a year are left as they are, as they go on alike: 199001, 199101.
+
+    Args:
+        values: numbers, none missing.
+        dated: whether they are known to be dates.
+    """
+    if not pd.api.types.is_integer_dtype(values.dtype) or len(values) < (1 if dated else 2):
+        return None
+    whole = pd.Series(values.to_numpy())
+    for form, digits in (("%Y%m%d", 10_000), ("%Y%m", 100)):
+        years = whole // digits
+        if years.min() < 1800 or years.max() > 2200 or (not dated and (whole % digits).nunique() == 1):
+            continue
+        dates = pd.to_datetime(whole.astype(str), format=form, errors="coerce")
+        if not dates.isna().any():
+            return pd.DatetimeIndex(dates)
+    return None
+
+
 def _parse_text(text: pd.Index, name: str, where: Where) -> pd.DatetimeIndex:
     """Dates from text: ISO 8601, or another notation with the year first. Naive and zoned times are not mixed.
 
-    Elsewhere 03/04/2024 is a day in March or in April, and which cannot be told from the text.
+    Where the offsets from UTC differ, as across a change of the clock, the dates are those of UTC. In other notations
+    03/04/2024 is a day in March or in April, and which cannot be told from the text.
     """
     if (other := np.flatnonzero(~text.str.match(_YEAR_FIRST))).size:
         row = int(other[0])
@@ -81,7 +117,10 @@ def _parse_text(text: pd.Index, name: str, where: Where) -> pd.DatetimeIndex:
             f"the time {name!r} cannot be read at {where(row)}: {text[row]!r}; use ISO 8601 throughout, or parse it "
             "before with pandas.to_datetime"
         )
+    offsets = text.str.extract(_OFFSET, expand=False)
     ways: list[dict[str, Any]] = [{"format": "ISO8601"}, {}]
+    if not offsets.isna().any() and offsets.nunique() > 1:
+        ways = [{**way, "utc": True} for way in ways]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pandas warns where it reads each row on its own
         for way in ways:
@@ -89,13 +128,13 @@ def _parse_text(text: pd.Index, name: str, where: Where) -> pd.DatetimeIndex:
                 return pd.DatetimeIndex(pd.to_datetime(text, **way))
             except (ValueError, TypeError, OverflowError):
                 continue
-        failed = [np.flatnonzero(pd.to_datetime(text, errors="coerce", utc=True, **way).isna()) for way in ways]
+        failed = [np.flatnonzero(pd.to_datetime(text, errors="coerce", **{**way, "utc": True}).isna()) for way in ways]
     if not all(rows.size for rows in failed):
-        zones = np.array([(match.group(1) if (match := _OFFSET.search(t)) else "none") for t in text])
-        row = int(np.argmax(zones != zones[0]))
+        row = int(np.argmax(offsets.isna() != offsets.isna()[0]))
+        first, another = ("none" if pd.isna(offset) else offset for offset in offsets[[0, row]])
         raise InputError(
-            f"the times {name!r} mix UTC offsets: {zones[0]} at {where(0)}, {zones[row]} at {where(row)}; convert them "
-            f"with pandas.to_datetime(..., utc=True)"
+            f"the times {name!r} mix UTC offsets: {first} at {where(0)}, {another} at {where(row)}; write an offset in "
+            "every row, or in none"
         )
     row = int(max(rows[0] for rows in failed))
     raise InputError(f"the time {name!r} cannot be read at {where(row)}: {text[row]!r}; use ISO 8601 throughout")
@@ -119,47 +158,6 @@ def check_order(times: pd.Index, starts: Sequence[int], where: Where) -> None:
     )
 
 
-def uneven(times: pd.Index, starts: Sequence[int], where: Where) -> list[str]:
-    """A caution when the steps within the series that begin at `starts` are not evenly spaced."""
-    steps, rows = _steps(times, starts)
-    if len(steps) < 2:
-        return []
-    usual = float(np.median(steps))
-    odd = ~even(steps, usual)
-    if not odd.any():
-        return []
-    longest = int(rows[np.argmax(steps)])
-    shown: tuple[object, object] = (times[longest] - times[longest - 1], f"{usual:g}")
-    if isinstance(times, (pd.DatetimeIndex, pd.TimedeltaIndex)):
-        shown = shown[0], pd.Timedelta(int(usual), unit=times.unit)
-    return [
-        f"{int(odd.sum()):,} of {len(steps):,} steps are not the usual {shown[1]} apart; the longest, {shown[0]}, "
-        f"ends at {where(longest)}. The model counts steps, not time"
-    ]
-
-
-def on_weekdays(times: pd.Index) -> bool:
-    """Whether the times are days from Monday to Friday, with the weekends left out."""
-    if not isinstance(times, pd.DatetimeIndex) or len(times) < 2:
-        return False
-    days = times.tz_localize(None).normalize()
-    gaps = np.diff(days.as_unit("s").asi8) // 86400
-    return bool((days.day_of_week < 5).all() and np.median(gaps) == 1 and (gaps > days.day_of_week[1:]).any())
-
-
-def steps_ahead(times: pd.Index, step: Any, horizons: Sequence[int]) -> list[Any]:
-    """The times so many steps after the last: of whole days on the clock of the place, and of weekdays on weekdays."""
-    if not isinstance(times, pd.DatetimeIndex):
-        return [times[-1] + h * step for h in horizons]
-    local = times.tz_localize(None)
-    usual = pd.Timedelta(int(np.median(np.diff(local.asi8))), unit=local.unit)
-    weekdays = on_weekdays(times)
-    if not weekdays and (usual % pd.Timedelta(days=1) or len(set(local[-13:].time)) > 1):
-        return [times[-1] + h * step for h in horizons]
-    clock = [local[-1] + (pd.offsets.BDay(h) if weekdays else h * usual) for h in horizons]
-    return [each.tz_localize(times.tz, ambiguous=True, nonexistent="shift_forward") for each in clock]
-
-
 def numbers(times: pd.Index) -> Array:
     """Times as numbers: int64 where they are dates or whole numbers, else float64."""
     if isinstance(times, (pd.DatetimeIndex, pd.TimedeltaIndex)):
@@ -175,8 +173,3 @@ def _steps(times: pd.Index, starts: Sequence[int]) -> tuple[Array, Array]:
     within[[0, *starts]] = False
     rows = np.flatnonzero(within)
     return steps[rows - 1], rows
-
-
-def even(steps: Any, usual: Any) -> Array:
-    """Whether steps are the usual one, give or take a tenth: calendar months (28 to 31 days), days of 23 hours."""
-    return np.asarray(np.abs(steps - usual) <= 0.1 * usual)

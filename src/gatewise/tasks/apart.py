@@ -1,0 +1,30 @@
+"""How far apart rows are, in words: what tasks and the command line say of it. Needs no pandas."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+DATES, DURATIONS, NUMBERS = "dates", "durations", "numbers"
+"""What times may be."""
+
+_UNITS = ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
+
+
+def apart(step: float, kind: str = DATES) -> str:
+    """A difference of two times, e.g. "15 minutes".
+
+    Args:
+        step: in seconds; for times that are numbers as it is.
+        kind: DATES, DURATIONS or NUMBERS.
+    """
+    if kind == NUMBERS:
+        return f"{step:.15g}"
+    if step < 1:
+        return f"{step:.9g} seconds"
+    for size, name in _UNITS:
+        if step % size == 0:
+            return f"{step / size:,.0f} {name}" + ("" if step == size else "s")
+    try:
+        return str(timedelta(seconds=step))
+    except OverflowError:
+        return f"{step:g} seconds"
