@@ -129,6 +129,10 @@ class Layer:
         """Names of the output values, where they have a meaning of their own (heads)."""
         return None
 
+    def levels(self) -> tuple[int | None, ...] | None:
+        """Of each output value the column of the readings in whose units it is a level (heads); None where it is none."""
+        return None
+
     def tensors(self, inputs: Sequence[Edge]) -> dict[str, tuple[int, ...]]:
         """Name and shape of each tensor, in the order in which `kernel.c` receives them; none unless a kind says so."""
         return {}

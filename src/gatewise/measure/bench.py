@@ -97,7 +97,7 @@ def _many(model: Model, seconds: float) -> float:
 
 
 def _pool(model: Model, sessions: int, seconds: float) -> float:
-    pool, ids, state = model.pool(sessions), np.arange(sessions), _stream(model).get_state()
+    pool, ids, state = model.relative().pool(sessions), np.arange(sessions), _stream(model).get_state()
     for session in range(sessions):
         pool.set_state(session, state)
     x, out = _readings(model, sessions), np.empty((sessions, model.outputs), np.float32)
@@ -122,7 +122,7 @@ def _fastest(rounds: Callable[[int], float], seconds: float) -> float:
 
 def _stream(model: Model) -> Stream:
     """A stream in the middle of a sequence: a window is full, so that each answer costs what it will always cost."""
-    stream = model.stream()
+    stream = model.relative().stream()
     stream.push_many(_readings(model, model.window or 1))
     return stream
 
