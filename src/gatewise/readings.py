@@ -81,7 +81,7 @@ def as_float32(
 
 def rounded(dtype: Any) -> bool:
     """Whether values of this type have fewer digits than float64."""
-    return np.dtype(dtype).kind == "f" and np.dtype(dtype).itemsize <= 4
+    return bool(np.dtype(dtype).kind == "f" and np.dtype(dtype).itemsize <= 4)
 
 
 def _refuse_rounded(dtype: Any, what: str, constant: float) -> None:
@@ -136,7 +136,7 @@ def _check_names(names: Sequence[str], columns: Sequence[str]) -> None:
     """Refuse names that are not just those of the model."""
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
-        raise InputError(f"the readings have the column {twice!r} {names.count(twice)} times; drop or rename all but one")
+        raise InputError(f"the readings have the column {twice!r} {names.count(twice)} times; drop all but one")
     absent = [name for name in columns if name not in set(names)]
     extra = [name for name in names if name not in set(columns)]
     if absent or extra:
@@ -163,7 +163,8 @@ def _names(x: Any, ndims: tuple[int, ...]) -> tuple[list[Any], Any] | None:
     if isinstance(x, (str, bytes, int, float, complex, list)):
         return None
     if isinstance(x, (np.ndarray, np.generic)):
-        return None if x.dtype.names is None else (list(x.dtype.names), lambda name: x[name])
+        whole: Any = x
+        return None if x.dtype.names is None else (list(x.dtype.names), lambda name: whole[name])
     if isinstance(x, tuple):
         fields = getattr(x, "_fields", None)
         return None if fields is None else (list(fields), lambda name: getattr(x, name))

@@ -39,7 +39,7 @@ class SeriesReader(LineReader):
     Args:
         series: the field that holds the id: a text or a whole number.
         columns, width, refuses_missing, keep, format: as `LineReader` takes them; `keep` are further fields to copy.
-        limits: as `LineReader` takes them.
+        limits, subtract, sep, decimal: as `LineReader` takes them.
         whole: whether the ids are known to be whole numbers, so that "007" in CSV is 7.
 
     Attributes:
@@ -56,9 +56,12 @@ class SeriesReader(LineReader):
         format: str = "auto",
         whole: bool = False,
         limits: tuple[Sequence[float], Sequence[float]] | None = None,
+        subtract: Sequence[float] | None = None,
+        sep: str | None = None,
+        decimal: str = ".",
     ) -> None:
         fields = tuple(dict.fromkeys((series, *keep)))
-        super().__init__(columns, width, refuses_missing, fields, format, limits=limits)
+        super().__init__(columns, width, refuses_missing, fields, format, None, limits, subtract, sep, decimal)
         self.series = series
         self.whole = whole
         self.ids: list[str] = []

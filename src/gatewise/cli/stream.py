@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gatewise.cli.common import refuse_same_file, say
+from gatewise.cli.common import refuse_same_file, say, separators
 from gatewise.cli.lines import FORMATS, LineReader
 from gatewise.errors import StateError
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="After a malformed line: end with exit code 1, or go on with the next.",
 )
+@separators
 @click.option("--json", "as_json", is_flag=True, help="As it is anyway: results are JSON, one object a line.")
 def stream(
     model: str,
@@ -44,6 +45,8 @@ def stream(
     after_training: bool,
     replay: bool,
     on_error: str,
+    sep: str | None,
+    decimal: str,
     as_json: bool,
 ) -> int:
     """Answer readings from standard input, one JSON result a line, flushed.
@@ -86,14 +89,16 @@ def stream(
         raise click.UsageError("--state holds one stream, so it does not go with --series; run one stream per series")
     if state is None and (after is not None or replay):
         raise click.UsageError("--after and --replay need --state, the file that says what was answered before")
-    loaded = load(model)
+    whole_model = load(model)
+    loaded, levels = whole_model.relative(), whole_model.levels
+    subtract = None if whole_model.subtract is None else whole_model.subtract.tolist()
     keep = tuple(dict.fromkeys(keep))
     taken = {"step", "alarm", *loaded.output_names}
     for option, name in [("--series", series), *(("--pass", name) for name in keep)]:
         if name in taken:
             raise click.UsageError(f"{option} {name}: results have a member of that name already")
     columns, refuses = loaded.columns, loaded.graph.refuses_missing
-    least, largest = (part.tolist() for part in loaded.limits)
+    least, largest = (part.tolist() for part in whole_model.limits)
     limits = (least, largest) if refuses else None
     if series is not None and series in (columns or ()):
         raise click.UsageError(f"--series {series}: the model reads this column, so it does not tell series apart")
@@ -105,18 +110,18 @@ def stream(
         raise StateError(f"{model} was trained on {many}, or leave out --after-training")
     if series is not None:
         whole = after_training and all(isinstance(id, int) for id in ends)
-        lines = SeriesReader(series, columns, loaded.inputs, refuses, keep, form, whole, limits)
+        lines = SeriesReader(series, columns, loaded.inputs, refuses, keep, form, whole, limits, subtract, sep, decimal)
         begin = {str(id): end for id, end in ends.items()} if after_training else None
         streams = SeriesSession(loaded, lines.ids, begin, say)
-        stopped = answer_lines(streams, lines, 0, 1, skip=on_error == "skip", say=say)
+        stopped = answer_lines(streams, lines, 0, 1, skip=on_error == "skip", levels=levels, say=say)
         return 128 + signal.SIGINT if stopped == signal.SIGINT else 0
     with Session(loaded, state, after, output=1, begin=ends.get(None)) as session:
         if session.resumed:
             say(f"continuing after step {session.step}")
         if session.in_doubt:
             say("the stream ended as it wrote; if your results end at another step K, start again with --after K")
-        reader = LineReader(columns, loaded.inputs, refuses, keep, form, session.header, limits)
-        stopped = answer_lines(session, reader, 0, 1, replay=replay, skip=on_error == "skip", say=say)
+        reader = LineReader(columns, loaded.inputs, refuses, keep, form, session.header, limits, subtract, sep, decimal)
+        stopped = answer_lines(session, reader, 0, 1, replay=replay, skip=on_error == "skip", levels=levels, say=say)
     return 128 + signal.SIGINT if stopped == signal.SIGINT else 0
 
 

@@ -130,7 +130,7 @@ class Layer:
         return None
 
     def levels(self) -> tuple[int | None, ...] | None:
-        """Of each output value the column of the readings in whose units it is a level (heads); None where it is none."""
+        """Of each output value the column that it is a level of, in its units (heads); None where it is of none."""
         return None
 
     def tensors(self, inputs: Sequence[Edge]) -> dict[str, tuple[int, ...]]:

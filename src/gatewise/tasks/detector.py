@@ -33,7 +33,9 @@ from gatewise.state import State
 from gatewise.stream import Model, init
 from gatewise.stream import load as load_model
 from gatewise.tasks.calibrate import Calibration
+from gatewise.tasks.constants import FIND, subtracting
 from gatewise.tasks.held_out import Split, cut, measure, unsupported
+from gatewise.tasks.left_out import warn_left_out
 from gatewise.tasks.parameters import is_array, number, plain, positions, recurrent_layers, seed_of
 from gatewise.tasks.table import FITTED, Table, read_table, standardise, within_reach
 from gatewise.tasks.times import listed
@@ -190,25 +192,27 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         coverage = plain(self.coverage)
         if isinstance(coverage, bool) or not isinstance(coverage, (int, float)) or not 0.0 < coverage < 1.0:
             raise InputError(f"coverage must be a share between 0 and 1, got {coverage!r}")
-        table = read_table(data, self.time, self.columns, self.missing, self.series)
+        table = read_table(data, self.time, self.columns, self.missing, self.series, subtract=FIND)
         names = table.columns
         targets = list(range(len(names))) if self.target is None else positions("target", self.target, names)
         if not targets:
             raise InputError("target is an empty list; name at least one, or give None for all")
         cuts = cut(table, plain(self.validation))
-        offset, scale = standardise(table, cuts.rows(table, "training"))
+        kept = cuts.of(table)
+        offset, scale = standardise(kept, cuts.rows(kept, "training"))
         table = within_reach(table, offset, scale, self.missing)
+        kept = cuts.of(table)
         seed = seed_of(self.random_state)
         untrained = self._untrained(table, targets, offset, scale, seed)
-        kept = len(table.series) * untrained.graph.state_bytes
-        if kept > MOST_STATE_BYTES:
+        states = len(table.series) * untrained.graph.state_bytes
+        if states > MOST_STATE_BYTES:
             raise InputError(
-                f"the states of {len(table.series):,} series take {kept:,} bytes, more than the {MOST_STATE_BYTES:,} "
+                f"the states of {len(table.series):,} series take {states:,} bytes, more than the {MOST_STATE_BYTES:,} "
                 "that a model file keeps; fit on fewer series, or with fewer units"
             )
         trained, history = fit(
             untrained,
-            [table.values[start : start + used] for (_, start, _), used in zip(table.series, cuts.used, strict=True)],
+            [kept.values[start : start + used] for (_, start, _), used in zip(kept.series, cuts.used, strict=True)],
             validation=cuts.validation,
             steps=plain(self.steps),
             seconds=plain(seconds),
@@ -223,8 +227,8 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
             metrics=metrics,
             progress=progress,
         )
-        model, calibration = measure(trained, table, targets, cuts, coverage)
-        cautions = (*table.cautions, *unsupported(calibration, float(self.false_alarms_per_1000)))
+        model, calibration = measure(trained, kept, targets, cuts, coverage)
+        cautions = (*table.cautions, *cuts.cautions, *unsupported(calibration, float(self.false_alarms_per_1000)))
         ends = [model.run(table.values[start:stop], return_state=True)[1] for _, start, stop in table.series]
         described = {
             "parameters": {key: plain(value) for key, value in {**self.get_params(), "random_state": seed}.items()},
@@ -234,7 +238,7 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
             "series": None if self.series is None else [name for name, _, _ in table.series],
             "state": base64.b64encode(_joined(model, ends).to_bytes()).decode(),
         }
-        self._take(model.replace(provenance={**model.provenance, "detector": described}))
+        self._take(subtracting(model, table.constants, {**model.provenance, "detector": described}))
         self.history_: History = history
         for caution in cautions:
             warnings.warn(caution, UserWarning, stacklevel=2)
@@ -274,15 +278,22 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
             and its band, in the units of the data), `extrapolated` (the score lies beyond what the calibration rows can
             show) and `alarm`. Of several targets: `score`, then `NAME:observed`, `NAME:score`, `NAME:expected`,
             `NAME:low` and `NAME:high` of each, `extrapolated` and `alarm`.
+
+            Of several series those with missing readings that are refused, or with times out of order, are left out,
+            and a warning names them.
         """
-        table = self._read(data)
+        table = self._read(data, leave_out=True)
+        warn_left_out(table.left_out, len(table.series))
         answers = dict(zip(self.model_.output_names, self._answers(table, state).astype(np.float64).T, strict=True))
         several = len(self.targets_) > 1
         columns = {"score": answers["score"]} if several else {}
         for target in self.targets_:
             own = f"{target}:" if several else ""
-            columns[f"{own}observed"] = table.values[:, self.columns_.index(target)].astype(np.float64)
+            k = self.columns_.index(target)
+            columns[f"{own}observed"] = table.wide(k)
             columns |= {name: answers[name] for name in (f"{own}{what}" for what in EXPLAINED)}
+            for what in EXPLAINED[1:]:
+                columns[f"{own}{what}"] = columns[f"{own}{what}"] + table.subtract[k]
         columns["extrapolated"] = answers["extrapolated"] > 0
         columns["alarm"] = answers["score"] >= self.threshold_
         return table.frame(columns).iloc[np.argsort(table.order)]
@@ -384,18 +395,19 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         given = {"input.offset": offset, "input.scale": scale, "head.unit": unit}
         return model.replace(tensors={**model.tensors, **given})
 
-    def _read(self, data: Any) -> Table:
+    def _read(self, data: Any, leave_out: bool = False) -> Table:
         check_is_fitted(self)
         named = hasattr(self, "feature_names_in_") and not is_array(data)
         time, columns = None if is_array(data) else self.time, self.columns_ if named else None
-        table = read_table(data, time, columns, self.missing, self.series, FITTED)
+        constants = self.model_.subtract
+        table = read_table(data, time, columns, self.missing, self.series, FITTED, constants, leave_out)
         if len(table.columns) != self.n_features_in_:
             raise InputError(
                 f"this detector was fitted on {self.n_features_in_} columns, {list(self.columns_)}; "
                 f"{table.origin} has {len(table.columns)}"
             )
         offset, scale = (self.model_.tensors[f"input.{name}"] for name in ("offset", "scale"))
-        return within_reach(table, offset, scale, self.missing, FITTED)
+        return within_reach(table, offset, scale, self.missing, FITTED, leave_out)
 
     def _check_ids(self, state: Mapping[Any, Any], ids: Sequence[Any]) -> None:
         """Refuse states that are for no series. Those of series that were fitted may be left over."""
@@ -417,10 +429,11 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
             raise StateError(f"this detector was fitted with series={self.series!r}, so state must be {wanted}")
         given: Mapping[Any, Any] = state if isinstance(state, Mapping) else {None: state}
         if isinstance(state, Mapping):
-            self._check_ids(state, [name for name, _, _ in table.series])
-        answers = np.empty((len(table), self.model_.outputs), np.float32)
+            self._check_ids(state, [name for name, *_ in (*table.series, *table.left_out)])
+        model = self.model_.relative()
+        answers = np.empty((len(table), model.outputs), np.float32)
         for name, start, stop in table.series:
-            answers[start:stop] = np.asarray(self.model_.run(table.values[start:stop], given.get(name)))
+            answers[start:stop] = np.asarray(model.run(table.values[start:stop], given.get(name)))
         return answers
 
 

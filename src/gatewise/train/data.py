@@ -322,7 +322,7 @@ def _listed(series: Series) -> list[npt.ArrayLike]:
     if isinstance(series, (list, tuple)):
         return list(series)
     if named(series):
-        return [series]
+        return [series]  # type: ignore[list-item]
     value = _array(series)
     if value.ndim == 3:
         return list(value)

@@ -34,7 +34,17 @@ from typing import Any, ClassVar
 import numpy as np
 
 from gatewise.errors import SpecError
-from gatewise.layers.base import Array, Edge, Field, Layer, check_choice, check_count, check_list, check_number, one_input
+from gatewise.layers.base import (
+    Array,
+    Edge,
+    Field,
+    Layer,
+    check_choice,
+    check_count,
+    check_list,
+    check_number,
+    one_input,
+)
 
 MISSING = ("raise", "hold", "mask")
 """What may be done where a reading is missing."""
