@@ -204,3 +204,18 @@ def _plain(column: Any) -> Array:
     if values.dtype.kind == "O" and getattr(column.dtype, "kind", "O") in "fiub":
         return np.asarray(column.to_numpy(dtype=np.float64, na_value=np.nan))
     return values
+
+
+def check_out(out: Array | None, shape: tuple[int, ...]) -> None:
+    """Refuse a place for float64 answers that does not fit."""
+    if out is not None and not (isinstance(out, np.ndarray) and out.dtype == np.float64 and out.shape == shape):
+        got = f"{out.dtype} {out.shape}" if isinstance(out, np.ndarray) else type(out).__name__
+        raise InputError(f"out must be float64 {shape}, as a model that subtracts constants answers, got {got}")
+
+
+def into(out: Array | None, answers: Array) -> Array:
+    """The answers in the place that was given for them, if one was."""
+    if out is None:
+        return answers
+    out[...] = answers
+    return out

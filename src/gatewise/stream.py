@@ -21,7 +21,7 @@ from gatewise.file import ModelFile, brief, read_model, write_model
 from gatewise.graph import Graph, check_tensors, initial_tensors, own_tensors, resolve
 from gatewise.inputs.numeric.spec import limits
 from gatewise.layers.base import Array
-from gatewise.readings import as_float32
+from gatewise.readings import as_float32, check_out, into
 from gatewise.spec import LayerSpec, ModelSpec
 from gatewise.state import State
 
@@ -231,17 +231,10 @@ class Model:
         """Number of values in all tensors."""
         return sum(value.size for value in self.tensors.values())
 
-    def _with_levels(self, answers: Array, out: Array | None = None) -> Array:
-        """Answers (..., outputs) in the units of the columns: float64, in `out` if it is given, where they are such."""
+    def _with_levels(self, answers: Array) -> Array:
+        """Answers (..., outputs) in the units of the columns: float64 where a constant is added."""
         levels = self.levels
-        whole = answers if levels is None else answers + levels
-        if out is None:
-            return whole
-        if not isinstance(out, np.ndarray) or out.dtype != whole.dtype or out.shape != whole.shape:
-            got = f"{out.dtype} {out.shape}" if isinstance(out, np.ndarray) else type(out).__name__
-            raise InputError(f"out must be {whole.dtype} {whole.shape}, as this model answers, got {got}")
-        out[...] = whole
-        return out
+        return answers if levels is None else answers + levels
 
     def _why_whole(self) -> str:
         kinds = {node.name: node.layer.kind for node in self.graph.nodes}
@@ -410,11 +403,15 @@ class _WideStream(Stream):
 
     def push(self, x: npt.ArrayLike, out: Array | None = None) -> Array:
         """See `Stream.push`."""
-        return self.model._with_levels(super().push(self._as_float32(x, 1)), out)
+        given = self._as_float32(x, 1)
+        check_out(out, (self.model.outputs,))
+        return into(out, self.model._with_levels(super().push(given)))
 
     def push_many(self, x: npt.ArrayLike, out: Array | None = None) -> Array:
         """See `Stream.push_many`."""
-        return self.model._with_levels(super().push_many(self._as_float32(x, 2)), out)
+        given = self._as_float32(x, 2)
+        check_out(out, (len(given), self.model.outputs))
+        return into(out, self.model._with_levels(super().push_many(given)))
 
 
 class _WidePool(Pool):
@@ -422,9 +419,11 @@ class _WidePool(Pool):
 
     __slots__ = ()
 
-    def push(self, ids: npt.ArrayLike, x: npt.ArrayLike, out: Array | None = None) -> Array:
+    def push(self, ids: npt.ArrayLike, x: npt.ArrayLike, /, out: Array | None = None) -> Array:
         """See `Pool.push`."""
-        return self.model._with_levels(super().push(ids, self._as_float32(x, 2)), out)
+        given = self._as_float32(x, 2)
+        check_out(out, (len(given), self.model.outputs))
+        return into(out, self.model._with_levels(super().push(ids, given)))
 
 
 def _pool_from(model: Model, states: Sequence[bytes]) -> Pool:

@@ -179,7 +179,8 @@ class LineReader:
         except ValueError:
             if field.lower() in MISSING:
                 return self._missing(i)
-            raise LineError(f"{self._name(i)} must be a number, got {_short(field)}") from None
+            how = "; for a decimal comma, pass --decimal ," if "," in field and self.decimal == "." else ""
+            raise LineError(f"{self._name(i)} must be a number, got {_short(field)}{how}") from None
         if "_" in field:
             raise LineError(f"{self._name(i)} must be a number, got {_short(field)}")
         return self._checked(i, value)

@@ -4,8 +4,9 @@ In this order, so that what is best known about the columns is kept::
 
     pandas            a DataFrame, a Series
     a path            CSV or Parquet, see `files`
+    xarray            by its to_pandas or to_dataframe, which keep the labels as an index
     Arrow             `__arrow_c_stream__` or `__arrow_c_array__` (polars, pyarrow, DuckDB and others), by pyarrow
-    to_pandas         what knows how to become pandas (xarray, modin, ...), or to_dataframe
+    to_pandas         whatever else knows how to become pandas, or to_dataframe
     a dict            of columns; a structured array of NumPy
     an array          (rows,) or (rows, columns), whose columns are called x0, x1, ...
 """
@@ -43,7 +44,9 @@ def to_frame(data: Any) -> tuple[pd.DataFrame, str, int | None]:
     if isinstance(data, (str, os.PathLike)):
         return read_file(TextFile(data))
     if not isinstance(data, (np.ndarray, list, tuple)):
-        for way in (_of_arrow, _of_pandas, _of_dict):
+        labelled = hasattr(data, "dims")  # xarray, whose labels Arrow would turn into columns
+        ways = (_of_pandas, _of_arrow, _of_dict) if labelled else (_of_arrow, _of_pandas, _of_dict)
+        for way in ways:
             if (found := way(data)) is not None:
                 return found, "the table", None
     if isinstance(data, np.ndarray) and data.dtype.names is not None:

@@ -69,8 +69,8 @@ def misread(text: str) -> str | None:
     if sum(text.count(mark) for mark in "., '") > 1 or "," not in text:
         return "has marks between thousands; write it without them"
     return (
-        f"has a comma, which may stand before decimals or between thousands; if before decimals, "
-        f"{advice('decimal', ',')}, else write it without"
+        "has a comma, which may stand before decimals or between thousands; if between thousands, write it without, "
+        f"if before decimals, {advice('decimal', ',')}"
     )
 
 

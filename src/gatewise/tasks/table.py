@@ -111,7 +111,7 @@ class Table:
             return self
         if not kept:
             first = next(iter(faults.values()))
-            raise InputError(first if len(faults) == 1 else f"none of the {len(faults):,} series can be used: {first}")
+            raise InputError(first + (f"; none of the {len(faults):,} series can be used" if len(faults) > 1 else ""))
         rows = np.concatenate([np.arange(start, stop) for _, start, stop in kept])
         stops = np.cumsum([stop - start for _, start, stop in kept]).tolist()
         ids = [name for name, _, _ in kept]
