@@ -60,6 +60,7 @@ def bench(model: Model, seconds: float = 1.0, sessions: Sequence[int] = SESSIONS
     """
     if not seconds > 0 or any(n < 1 for n in sessions):
         raise InputError(f"bench needs seconds > 0 and pools of at least 1 session, got {seconds}, {list(sessions)}")
+    model = model.relative()  # whose readings are float32, as these are
     share = seconds / (2 + len(sessions))
     times = _pushes(model, share)
     pools = {n: _pool(model, n, share) for n in sessions}
@@ -97,7 +98,7 @@ def _many(model: Model, seconds: float) -> float:
 
 
 def _pool(model: Model, sessions: int, seconds: float) -> float:
-    pool, ids, state = model.relative().pool(sessions), np.arange(sessions), _stream(model).get_state()
+    pool, ids, state = model.pool(sessions), np.arange(sessions), _stream(model).get_state()
     for session in range(sessions):
         pool.set_state(session, state)
     x, out = _readings(model, sessions), np.empty((sessions, model.outputs), np.float32)
@@ -122,7 +123,7 @@ def _fastest(rounds: Callable[[int], float], seconds: float) -> float:
 
 def _stream(model: Model) -> Stream:
     """A stream in the middle of a sequence: a window is full, so that each answer costs what it will always cost."""
-    stream = model.relative().stream()
+    stream = model.stream()
     stream.push_many(_readings(model, model.window or 1))
     return stream
 

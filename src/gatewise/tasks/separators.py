@@ -36,7 +36,8 @@ def find_separator(lines: Iterable[str], path: str, decimal: str = ".") -> str:
     if len(fits) > 1:
         called = " or by ".join(SEPARATORS[sep] for sep in fits)
         raise InputError(
-            f"{path}: whether fields are separated by {called} cannot be told; {advice('sep', fits[0])}, if that is it"
+            f"{path}: whether fields are separated by {called} cannot be told; if by {SEPARATORS[fits[0]]}, "
+            f"{advice('sep', fits[0])}"
         )
     if fits:
         return fits[0]
