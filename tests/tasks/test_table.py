@@ -190,7 +190,7 @@ def test_what_is_no_table_is_refused(data: Any, message: str) -> None:
         ("", "is empty"),
         ("1.5,2\n2.5,3\n", "has no header line: its first line is 1.5,2"),
         (",v\n0,1\n1,2\n", "column 0 has no name"),
-        ("a;b,c;d\n1;2,5;3\n", "separated by commas or by semicolons cannot be told; if by commas, read it with .*sep=','"),
+        ("a;b,c;d\n1;2,5;3\n", "by commas or by semicolons cannot be told; if by commas, read it with .*sep=','"),
         ("a;b\n1;2\n3\n", "line 3 has 1 field; every line must have 2 fields"),
         ("a;b\n1;1,234\n", r"'b' is not numeric: '1,234' at row 0 \(line 2\) has a comma, .*decimal=','"),
         ('a,b\n1,"1,234"\n', "'1,234' .* has a comma, which may stand before decimals or between thousands"),
