@@ -65,8 +65,8 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
     """Finds readings that a forecast of the series did not expect, at a stated rate of false alarms.
 
     In the manner of scikit-learn: parameters are stored as given, `fit` checks them, fitted attributes end in `_`. The
-    data may be a pandas DataFrame or Series, a NumPy array (rows,) or (rows, columns), or the path of a .csv or
-    .parquet file; rows are steps in order of time.
+    data may be a frame of pandas, polars, Arrow or xarray, a dict of columns, a NumPy array (rows,) or (rows, columns),
+    or the path of a .csv or .parquet file; rows are steps in order of time.
 
     Args:
         recurrence: kind of the recurrent layers, e.g. "gru".

@@ -57,8 +57,8 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
     """Forecasts columns of one or many series, with quantiles that never cross.
 
     In the manner of scikit-learn: parameters are stored as given, `fit` checks them, fitted attributes end in `_`. The
-    data may be a pandas DataFrame or Series, a NumPy array (rows,) or (rows, columns), or the path of a .csv or
-    .parquet file; rows are steps in order of time.
+    data may be a frame of pandas, polars, Arrow or xarray, a dict of columns, a NumPy array (rows,) or (rows, columns),
+    or the path of a .csv or .parquet file; rows are steps in order of time.
 
     Args:
         recurrence: kind of the recurrent layers, e.g. "gru".
