@@ -85,7 +85,10 @@ def _level(model: Model, state: State, drift: Drift) -> str:
     span = int(np.argmax(state.fields["head.level_evidence"][0, w]))
     unit = [model.tensors.get(f"input.{name}", np.full(model.inputs, still))[w] for name, still in _UNITS]
     low, high = model.tensors["head.range"][w, 2 * span : 2 * span + 2]
-    values = [float(value) * unit[1] + unit[0] for value in (state.fields["head.level"][0, w, span], low, high)]
+    constant = 0.0 if model.subtract is None else model.subtract[w]
+    values = [
+        float(value) * unit[1] + unit[0] + constant for value in (state.fields["head.level"][0, w, span], low, high)
+    ]
     return f"its mean over some {SPANS[span]} rows is {values[0]:.5g}, not between {values[1]:.5g} and {values[2]:.5g}"
 
 

@@ -326,13 +326,18 @@ def to_torch(model: Model, recompute: bool = False, dropout: Dropout | None = No
             alone: `from_torch` makes a model without it.
 
     Raises:
-        InputError: no model, or arguments in each other's place.
+        InputError: no model, one that subtracts constants, or arguments in each other's place.
         SpecError: a layer named "training", or a model that has nothing that `dropout` could leave out.
     """
     if not isinstance(model, Model):
         raise InputError(f"to_torch needs a Model, got {type(model).__name__}; use gatewise.load or gatewise.init")
     if not isinstance(recompute, bool):
         raise InputError(f"recompute must be True or False, got {recompute!r}; a Dropout is given as dropout=")
+    if model.subtract is not None:
+        raise InputError(
+            "this model subtracts constants from its readings in float64, which a module does not: take "
+            "model.relative(), whose readings are those less model.subtract"
+        )
     return Recurrent(model.graph, model.tensors, model.provenance, model._asked_cpu, recompute, dropout)
 
 

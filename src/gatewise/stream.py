@@ -22,7 +22,8 @@ from gatewise.file import ModelFile, brief, read_model, write_model
 from gatewise.graph import Graph, check_tensors, initial_tensors, own_tensors, resolve
 from gatewise.inputs.numeric.spec import limits
 from gatewise.layers.base import Array, Drift
-from gatewise.spec import ModelSpec
+from gatewise.readings import as_float32, check_out, into
+from gatewise.spec import LayerSpec, ModelSpec
 from gatewise.state import State
 
 
@@ -107,25 +108,28 @@ class Model:
         sequence: what a stream answers.
 
         Args:
-            X: readings (time, inputs) or (batch, time, inputs), real numbers; converted to float32.
+            X: readings (time, inputs) or (batch, time, inputs), real numbers; converted to float32. What has names of
+                columns (a frame, a series, a dict, a table of Arrow) goes by name where the model names its columns.
             state: where to start, with the same batch (1 for a single sequence); None = zeros.
             return_state: whether to return the state after the last step as well.
 
         Returns:
-            y float32 (time, outputs) or (batch, time, outputs), and the State if asked for.
+            y float32 (time, outputs) or (batch, time, outputs), and the State if asked for. float64 where the model
+            subtracts constants, see `subtract`.
 
         Raises:
-            InputError: the shape or type of X does not fit, or X holds missing readings and the model refuses them.
+            InputError: the shape, type or names of X do not fit, or X holds missing readings and the model refuses
+                them.
             StateError: the state does not fit.
         """
-        x = as_float32(X, self.inputs, (2, 3), self.columns)
+        x = as_float32(X, self.inputs, (2, 3), self.columns, subtract=self.subtract)
         batch = x if x.ndim == 3 else x[None]
         if not self.graph.streams and (state is not None or return_state):
             raise StateError(f"{self._why_whole()}, so there is no state between steps; run it without a state")
         rows = _as_state(state).rows(self.graph, len(batch)) if state is not None else self._zeros(len(batch))
         y = np.empty((*batch.shape[:2], self.outputs), np.float32)
         self._native.run(batch, rows, y)
-        answer = y if x.ndim == 3 else y[0]
+        answer = self._with_levels(y if x.ndim == 3 else y[0])
         return (answer, State.from_rows(self.graph, rows)) if return_state else answer
 
     def stream(self, state: State | bytes | None = None) -> Stream:
@@ -172,10 +176,41 @@ class Model:
         return None if names is None else tuple(names)
 
     @property
+    def subtract(self) -> Array | None:
+        """What is taken from each reading in float64, before it is rounded to float32: (inputs,) float64, or None.
+
+        A total of 623,000,000 that varies by 1,000 has steps of 64 in float32. So a task finds a constant near such
+        readings, and the model of it reads what remains. Its readings are then float64, and what it answers in their
+        units (`levels`) is float64 as well.
+        """
+        given = self.spec.input.options.get("subtract")
+        return None if given is None else np.array(given, np.float64)
+
+    @property
+    def levels(self) -> Array | None:
+        """What is added to each answer in float64, as it is in the units of a column: (outputs,) float64, or None."""
+        subtract, of = self.subtract, self.graph.nodes[-1].layer.levels()
+        if subtract is None or of is None:
+            return None
+        return np.array([0.0 if column is None else subtract[column] for column in of])
+
+    def relative(self) -> Model:
+        """The same model of readings from which `subtract` was taken already; itself where nothing is subtracted.
+
+        Its readings and answers are float32, less the constants. Their states are the same.
+        """
+        if self.subtract is None:
+            return self
+        options = {**self.spec.input.options, "subtract": None}
+        return self.replace(spec=self.spec.replace(input=LayerSpec(self.spec.input.kind, **options)))
+
+    @property
     def limits(self) -> tuple[Array, Array]:
         """The least and the largest that a reading may be, (inputs,) float64 each; what lies beyond is missing."""
         one = np.ones(self.inputs)
-        return limits(self.tensors.get("input.offset", 0 * one), self.tensors.get("input.scale", one))
+        least, most = limits(self.tensors.get("input.offset", 0 * one), self.tensors.get("input.scale", one))
+        subtract = 0.0 if self.subtract is None else self.subtract
+        return least + subtract, most + subtract
 
     @property
     def outputs(self) -> int:
@@ -226,6 +261,11 @@ class Model:
     def parameters(self) -> int:
         """Number of values in all tensors."""
         return sum(value.size for value in self.tensors.values())
+
+    def _with_levels(self, answers: Array) -> Array:
+        """Answers (..., outputs) in the units of the columns: float64 where a constant is added."""
+        levels = self.levels
+        return answers if levels is None else answers + levels
 
     def _why_whole(self) -> str:
         kinds = {node.name: node.layer.kind for node in self.graph.nodes}
@@ -278,7 +318,8 @@ class Stream(_core.Stream):
 
     def __new__(cls, model: Model, state: State | bytes | None = None) -> Stream:
         """Open the native stream."""
-        return super().__new__(cls, _steppable(model, "Stream")._native)
+        native = _steppable(model, "Stream")._native
+        return super().__new__(cls if model.subtract is None or cls is not Stream else _WideStream, native)
 
     def __init__(self, model: Model, state: State | bytes | None = None) -> None:
         self.model = model
@@ -317,7 +358,7 @@ class Stream(_core.Stream):
 
     def _as_float32(self, x: npt.ArrayLike, ndim: int) -> Array:
         """What the core calls for input that is not contiguous float32 of the right width already."""
-        return as_float32(x, self.model.inputs, (ndim,), self.model.columns)
+        return as_float32(x, self.model.inputs, (ndim,), self.model.columns, subtract=self.model.subtract)
 
 
 class Pool(_core.Pool):
@@ -336,7 +377,8 @@ class Pool(_core.Pool):
 
     def __new__(cls, model: Model, sessions: int) -> Pool:
         """Open the native pool."""
-        return super().__new__(cls, _steppable(model, "Pool")._native, sessions)
+        native = _steppable(model, "Pool")._native
+        return super().__new__(cls if model.subtract is None or cls is not Pool else _WidePool, native, sessions)
 
     def __init__(self, model: Model, sessions: int) -> None:
         self.model = model
@@ -383,7 +425,7 @@ class Pool(_core.Pool):
 
     def _as_float32(self, x: npt.ArrayLike, ndim: int) -> Array:
         """What the core calls for input that is not contiguous float32 already."""
-        return as_float32(x, self.model.inputs, (ndim,), self.model.columns, "ids")
+        return as_float32(x, self.model.inputs, (ndim,), self.model.columns, "ids", self.model.subtract)
 
     def _as_ids(self, ids: npt.ArrayLike) -> Array:
         """What the core calls for ids that are not contiguous int64 already."""
@@ -396,6 +438,36 @@ class Pool(_core.Pool):
                 "e.g. pool.push([0, 3], x)"
             )
         return np.ascontiguousarray(value, np.int64)
+
+
+class _WideStream(Stream):
+    """A stream of a model that subtracts constants: float64 in, and float64 out."""
+
+    __slots__ = ()
+
+    def push(self, x: npt.ArrayLike, out: Array | None = None) -> Array:
+        """See `Stream.push`."""
+        given = self._as_float32(x, 1)
+        check_out(out, (self.model.outputs,))
+        return into(out, self.model._with_levels(super().push(given)))
+
+    def push_many(self, x: npt.ArrayLike, out: Array | None = None) -> Array:
+        """See `Stream.push_many`."""
+        given = self._as_float32(x, 2)
+        check_out(out, (len(given), self.model.outputs))
+        return into(out, self.model._with_levels(super().push_many(given)))
+
+
+class _WidePool(Pool):
+    """The same for many sessions."""
+
+    __slots__ = ()
+
+    def push(self, ids: npt.ArrayLike, x: npt.ArrayLike, /, out: Array | None = None) -> Array:
+        """See `Pool.push`."""
+        given = self._as_float32(x, 2)
+        check_out(out, (len(given), self.model.outputs))
+        return into(out, self.model._with_levels(super().push(ids, given)))
 
 
 def _pool_from(model: Model, states: Sequence[bytes]) -> Pool:
@@ -446,42 +518,6 @@ def load(path: str | os.PathLike[str], cpu: str | None = None) -> Model:
             "the file was altered, or written by another version of gatewise"
         )
     return model
-
-
-def as_float32(
-    x: npt.ArrayLike,
-    inputs: int,
-    ndims: tuple[int, ...],
-    columns: Sequence[str] | None = None,
-    rows: str = "time",
-) -> Array:
-    """Real numbers of the expected shape as a contiguous float32 array; a single number will do for one input.
-
-    What a masked array masks is missing, so it becomes NaN.
-
-    Raises:
-        InputError: not numeric, complex, ragged, another shape, or a number beyond float32.
-    """
-    if isinstance(x, np.ma.MaskedArray) and x.dtype.kind in "fiub":
-        x = np.ma.filled(x.astype(np.float64), np.nan)
-    try:
-        value = np.asarray(x)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"readings must be an array of real numbers: {error}") from None
-    if value.dtype.kind not in "fiub":
-        raise InputError(f"readings must be real numbers, got {value.dtype}; convert the column first")
-    if value.ndim == 0 and inputs == 1 and 1 in ndims:
-        value = value.reshape(1)
-    if value.ndim not in ndims or value.shape[-1] != inputs:
-        names = {1: "(inputs,)", 2: f"({rows}, inputs)", 3: "(batch, time, inputs)"}
-        wanted = " or ".join(names[n] for n in ndims)
-        named = f" (columns: {', '.join(columns)})" if columns else ""
-        raise InputError(f"expected {wanted} with {inputs} inputs a step{named}, got shape {value.shape}")
-    with np.errstate(all="ignore"):
-        converted = np.require(value, np.float32, ("C", "A"))
-    if value.dtype.itemsize > 4 and (np.isinf(converted) & np.isfinite(value)).any():
-        raise InputError("a reading is too large for float32 (beyond 3.4e38); scale the data first")
-    return converted
 
 
 def _known_cpu(cpu: str | None) -> str:

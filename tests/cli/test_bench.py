@@ -90,6 +90,7 @@ def test_what_is_told_is_what_the_clock_said(monkeypatch: pytest.MonkeyPatch) ->
         stream=lambda: SimpleNamespace(push=push, push_many=push_many, get_state=lambda: b"state"),
         pool=lambda sessions: SimpleNamespace(push=push_pool, set_state=lambda session, state: None),
     )
+    model.relative = lambda: model
     found = bench(model, 1e-3, [16, 40])
     assert found.push_median == pytest.approx(900e-9)
     assert found.push_p99 == pytest.approx(9000e-9)

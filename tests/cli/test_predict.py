@@ -3,8 +3,8 @@
 import csv
 import io
 import json
-import re
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -129,9 +129,20 @@ def test_what_to_do_about_missing_readings_is_said_in_words_of_the_command(
         gw.ModelSpec(input=gw.LayerSpec("numeric", width=1, columns=["v"]), layers=[gw.LayerSpec("gru", units=1)])
     ).save(bare)
     trained = "nan; fill them in, or train with --missing hold to repeat the last finite reading"
+    out = "caution: 1 of 2 series is left out: "
+    for words, *arguments in (
+        (trained, watch, holed),
+        (trained, sites, holed, "--future", tables / "next.csv"),
+        ("nan; fill in the file of --future: ", sites, tables / "sites.csv", "--future", later),
+    ):
+        ran = CliRunner().invoke(cli, ["predict", *map(str, arguments)], catch_exceptions=False)
+        assert ran.exit_code == 0
+        assert out in ran.stderr
+        assert words in ran.stderr
+        assert len({row["site"] for row in read(ran.stdout)}) == 1
+    one = past[past["site"] == past.loc[5, "site"]]
+    one.to_csv(holed, index=False)
     assert trained in refused(capsys, watch, holed)[1]
-    assert trained in refused(capsys, sites, holed, "--future", tables / "next.csv")[1]
-    assert "nan; fill in the file of --future: " in refused(capsys, sites, tables / "sites.csv", "--future", later)[1]
     (tmp_path / "v.csv").write_text("v\n1\n2e18\n")
     message = refused(capsys, bare, tmp_path / "v.csv")[1]
     assert message.endswith("clean the data or train with --missing hold or mask")
@@ -237,10 +248,12 @@ def test_backtest_of_a_series_that_is_too_short(tables: Path, sites: Path, tmp_p
     frame = pd.read_csv(tables / "sites.csv")
     path = tmp_path / "new.csv"
     frame[(frame.site == "south") | (frame.time < "2024-03-01 05")].to_csv(path, index=False)
-    page = run(sites, path, "--backtest")
-    assert page.splitlines()[2] == "  too short for a forecast: north"
-    assert json.loads(run(sites, path, "--backtest", "--json"))["left_out"] == ["north"]
-    assert "short" not in run(sites, tables / "sites.csv", "--backtest")
+    ran = CliRunner().invoke(cli, ["predict", str(sites), str(path), "--backtest"], catch_exceptions=False)
+    assert ran.stdout.splitlines()[2] == "  left out: north"
+    assert ran.stderr.startswith("gatewise: caution: 1 of 2 series is left out: 'north'; because it has too few rows")
+    ran = CliRunner().invoke(cli, ["predict", str(sites), str(path), "--backtest", "--json"], catch_exceptions=False)
+    assert json.loads(ran.stdout)["left_out"] == ["north"]
+    assert "left out" not in run(sites, tables / "sites.csv", "--backtest")
     assert json.loads(run(sites, tables / "sites.csv", "--backtest", "--json"))["left_out"] == []
 
 
@@ -314,7 +327,9 @@ def test_times_that_differ_from_those_of_the_training_data_are_said(
     )
     ran = CliRunner().invoke(cli, ["predict", str(watch), str(tmp_path / "late.csv"), "--after-training"])
     assert caution in ran.stderr
-    assert before_summary(ran.stderr).endswith("or leave out --after-training to begin without a past (1 more series alike)\n")
+    assert before_summary(ran.stderr).endswith(
+        "or leave out --after-training to begin without a past (1 more series alike)\n"
+    )
 
 
 def test_page_of_many_horizons(tables: Path) -> None:

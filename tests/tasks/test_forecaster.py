@@ -263,8 +263,13 @@ def test_covariates_of_many_series() -> None:
     whole = forecaster.predict(history, future=future)
     alone = forecaster.predict(history[history["place"] == 1], future=future)
     pd.testing.assert_frame_equal(alone, whole[whole["place"] == 1].reset_index(drop=True))
+    with pytest.warns(
+        UserWarning, match="1 of 2 series is left out: 3; because .* 3 rows of series 3 that follow, got 0"
+    ):
+        known = forecaster.predict(history, future=future[future["place"] == 1])
+    pd.testing.assert_frame_equal(known, alone)
     with pytest.raises(InputError, match="3 rows of series 3 that follow, got 0"):
-        forecaster.predict(history, future=future[future["place"] == 1])
+        forecaster.predict(history[history["place"] == 3], future=future[future["place"] == 1])
 
 
 def test_normalised_forecasts_move_with_shift_and_scale() -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gatewise import Forecaster
+from gatewise import Detector, Forecaster
 from gatewise.errors import InputError
 
 QUICK: dict[str, Any] = {"units": 3, "batch": 8, "steps": 3, "series": "s"}
@@ -82,18 +82,117 @@ def test_a_backtest_names_the_series_it_leaves_out() -> None:
     options: dict[str, Any] = {"context": {"window": 96}, "horizons": 4}
     with pytest.warns(UserWarning, match="left out: 'b'"):
         forecaster = Forecaster(**QUICK, **options).fit(frame)
-    found = forecaster.backtest(frame)
+    with pytest.warns(UserWarning, match="1 of 2 series is left out: 'b'; because it has too few rows"):
+        found = forecaster.backtest(frame)
     assert found.series is not None
     assert set(found.series) == {"a"}
     assert found.left_out == ("b",)
-    assert repr(found).endswith("; series too short for a forecast: 'b'")
+    assert repr(found).endswith("; series left out: 'b'")
     alone = forecaster.backtest(frame[frame["s"] == "a"])
     assert alone.left_out == ()
-    assert "short" not in repr(alone)
+    assert "left out" not in repr(alone)
     with pytest.warns(UserWarning, match="left out: 'b'"):
         known = Forecaster(**QUICK, horizons=24, covariates=["c"]).fit(table(a=300, b=20))
-    assert known.backtest(table(a=300, b=20)).left_out == ("b",)
+    with pytest.warns(UserWarning, match="left out: 'b'"):
+        assert known.backtest(table(a=300, b=20)).left_out == ("b",)
     with pytest.warns(UserWarning, match="3 of 5 series give no example .* and are left out: 'b', 'd', 'e'; "):
         Forecaster(**QUICK, horizons=2).fit(table(a=200, b=1, c=90, d=4, e=7))
     many = Forecaster(**QUICK, horizons=2).fit(frame)
-    assert many.backtest(table(**{f"x{i}": 2 for i in range(15)}, y=9)).left_out[12:] == ("x12", "x13", "x14")
+    with pytest.warns(UserWarning, match="15 of 16 series are left out: 'x0', .*'x14'; the first because"):
+        assert many.backtest(table(**{f"x{i}": 2 for i in range(15)}, y=9)).left_out[12:] == ("x12", "x13", "x14")
+
+
+def test_forecasts_of_the_others_come_with_a_warning_that_names_those_left_out() -> None:
+    frame = table(a=200, b=20, c=200, d=3)
+    options: dict[str, Any] = {"context": {"window": 24}, "horizons": 3}
+    forecaster = Forecaster(**QUICK, **options).fit(frame[frame["s"].isin(["a", "c"])])
+    message = "2 of 4 series are left out: 'b', 'd'; the first because .* last 24 rows, got 20 in series 'b'"
+    with pytest.warns(UserWarning, match=message):
+        found = forecaster.predict(frame)
+    pd.testing.assert_frame_equal(found, forecaster.predict(frame[frame["s"].isin(["a", "c"])]))
+    with pytest.raises(InputError, match="got 20 in series 'b'; give more; none of the 2 series can be used"):
+        forecaster.predict(frame[frame["s"].isin(["b", "d"])])
+    with pytest.raises(InputError, match="got 3 in series 'd'; give more$"):
+        forecaster.predict(frame[frame["s"] == "d"])
+
+
+def test_a_gap_in_one_series_leaves_that_one_out() -> None:
+    frame = table(a=200, b=200, c=200)
+    forecaster = Forecaster(**QUICK, horizons=3).fit(frame)
+    gap = frame.copy()
+    gap.loc[210, "v"] = np.nan
+    message = "1 of 3 series is left out: 'b'; because column 'v' has a non-finite reading at row 210, series 'b'"
+    with pytest.warns(UserWarning, match=message):
+        found = forecaster.predict(gap)
+    pd.testing.assert_frame_equal(found, forecaster.predict(frame[frame["s"] != "b"]))
+    with pytest.warns(UserWarning, match=message):
+        assert forecaster.backtest(gap, stride=50).left_out == ("b",)
+    gap.loc[410, "v"] = np.nan
+    with pytest.raises(
+        InputError, match="first at row 210, series 'b': nan; there are such in 2 of 3 series: 'b', 'c'"
+    ):
+        Forecaster(**QUICK, horizons=3).fit(gap)
+
+
+def test_a_series_of_one_row_is_forecast_in_the_step_of_the_others() -> None:
+    times = pd.date_range("2024-01-01", periods=200, freq="h")
+    frame = table(a=200, new=1).assign(t=[*times, times[50]])
+    forecaster = Forecaster(**QUICK, time="t", horizons=[1, 5])
+    with pytest.warns(UserWarning, match="left out: 'new'"):
+        forecaster.fit(frame)
+    found = forecaster.predict(frame)
+    assert found[found["s"] == "new"]["t"].tolist()[:2] == [times[51], times[55]]
+    numbered = frame.assign(t=[*range(0, 400, 2), 7])
+    with pytest.warns(UserWarning, match="left out: 'new'"):
+        forecaster.fit(numbered)
+    found = forecaster.predict(numbered)
+    assert found[found["s"] == "new"]["t"].tolist()[:2] == [9, 17]
+    alone = forecaster.predict(numbered[numbered["s"] == "new"])  # the model keeps the step
+    assert alone["t"].tolist()[:2] == [9, 17]
+
+
+def test_a_detector_trains_without_the_short_ones_and_scores_them_all_the_same() -> None:
+    frame = table(a=500, b=4, c=500, d=1).drop(columns="c")
+    detector = Detector(**QUICK, false_alarms_per_1000=50.0)
+    message = (
+        "2 of 4 series are too short to train on, and are left out of the training: 'b', 'd'; the longest of these has "
+        "4 rows. They can be scored all the same"
+    )
+    with pytest.warns(UserWarning, match=f"^{message}$"):
+        detector.fit(frame)
+    assert message in detector.cautions_
+    without = Detector(**QUICK, false_alarms_per_1000=50.0).fit(frame[frame["s"].isin(["a", "c"])])
+    assert detector.split_ == without.split_
+    for name, value in without.model_.tensors.items():
+        assert np.array_equal(detector.model_.tensors[name], value), name
+    assert set(detector.state_) == {"a", "b", "c", "d"}
+    np.testing.assert_array_equal(detector.score_samples(frame), without.score_samples(frame))
+    with pytest.raises(InputError, match="too few"):
+        Detector(**QUICK).fit(frame[frame["s"].isin(["b", "d"])])
+
+
+def test_a_detector_explains_the_others() -> None:
+    frame = table(a=500, b=500, c=40)[["s", "v"]]
+    frame["t"] = [*range(500), *range(500), *range(40)]
+    detector = Detector(**QUICK, time="t", false_alarms_per_1000=50.0).fit(frame[frame["s"] != "c"])
+    bad = frame.copy()
+    bad.loc[700, "v"] = np.nan
+    bad.loc[1005, "t"] = 2
+    message = "2 of 3 series are left out: 'c', 'b'; the first because the time 2 at row 1005, series 'c' is earlier"
+    with pytest.warns(UserWarning, match=message):
+        found = detector.explain(bad)
+    pd.testing.assert_frame_equal(found, detector.explain(frame[frame["s"] == "a"]))
+    for call in (detector.score_samples, detector.predict):  # a row each, so none can be left out
+        with pytest.raises(InputError, match="row 1005"):
+            call(bad)
+
+
+def test_a_backtest_calls_series_and_times_as_the_data_do() -> None:
+    frame = (
+        table(a=60, b=60).assign(when=[*pd.date_range("2024-01-01", periods=60)] * 2).rename(columns={"s": "target"})
+    )
+    forecaster = Forecaster(**{**QUICK, "series": "target"}, time="when", horizons=1).fit(frame)
+    assert list(forecaster.backtest(frame).frame())[:4] == ["target_", "origin", "when", "target"]
+    assert list(forecaster.predict(frame))[:2] == ["target_", "when"]
+    alone = Forecaster(units=3, batch=8, steps=3, columns=["v"], horizons=1).fit(frame)
+    assert list(alone.backtest(frame).frame())[:2] == ["origin", "target"]

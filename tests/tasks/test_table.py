@@ -168,6 +168,9 @@ def test_a_text_column_that_looks_like_the_time_says_so() -> None:
         (np.zeros((0, 2)), "no rows"),
         (np.float32(3), "got shape"),
         (Path("/nowhere/t.csv"), "there is no file"),
+        (Path(__file__).parent, "is a folder; give the path of a .csv or .parquet file"),
+        (iter([1.0]), "a list_iterator is no table; give a frame"),
+        (None, "a NoneType is no table"),
     ],
 )
 def test_what_is_no_table_is_refused(data: Any, message: str) -> None:
@@ -181,7 +184,13 @@ def test_what_is_no_table_is_refused(data: Any, message: str) -> None:
         ("", "is empty"),
         ("1.5,2\n2.5,3\n", "has no header line: its first line is 1.5,2"),
         (",v\n0,1\n1,2\n", "column 0 has no name"),
-        ("a;b\n1;2\n", r"not separated by commas; read it with pandas.read_csv\(path, sep"),
+        ("a;b,c;d\n1;2,5;3\n", "by commas or by semicolons cannot be told; if by commas, read it with .*sep=','"),
+        ("a;b\n1;2\n3\n", "line 3 has 1 field; every line must have 2 fields"),
+        ("a;b\n1;1,234\n", r"'b' is not numeric: '1,234' at row 0 \(line 2\) has a comma, .*decimal=','"),
+        ('a,b\n1,"1,234"\n', "'1,234' .* has a comma, which may stand before decimals or between thousands"),
+        ('a,b\n1,"1,234,567"\n', "'1,234,567' at .* has marks between thousands; write it without them"),
+        ("a;b\n1;1.234.567\n", "'1.234.567' at .* has marks between thousands"),
+        ("a;b\n1;1.234,5\n", "'1.234,5' at .* has marks between thousands"),
         ("v,v\n1,2\n", r"column 'v' 2 times"),
         ("a,b\n1,2\n3,4,5\n", "csv: line 3 has 3 fields; every line must have 2 fields"),
         ("a,b\n1,2,9\n3,4,9\n", "csv: line 2 has 3 fields; every line must have 2 fields"),
@@ -310,10 +319,11 @@ def test_what_scaling_takes_too_far_is_missing() -> None:
     [
         (np.r_[np.full(50, 7.25), np.arange(50)], "'x0' is 7.25 throughout in the 50 rows of the training part"),
         (np.r_[np.full(50, np.nan), np.arange(50)], "'x0' has no readings in the 50 rows .*; leave it out"),
-        (1.7e9 + np.random.default_rng(0).normal(0, 300, 100), "float32 holds steps of 128; subtract a constant"),
+        (1.7e9 + np.random.default_rng(0).normal(0, 300, 100), "float32 holds steps of 128; give it as float64, or"),
+        (np.random.default_rng(0).normal(0, 1e-40, 100), "'x0' varies by .*e-41, less than the 1e-30 .* multiply it"),
         (
             1e9 + np.random.default_rng(0).normal(0, 1, 100),
-            r"'x0' varies by 0.9\d+ around 1e\+09, where float32 holds steps of 64; subtract a constant",
+            r"'x0' varies by 0.9\d+ around 1e\+09, where float32 holds steps of 64; give it as float64",
         ),
         (
             np.stack([np.full(100, 2.0), np.arange(100), np.full(100, 0.1), np.r_[np.full(50, 7), np.arange(50)]], 1),
@@ -321,7 +331,7 @@ def test_what_scaling_takes_too_far_is_missing() -> None:
         ),
         (
             np.stack([np.arange(100) + 1e9, np.arange(100), np.arange(100) + 1e10], 1),
-            "'x0' varies by .* steps of 64, column 'x2' varies by .* steps of 1.02e.03; subtract a .* mean of each",
+            "'x0' varies by .* steps of 64, column 'x2' varies by .* steps of 1.02e.03; give them .* mean of each",
         ),
     ],
 )

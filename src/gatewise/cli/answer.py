@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import select
 from collections.abc import Callable, Iterator, Sequence
@@ -32,6 +33,7 @@ def answer_lines(
     *,
     replay: bool = False,
     skip: bool = False,
+    levels: Array | None = None,
     say: Callable[[str], None],
 ) -> int | None:
     """Answer each line read from one file descriptor with a line written to another, until the end or a signal.
@@ -45,6 +47,7 @@ def answer_lines(
         output: file descriptor of the results.
         replay: whether the input starts anew, so that the readings answered before are skipped.
         skip: whether a malformed line is reported and skipped, instead of ending the stream.
+        levels: (outputs,) what is added to each answer in float64; None = nothing.
         say: takes messages.
 
     Returns:
@@ -56,7 +59,7 @@ def answer_lines(
         OSError: input, output or state file failed.
     """
     with Stop() as stop:
-        answers = _Answers(session, output, stop, say)
+        answers = _Answers(session, output, stop, say, levels)
         to_skip, number = session.step if replay else 0, 0
         try:
             try:
@@ -114,12 +117,19 @@ class _NoRoom(Exception):
 class _Answers:
     """Collects readings, answers them together and writes the results."""
 
-    def __init__(self, session: Session | SeriesSession, output: int, stop: Stop, say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        session: Session | SeriesSession,
+        output: int,
+        stop: Stop,
+        say: Callable[[str], None],
+        levels: Array | None = None,
+    ) -> None:
         self.session, self.output, self.stop, self.say = session, output, stop, say
         # A pipe with a state gets one piece at a time: then a kill does not come between two of them.
         self.by_piece = session.remembers and path_of(output) is None
         self.most = 1 if self.by_piece else session.most
-        self.format = result_format(session.model)
+        self.format = result_format(session.model, levels)
         self.rows: list[list[float]] = []
         self.kept: list[str] = []
 
@@ -193,21 +203,29 @@ def _pieces(lines: Sequence[bytes]) -> list[tuple[int, bytes]]:
     return pieces
 
 
-def result_format(model: Model) -> Callable[[Sequence[int], Sequence[str], Array], list[bytes]]:
+def result_format(
+    model: Model, levels: Array | None = None
+) -> Callable[[Sequence[int], Sequence[str], Array], list[bytes]]:
     """A function (steps, kept members, values (steps, outputs)) -> lines of JSON, for one model.
 
-    Numbers have as many digits as tell one float32 from the next; what is not finite becomes null.
+    To the values `levels` are added in float64, if any. Numbers have as many digits as tell one float32 from the next;
+    what is not finite becomes null.
     """
     alarm_score = model.alarm_score
     names = model.output_names
     members = ",".join(json.dumps(name).replace("%", "%%") + ":%s" for name in names)
     line = '{"step":%d,%s' + members + (',"alarm":%s}\n' if alarm_score is not None else "}\n")
+    constants = [] if levels is None else levels.tolist()
+    raised = [i for i, constant in enumerate(constants) if constant]
     flags = [i for i, name in enumerate(names) if name == "extrapolated"]
 
     def form(steps: Sequence[int], kept: Sequence[str], values: Array) -> list[bytes]:
         texts = values.astype("U32").tolist()
         if not np.isfinite(values).all():
             texts = [["null" if t in ("nan", "inf", "-inf") else t for t in row] for row in texts]
+        for i in raised:
+            for row, value in zip(texts, values[:, i].tolist(), strict=True):
+                row[i] = _raised(value, constants[i])
         for i in flags:
             for row in texts:
                 row[i] = "true" if float(row[i]) else "false"
@@ -218,6 +236,14 @@ def result_format(model: Model) -> Callable[[Sequence[int], Sequence[str], Array
         return [(line % (step, members, *row)).encode() for step, members, row in rows]
 
     return form
+
+
+def _raised(value: float, constant: float) -> str:
+    """A float32 value and a constant as one number, with as many decimals as the value has."""
+    if not np.isfinite(value):
+        return "null"
+    step = float(np.spacing(np.float32(abs(value))))
+    return repr(round(value + constant, max(0, -math.floor(math.log10(step)))))
 
 
 def _text(line: bytes, number: int) -> str:

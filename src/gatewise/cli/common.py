@@ -8,6 +8,7 @@ import itertools
 import json
 import os
 import re
+import shlex
 import textwrap
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,12 +19,32 @@ import click
 
 from gatewise.errors import GatewiseError, InputError
 
+_READ_WITH = re.compile(r"read it with pandas\.read_csv\(path, (sep|decimal)='([^']*)'\) and give the frame")
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def json_option(command: Command) -> Command:
     """The option --json, passed on as `as_json`."""
     return click.option("--json", "as_json", is_flag=True, help="Print one JSON object, for machines.")(command)
+
+
+def separators(command: Command) -> Command:
+    """The options --sep and --decimal, of a command that reads a CSV file."""
+    sep = click.option("--sep", callback=_one_character, metavar="CHAR",
+                       help="What separates the fields of a CSV file, e.g. ';', or tab.  [default: found in its first "
+                            "lines]")  # fmt: skip
+    decimal = click.option("--decimal", type=click.Choice([".", ","]), default=".", show_default=True,
+                           help="What stands before the decimals in a CSV file.")  # fmt: skip
+    return sep(decimal(command))
+
+
+def _one_character(context: click.Context, parameter: click.Parameter, text: str | None) -> str | None:
+    """A separator, of which a tab may be written as a word or as in C."""
+    found = "\t" if text in ("tab", "\\t") else text
+    if found is not None and (len(found) != 1 or found in '"\r\n' or found.isalnum()):
+        raise click.BadParameter(f"{text!r} is not one character such as ';', and not tab")
+    return found
 
 
 def emit(value: object) -> None:
@@ -121,6 +142,8 @@ def as_options(message: str) -> str:
     message = message.replace("leave it out of target", "leave it out of --target")
     message = message.replace("leave them out of target", "leave them out of --target")
     message = message.replace("pass state=None to begin", "leave out --after-training to begin")
+    if "sep" in known:
+        message = _READ_WITH.sub(lambda found: f"pass --{found[1]} {shlex.quote(found[2])}", message)
     message = message.replace("fill in the future that you pass", "fill in the file of --future")
     return re.sub(r"""\bpass (\w+)=(?:'([^']*)'|"([^"]*)"|\{"window": (\d+)\}|(\d+))?""", option, message)
 

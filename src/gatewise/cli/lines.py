@@ -19,6 +19,8 @@ MISSING = frozenset({"", "nan", "na", "n/a", "null", "none"})
 MOST_FLOAT32 = 3.4028235677973366e38
 """Halfway from the largest float32 to the next: what is smaller in magnitude rounds to a finite float32."""
 
+SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
+
 _NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?")
 
 
@@ -37,6 +39,9 @@ class LineReader:
         format: "ndjson", "csv", or "auto" = what the first line looks like.
         header: names of the CSV fields, when the header has been read before; None = the first line may be one.
         limits: the least and the largest reading of each column; what lies beyond is refused; None = any may come.
+        subtract: what is taken from each reading; None = nothing.
+        sep: what separates CSV fields; None = found in the first line, else a comma.
+        decimal: what stands before decimals in CSV.
     """
 
     def __init__(
@@ -48,7 +53,12 @@ class LineReader:
         format: str = "auto",
         header: Sequence[str] | None = None,
         limits: tuple[Sequence[float], Sequence[float]] | None = None,
+        subtract: Sequence[float] | None = None,
+        sep: str | None = None,
+        decimal: str = ".",
     ) -> None:
+        self.subtract = subtract
+        self.sep, self.decimal = sep, decimal
         self.columns = None if columns is None else tuple(columns)
         self.width = width
         self.refuses_missing = refuses_missing
@@ -71,7 +81,7 @@ class LineReader:
             LineError: the line is malformed, says how.
             InputError: a CSV header that does not name the model's columns: no line after it can be read.
         """
-        text = line.strip()
+        text = line.strip(" \r\n" if self.sep == "\t" else None)
         if not text:
             return None
         if self.format == "auto":
@@ -105,24 +115,29 @@ class LineReader:
         return [self._from_json(i, v) for i, v in enumerate(values)], kept
 
     def _read_csv(self, text: str) -> tuple[list[float], str] | None:
+        if self.sep is None:
+            self.sep = _separator(text, self.decimal)
         if '"' in text:
             try:
-                (fields,) = csv.reader([text], strict=True)
+                (fields,) = csv.reader([text], strict=True, delimiter=self.sep)
             except (csv.Error, ValueError) as error:
                 raise LineError(f"no valid CSV: {error}") from None
         else:
-            fields = text.split(",")
+            fields = text.split(self.sep)
         fields = [field.strip() for field in fields]
         # A first line without any number is a header, unless it is a reading of nothing but missing values.
         all_missing = len(fields) == self.width and all(field.lower() in MISSING for field in fields)
-        if self._first and not all_missing and not any(map(_is_number, fields)):
+        if self._first and not all_missing and not any(map(self._is_number, fields)):
             self._take_header(tuple(fields))
             self._first = False
             return None
         if self.header is None and len(fields) != self.width:
-            raise LineError(f"expected {self._expected()}, or a header line first, got {len(fields)} fields")
+            many = "1 field" if len(fields) == 1 else f"{len(fields)} fields"
+            raise LineError(f"expected {self._expected()}, or a header line first, got {many} between {self._marks()}")
         if self.header is not None and len(fields) != len(self.header):
-            raise LineError(f"expected {len(self.header)} fields as in the header, got {len(fields)}")
+            raise LineError(
+                f"expected {len(self.header)} fields as in the header, got {len(fields)} between {self._marks()}"
+            )
         if self.keep and self.header is None:
             raise LineError(f"a header line is needed, to tell which field is {self.keep[0]!r}")
         self._first = False
@@ -160,11 +175,12 @@ class LineReader:
 
     def _from_csv(self, i: int, field: str) -> float:
         try:
-            value = float(field)
+            value = float(field if self.decimal == "." else self._with_point(field))
         except ValueError:
             if field.lower() in MISSING:
                 return self._missing(i)
-            raise LineError(f"{self._name(i)} must be a number, got {_short(field)}") from None
+            how = "; for a decimal comma, pass --decimal ," if "," in field and self.decimal == "." else ""
+            raise LineError(f"{self._name(i)} must be a number, got {_short(field)}{how}") from None
         if "_" in field:
             raise LineError(f"{self._name(i)} must be a number, got {_short(field)}")
         return self._checked(i, value)
@@ -172,7 +188,7 @@ class LineReader:
     def _checked(self, i: int, value: float) -> float:
         if -MOST_FLOAT32 < value < MOST_FLOAT32:
             if self.limits is None or self.limits[0][i] <= value <= self.limits[1][i]:
-                return float(value)
+                return float(value) if self.subtract is None else value - self.subtract[i]
             raise LineError(
                 f"{self._name(i)} is {value:g}, too far from the data the model was trained on, so that it counts as "
                 "missing, and this model refuses that; train it with --missing hold to repeat the last reading"
@@ -189,12 +205,30 @@ class LineReader:
             )
         return math.nan
 
+    def _is_number(self, field: str) -> bool:
+        return _is_number(field if self.decimal == "." else field.replace(",", "."))
+
+    def _with_point(self, field: str) -> str:
+        """A number with its decimals after a point. Raises ValueError where it has one already."""
+        if "." in field:
+            raise ValueError("a point between thousands, or before decimals")
+        return field.replace(",", ".")
+
+    def _marks(self) -> str:
+        return SEPARATORS.get(str(self.sep), repr(self.sep))
+
     def _name(self, i: int) -> str:
         return f"column {self.columns[i]!r}" if self.columns is not None else f"value {i + 1}"
 
     def _expected(self) -> str:
         names = "" if self.columns is None else f" ({_names(self.columns)})"
         return f"{self.width} number{'s' if self.width != 1 else ''}{names}"
+
+
+def _separator(text: str, decimal: str) -> str:
+    """What separates the fields of a first line: a comma, but where only one other would cut it."""
+    cut = [sep for sep in SEPARATORS if sep in text and sep != decimal]
+    return cut[0] if len(cut) == 1 else "," if decimal == "." else ";"
 
 
 def _no_twins(pairs: list[tuple[str, object]]) -> dict[str, object]:

@@ -19,6 +19,7 @@ from gatewise.cli.common import (
     names,
     printable,
     refuse_same_file,
+    separators,
     table,
     wrap,
 )
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from gatewise.stream import Model
     from gatewise.tasks.backtest import Backtest
+    from gatewise.tasks.files import TextFile
 
 MOST_SHOWN = 24
 """Horizons of a backtest on a page."""
@@ -55,6 +57,7 @@ OF_ROWS = ("time", "series", "columns")
 @click.option("--series", metavar="COL", help="For a model of no task: the column that tells several series apart.")
 @click.option("--columns", callback=listed(), metavar="A,B,...",
               help="For a model of no task: the columns to read.  [default: those it names, or all]")  # fmt: skip
+@separators
 @click.option("-o", "--output", metavar="OUT", help="Write the table here instead of to standard output.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a row instead of CSV.")
 def predict(
@@ -66,6 +69,8 @@ def predict(
     stride: int | None,
     season: int | None,
     after_training: bool,
+    sep: str | None,
+    decimal: str,
     output: str | None,
     as_json: bool,
     **columns: Any,
@@ -106,10 +111,12 @@ def predict(
     if output is not None:
         check_output(output, "" if backtest else "or leave out --output to write to standard output")
     from gatewise.cli.rows import write_rows
+    from gatewise.tasks.files import TextFile
 
+    data = TextFile(file, sep, decimal)
     with cautions(), advice():
         if backtest:
-            tested = _tested(model, file, start, stride or 1, season)
+            tested = _tested(model, data, start, stride or 1, season)
             if output is not None:
                 write_rows(tested.frame(), output, as_json)
             found = describe(model, file, tested)
@@ -121,22 +128,22 @@ def predict(
         if task == "forecaster":
             from gatewise.tasks.forecaster import Forecaster
 
-            frame = Forecaster.load(model).predict(file, future)
+            frame = Forecaster.load(model).predict(data, future and TextFile(future, sep, decimal))
         elif task == "detector":
             from gatewise.tasks.detector import Detector
 
             detector = Detector.load(model)
-            frame = detector.explain(file, detector.state_ if after_training else None)
+            frame = detector.explain(data, detector.state_ if after_training else None)
             short = str(detector.summary(frame))
         else:
-            frame = _answers(loaded, model, file, **columns)
+            frame = _answers(loaded, model, data, **columns)
     write_rows(frame, output, as_json)
     if task == "detector":
         for line in short.splitlines():
             click.echo(f"gatewise: {printable(line)}", err=True)
 
 
-def _tested(model: str, file: str, start: str | None, stride: int, season: int | None) -> Backtest:
+def _tested(model: str, file: TextFile, start: str | None, stride: int, season: int | None) -> Backtest:
     from gatewise.tasks.forecaster import Forecaster
 
     first = int(start) if start is not None and start.isdecimal() else start
@@ -145,7 +152,7 @@ def _tested(model: str, file: str, start: str | None, stride: int, season: int |
 
 
 def _answers(
-    model: Model, path: str, file: str, time: str | None, series: str | None, columns: list[str] | None
+    model: Model, path: str, file: TextFile, time: str | None, series: str | None, columns: list[str] | None
 ) -> pd.DataFrame:
     """What a model that belongs to no task answers to each row."""
     import numpy as np
@@ -153,13 +160,16 @@ def _answers(
     from gatewise.tasks.table import FITTED, read_table
 
     chosen = columns or (None if model.columns is None else list(model.columns))
-    read = read_table(file, time, chosen, "raise" if model.graph.refuses_missing else "hold", series, FITTED)
+    missing = "raise" if model.graph.refuses_missing else "hold"
+    read = read_table(file, time, chosen, missing, series, FITTED, subtract=model.subtract)
     if len(read.columns) != model.inputs:
         raise InputError(
             f"{path} reads {model.inputs} columns, got {len(read.columns)} ({names(read.columns)}); "
             "say with --columns which to read"
         )
-    values = np.concatenate([np.asarray(model.run(read.values[start:stop])) for _, start, stop in read.series])
+    plain = model.relative()
+    values = np.concatenate([np.asarray(plain.run(read.values[start:stop])) for _, start, stop in read.series])
+    values = values if model.levels is None else values + model.levels
     answers = dict(zip(model.output_names, values.T, strict=True))
     if "extrapolated" in answers:
         answers["extrapolated"] = answers["extrapolated"] > 0
@@ -209,7 +219,7 @@ def page(found: dict[str, Any]) -> str:
     rows.append(("all", *means, _number(found["all"]["model"]["coverage"])))
     what = f"{found['origins']:,} forecasts of {names(found['targets'])}; mean squared error in standard units"
     short = found["left_out"]
-    left = f"\n{wrap(f'too short for a forecast: {names(list(map(str, short)))}', '  ', '    ')}" if short else ""
+    left = f"\n{wrap(f'left out: {names(list(map(str, short)))}', '  ', '    ')}" if short else ""
     return f"{heading(found['file'])}\n  {what}{left}\n{table(rows, 'r' * len(rows[0]))}"
 
 

@@ -40,7 +40,7 @@ class SeriesReader(LineReader):
     Args:
         series: the field that holds the id: a text or a whole number.
         columns, width, refuses_missing, keep, format: as `LineReader` takes them; `keep` are further fields to copy.
-        limits: as `LineReader` takes them.
+        limits, subtract, sep, decimal: as `LineReader` takes them.
         whole: whether the ids are known to be whole numbers, so that "007" in CSV is 7.
 
     Attributes:
@@ -57,9 +57,12 @@ class SeriesReader(LineReader):
         format: str = "auto",
         whole: bool = False,
         limits: tuple[Sequence[float], Sequence[float]] | None = None,
+        subtract: Sequence[float] | None = None,
+        sep: str | None = None,
+        decimal: str = ".",
     ) -> None:
         fields = tuple(dict.fromkeys((series, *keep)))
-        super().__init__(columns, width, refuses_missing, fields, format, limits=limits)
+        super().__init__(columns, width, refuses_missing, fields, format, None, limits, subtract, sep, decimal)
         self.series = series
         self.whole = whole
         self.ids: list[str] = []
@@ -111,6 +114,7 @@ class SeriesSession:
         ids: of the series by their place, as `SeriesReader.ids`, which grows as lines are read.
         begin: id -> the state in which its stream begins; others begin at the start of a sequence. None = all do.
         say: takes messages.
+        raw: the model of readings from which nothing was subtracted yet, for messages; None = `model`.
 
     Attributes:
         step: readings answered, of all series.
@@ -130,7 +134,9 @@ class SeriesSession:
         ids: Sequence[str],
         begin: Mapping[str, State] | None = None,
         say: Callable[[str], None] = lambda message: None,
+        raw: Model | None = None,
     ) -> None:
+        self._raw = raw or model
         self.model = model
         self.pool = model.pool(0)
         self.step = 0
@@ -187,7 +193,7 @@ class SeriesSession:
         assert found is not None
         others = f" (and so have {len(drifted) - 1} other series)" if len(drifted) > 1 else ""
         step = self._counts[place] + found[0] + 1
-        return f"series {self._ids[place]!r}, step {step}: {describe(self.model, found[1])}{others}"
+        return f"series {self._ids[place]!r}, step {step}: {describe(self._raw, found[1])}{others}"
 
     def steps(self, count: int) -> Sequence[int]:
         """The steps of the last `count` readings answered, each counted in its series from 1."""

@@ -80,6 +80,7 @@ class Session:
         after: go on after this step; None = find out.
         output: descriptor of the file that results are written to.
         begin: the state in which a new session begins; None = the start of a sequence. A state file comes first.
+        raw: the model of readings from which nothing was subtracted yet, for messages; None = `model`.
 
     Attributes:
         stream: the stream, at `step`.
@@ -102,8 +103,10 @@ class Session:
         after: int | None = None,
         output: int = 1,
         begin: State | None = None,
+        raw: Model | None = None,
     ) -> None:
         self.stream: Stream = model.stream(begin)
+        self._raw = raw or model
         self.header: tuple[str, ...] | None = None
         self.resumed = False
         self.in_doubt = False
@@ -175,7 +178,7 @@ class Session:
         if has_drifted(self.model, self.stream.get_state()) and not has_drifted(self.model, begin):
             found = first_drift(self.model, readings[:count], state_of(self.model, begin))
             assert found is not None
-            self.warning = f"step {self.step + found[0] + 1}: {describe(self.model, found[1])}"
+            self.warning = f"step {self.step + found[0] + 1}: {describe(self._raw, found[1])}"
         else:
             self.warning = None
         if self._path is None:

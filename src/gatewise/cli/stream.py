@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gatewise.cli.common import refuse_same_file, say
+from gatewise.cli.common import refuse_same_file, say, separators
 from gatewise.cli.lines import FORMATS, LineReader
 from gatewise.errors import StateError
 
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="After a malformed line: end with exit code 1, or go on with the next.",
 )
+@separators
 @click.option("--json", "as_json", is_flag=True, help="As it is anyway: results are JSON, one object a line.")
 def stream(
     model: str,
@@ -48,6 +49,8 @@ def stream(
     after_training: bool,
     replay: bool,
     on_error: str,
+    sep: str | None,
+    decimal: str,
     as_json: bool,
 ) -> int:
     """Answer readings from standard input, or from FILE, one JSON result a line, flushed.
@@ -98,14 +101,16 @@ def stream(
         raise click.UsageError("--state holds one stream, so it does not go with --series; run one stream per series")
     if state is None and (after is not None or replay):
         raise click.UsageError("--after and --replay need --state, the file that says what was answered before")
-    loaded = load(model)
+    whole_model = load(model)
+    loaded, levels = whole_model.relative(), whole_model.levels
+    subtract = None if whole_model.subtract is None else whole_model.subtract.tolist()
     keep = tuple(dict.fromkeys(keep))
     taken = {"step", "alarm", *loaded.output_names}
     for option, name in [("--series", series), *(("--pass", name) for name in keep)]:
         if name in taken:
             raise click.UsageError(f"{option} {name}: results have a member of that name already")
     columns, refuses = loaded.columns, loaded.graph.refuses_missing
-    least, largest = (part.tolist() for part in loaded.limits)
+    least, largest = (part.tolist() for part in whole_model.limits)
     limits = (least, largest) if refuses else None
     if series is not None and series in (columns or ()):
         raise click.UsageError(f"--series {series}: the model reads this column, so it does not tell series apart")
@@ -120,20 +125,28 @@ def stream(
         raise StateError(f"{model} was trained on {many}, or leave out --after-training")
     if series is not None:
         whole = after_training and all(isinstance(id, int) for id in ends)
-        lines = SeriesReader(series, columns, loaded.inputs, refuses, fields, form, whole, limits)
+        lines = SeriesReader(
+            series, columns, loaded.inputs, refuses, fields, form, whole, limits, subtract, sep, decimal
+        )
         begin = {str(id): end for id, end in ends.items()} if after_training else None
-        streams = SeriesSession(loaded, lines.ids, begin, say)
+        streams = SeriesSession(loaded, lines.ids, begin, say, whole_model)
         with source_of(file) as source, watched(lines, loaded, time, keep, after_training) as reader:
-            stopped = answer_lines(streams, reader, source, 1, skip=on_error == "skip", say=say)
+            stopped = answer_lines(streams, reader, source, 1, skip=on_error == "skip", levels=levels, say=say)
         return 128 + signal.SIGINT if stopped == signal.SIGINT else 0
-    with source_of(file) as source, Session(loaded, state, after, output=1, begin=ends.get(None)) as session:
+    with (
+        source_of(file) as source,
+        Session(loaded, state, after, output=1, begin=ends.get(None), raw=whole_model) as session,
+    ):
         if session.resumed:
             say(f"continuing after step {session.step}")
         if session.in_doubt:
             say("the stream ended as it wrote; if your results end at another step K, start again with --after K")
-        line_reader = LineReader(columns, loaded.inputs, refuses, fields, form, session.header, limits)
+        line_reader = LineReader(
+            columns, loaded.inputs, refuses, fields, form, session.header, limits, subtract, sep, decimal
+        )
         with watched(line_reader, loaded, time, keep, after_training and not session.resumed) as reader:
-            stopped = answer_lines(session, reader, source, 1, replay=replay, skip=on_error == "skip", say=say)
+            skip = on_error == "skip"
+            stopped = answer_lines(session, reader, source, 1, replay=replay, skip=skip, levels=levels, say=say)
     return 128 + signal.SIGINT if stopped == signal.SIGINT else 0
 
 

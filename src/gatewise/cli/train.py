@@ -13,7 +13,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gatewise.cli.common import advice, cautions, check_output, emit, json_option, listed, refuse_same_file, say
+from gatewise.cli.common import (
+    advice,
+    cautions,
+    check_output,
+    emit,
+    json_option,
+    listed,
+    refuse_same_file,
+    say,
+    separators,
+)
 from gatewise.cli.signals import like_ctrl_c
 from gatewise.cli.trained import page, summary
 from gatewise.errors import InputError
@@ -132,6 +142,7 @@ def _recurrences(context: click.Context, parameter: click.Parameter, begun: str)
 @click.option("--checkpoint", metavar="FILE",
               help="Keep the run here, after 5 s and then every 30 s; if it was stopped, go on from it.")  # fmt: skip
 @click.option("--metrics", metavar="CSV", help="Write the course of the training here.")
+@separators
 @click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
 @json_option
 def train(
@@ -142,6 +153,8 @@ def train(
     seed: int,
     checkpoint: str | None,
     metrics: str | None,
+    sep: str | None,
+    decimal: str,
     quiet: bool,
     as_json: bool,
     **parameters: Any,
@@ -176,6 +189,8 @@ def train(
     check_output(output)
     if not os.path.exists(file):
         raise InputError(f"{file}: no such file")
+    from gatewise.tasks.files import TextFile
+
     fitted: Detector | Forecaster
     if task == DETECT:
         from gatewise.tasks.detector import Detector
@@ -188,7 +203,13 @@ def train(
     if checkpoint is not None and os.path.exists(checkpoint):
         say(f"continuing from {checkpoint}")
     with cautions(), advice(), like_ctrl_c():
-        fitted.fit(file, seconds=seconds, progress=_progress(quiet), checkpoint=checkpoint, metrics=metrics)
+        fitted.fit(
+            TextFile(file, sep, decimal),
+            seconds=seconds,
+            progress=_progress(quiet),
+            checkpoint=checkpoint,
+            metrics=metrics,
+        )
         fitted.save(output)
     found = summary(fitted, file, output)
     if as_json:

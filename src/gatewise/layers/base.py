@@ -157,6 +157,10 @@ class Layer:
         """Names of the output values, where they have a meaning of their own (heads)."""
         return None
 
+    def levels(self) -> tuple[int | None, ...] | None:
+        """Of each output value the column that it is a level of, in its units (heads); None where it is of none."""
+        return None
+
     def tensors(self, inputs: Sequence[Edge]) -> dict[str, tuple[int, ...]]:
         """Name and shape of each tensor, in the order in which `kernel.c` receives them; none unless a kind says so."""
         return {}

@@ -60,6 +60,7 @@ def bench(model: Model, seconds: float = 1.0, sessions: Sequence[int] = SESSIONS
     """
     if not seconds > 0 or any(n < 1 for n in sessions):
         raise InputError(f"bench needs seconds > 0 and pools of at least 1 session, got {seconds}, {list(sessions)}")
+    model = model.relative()  # whose readings are float32, as these are
     share = seconds / (2 + len(sessions))
     times = _pushes(model, share)
     pools = {n: _pool(model, n, share) for n in sessions}

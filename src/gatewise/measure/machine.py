@@ -142,7 +142,7 @@ def step_times(model: Model, seconds: float = 0.5) -> StepTimes:
     Raises:
         SpecError: the model needs whole sequences.
     """
-    stream = model.stream()
+    stream = model.relative().stream()
     x = np.zeros(model.inputs, np.float32)
     out = np.empty(model.outputs, np.float32)
     push, start = stream.push, time.perf_counter()

@@ -35,6 +35,7 @@ from gatewise.inputs.numeric.spec import held
 from gatewise.layers.base import Array
 from gatewise.state import COUNT, READINGS, State
 from gatewise.stream import Model
+from gatewise.tasks.table import unused
 from gatewise.tasks.times import listed
 
 try:
@@ -44,6 +45,9 @@ except ImportError as error:  # pragma: no cover - tried in an environment witho
 
 CHUNK = 512
 """Rows answered at once: outputs of rows that are no origins are dropped before the next."""
+
+TOO_SHORT = "it has too few rows for a forecast and for what comes after it"
+"""Why a series is left out."""
 
 REPEAT, SEASONAL = "repeat_last", "seasonal_naive"
 
@@ -57,14 +61,17 @@ class Backtest:
         targets: names of the columns forecast.
         horizons: steps ahead.
         quantiles: probabilities, ascending.
-        forecasts: (N, K, H, Q) float32, in the units of the data.
+        forecasts: (N, K, H, Q) float32, in the units of the data; float64, as are the next two, where the model
+            subtracts constants.
         observed: (N, K, H) float32; NaN where no reading came.
         scale: (K,) standard deviation of each target in training.
         naive: name -> (N, K, H) float32: "repeat_last" and, given a season, "seasonal_naive"; NaN where they know none.
         season: steps after which the seasonal forecast repeats itself, or None.
         times: of the origins, or None.
         series: the series of each origin, or None.
-        left_out: ids of the series that are too short for one origin.
+        left_out: ids of the series that are too short for one origin, or have no good data.
+        time_name: what `frame` calls the column of times.
+        series_name: what `frame` calls the column of series.
     """
 
     origins: Array
@@ -78,7 +85,9 @@ class Backtest:
     season: int | None = None
     times: pd.Index | None = None
     series: Array | None = None
-    left_out: tuple[str | int, ...] = ()
+    left_out: tuple[str | int | None, ...] = ()
+    time_name: str = "time"
+    series_name: str = "series"
 
     @cached_property
     def median(self) -> Array:
@@ -155,17 +164,23 @@ class Backtest:
         return pd.DataFrame(below, index=pd.Index(self.horizons, name="horizon"))
 
     def frame(self) -> pd.DataFrame:
-        """All of it, a row for each origin, target and horizon: the quantiles, what came, and the naive forecasts."""
+        """All of it, a row for each origin, target and horizon: the quantiles, what came, and the naive forecasts.
+
+        The series and the time are called as in the data, with "_" behind where another column is called so.
+        """
         n, columns, horizons = self.observed.shape
         each = columns * horizons
-        led: dict[str, Any] = {} if self.series is None else {"series": np.repeat(self.series, each)}
-        led["origin"] = np.repeat(self.origins, each)
-        if self.times is not None:
-            led["time"] = self.times.repeat(each)
-        led["target"] = np.tile(np.repeat(np.array(self.targets, object), horizons), n)
-        led["horizon"] = np.tile(np.array(self.horizons), n * columns)
         levels = {level_name(q): self.forecasts[..., i].ravel() for i, q in enumerate(self.quantiles)}
         naive = {name: values.ravel() for name, values in self.naive.items()}
+        taken = {"origin", "target", "horizon", "observed", *levels, *naive}
+        led: dict[str, Any] = {}
+        if self.series is not None:
+            led[unused(self.series_name, taken)] = np.repeat(self.series, each)
+        led["origin"] = np.repeat(self.origins, each)
+        if self.times is not None:
+            led[unused(self.time_name, {*taken, *led})] = self.times.repeat(each)
+        led["target"] = np.tile(np.repeat(np.array(self.targets, object), horizons), n)
+        led["horizon"] = np.tile(np.array(self.horizons), n * columns)
         return pd.DataFrame({**led, **levels, "observed": self.observed.ravel(), **naive})
 
     def __repr__(self) -> str:
@@ -175,7 +190,7 @@ class Backtest:
         return (
             f"Backtest: {len(self.origins):,} origins, {len(self.targets)} targets, horizons {first} to {last}; "
             f"mean squared error in standard units, over all horizons: {found}"
-            + (f"; series too short for a forecast: {listed(self.left_out)}" if self.left_out else "")
+            + (f"; series left out: {listed(self.left_out)}" if self.left_out else "")
         )
 
     def _columns(self, target: str | None) -> list[int]:
@@ -203,6 +218,8 @@ def backtest(
     guessed: bool = False,
     names: Sequence[str] | None = None,
     times: pd.Index | None = None,
+    labels: tuple[str, str] = ("time", "series"),
+    constants: Array | None = None,
 ) -> Backtest:
     """Forecast at every `stride`-th origin of each series at which all horizons lie within it.
 
@@ -219,6 +236,8 @@ def backtest(
         guessed: whether no user asked for this season: if it is longer than the data, there is no seasonal forecast.
         names: what the targets are called; None = as the head says.
         times: of the rows, or None.
+        labels: what the columns of times and of series are called in `Backtest.frame`.
+        constants: (K,) float64, what was subtracted from the targets; added to forecasts and readings in float64.
 
     Raises:
         InputError: a start, stride or season that makes no sense, no series long enough for one origin, or a season
@@ -264,21 +283,24 @@ def backtest(
         naive[REPEAT].append(np.repeat(known[own - a][:, :, None], len(head.horizons), axis=2))
         if season is not None:
             naive[SEASONAL].append(_seasonal(known, own - a, head.horizons, season))
+    level: Any = np.float32(0) if constants is None else constants[:, None]
     found = Backtest(
         origins=origins,
         targets=tuple(names or head.target_names),
         horizons=tuple(head.horizons),
         quantiles=tuple(head.quantiles),
-        forecasts=np.concatenate(answers).reshape(shape),
-        observed=observed,
+        forecasts=np.concatenate(answers).reshape(shape) + level[..., None],
+        observed=observed + level,
         scale=np.array(model.tensors["head.scale"]),
-        naive={name: np.concatenate(parts).astype(np.float32) for name, parts in naive.items()},
+        naive={name: np.concatenate(parts).astype(np.float32) + level for name, parts in naive.items()},
         season=season,
         times=None if times is None else times[origins],
         series=None
         if len(spans) == 1 and spans[0][0] is None
         else np.repeat(np.array([id for id, _, _ in spans], object), [len(own) for own in each]),
         left_out=tuple(id for (id, _, _), own in zip(spans, each, strict=True) if not len(own)),
+        time_name=labels[0],
+        series_name=labels[1],
     )
     scored: Array = found.counts.any(axis=0)  # type: ignore[assignment]  # (K, H)
     if not scored.all():

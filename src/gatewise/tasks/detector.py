@@ -35,8 +35,10 @@ from gatewise.stream import Model, init
 from gatewise.stream import load as load_model
 from gatewise.tasks.beforehand import check_calibration, check_room
 from gatewise.tasks.calibrate import Calibration
+from gatewise.tasks.constants import FIND, subtracting
 from gatewise.tasks.episodes import Found, summarise
 from gatewise.tasks.held_out import Split, cut, measure, unsupported
+from gatewise.tasks.left_out import warn_left_out
 from gatewise.tasks.parameters import is_array, number, plain, positions, recurrent_layers, seed_of
 from gatewise.tasks.table import FITTED, Table, read_table, standardise, within_reach
 from gatewise.tasks.timeline import Timeline, timeline
@@ -66,8 +68,8 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
     """Finds readings that a forecast of the series did not expect, at a stated rate of false alarms.
 
     In the manner of scikit-learn: parameters are stored as given, `fit` checks them, fitted attributes end in `_`. The
-    data may be a pandas DataFrame or Series, a NumPy array (rows,) or (rows, columns), or the path of a .csv or
-    .parquet file; rows are steps in order of time.
+    data may be a frame of pandas, polars, Arrow or xarray, a dict of columns, a NumPy array (rows,) or (rows, columns),
+    or the path of a .csv or .parquet file; rows are steps in order of time.
 
     Args:
         recurrence: kind of the recurrent layers, e.g. "gru".
@@ -193,29 +195,31 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         coverage = plain(self.coverage)
         if isinstance(coverage, bool) or not isinstance(coverage, (int, float)) or not 0.0 < coverage < 1.0:
             raise InputError(f"coverage must be a share between 0 and 1, got {coverage!r}")
-        table = read_table(data, self.time, self.columns, self.missing, self.series)
+        table = read_table(data, self.time, self.columns, self.missing, self.series, subtract=FIND)
         names = table.columns
         targets = list(range(len(names))) if self.target is None else positions("target", self.target, names)
         if not targets:
             raise InputError("target is an empty list; name at least one, or give None for all")
         cuts = cut(table, plain(self.validation))
-        offset, scale = standardise(table, cuts.rows(table, "training"))
+        kept = cuts.of(table)
+        offset, scale = standardise(kept, cuts.rows(kept, "training"))
         table = within_reach(table, offset, scale, self.missing)
-        check_calibration(table, targets, cuts)
+        kept = cuts.of(table)
+        check_calibration(kept, targets, cuts)
         seed = seed_of(self.random_state)
         untrained = self._untrained(table, targets, offset, scale, seed)
-        kept = len(table.series) * untrained.graph.state_bytes
-        if kept > MOST_STATE_BYTES:
+        states = len(table.series) * untrained.graph.state_bytes
+        if states > MOST_STATE_BYTES:
             raise InputError(
-                f"the states of {len(table.series):,} series take {kept:,} bytes, more than the {MOST_STATE_BYTES:,} "
+                f"the states of {len(table.series):,} series take {states:,} bytes, more than the {MOST_STATE_BYTES:,} "
                 "that a model file keeps; fit on fewer series, or with fewer units"
             )
-        check_room(untrained, {**self.get_params(), "random_state": seed}, table, kept)
+        check_room(untrained, {**self.get_params(), "random_state": seed}, table, states)
         from gatewise.train import Dropout, fit  # torch takes seconds, and what is refused is refused at once
 
         trained, history = fit(
             untrained,
-            [table.values[start : start + used] for (_, start, _), used in zip(table.series, cuts.used, strict=True)],
+            [kept.values[start : start + used] for (_, start, _), used in zip(kept.series, cuts.used, strict=True)],
             validation=cuts.validation,
             steps=plain(self.steps),
             seconds=plain(seconds),
@@ -230,9 +234,10 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
             metrics=metrics,
             progress=progress,
         )
-        model, calibration = measure(trained, table, targets, cuts, coverage)
+        model, calibration = measure(trained, kept, targets, cuts, coverage)
         times, uneven = timeline(table, ends=True)
-        cautions = (*uneven, *table.cautions, *unsupported(calibration, float(self.false_alarms_per_1000)))
+        rest = unsupported(calibration, float(self.false_alarms_per_1000))
+        cautions = (*uneven, *table.cautions, *cuts.cautions, *rest)
         ends = [model.run(table.values[start:stop], return_state=True)[1] for _, start, stop in table.series]
         ends = [model.settled(state) for state in ends]  # rows that were fitted tell nothing of what is to come
         described = {
@@ -244,7 +249,7 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
             "state": base64.b64encode(_joined(model, ends).to_bytes()).decode(),
             "times": times.to_json(),
         }
-        self._take(model.replace(provenance={**model.provenance, "detector": described}))
+        self._take(subtracting(model, table.constants, {**model.provenance, "detector": described}))
         self.history_: History = history
         for caution in cautions:
             warnings.warn(caution, UserWarning, stacklevel=2)
@@ -284,15 +289,22 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
             and its band, in the units of the data), `extrapolated` (the score lies beyond what the calibration rows can
             show) and `alarm`. Of several targets: `score`, then `NAME:observed`, `NAME:score`, `NAME:expected`,
             `NAME:low` and `NAME:high` of each, `extrapolated` and `alarm`.
+
+            Of several series those with missing readings that are refused, or with times out of order, are left out,
+            and a warning names them.
         """
-        table = self._read(data)
+        table = self._read(data, leave_out=True)
+        warn_left_out(table.left_out, len(table.series))
         answers = dict(zip(self.model_.output_names, self._answers(table, state).astype(np.float64).T, strict=True))
         several = len(self.targets_) > 1
         columns = {"score": answers["score"]} if several else {}
         for target in self.targets_:
             own = f"{target}:" if several else ""
-            columns[f"{own}observed"] = table.values[:, self.columns_.index(target)].astype(np.float64)
+            k = self.columns_.index(target)
+            columns[f"{own}observed"] = table.wide(k)
             columns |= {name: answers[name] for name in (f"{own}{what}" for what in EXPLAINED)}
+            for what in EXPLAINED[1:]:
+                columns[f"{own}{what}"] = columns[f"{own}{what}"] + table.subtract[k]
         columns["extrapolated"] = answers["extrapolated"] > 0
         columns["alarm"] = answers["score"] >= self.threshold_
         return table.frame(columns).iloc[np.argsort(table.order)]
@@ -414,11 +426,12 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         given = {"input.offset": offset, "input.scale": scale, "head.unit": unit}
         return model.replace(tensors={**model.tensors, **given})
 
-    def _read(self, data: Any) -> Table:
+    def _read(self, data: Any, leave_out: bool = False) -> Table:
         check_is_fitted(self)
         named = hasattr(self, "feature_names_in_") and not is_array(data)
         time, columns = None if is_array(data) else self.time, self.columns_ if named else None
-        table = read_table(data, time, columns, self.missing, self.series, FITTED, self.timeline_.dated)
+        constants, dated = self.model_.subtract, self.timeline_.dated
+        table = read_table(data, time, columns, self.missing, self.series, FITTED, dated, constants, leave_out)
         if len(table.columns) != self.n_features_in_:
             raise InputError(
                 f"this detector was fitted on {self.n_features_in_} columns, {list(self.columns_)}; "
@@ -427,7 +440,7 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         for caution in self.timeline_.compare(table):
             warnings.warn(caution, UserWarning, stacklevel=3)
         offset, scale = (self.model_.tensors[f"input.{name}"] for name in ("offset", "scale"))
-        return within_reach(table, offset, scale, self.missing, FITTED)
+        return within_reach(table, offset, scale, self.missing, FITTED, leave_out)
 
     def _check_ids(self, state: Mapping[Any, Any], ids: Sequence[Any]) -> None:
         """Refuse states that are for no series. Those of series that were fitted may be left over."""
@@ -449,18 +462,19 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
             raise StateError(f"this detector was fitted with series={self.series!r}, so state must be {wanted}")
         given: Mapping[Any, Any] = state if isinstance(state, Mapping) else {None: state}
         if isinstance(state, Mapping):
-            self._check_ids(state, [name for name, _, _ in table.series])
+            self._check_ids(state, [name for name, *_ in (*table.series, *table.left_out)])
         ends: Mapping[Any, Any] = self.state_ if isinstance(self.state_, Mapping) else {None: self.state_}
         after_training = [name for name, each in given.items() if name in ends and _same(each, ends[name])]
         for caution in self.timeline_.follows(table, after_training):
             warnings.warn(caution, UserWarning, stacklevel=3)
-        answers = np.empty((len(table), self.model_.outputs), np.float32)
+        model = self.model_.relative()
+        answers = np.empty((len(table), model.outputs), np.float32)
         drifted = []
         for name, start, stop in table.series:
             rows, begin = table.values[start:stop], given.get(name)
-            answer, end = self.model_.run(rows, begin, return_state=True)
+            answer, end = model.run(rows, begin, return_state=True)
             answers[start:stop] = answer
-            if self.model_.drifts(end) and (found := first_drift(self.model_, rows, begin)):
+            if model.drifts(end) and (found := first_drift(model, rows, begin)):
                 drifted.append((start + found[0], found[1]))
         if drifted:
             row, state_there = drifted[0]

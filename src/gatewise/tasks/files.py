@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
-import re
+import os
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from gatewise.errors import InputError, MissingExtraError
+from gatewise.tasks.separators import SEPARATORS, check_given, counted, find_separator
 
 try:
     import pandas as pd
@@ -16,43 +18,75 @@ try:
 except ImportError as error:  # pragma: no cover - tried in an environment without the extra
     raise MissingExtraError("tasks read tables with pandas: pip install 'gatewise[train]'") from error
 
+TABLES = (".parquet", ".pq")
+TEXTS = (".csv", ".tsv")
 
-def read_file(path: Path) -> tuple[pd.DataFrame, str, int | None]:
+
+@dataclass(frozen=True)
+class TextFile:
+    """A file of readings, and how its fields are written, where that is known. A table like any other to the tasks.
+
+    Attributes:
+        path: of the file.
+        sep: what separates fields; None = found in its first lines. With one given the suffix does not matter.
+        decimal: "." or ",": what stands before decimals.
+
+    Raises:
+        InputError: no separator or decimal mark, or both the same.
+    """
+
+    path: str | os.PathLike[str]
+    sep: str | None = None
+    decimal: str = "."
+
+    def __post_init__(self) -> None:
+        check_given(self.sep, self.decimal)
+
+
+def read_file(file: TextFile) -> tuple[pd.DataFrame, str, int | None]:
     """The table in a file, its path, and for text files the line of row 0. Raises InputError."""
+    path = Path(file.path)
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; give the path of a .csv or .parquet file")
     if not path.is_file():
-        raise InputError(f"there is no file {path}")
-    suffixes = path.suffixes
-    if suffixes[-1:] in ([".parquet"], [".pq"]):
+        raise InputError(f"{path} is no regular file" if path.exists() else f"there is no file {path}")
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    if suffixes[-1:] and suffixes[-1] in TABLES:
         try:
             return pd.read_parquet(path), str(path), None
         except ImportError as error:
             raise MissingExtraError("reading Parquet needs pyarrow: pip install 'gatewise[train]'") from error
         except (OSError, ValueError) as error:
             raise InputError(f"{path} is no readable Parquet file: {error}") from None
-    if ".csv" not in suffixes[-2:]:
+    if file.sep is None and not set(TEXTS) & set(suffixes[-2:]):
         raise InputError(f"{path} is neither .csv nor .parquet; read it with pandas and give the frame")
-    return _read_csv(path), str(path), 2
+    return _read_csv(path, file.sep, file.decimal), str(path), 2
 
 
-def _read_csv(path: Path) -> pd.DataFrame:
-    """Read a comma-separated file with one header line, keeping every line: a blank one is a row without readings."""
-    common: dict[str, Any] = {"encoding": "utf-8-sig", "skip_blank_lines": False}
+def _read_csv(path: Path, sep: str | None, decimal: str) -> pd.DataFrame:
+    """Read a file with one header line, keeping every line: a blank one before others is a row without readings."""
+    common: dict[str, Any] = {"encoding": "utf-8-sig", "skip_blank_lines": False, "compression": "infer"}
     header: list[str] = []
     try:
+        common["sep"] = sep = _separator(path, decimal) if sep is None else sep
+        if sep == decimal:
+            raise InputError(f"{path}: a comma cannot be both the separator and the decimal mark")
         head = pd.read_csv(path, header=None, nrows=1, dtype=str, keep_default_na=False, **common)
         header = [str(name).strip() for name in head.iloc[0]]
-        _check_header(header, path)
+        _check_header(header, path, sep)
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)
-            frame: pd.DataFrame = pd.read_csv(path, low_memory=False, index_col=False, **common)
+            frame: pd.DataFrame = pd.read_csv(path, low_memory=False, index_col=False, decimal=decimal, **common)
         if frame.iloc[:, -1].isna().any():  # as in a line that is too short, which pandas fills up
-            _check_lines(path, len(header))
+            blank = _check_lines(path, len(header), sep)
+            if len(frame) and frame.iloc[-1].isna().all():
+                frame = frame.iloc[: max(0, len(frame) - blank)]
     except pd.errors.EmptyDataError:
         raise InputError(f"{path} is empty") from None
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is not UTF-8 text ({error}); convert it, or read it with pandas") from None
     except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
-        _check_lines(path, len(header))
+        _check_lines(path, len(header), str(sep))
         raise InputError(f"{path}: {str(error).strip()}; every line must have {len(header)} fields") from None
     except (OSError, EOFError) as error:
         raise InputError(f"{path} cannot be read: {error}") from None
@@ -60,34 +94,46 @@ def _read_csv(path: Path) -> pd.DataFrame:
     return frame
 
 
-def _check_lines(path: Path, width: int) -> None:
-    """Refuse the first line that is not blank and has more or fewer fields than the header."""
+def _separator(path: Path, decimal: str) -> str:
     with get_handle(path, "r", encoding="utf-8-sig", compression="infer") as opened:
-        lines = csv.reader(opened.handle)
+        return find_separator(opened.handle, str(path), decimal)
+
+
+def _check_lines(path: Path, width: int, sep: str) -> int:
+    """Refuse the first line that is not blank and has more or fewer fields than the header.
+
+    Returns:
+        How many blank lines there are at the end.
+    """
+    blank = 0
+    with get_handle(path, "r", encoding="utf-8-sig", compression="infer") as opened:
+        lines = csv.reader(opened.handle, delimiter=sep)
         try:
             for fields in lines:
+                blank = 0 if fields else blank + 1
                 if fields and len(fields) != width:
-                    many = "1 field" if len(fields) == 1 else f"{len(fields)} fields"
                     cut = "; is the file cut off?" if len(fields) < width else ""
                     raise InputError(
-                        f"{path}: line {lines.line_num} has {many}; every line must have {width} fields, as the header "
-                        f"has, a missing reading being empty{cut}"
+                        f"{path}: line {lines.line_num} has {counted(fields)}; every line must have {width} fields, as "
+                        f"the header has, a missing reading being empty{cut}"
                     )
         except csv.Error:
-            return  # pandas says more
+            return 0  # pandas says more
+    return blank
 
 
-def _check_header(header: list[str], path: Path) -> None:
+def _check_header(header: list[str], path: Path, sep: str) -> None:
     if all(_is_number(name) for name in header):
-        raise InputError(f"{path} has no header line: its first line is {','.join(header)[:60]}; add column names")
+        raise InputError(f"{path} has no header line: its first line is {sep.join(header)[:60]}; add column names")
     if "" in header:
         raise InputError(
             f"{path}: column {header.index('')} has no name; name it (an index: write the file with index=False)"
         )
-    if len(header) == 1 and re.search(r"[;\t|]", header[0]):
+    if len(header) == 1 and (other := [mark for mark in SEPARATORS if mark in header[0]]):
+        called = SEPARATORS.get(sep, repr(sep))
         raise InputError(
-            f"{path}: the only column is {header[0]!r}, so fields are not separated by commas; "
-            "read it with pandas.read_csv(path, sep=...) and give the frame"
+            f"{path}: the only column is {header[0]!r}, so fields are not separated by {called}; "
+            f"are they by {SEPARATORS[other[0]]}?"
         )
 
 

@@ -126,6 +126,9 @@ def choose(
         if ahead < 1:
             raise InputError(f"horizons must be a number of steps ahead from 1, or a list of such, got {ahead}")
         ahead = list(range(1, ahead + 1))
+    elif isinstance(ahead, float):
+        whole = f"; write {int(ahead)}" if ahead.is_integer() else ""
+        raise InputError(f"horizons must be a whole number of steps ahead, or a list of such, got {ahead}{whole}")
     periods = plain(calendar)
     if not isinstance(periods, list) or not set(periods) <= set(PERIODS) or len(set(periods)) < len(periods):
         raise InputError(f"calendar must be a list out of {list(PERIODS)}, got {calendar!r}")

@@ -36,8 +36,10 @@ from gatewise.stream import Model, init
 from gatewise.stream import load as load_model
 from gatewise.tasks import backtest as rolling
 from gatewise.tasks.beforehand import check_room
+from gatewise.tasks.constants import FIND, subtracting
 from gatewise.tasks.forecast_inputs import PERIODS, Layout, choose, cut, first_row, wanted_of
 from gatewise.tasks.future import known_ahead
+from gatewise.tasks.left_out import too_short, warn_left_out
 from gatewise.tasks.parameters import is_array, plain, recurrent_layers, seed_of
 from gatewise.tasks.table import FITTED, Table, read_table, standardise, unused, within_reach
 from gatewise.tasks.timeline import Timeline, timeline
@@ -57,8 +59,8 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
     """Forecasts columns of one or many series, with quantiles that never cross.
 
     In the manner of scikit-learn: parameters are stored as given, `fit` checks them, fitted attributes end in `_`. The
-    data may be a pandas DataFrame or Series, a NumPy array (rows,) or (rows, columns), or the path of a .csv or
-    .parquet file; rows are steps in order of time.
+    data may be a frame of pandas, polars, Arrow or xarray, a dict of columns, a NumPy array (rows,) or (rows, columns),
+    or the path of a .csv or .parquet file; rows are steps in order of time.
 
     Args:
         recurrence: kind of the recurrent layers, e.g. "gru".
@@ -191,11 +193,11 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
             TrainError: the training diverged.
             MissingExtraError: torch is not installed.
         """
-        table = read_table(data, self.time, self.columns, self.missing, self.series)
+        table = read_table(data, self.time, self.columns, self.missing, self.series, subtract=FIND)
         layout, targets = choose(table.columns, self.target, self.covariates, self.calendar, self.horizons)
         seed = seed_of(self.random_state)
         untrained = self._untrained(table.named, layout, targets, seed)
-        read = _reordered(table, [table.columns.index(name) for name in layout.read])
+        read = table.select([table.columns.index(name) for name in layout.read])
         check_room(untrained, {**self.get_params(), "random_state": seed}, table)
         cuts = cut(read, layout, targets, untrained.window or 1, self.validation)
         offset, scale = standardise(read, cuts.training)
@@ -239,7 +241,8 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
             "cautions": [*uneven, *table.cautions, *cuts.cautions],
             "times": times.to_json(),
         }
-        self._take(trained.replace(provenance={**trained.provenance, "forecaster": described}))
+        constants = None if read.constants is None else layout.units(read.subtract, read.subtract)[0]
+        self._take(subtracting(trained, constants, {**trained.provenance, "forecaster": described}))
         self.history_: History = history
         for caution in self.cautions_:
             warnings.warn(caution, UserWarning, stacklevel=2)
@@ -260,22 +263,26 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
             (where there is one), `horizon`, `target`, and a column for each quantile, called "0.5" and so on, in the
             units of the data. Where the series or the time is called as one of the others, "_" is put behind it.
 
+            Of several series those that cannot be forecast are left out, and a warning names them: too few rows, or
+            too few in `future`, missing readings that are refused, times out of order.
+
         Raises:
             InputError: data that do not fit, or too few rows.
         """
         table = self._read(data)
-        ahead = known_ahead(table, future, self.layout_, self.time, self.series, self.timeline_)
-        window = self.model_.window or 1
+        table = table.without(too_short(table, self.model_.window or 1))
+        constants = self._constants()
+        covariates = None if constants is None else constants[len(self.layout_.readings) :]
+        ahead, faults = known_ahead(table, future, self.layout_, self.time, self.series, self.timeline_, covariates)
+        table = table.without(faults)
+        warn_left_out(table.left_out, len(table.series))
         times = self.timeline_.ahead(table, self.horizons_)
-        frames = []
+        model, frames = self.model_.relative(), []
         for name, start, stop in table.series:
-            if stop - start < window:
-                own = "" if name is None else f" in series {name!r}"
-                raise InputError(f"a forecast is made from the last {window} rows, got {stop - start}{own}; give more")
             span = slice(start, stop)
             x = self.layout_.inputs(table.values[span], _at(table.times, span), ahead[name])
-            answer = rolling.forecast_at(self.model_, x, np.array([len(x) - 1]))[0]
-            frames.append(self._tidy(answer, name, times[name]))
+            answer = rolling.forecast_at(model, x, np.array([len(x) - 1]))[0]
+            frames.append(self._tidy(answer, name, table, times[name]))
         return pd.concat(frames, ignore_index=True)
 
     def backtest(
@@ -294,7 +301,8 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
 
         Returns:
             Forecasts, what came, and what repeating the last reading, or the last season, would have said:
-            `.scores()`, `.compare()`, `.frame()`.
+            `.scores()`, `.compare()`, `.frame()`. Of several series those with too few rows, with missing readings
+            that are refused, or with times out of order, are left out, and a warning names them.
 
         Raises:
             InputError: data that do not fit, too few rows, or a season that is longer than they are.
@@ -304,10 +312,12 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
         guessed = season == "auto"
         if guessed:
             season = self.timeline_.season(table)
-        return rolling.backtest(
-            self.model_,
+        constants = self._constants()
+        targets = [self.layout_.read.index(name) for name in self.targets_]
+        found = rolling.backtest(
+            self.model_.relative(),
             [self.layout_.inputs(table.values[span], _at(table.times, span)) for span in spans],
-            table.values[:, [self.layout_.read.index(name) for name in self.targets_]],
+            table.values[:, targets],
             table.series,
             start=first_row(table, start),
             stride=stride,
@@ -315,7 +325,12 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
             guessed=guessed,
             names=self.targets_,
             times=table.times,
+            labels=(self.time or "time", self.series or "series"),
+            constants=None if constants is None else constants[targets],
         )
+        out = [*table.left_out, *((name, rolling.TOO_SHORT) for name in found.left_out)]
+        warn_left_out(out, len(table.series) - len(found.left_out))
+        return replace(found, left_out=tuple(name for name, _ in out))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model file, with all that `load` needs. `gatewise.load` reads it as a model, without this class."""
@@ -427,8 +442,11 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
         """The table with its columns in the order of the input."""
         check_is_fitted(self)
         by_name = hasattr(self, "feature_names_in_") and not is_array(data)
-        columns, dated = self.columns_ if by_name else None, self.timeline_.dated
-        table = read_table(data, self.time, columns, self.missing, self.series, FITTED, dated)
+        constants, dated = self._constants(), self.timeline_.dated
+        if constants is not None:
+            constants = constants[[self.layout_.read.index(name) for name in self.columns_]]
+        names = self.columns_ if by_name else None
+        table = read_table(data, self.time, names, self.missing, self.series, FITTED, dated, constants, leave_out=True)
         if len(table.columns) != self.n_features_in_:
             raise InputError(
                 f"this forecaster was fitted on {self.n_features_in_} columns, {list(self.columns_)}; "
@@ -436,14 +454,24 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
             )
         for caution in self.timeline_.compare(table):
             warnings.warn(caution, UserWarning, stacklevel=3)
-        table = _reordered(table, [self.columns_.index(name) for name in self.layout_.read])
+        table = table.select([self.columns_.index(name) for name in self.layout_.read])
         offset, scale = (self.model_.tensors[f"input.{name}"][: len(table.columns)] for name in ("offset", "scale"))
-        return within_reach(table, offset, scale, self.missing, FITTED)
+        return within_reach(table, offset, scale, self.missing, FITTED, leave_out=True)
 
-    def _tidy(self, answer: Array, name: str | int | None, times: list[Any] | None) -> pd.DataFrame:
+    def _constants(self) -> Array | None:
+        """What is subtracted from the columns of `layout_.read`; None = nothing."""
+        constants = self.model_.subtract
+        return None if constants is None else constants[: len(self.layout_.read)]
+
+    def _tidy(self, answer: Array, name: str | int | None, table: Table, times: list[Any] | None) -> pd.DataFrame:
         """One series' forecast (outputs,), and the times of its horizons, as a frame."""
         K, H, Q = len(self.targets_), len(self.horizons_), len(self.quantiles_)
         values = answer.reshape(K * H, Q)
+        if table.constants is not None:
+            values = (
+                values
+                + np.repeat([table.subtract[self.layout_.read.index(name)] for name in self.targets_], H)[:, None]
+            )
         found: dict[str, Any] = {
             "horizon": list(self.horizons_) * K,
             "target": np.repeat(np.array(self.targets_, object), H),
@@ -454,10 +482,6 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
         if self.series is not None:
             found = {unused(self.series, found): [name] * (K * H), **found}
         return pd.DataFrame(found)
-
-
-def _reordered(table: Table, order: Sequence[int]) -> Table:
-    return replace(table, values=table.values[:, order], columns=tuple(table.columns[i] for i in order))
 
 
 def _in_units(model: Model, layout: Layout, targets: list[int], offset: Array, scale: Array) -> Model:

@@ -28,9 +28,17 @@ except ImportError as error:  # pragma: no cover - tried in an environment witho
 
 
 def known_ahead(
-    table: Table, future: Any, layout: Layout, time: str | None, series: str | None, known_times: Timeline
-) -> Mapping[str | int | None, Array | None]:
+    table: Table,
+    future: Any,
+    layout: Layout,
+    time: str | None,
+    series: str | None,
+    known_times: Timeline,
+    subtract: Array | None = None,
+) -> tuple[Mapping[str | int | None, Array | None], Mapping[str | int | None, str]]:
     """The covariates of the rows that follow on each series: by its id (lead, covariates) float32, or None.
+
+    Of several series those whose covariates are not known or do not follow come with what is wrong instead.
 
     Args:
         table: the data.
@@ -38,6 +46,7 @@ def known_ahead(
         layout: what the model reads.
         time, series: names of these columns, as `read_table` takes them.
         known_times: those of the data that the model was fitted on.
+        subtract: (covariates,) what is taken from them, as from the data.
 
     Raises:
         InputError: no covariates, too few rows, or rows that do not follow on the data.
@@ -45,26 +54,31 @@ def known_ahead(
     if not layout.covariates:
         if future is not None:
             raise InputError("future is for covariates, and this forecaster has none; leave it out")
-        return {name: None for name, _, _ in table.series}
+        return {name: None for name, _, _ in table.series}, {}
     if future is None:
         raise InputError(
             f"the forecast needs {list(layout.covariates)} in the {layout.lead} rows that follow; pass future="
         )
     named = None if is_array(future) else layout.covariates
-    known = read_table(future, time, named, "raise", series, FUTURE, known_times.dated)
+    known = read_table(future, time, named, "raise", series, FUTURE, known_times.dated, subtract, leave_out=True)
     if len(known.columns) != len(layout.covariates):
         raise InputError(f"future must have the columns {list(layout.covariates)}, got {list(known.columns)}")
     rows = {name: (start, stop) for name, start, stop in known.series}
     found: dict[str | int | None, Array | None] = {}
+    faults = dict(known.left_out)
     for name, start, stop in table.series:
         own = "" if name is None else f" of series {name!r}"
         a, b = rows.get(name, (0, 0))
-        if b - a < layout.lead:
-            raise InputError(f"future must have the {layout.lead} rows{own} that follow, got {b - a}")
-        times = None if table.times is None else table.times[start:stop]
-        _check_follows(times, known, slice(a, a + layout.lead), own, known_times, name)
-        found[name] = known.values[a : a + layout.lead]
-    return found
+        try:
+            if name not in faults:
+                if b - a < layout.lead:
+                    raise InputError(f"future must have the {layout.lead} rows{own} that follow, got {b - a}")
+                times = None if table.times is None else table.times[start:stop]
+                _check_follows(times, known, slice(a, a + layout.lead), own, known_times, name)
+                found[name] = known.values[a : a + layout.lead]
+        except InputError as error:
+            faults[name] = str(error)
+    return found, {name: faults[name] for name, _, _ in table.series if name in faults}
 
 
 def _check_follows(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from gatewise.tasks.calibrate import LEAST, NEEDED, Calibration, calibrate
 from gatewise.tasks.levels import level_tests
 from gatewise.tasks.recovery import recovery
 from gatewise.tasks.table import Table
+from gatewise.tasks.times import listed
 
 LEAST_TRAINING = 100
 LEAST_STOPPING = 20
@@ -51,16 +52,24 @@ class Cuts:
         split: rows in each part.
         used: rows of each series that are trained on or decide when to stop; the others calibrate.
         trained: rows of each series that are trained on.
+        left_out: ids of the series that are too short to be cut; the others are those that the tuples are about.
+        cautions: names these series.
     """
 
     split: Split
     used: tuple[int, ...]
     trained: tuple[int, ...]
+    left_out: tuple[str | int | None, ...] = ()
+    cautions: tuple[str, ...] = ()
 
     @property
     def validation(self) -> float:
         """The share of the used rows that decides when to stop, as `gatewise.train.fit` takes it."""
         return self.split.stopping / (self.split.training + self.split.stopping)
+
+    def of(self, table: Table) -> Table:
+        """The table without the series left out."""
+        return table.without(dict.fromkeys(self.left_out, "too short"))
 
     def rows(self, table: Table, part: str) -> Array:
         """The rows of a part, "training" or "calibration", in the order of the table: (rows,) int."""
@@ -71,7 +80,7 @@ class Cuts:
 
 
 def cut(table: Table, share: Any) -> Cuts:
-    """Cut each series in order of time.
+    """Cut each series in order of time, and leave out those that are too short for it.
 
     Args:
         table: the readings.
@@ -82,11 +91,35 @@ def cut(table: Table, share: Any) -> Cuts:
     """
     if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0.0 < share < 1.0:
         raise InputError(f"validation must be a share between 0 and 1, got {share!r}")
+    left_out: list[str | int | None] = []
+    while True:
+        found = _cut(table.without(dict.fromkeys(left_out, "too short")), share)
+        if isinstance(found, Cuts):
+            break
+        left_out += found
+    if not left_out:
+        return found
+    are = "is" if len(left_out) == 1 else "are"
+    rows = {name: stop - start for name, start, stop in table.series}
+    caution = (
+        f"{len(left_out)} of {len(table.series)} series {are} too short to train on, and {are} left out of the "
+        f"training: {listed(left_out)}; the longest of these has {max(rows[name] for name in left_out)} rows. They "
+        "can be scored all the same"
+    )
+    return replace(found, left_out=tuple(left_out), cautions=(caution,))
+
+
+def _cut(table: Table, share: Any) -> Cuts | list[str | int | None]:
+    """Cut all series, or name those that are too short for it. Raises InputError where all are."""
     lengths = [stop - start for _, start, stop in table.series]
     held = [round(share * length) for length in lengths]
     least = max(2, math.ceil(LEAST_STOPPING / len(lengths)))
     stopping = [max(least, rows // 5) for rows in held]
     used = [length - rows + stop for length, rows, stop in zip(lengths, held, stopping, strict=True)]
+    names = [name for name, _, _ in table.series]
+    short = [name for name, length, rows in zip(names, lengths, used, strict=True) if rows > length]
+    if 0 < len(short) < len(names):
+        return short
     split = Split(sum(lengths) - sum(held), sum(stopping), sum(held) - sum(stopping))
     if split.training < LEAST_TRAINING or split.calibration < LEAST:
         needed = math.ceil(max(LEAST_TRAINING / (1 - share), (LEAST_STOPPING + LEAST) / share))
@@ -97,10 +130,13 @@ def cut(table: Table, share: Any) -> Cuts:
         )
     validation = Cuts(split, (), ()).validation
     trained = [rows - round(validation * rows) for rows in used]  # as fit cuts them
-    for (name, start, stop), length, rows, begun in zip(table.series, lengths, used, trained, strict=True):
-        if rows > length or not 2 <= begun <= rows - 2:
-            own = "the series" if name is None else f"series {name!r}"
-            raise InputError(f"{own} has {stop - start} rows, too few to be cut in three; give more, or leave it out")
+    each = zip(names, lengths, used, trained, strict=True)
+    short = [name for name, length, rows, begun in each if rows > length or not 2 <= begun <= rows - 2]
+    if len(short) == len(names):
+        own = f"series {short[0]!r}" if table.id is not None else "the series"
+        raise InputError(f"{own} has {lengths[0]} rows, too few to be cut in three; give more, or leave it out")
+    if short:
+        return short
     done = Split(sum(trained), sum(used) - sum(trained), split.calibration)
     return Cuts(done, tuple(used), tuple(trained))
 

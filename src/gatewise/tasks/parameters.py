@@ -86,4 +86,4 @@ def number(name: str, value: Any) -> Any:
 
 def is_array(data: Any) -> bool:
     """Whether the data are numbers without names of columns."""
-    return isinstance(data, (np.ndarray, list, tuple))
+    return isinstance(data, (list, tuple)) or (isinstance(data, np.ndarray) and data.dtype.names is None)

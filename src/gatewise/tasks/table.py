@@ -1,4 +1,4 @@
-"""Reading a table of readings: pandas, NumPy, CSV or Parquet in; checked float32 columns and times out.
+"""Reading a table of readings: whatever holds one in (see `frames`); checked float32 columns and times out.
 
 Rows are never dropped, sorted, filled or converted from text in silence. What does not fit is refused with the place:
 the row (counted from 0, as pandas does), for a CSV file its line, and the timestamp where there is one.
@@ -6,10 +6,8 @@ the row (counted from 0, as pandas does), for a CSV file its line, and the times
 
 from __future__ import annotations
 
-import os
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +15,9 @@ import numpy as np
 from gatewise.errors import InputError, MissingExtraError
 from gatewise.inputs.numeric.spec import MISSING, MOST, usable
 from gatewise.layers.base import Array
-from gatewise.tasks.files import read_file
+from gatewise.tasks.columns import as_float32, as_float64, is_rounded, like_time
+from gatewise.tasks.constants import FIND, constant_of, evenly_ascending
+from gatewise.tasks.frames import ARRAY, no_column, to_frame, unique_names, with_levels
 from gatewise.tasks.robust import location_scale
 from gatewise.tasks.times import Where, check_order, find_times, listed
 
@@ -29,13 +29,13 @@ except ImportError as error:  # pragma: no cover - tried in an environment witho
 MANY_MISSING = 0.05
 """Share of missing readings in a column above which a caution is given."""
 
+LEAST_VARIATION = 1e-30
+"""The least standard deviation that readings are scaled by; float32 ends near 1e-38, and needs room for the scaled."""
+
 TO_FIT = 'pass missing="hold" to repeat the last finite reading, or fill them in'
 FITTED = 'fill them in, or fit with missing="hold" to repeat the last finite reading'
 FUTURE = "fill in the future that you pass: it must be known in each row"
 """What to do about missing readings: of data to fit on, of data for a model, of covariates ahead."""
-
-ARRAY = "the array"
-"""What an array is called in messages."""
 
 _Ranges = tuple[tuple[str | int | None, int, int], ...]
 
@@ -45,7 +45,8 @@ class Table:
     """A checked table.
 
     Attributes:
-        values: (rows, columns) float32, C-contiguous; NaN where a reading is missing (not with missing "raise").
+        values: (rows, columns) float32, C-contiguous, less `subtract`; NaN where a reading is missing (not with missing
+            "raise").
         columns: their names.
         deviations: (columns,) standard deviation of each, in the precision of the data.
         named: whether they are the data's own: those of an array are not.
@@ -58,6 +59,8 @@ class Table:
         series: of each series its id, and the rows where it starts and stops; (None, 0, rows) where there are no ids.
         id: name of the column of ids, or None.
         order: (rows,) the number that each row had in the data: rows are grouped by series.
+        subtract: (columns,) float64, what was taken from each column before it was rounded to float32; mostly 0.
+        left_out: ids of series of the data that are not in the table, and why.
     """
 
     values: Array
@@ -73,16 +76,64 @@ class Table:
     series: _Ranges
     id: str | None
     order: Array
+    subtract: Array
+    left_out: tuple[tuple[str | int | None, str], ...] = ()
 
     def __len__(self) -> int:
         return len(self.values)
 
+    @property
+    def constants(self) -> Array | None:
+        """`subtract`, or None where nothing was subtracted."""
+        return self.subtract if self.subtract.any() else None
+
+    def wide(self, columns: int | Sequence[int]) -> Array:
+        """The readings of one or several columns, by position, in the units of the data: float64."""
+        return np.asarray(self.values[:, columns].astype(np.float64) + self.subtract[columns])
+
+    def select(self, columns: Sequence[int]) -> Table:
+        """The table with these columns, in this order."""
+        return replace(
+            self,
+            values=self.values[:, columns],
+            columns=tuple(self.columns[k] for k in columns),
+            deviations=self.deviations[columns],
+            subtract=self.subtract[columns],
+        )
+
+    def without(self, faults: Mapping[str | int | None, str]) -> Table:
+        """The table without some series, given by their ids and why.
+
+        Raises:
+            InputError: there would be none left.
+        """
+        kept = [(name, start, stop) for name, start, stop in self.series if name not in faults]
+        if len(kept) == len(self.series):
+            return self
+        if not kept:
+            first = next(iter(faults.values()))
+            raise InputError(first + (f"; none of the {len(faults):,} series can be used" if len(faults) > 1 else ""))
+        rows = np.concatenate([np.arange(start, stop) for _, start, stop in kept])
+        stops = np.cumsum([stop - start for _, start, stop in kept]).tolist()
+        ids = [name for name, _, _ in kept]
+        return replace(
+            self,
+            values=self.values[rows],
+            index=self.index[rows],
+            times=None if self.times is None else self.times[rows],
+            where=lambda row: self.where(int(rows[row])),
+            series=tuple(zip(ids, [0, *stops], stops, strict=False)),
+            order=self.order[rows],
+            left_out=(*self.left_out, *((name, why) for name, why in faults.items())),
+        )
+
     def frame(self, columns: dict[str, Array]) -> pd.DataFrame:
         """A frame of results on the rows of this table, led by the series and by the time, if that is not the index."""
         out = pd.DataFrame(columns, index=self.index)
-        if self.times is not None and not self.times.equals(self.index):
+        levels = [None if level is None else str(level) for level in self.index.names]
+        if self.times is not None and not self.times.equals(self.index) and (not self.time or self.time not in levels):
             out.insert(0, unused(self.time or "time", out), self.times)
-        if self.id is not None:
+        if self.id is not None and self.id not in levels:
             ids = [name for name, start, stop in self.series for _ in range(start, stop)]
             out.insert(0, unused(self.id, out), ids)
         return out
@@ -103,21 +154,29 @@ def read_table(
     series: str | None = None,
     advice: str = TO_FIT,
     dated: bool | None = None,
+    subtract: Any = None,
+    leave_out: bool = False,
 ) -> Table:
     """Read and check.
 
     Args:
-        data: a pandas DataFrame or Series, a NumPy array (rows,) or (rows, columns), or the path of a .csv (may be
-            compressed) or .parquet file. Array columns are called x0, x1, ...
-        time: name of the time column (or of the frame's index): dates, ISO 8601 text, or ascending numbers. None = the
-            frame's index if it holds dates, else no times. Text whose offsets from UTC differ is read as UTC.
+        data: a frame of pandas, polars, Arrow or xarray, a dict of columns, a NumPy array (rows,) or (rows, columns),
+            or the path of a .csv (may be compressed) or .parquet file; see `frames`. Array columns are called x0, x1,
+            ...
+        time: name of the time column (or of a level of the index): dates, ISO 8601 text, or ascending numbers. None =
+            the frame's index if it holds dates, else no times. Text whose offsets from UTC differ is read as UTC.
         columns: names of the columns to read, in order; None = all but the time and the series.
         missing: "raise" refuses non-finite readings, "hold" and "mask" let them through as NaN.
-        series: name of the column that tells several series apart, by text or whole numbers. Rows are grouped by it,
-            in the order in which the series first appear, and stay in their order within each. None = one series.
+        series: name of the column, or level of the index, that tells several series apart, by text or whole numbers.
+            Rows are grouped by it, in the order in which the series first appear, and stay in their order within each.
+            None = one series.
         advice: what to do about missing readings that are refused.
         dated: whether whole numbers for times are dates, 20240131 or 202401; None = where they can be and would not
             count on evenly.
+        subtract: (columns,) what to take from each column in float64; `FIND` = a constant near the readings where
+            float32 is too coarse for how they vary; None = nothing.
+        leave_out: whether of several series one with missing readings that are refused, or with times out of order, is
+            left out, instead of refusing all.
 
     Raises:
         InputError: with the place, when the table is empty, a name is missing or twice there, a column is not numeric,
@@ -126,8 +185,9 @@ def read_table(
     """
     if missing not in MISSING:
         raise InputError(f'missing must be "raise", "hold" or "mask", got {missing!r}')
-    frame, origin, first_line = _load(data)
-    names = _unique_names(frame, origin)
+    whole, origin, first_line = to_frame(data)
+    frame = with_levels(whole, origin, time, series)
+    names = unique_names(frame, origin)
 
     if not len(frame):
         raise InputError(f"{origin} has no rows")
@@ -140,21 +200,45 @@ def read_table(
         frame, times = frame.iloc[order], None if times is None else times[order]
     starts = [start for _, start, _ in ranges]
     where = _places(first_line, None, None if series is None else ranges, order)
+    faults: dict[str | int | None, str] = {}
     if times is not None:
-        check_order(times, starts, where)
+        try:
+            check_order(times, starts, where)
+        except InputError:
+            if not (leave_out and series is not None):
+                raise
+            faults = _out_of_order(times, ranges, where)
         where = _places(first_line, times, None if series is None else ranges, order)
-    chosen = _choose(names, time, series, columns, origin)
+    chosen = _choose(names, time, series, columns, origin, frame)
     values, deviations = np.empty((len(frame), len(chosen)), np.float32), np.zeros(len(chosen))
     cautions: list[str] = []
+    constants = np.zeros(len(chosen)) if subtract is None or isinstance(subtract, str) else np.asarray(subtract, float)
+    if len(constants) != len(chosen):
+        constants = np.zeros(len(chosen))  # the caller refuses such a table
     for k, name in enumerate(chosen):
-        values[:, k], deviations[k] = _numbers(frame.iloc[:, names.index(name)], name, where)
-        _check_finite(values[:, k], name, missing, where, cautions, advice)
-    return Table(
+        column = frame.iloc[:, names.index(name)]
+        wide = as_float64(column, name, where)
+        if isinstance(subtract, str) and subtract == FIND:
+            constants[k] = 0.0 if is_rounded(column) else constant_of(wide)
+            if constants[k] and evenly_ascending(wide, starts):
+                raise InputError(like_time(name, time, wide))
+        elif constants[k] and is_rounded(column):
+            raise InputError(
+                f"column {name!r} is {column.dtype}, too coarse for readings around {constants[k]:.9g}, and the model "
+                "was fitted on finer ones; give it as float64, as it was read"
+            )
+        values[:, k], deviations[k] = as_float32(wide - constants[k] if constants[k] else wide, name, where)
+        if leave_out and series is not None and missing == "raise":
+            _faulty(values[:, k], name, ranges, where, advice, faults)
+        else:
+            _check_finite(values[:, k], name, missing, where, cautions, advice, ranges)
+    index = whole.index if series is None else whole.index[order]
+    table = Table(
         values,
         chosen,
         deviations,
         origin != ARRAY,
-        frame.index,
+        index,
         times,
         time,
         origin,
@@ -163,7 +247,38 @@ def read_table(
         ranges,
         series,
         order,
+        constants,
     )
+    return table.without(faults) if faults else table
+
+
+def _out_of_order(times: pd.Index, ranges: _Ranges, where: Where) -> dict[str | int | None, str]:
+    """Of each series whose times do not ascend its id, and why."""
+    found: dict[str | int | None, str] = {}
+    for name, start, stop in ranges:
+
+        def own(row: int, start: int = start) -> str:
+            return where(start + row)
+
+        try:
+            check_order(times[start:stop], [0], own)
+        except InputError as error:
+            found[name] = str(error)
+    return found
+
+
+def _faulty(
+    values: Array, name: str, ranges: _Ranges, where: Where, advice: str, faults: dict[str | int | None, str]
+) -> None:
+    """Note each series that lacks a reading of this column."""
+    for id, row in _first_of(np.flatnonzero(~np.isfinite(values)), ranges):
+        faults.setdefault(id, f"column {name!r} has a non-finite reading at {where(row)}: {values[row]}; {advice}")
+
+
+def _first_of(rows: Array, ranges: _Ranges) -> list[tuple[str | int | None, int]]:
+    """Of ascending rows the first in each series that has any, with its id."""
+    which, first = np.unique(np.searchsorted([stop for _, _, stop in ranges], rows, side="right"), return_index=True)
+    return [(ranges[i][0], int(rows[at])) for i, at in zip(which.tolist(), first.tolist(), strict=True)]
 
 
 def _places(
@@ -183,7 +298,7 @@ def _places(
 def _ids(frame: pd.DataFrame, names: list[str], series: str, origin: str, where: Where) -> pd.Series[Any]:
     """The column of ids, all of them text or all of them whole numbers."""
     if series not in names:
-        raise InputError(f"{origin} has no column of series {series!r}; it has {listed(names)}")
+        raise no_column(origin, "column of series", series, frame)
     column = frame.iloc[:, names.index(series)].astype(object)
     absent = np.flatnonzero(column.isna().to_numpy())
     if absent.size:
@@ -201,45 +316,13 @@ def _group(ids: pd.Series[Any]) -> tuple[Array, _Ranges]:
     return np.argsort(codes, kind="stable"), tuple(zip(named, [0, *stops], stops, strict=False))
 
 
-def _load(data: Any) -> tuple[pd.DataFrame, str, int | None]:
-    """The data as a frame, what to call it, and for text files the line of row 0."""
-    if isinstance(data, pd.DataFrame):
-        return data, "the frame", None
-    if isinstance(data, pd.Series):
-        return data.to_frame("x0" if data.name is None else data.name), "the series", None
-    if isinstance(data, (str, os.PathLike)):
-        return read_file(Path(data))
-    try:
-        array = _array(data)
-    except ValueError as error:
-        raise InputError(f"the data are no array: {error}; give (rows,) or (rows, columns)") from None
-    if array.dtype.kind not in "fiub":
-        raise InputError(f"the array must hold real numbers, got {array.dtype}; convert it first")
-    if array.ndim not in (1, 2):
-        raise InputError(f"the array must be (rows,) or (rows, columns), got shape {array.shape}")
-    array = array.reshape(len(array), -1) if array.size else array.reshape(len(array), array.shape[-1:][0] or 1)
-    return pd.DataFrame(array, columns=[f"x{i}" for i in range(array.shape[1])]), ARRAY, None
-
-
-def _array(data: Any) -> Array:
-    """As an array; what a masked one hides is missing, so it becomes NaN. Raises ValueError where it is ragged."""
-    if isinstance(data, (list, tuple)) and any(isinstance(row, np.ma.MaskedArray) for row in data):
-        data = np.ma.array(data)
-    if isinstance(data, np.ma.MaskedArray) and data.dtype.kind in "fiub":
-        return np.asarray(np.ma.filled(data.astype(np.float64), np.nan))
-    return np.asarray(data)
-
-
-def _unique_names(frame: pd.DataFrame, origin: str) -> list[str]:
-    names = [str(name) for name in frame.columns]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        at = [i for i, name in enumerate(names) if name == twice[0]]
-        raise InputError(f"{origin} has the column {twice[0]!r} {len(at)} times, at {at}; rename or drop all but one")
-    return names
-
-
 def _choose(
-    names: list[str], time: str | None, series: str | None, columns: Sequence[str] | None, origin: str
+    names: list[str],
+    time: str | None,
+    series: str | None,
+    columns: Sequence[str] | None,
+    origin: str,
+    frame: pd.DataFrame,
 ) -> tuple[str, ...]:
     others = {"time": time, "series": series}
     if columns is None:
@@ -258,7 +341,7 @@ def _choose(
         raise InputError("columns is an empty list; name at least one, or give None for all")
     for name in chosen:
         if name not in names:
-            raise InputError(f"{origin} has no column {name!r}; it has {listed(names)}")
+            raise no_column(origin, "column", name, frame)
         if name in others.values():
             role = "time" if name == time else "series"
             raise InputError(f"column {name!r} cannot be both the {role} and a reading; take it out of columns")
@@ -267,53 +350,8 @@ def _choose(
     return chosen
 
 
-def _numbers(column: pd.Series[Any], name: str, where: Where) -> tuple[Array, float]:
-    """A column as float32, and the standard deviation that it has before."""
-    """One column as float32; missing values become NaN, infinite ones stay."""
-    dtype: Any = column.dtype
-    numeric = pd.api.types.is_numeric_dtype(dtype) or pd.api.types.is_bool_dtype(dtype)
-    if pd.api.types.is_object_dtype(dtype):
-        kinds = ("floating", "integer", "mixed-integer-float", "decimal", "boolean", "empty")
-        numeric = pd.api.types.infer_dtype(column, skipna=True) in kinds
-    if not numeric or pd.api.types.is_complex_dtype(dtype):
-        raise InputError(_not_numeric(column, name, where))
-    try:
-        wide = column.to_numpy(np.float64, na_value=np.nan)
-    except OverflowError:
-        most = float(np.finfo(np.float32).max)
-        row = next(i for i, value in enumerate(column) if isinstance(value, int) and abs(value) > most)
-        raise InputError(
-            f"column {name!r} holds a whole number at {where(row)}, too large for float32 (3.4e38); scale it"
-        ) from None
-    with np.errstate(over="ignore"):
-        narrow = wide.astype(np.float32)
-    if (bad := np.flatnonzero(np.isinf(narrow) & np.isfinite(wide))).size:
-        raise InputError(
-            f"column {name!r} holds {wide[bad[0]]:g} at {where(int(bad[0]))}, too large for float32 (3.4e38); scale it"
-        )
-    known = wide[np.isfinite(wide)]
-    with np.errstate(over="ignore"):
-        return narrow, float(known.std()) if known.size and np.ptp(known) else 0.0
-
-
-def _not_numeric(column: pd.Series[Any], name: str, where: Where) -> str:
-    if pd.api.types.is_datetime64_any_dtype(column.dtype):
-        return f"column {name!r} holds dates; pass time={name!r}, or leave it out of columns"
-    present = column[column.notna().to_numpy()]
-    as_numbers = pd.to_numeric(present.astype(str), errors="coerce").isna().to_numpy()
-    rows = np.flatnonzero(column.notna().to_numpy())
-    if not as_numbers.any():
-        return f"column {name!r} holds numbers as text ({column.dtype}); convert it with pandas.to_numeric"
-    row = int(rows[as_numbers][0])
-    value = str(column.iloc[row])
-    if as_numbers.all() and not pd.isna(pd.to_datetime(value, errors="coerce")):
-        return f"column {name!r} is not numeric: {value!r}; if it is the time, pass time={name!r}"
-    short = value if len(value) <= 40 else value[:37] + "..."
-    return f"column {name!r} is not numeric: {short!r} at {where(row)}; correct it, or leave it out of columns"
-
-
 def _check_finite(
-    values: Array, name: str, missing: str, where: Where, cautions: list[str], advice: str = TO_FIT
+    values: Array, name: str, missing: str, where: Where, cautions: list[str], advice: str, ranges: _Ranges
 ) -> None:
     """Refuse or count non-finite readings, and make them all NaN."""
     bad = np.flatnonzero(~np.isfinite(values))
@@ -321,7 +359,9 @@ def _check_finite(
         return
     if missing == "raise":
         count = f"{bad.size} non-finite readings, the first" if bad.size > 1 else "a non-finite reading"
-        raise InputError(f"column {name!r} has {count} at {where(int(bad[0]))}: {values[bad[0]]}; {advice}")
+        of = [id for id, _ in _first_of(bad, ranges)]
+        other = f"; there are such in {len(of)} of {len(ranges)} series: {listed(of)}" if len(of) > 1 else ""
+        raise InputError(f"column {name!r} has {count} at {where(int(bad[0]))}: {values[bad[0]]}{other}; {advice}")
     share = bad.size / len(values)
     if share > MANY_MISSING:
         longest = max(len(run) for run in np.split(bad, np.flatnonzero(np.diff(bad) > 1) + 1))
@@ -333,13 +373,15 @@ def _check_finite(
     values[bad] = np.nan
 
 
-def within_reach(table: Table, offset: Array, scale: Array, missing: str, advice: str = TO_FIT) -> Table:
+def within_reach(
+    table: Table, offset: Array, scale: Array, missing: str, advice: str = TO_FIT, leave_out: bool = False
+) -> Table:
     """The table, where what scaling takes too far for any model to work with is missing, see `inputs/numeric/spec.py`.
 
     Args:
         table: the readings.
         offset, scale: (columns,) each.
-        missing, advice: as for `read_table`.
+        missing, advice, leave_out: as for `read_table`.
 
     Raises:
         InputError: there are such readings, and missing ones are refused.
@@ -348,11 +390,19 @@ def within_reach(table: Table, offset: Array, scale: Array, missing: str, advice
     if not far.any():
         return table
     if missing == "raise":
-        row, k = np.argwhere(far)[0].tolist()
-        raise InputError(
-            f"column {table.columns[k]!r} is {table.values[row, k]:g} at {table.where(row)}, more than {MOST:g} "
-            f"standard deviations from the training mean of {offset[k]:g}; correct it, or take it as missing: {advice}"
-        )
+        faults: dict[str | int | None, str] = {}
+        for name, start, stop in table.series:
+            if not far[start:stop].any():
+                continue
+            row, k = np.argwhere(far[start:stop])[0].tolist()
+            value, mean = float(table.values[start + row, k]) + table.subtract[k], offset[k] + table.subtract[k]
+            faults[name] = (
+                f"column {table.columns[k]!r} is {value:g} at {table.where(start + row)}, more than {MOST:g} standard "
+                f"deviations from the training mean of {mean:g}; correct it, or take it as missing: {advice}"
+            )
+            if not (leave_out and table.id is not None):
+                raise InputError(faults[name])
+        return table.without(faults)
     return replace(table, values=np.where(far, np.float32(np.nan), table.values))
 
 
@@ -372,24 +422,26 @@ def standardise(table: Table, rows: int | Array) -> tuple[Array, Array]:
     training = table.values[rows if isinstance(rows, np.ndarray) else slice(rows)].astype(np.float64)
     part = f"in the {len(training):,} rows of the training part"
     offset, scale = np.zeros(training.shape[1]), np.ones(training.shape[1])
-    empty, constant, coarse = [], [], []
+    empty, constant, small, coarse = [], [], [], []
     for k, name in enumerate(table.columns):
         values = training[:, k][np.isfinite(training[:, k])]
         if not values.size:
             empty.append(f"column {name!r} has no readings")
             continue
         offset[k], scale[k] = location_scale(values)
-        step = float(np.spacing(np.float32(np.abs(values).max())))
+        step = float(max(np.spacing(np.float32(np.abs(values).max())), np.spacing(np.abs(table.subtract[k]))))
         varies = float(scale[k])
         if (values == values[0]).all():
             whole = table.values[:, k]
             varies = float(table.deviations[k]) if np.nanmin(whole) == np.nanmax(whole) else 0.0
         if not varies:
-            constant.append(f"column {name!r} is {values[0]:g} throughout")
+            constant.append(f"column {name!r} is {values[0] + table.subtract[k]:g} throughout")
+        elif varies < LEAST_VARIATION:
+            small.append(f"column {name!r} varies by {varies:.3g}")
         elif step > 0.01 * varies:
             coarse.append(
-                f"column {name!r} varies by {varies:.3g} around {offset[k]:.9g}, where float32 holds steps of "
-                f"{step:.3g}"
+                f"column {name!r} varies by {varies:.3g} around {offset[k] + table.subtract[k]:.9g}, where "
+                f"{'float64' if table.subtract[k] else 'float32'} holds steps of {step:.3g}"
             )
     them = "them" if len(empty) + len(constant) > 1 else "it"
     if empty:
@@ -399,9 +451,18 @@ def standardise(table: Table, rows: int | Array) -> tuple[Array, Array]:
         raise InputError(
             f"{enumerated(constant)} {part}; leave {them} out of columns, or, for a target, give rows in which {vary}"
         )
+    if small:
+        each = "them" if len(small) > 1 else "it"
+        raise InputError(
+            f"{enumerated(small)}, less than the {LEAST_VARIATION:g} that float32 can scale; multiply {each} by a "
+            "power of ten before, so that the variation is near 1"
+        )
     if coarse:
         each = "each" if len(coarse) > 1 else "it"
-        raise InputError(f"{enumerated(coarse)}; subtract a constant near the mean of {each} before")
+        raise InputError(
+            f"{enumerated(coarse)}; give {'them' if each == 'each' else 'it'} as float64, or subtract a constant near "
+            f"the mean of {each} before"
+        )
     return offset.astype(np.float32), scale.astype(np.float32)
 
 

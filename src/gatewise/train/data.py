@@ -25,7 +25,7 @@ from gatewise.inputs.numeric.spec import MOST, held
 from gatewise.layers.base import Array
 from gatewise.layers.train import live_steps
 from gatewise.nn import Recurrent
-from gatewise.stream import as_float32
+from gatewise.readings import as_float32, named
 
 Series = npt.ArrayLike | Sequence[npt.ArrayLike]
 """One series (time, inputs), several in a list, or (series, time, inputs)."""
@@ -300,7 +300,7 @@ def _pairs(module: Recurrent, series: Series, targets: Any, what: str) -> list[t
             raise InputError(f"there are {len(listed)} {what} but {len(wanted)} targets; pass one for each")
     for i, (one, target) in enumerate(zip(listed, wanted, strict=True)):
         try:
-            x = as_float32(one, inputs, (2,))
+            x = as_float32(one, inputs, (2,), module.graph.spec.input.options.get("columns"))
         except InputError as error:
             raise InputError(f"{what} {i}: {error}") from None
         if not len(x):
@@ -325,6 +325,8 @@ def _pairs(module: Recurrent, series: Series, targets: Any, what: str) -> list[t
 def _listed(series: Series) -> list[npt.ArrayLike]:
     if isinstance(series, (list, tuple)):
         return list(series)
+    if named(series):
+        return [series]  # type: ignore[list-item]
     value = _array(series)
     if value.ndim == 3:
         return list(value)

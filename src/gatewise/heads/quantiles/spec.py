@@ -122,6 +122,11 @@ class Spec(Layer):
             for level in self.quantiles
         )
 
+    def levels(self) -> tuple[int, ...]:
+        """All are levels of their target."""
+        each = len(self.horizons) * len(self.quantiles)
+        return tuple(target for target in self.targets for _ in range(each))
+
     def tensors(self, inputs: Sequence[Edge]) -> dict[str, tuple[int, ...]]:
         """Shapes as in the head of this file."""
         return {"offset": (len(self.targets),), "scale": (len(self.targets),)}

@@ -183,6 +183,11 @@ class Spec(Layer):
         own = [f"{name}:{value}" for name in names for value in ("score", "expected", "low", "high")]
         return "score", *own, "extrapolated"
 
+    def levels(self) -> tuple[int | None, ...]:
+        """What was expected, low and high are levels of their target."""
+        own = tuple(column for target in self.targets for column in (None, target, target, target))
+        return (*own, None) if len(self.targets) == 1 else (None, *own, None)
+
     def tensors(self, inputs: Sequence[Edge]) -> dict[str, tuple[int, ...]]:
         """Shapes as in the head of this file."""
         K, W, spans = len(self.targets), inputs[1].columns, len(SPANS)

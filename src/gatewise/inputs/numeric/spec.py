@@ -15,6 +15,10 @@ training mean. The indicators i tell what comes after that a value is an old one
 "raise" a missing reading is refused before any state changes. A stage that neither scales nor holds costs nothing: it
 is left out of the graph.
 
+Readings of a large level and a small variation have too few digits in float32. With `subtract` a model takes a constant
+from each column in float64, before anything else, and adds it again to those answers that are levels of the column
+(`Model.subtract`, `Layer.levels`). The x above, and all tensors, are then less that constant: no execution knows of it.
+
 Readings come first in y, so a head finds column k of x at k. The edge says that it has W columns, not 2W, and a head
 refuses a target beyond (`Edge.columns`).
 
@@ -30,7 +34,17 @@ from typing import Any, ClassVar
 import numpy as np
 
 from gatewise.errors import SpecError
-from gatewise.layers.base import Array, Edge, Field, Layer, check_choice, check_count, one_input
+from gatewise.layers.base import (
+    Array,
+    Edge,
+    Field,
+    Layer,
+    check_choice,
+    check_count,
+    check_list,
+    check_number,
+    one_input,
+)
 
 MISSING = ("raise", "hold", "mask")
 """What may be done where a reading is missing."""
@@ -74,14 +88,16 @@ class Spec(Layer):
         scaling: "none" or "standard".
         missing: "raise" refuses missing readings, "hold" repeats the last one that came, "mask" does so and adds to the
             output, for each column, 1 where it did and 0 where it did not.
+        subtract: constants taken from the columns in float64, W, or None.
     """
 
     kind: ClassVar[str] = "numeric"
-    not_structural: ClassVar[tuple[str, ...]] = ("columns",)
+    not_structural: ClassVar[tuple[str, ...]] = ("columns", "subtract")
     width: int
     columns: Any = None
     scaling: str = "none"
     missing: str = "raise"
+    subtract: Any = None
 
     def __post_init__(self) -> None:
         check_count("width", self.width)
@@ -94,6 +110,12 @@ class Spec(Layer):
             if len(columns) != self.width or len(set(columns)) != self.width:
                 raise SpecError(f"columns must be {self.width} different names, got {list(columns)}")
             object.__setattr__(self, "columns", tuple(columns))
+        if self.subtract is not None:
+            constants = check_list("subtract", self.subtract)
+            if len(constants) != self.width:
+                raise SpecError(f"subtract must be {self.width} numbers, one for each column, got {len(constants)}")
+            numbers = tuple(check_number("a constant to subtract", value, -MOST, MOST) for value in constants)
+            object.__setattr__(self, "subtract", numbers if any(numbers) else None)
 
     @property
     def identity(self) -> bool:

@@ -1,0 +1,221 @@
+"""Readings as a model takes them: an array of float32, by name where both the data and the model have names.
+
+What has names is found without importing what made it, so that a light install reads frames as well::
+
+    x.columns and x.to_numpy        a frame (pandas, polars)
+    x.column_names and x.column     a table of Arrow
+    x.index, x.name, x.to_numpy     a series (pandas): one row with the names of its index, or one column with its own
+    x.keys and x[name]              a dict of columns or of single readings, a Dataset of xarray
+    x.dims and x.coords             a DataArray of xarray whose last axis has labels
+    x.dtype.names                   a structured array of NumPy
+    x._fields                       a named tuple
+
+Names that are but the numbers 0, 1, ... are none: a frame made from an array has them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gatewise.errors import InputError
+from gatewise.layers.base import Array
+
+SHOWN = 12
+"""Names in a message, at most."""
+
+
+def as_float32(
+    x: npt.ArrayLike,
+    inputs: int,
+    ndims: tuple[int, ...],
+    columns: Sequence[str] | None = None,
+    rows: str = "time",
+    subtract: Array | None = None,
+) -> Array:
+    """Real numbers of the expected shape as a contiguous float32 array; a single number will do for one input.
+
+    What a masked array masks is missing, so it becomes NaN. Columns that have names are put in the order of the model.
+
+    Args:
+        x: the readings.
+        inputs: how many there are in a step.
+        ndims: axes that there may be.
+        columns: what the model calls its inputs; None = it does not name them, and they go by position.
+        rows: what the axis before the last is called in messages.
+        subtract: (inputs,) float64, taken from the readings before they are rounded; None = nothing.
+
+    Raises:
+        InputError: not numeric, complex, ragged, another shape, a number beyond float32, other names than those of the
+            model, or rounded to float32 already where something is subtracted.
+    """
+    if type(x) is not np.ndarray or x.dtype.names is not None:
+        x = _in_order(x, ndims, columns, subtract)
+    if isinstance(x, np.ma.MaskedArray) and x.dtype.kind in "fiub":
+        x = np.ma.filled(x.astype(np.float64), np.nan)
+    try:
+        value = np.asarray(x)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"readings must be an array of real numbers: {error}") from None
+    if value.dtype.kind not in "fiub":
+        raise InputError(f"readings must be real numbers, got {value.dtype}; convert the column first")
+    if value.ndim == 0 and inputs == 1 and 1 in ndims:
+        value = value.reshape(1)
+    if value.ndim not in ndims or value.shape[-1] != inputs:
+        names = {1: "(inputs,)", 2: f"({rows}, inputs)", 3: "(batch, time, inputs)"}
+        wanted = " or ".join(names[n] for n in ndims)
+        named = f" (columns: {', '.join(columns)})" if columns else ""
+        raise InputError(f"expected {wanted} with {inputs} inputs a step{named}, got shape {value.shape}")
+    if subtract is not None:
+        _refuse_rounded(value.dtype, "readings", float(subtract[np.argmax(np.abs(subtract))]))
+        value = value.astype(np.float64) - subtract
+    with np.errstate(all="ignore"):
+        converted = np.require(value, np.float32, ("C", "A"))
+    if value.dtype.itemsize > 4 and (np.isinf(converted) & np.isfinite(value)).any():
+        raise InputError("a reading is too large for float32 (beyond 3.4e38); scale the data first")
+    return converted
+
+
+def rounded(dtype: Any) -> bool:
+    """Whether values of this type have fewer digits than float64."""
+    return bool(np.dtype(dtype).kind == "f" and np.dtype(dtype).itemsize <= 4)
+
+
+def _refuse_rounded(dtype: Any, what: str, constant: float) -> None:
+    """Refuse what is float32 already, where `constant` is to be taken from it in float64."""
+    if constant and rounded(dtype):
+        step = float(np.spacing(np.abs(np.array(constant, dtype))))
+        raise InputError(
+            f"{what} are {np.dtype(dtype)}, which holds steps of {step:.3g} around {constant:g}, and this model was "
+            "trained on finer ones; give them as float64, as they were read"
+        )
+
+
+def _in_order(x: Any, ndims: tuple[int, ...], columns: Sequence[str] | None, subtract: Array | None) -> Any:
+    """What has names, as an array with its columns in the order of the model; anything else as it is."""
+    found = None if columns is None else _names(x, ndims)
+    if found is None or columns is None:
+        return x
+    names, column = found
+    if _numbered(names, columns):
+        return x
+    texts = [str(name) for name in names]
+    _check_names(texts, columns)
+    at = {name: i for i, name in enumerate(texts)}
+    order = [at[name] for name in columns]
+    parts = []
+    for place, i in enumerate(order):
+        name = names[i]
+        try:
+            value = column(name)
+            value = value if isinstance(value, np.ma.MaskedArray) else np.asarray(value)
+        except (TypeError, ValueError) as error:
+            raise InputError(f"column {texts[i]!r} is no array of real numbers: {error}") from None
+        if value.dtype.kind not in "fiub":
+            raise InputError(f"column {texts[i]!r} must hold real numbers, got {value.dtype}; convert it first")
+        if subtract is not None and len(order) == len(subtract):
+            _refuse_rounded(value.dtype, f"the readings of column {texts[i]!r}", float(subtract[place]))
+            value = value.astype(np.float64)
+        parts.append(np.ma.filled(value.astype(np.float64), np.nan) if isinstance(value, np.ma.MaskedArray) else value)
+    if len(shapes := {part.shape for part in parts}) > 1:
+        lengths = ", ".join(f"{texts[i]!r} {part.shape}" for i, part in zip(order[:SHOWN], parts, strict=False))
+        raise InputError(f"the columns must all have the same shape, got {len(shapes)} different ones: {lengths}")
+    return np.stack(parts, axis=-1)
+
+
+def _numbered(names: Sequence[Any], columns: Sequence[str]) -> bool:
+    """Whether the names are but numbers from 0 on, and the model's are not."""
+    plain = all(isinstance(name, (int, np.integer)) and not isinstance(name, bool) for name in names)
+    return plain and list(names) == list(range(len(names))) and set(map(str, names)) != set(columns)
+
+
+def _check_names(names: Sequence[str], columns: Sequence[str]) -> None:
+    """Refuse names that are not just those of the model."""
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise InputError(f"the readings have the column {twice!r} {names.count(twice)} times; drop all but one")
+    absent = [name for name in columns if name not in set(names)]
+    extra = [name for name in names if name not in set(columns)]
+    if absent or extra:
+        wrong = [f"{what} {shown(some)}" for what, some in (("lack", absent), ("also have", extra)) if some]
+        raise InputError(
+            f"the readings {' and '.join(wrong)}; the columns of the model are {shown(columns)}; give just these, in "
+            "any order, or an array in their order"
+        )
+
+
+def shown(names: Sequence[str]) -> str:
+    """Names for a message."""
+    text = ", ".join(map(repr, names[:SHOWN]))
+    return text if len(names) <= SHOWN else f"{text} and {len(names) - SHOWN} more"
+
+
+def named(x: Any) -> bool:
+    """Whether readings (time, inputs) have names of their own."""
+    return _names(x, (2,)) is not None
+
+
+def _names(x: Any, ndims: tuple[int, ...]) -> tuple[list[Any], Any] | None:
+    """The names of columns, and a function from each to its values; None where there are no names."""
+    if isinstance(x, (str, bytes, int, float, complex, list)):
+        return None
+    if isinstance(x, (np.ndarray, np.generic)):
+        whole: Any = x
+        return None if x.dtype.names is None else (list(x.dtype.names), lambda name: whole[name])
+    if isinstance(x, tuple):
+        fields = getattr(x, "_fields", None)
+        return None if fields is None else (list(fields), lambda name: getattr(x, name))
+    if hasattr(x, "column_names") and callable(getattr(x, "column", None)):
+        return list(x.column_names), x.column
+    if hasattr(x, "columns") and hasattr(x, "to_numpy"):
+        return list(x.columns), lambda name: _plain(x[name])
+    if isinstance(x, Mapping):
+        return list(x), lambda name: x[name]
+    if hasattr(x, "dims") and hasattr(x, "coords") and hasattr(x, "values"):
+        return _labelled(x)
+    if hasattr(x, "index") and hasattr(x, "to_numpy") and hasattr(x, "name"):
+        return _series(x, ndims)
+    return None
+
+
+def _labelled(x: Any) -> tuple[list[Any], Any] | None:
+    """An array whose last axis has labels that are texts."""
+    if not x.dims or x.dims[-1] not in x.coords:
+        return None
+    values, labels = x.values, x.coords[x.dims[-1]].values.tolist()
+    at = {label: i for i, label in enumerate(labels)}
+    return (labels, lambda name: values[..., at[name]]) if all(isinstance(one, str) for one in labels) else None
+
+
+def _series(x: Any, ndims: tuple[int, ...]) -> tuple[list[Any], Any] | None:
+    """A series of pandas: a row with names, or a column with one."""
+    if 1 in ndims:
+        values = dict(zip(x.index, _plain(x), strict=True))
+        return list(x.index), values.__getitem__
+    return ([x.name], lambda name: _plain(x)) if isinstance(x.name, str) else None
+
+
+def _plain(column: Any) -> Array:
+    """The values of a column; what is missing in one of pandas' own types is NaN."""
+    values = np.asarray(column.to_numpy())
+    if values.dtype.kind == "O" and getattr(column.dtype, "kind", "O") in "fiub":
+        return np.asarray(column.to_numpy(dtype=np.float64, na_value=np.nan))
+    return values
+
+
+def check_out(out: Array | None, shape: tuple[int, ...]) -> None:
+    """Refuse a place for float64 answers that does not fit."""
+    if out is not None and not (isinstance(out, np.ndarray) and out.dtype == np.float64 and out.shape == shape):
+        got = f"{out.dtype} {out.shape}" if isinstance(out, np.ndarray) else type(out).__name__
+        raise InputError(f"out must be float64 {shape}, as a model that subtracts constants answers, got {got}")
+
+
+def into(out: Array | None, answers: Array) -> Array:
+    """The answers in the place that was given for them, if one was."""
+    if out is None:
+        return answers
+    out[...] = answers
+    return out

@@ -1,0 +1,84 @@
+"""One column of a table as numbers: float64 as it is read, float32 as a model takes it; what is neither says why."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from gatewise.errors import InputError, MissingExtraError
+from gatewise.layers.base import Array
+from gatewise.readings import rounded
+from gatewise.tasks.separators import misread
+from gatewise.tasks.times import Where
+
+try:
+    import pandas as pd
+except ImportError as error:  # pragma: no cover - tried in an environment without the extra
+    raise MissingExtraError("tasks read tables with pandas: pip install 'gatewise[train]'") from error
+
+
+def as_float64(column: pd.Series[Any], name: str, where: Where) -> Array:
+    """One column as float64; missing values become NaN, infinite ones stay."""
+    dtype: Any = column.dtype
+    numeric = pd.api.types.is_numeric_dtype(dtype) or pd.api.types.is_bool_dtype(dtype)
+    if pd.api.types.is_object_dtype(dtype):
+        kinds = ("floating", "integer", "mixed-integer-float", "decimal", "boolean", "empty")
+        numeric = pd.api.types.infer_dtype(column, skipna=True) in kinds
+    if not numeric or pd.api.types.is_complex_dtype(dtype):
+        raise InputError(_not_numeric(column, name, where))
+    try:
+        return column.to_numpy(np.float64, na_value=np.nan)
+    except OverflowError:
+        most = float(np.finfo(np.float32).max)
+        row = next(i for i, value in enumerate(column) if isinstance(value, int) and abs(value) > most)
+        raise InputError(
+            f"column {name!r} holds a whole number at {where(row)}, too large for float32 (3.4e38); scale it"
+        ) from None
+
+
+def as_float32(wide: Array, name: str, where: Where) -> tuple[Array, float]:
+    """A column as float32, and the standard deviation that it has before."""
+    with np.errstate(over="ignore"):
+        narrow = wide.astype(np.float32)
+    if (bad := np.flatnonzero(np.isinf(narrow) & np.isfinite(wide))).size:
+        raise InputError(
+            f"column {name!r} holds {wide[bad[0]]:g} at {where(int(bad[0]))}, too large for float32 (3.4e38); scale it"
+        )
+    known = wide[np.isfinite(wide)]
+    with np.errstate(over="ignore"):
+        return narrow, float(known.std()) if known.size and np.ptp(known) else 0.0
+
+
+def _not_numeric(column: pd.Series[Any], name: str, where: Where) -> str:
+    if pd.api.types.is_datetime64_any_dtype(column.dtype):
+        return f"column {name!r} holds dates; pass time={name!r}, or leave it out of columns"
+    present = column[column.notna().to_numpy()]
+    as_numbers = pd.to_numeric(present.astype(str), errors="coerce").isna().to_numpy()
+    rows = np.flatnonzero(column.notna().to_numpy())
+    if not as_numbers.any():
+        return f"column {name!r} holds numbers as text ({column.dtype}); convert it with pandas.to_numeric"
+    row = int(rows[as_numbers][0])
+    value = str(column.iloc[row])
+    if (otherwise := misread(value)) is not None:
+        return f"column {name!r} is not numeric: {value!r} at {where(row)} {otherwise}"
+    if as_numbers.all() and not pd.isna(pd.to_datetime(value, errors="coerce")):
+        return f"column {name!r} is not numeric: {value!r}; if it is the time, pass time={name!r}"
+    short = value if len(value) <= 40 else value[:37] + "..."
+    return f"column {name!r} is not numeric: {short!r} at {where(row)}; correct it, or leave it out of columns"
+
+
+def is_rounded(column: pd.Series[Any]) -> bool:
+    """Whether the numbers of a column have fewer digits than float64."""
+    dtype = getattr(column.dtype, "numpy_dtype", column.dtype)
+    return isinstance(dtype, np.dtype) and rounded(dtype)
+
+
+def like_time(name: str, time: str | None, wide: Array) -> str:
+    """What to say of a column that is taken for a time; `time` is the name of the one there is."""
+    step = float(np.median(np.diff(wide[np.isfinite(wide)])))
+    what = f"pass time={name!r}, or " if time is None else ""
+    return (
+        f"column {name!r} ascends evenly, by {step:g} with each row from {wide[0]:.12g} on, as a time or a row number "
+        f"does; {what}leave it out of columns"
+    )

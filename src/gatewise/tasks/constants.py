@@ -1,0 +1,74 @@
+"""Readings of a large level and a small variation: the constant that is taken from them before they become float32.
+
+float32 holds seven digits: a total of 623,000,000 that varies by 1,000 has steps of 64 there. float64, in which tables
+are read, holds sixteen. So where steps of float32 are more than a hundredth of the deviation, a round number near the
+median is subtracted in float64, which is exact for readings within a factor of two of it (Sterbenz 1974). The model
+keeps it as the option `subtract` of its input stage, subtracts it from what it is given, and adds it to its answers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from gatewise.layers.base import Array
+from gatewise.spec import LayerSpec
+from gatewise.stream import Model
+
+FIND = "find"
+"""Tells `read_table` to find the constants."""
+
+COARSE = 0.01
+"""Share of the deviation that a step of float32 may be."""
+
+
+def constant_of(values: Array) -> float:
+    """The constant to subtract from readings (rows,) float64; 0 where float32 holds them well.
+
+    The deviation is the lesser of the standard deviation and of what the middle half of the readings has (1.349
+    deviations of a normal distribution), so that a wild value does not hide how little the others vary.
+    """
+    known = values[np.isfinite(values)]
+    if not known.size or not np.ptp(known):
+        return 0.0
+    low, middle, high = np.quantile(known, [0.25, 0.5, 0.75])
+    if not np.abs(middle) < float(np.finfo(np.float32).max):
+        return 0.0
+    step = float(np.spacing(np.float32(np.abs(middle))))
+    with np.errstate(over="ignore"):
+        widths = [float(known.std()), float(high - low) / 1.349]
+    deviation = min((width for width in widths if width > 0), default=0.0)
+    if not deviation or not math.isfinite(deviation) or step <= COARSE * deviation:
+        return 0.0
+    return float(np.round(middle, -math.floor(math.log10(deviation))))
+
+
+def evenly_ascending(values: Array, starts: Sequence[int]) -> bool:
+    """Whether readings go up by the same step from row to row, as times do, in each series from `starts` on."""
+    steps = np.diff(values)
+    within = np.ones(len(values), bool)
+    within[[0, *starts]] = False
+    steps = steps[within[1:]]
+    return bool(
+        len(steps) > 2
+        and (steps > 0).all()
+        and (np.abs(steps - np.median(steps)) <= 0.1 * np.median(steps)).mean() > 0.9
+    )
+
+
+def subtracting(model: Model, constants: Array | None, provenance: Mapping[str, Any]) -> Model:
+    """A model of readings less `constants`, with another provenance, as one of the readings themselves.
+
+    Args:
+        model: it reads what remains.
+        constants: (inputs,) float64; None = nothing was subtracted.
+        provenance: where the model came from.
+    """
+    if constants is None:
+        return model.replace(provenance=provenance)
+    stage = model.spec.input
+    options = {**stage.options, "subtract": constants.tolist()}
+    return model.replace(spec=model.spec.replace(input=LayerSpec(stage.kind, **options)), provenance=provenance)

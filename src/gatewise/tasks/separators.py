@@ -1,0 +1,85 @@
+"""How the fields of a CSV file are separated: found where there is but one way to read its first lines.
+
+A separator fits where it cuts the header and the lines after it into the same number of fields, two at least. Where
+several fit, nothing is guessed: the separator has to be given. A decimal comma is never guessed either, as 1,234 may be
+a little more than one, or more than a thousand.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterable, Sequence
+from itertools import islice
+
+from gatewise.errors import InputError
+
+SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
+"""Those that are looked for, and what they are called."""
+
+LINES = 20
+"""Lines that are looked at, the header among them."""
+
+_NUMBER = re.compile(r"[+-]?(?:\d{1,3}(?:([.,' ])\d{3})(?:\1\d{3})*(?:[.,]\d*)?|\d*,\d+)")
+
+
+def find_separator(lines: Iterable[str], path: str, decimal: str = ".") -> str:
+    """The separator of a file, given its lines; a comma where there is one column only.
+
+    Raises:
+        InputError: several would do.
+    """
+    first = [line.rstrip("\r\n") for line in islice(lines, LINES)]
+    header, rest = (first[0], [line for line in first[1:] if line.strip()]) if first else ("", [])
+    several = [sep for sep in SEPARATORS if sep != decimal and width(header, sep) > 1]
+    fits = [sep for sep in several if all(width(line, sep) == width(header, sep) for line in rest)]
+    if len(fits) > 1:
+        called = " or by ".join(SEPARATORS[sep] for sep in fits)
+        raise InputError(
+            f"{path}: whether fields are separated by {called} cannot be told; if by {SEPARATORS[fits[0]]}, "
+            f"{advice('sep', fits[0])}"
+        )
+    if fits:
+        return fits[0]
+    # None fits: the one whose header has the most fields, for a message about the line that does not.
+    return max(several, key=lambda sep: width(header, sep)) if several else "," if decimal != "," else ";"
+
+
+def width(line: str, sep: str) -> int:
+    """How many fields a line has."""
+    if '"' not in line:
+        return line.count(sep) + 1
+    try:
+        return len(next(csv.reader([line], delimiter=sep), []))
+    except csv.Error:
+        return 0
+
+
+def check_given(sep: str | None, decimal: str) -> None:
+    """Refuse separators and decimal marks that make no sense. Raises InputError."""
+    if sep is not None and (len(sep) != 1 or sep in '"\r\n' or sep.isalnum()):
+        raise InputError(f"the separator must be one character, such as ; or a tab, got {sep!r}")
+    if decimal not in (".", ","):
+        raise InputError(f"the decimal mark must be a point or a comma, got {decimal!r}")
+
+
+def misread(text: str) -> str | None:
+    """What to say about a text that is a number written another way: with a comma, or with marks between thousands."""
+    if not _NUMBER.fullmatch(text):
+        return None
+    if sum(text.count(mark) for mark in "., '") > 1 or "," not in text:
+        return "has marks between thousands; write it without them"
+    return (
+        "has a comma, which may stand before decimals or between thousands; if between thousands, write it without, "
+        f"if before decimals, {advice('decimal', ',')}"
+    )
+
+
+def advice(name: str, value: str) -> str:
+    """What to do, for a caller of Python; `gatewise.cli.common.as_options` makes an option of it."""
+    return f"read it with pandas.read_csv(path, {name}={value!r}) and give the frame"
+
+
+def counted(fields: Sequence[str]) -> str:
+    """How many fields, for a message."""
+    return "1 field" if len(fields) == 1 else f"{len(fields)} fields"
