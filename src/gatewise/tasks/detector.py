@@ -35,6 +35,7 @@ from gatewise.stream import load as load_model
 from gatewise.tasks.calibrate import Calibration
 from gatewise.tasks.held_out import Split, cut, measure, unsupported
 from gatewise.tasks.parameters import is_array, number, plain, positions, recurrent_layers, seed_of
+from gatewise.tasks.plausible import implausible
 from gatewise.tasks.table import FITTED, Table, read_table, standardise, within_reach
 from gatewise.tasks.times import listed
 
@@ -198,6 +199,7 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         cuts = cut(table, plain(self.validation))
         offset, scale = standardise(table, cuts.rows(table, "training"))
         table = within_reach(table, offset, scale, self.missing)
+        doubts = implausible(table, cuts.rows(table, "training"), cuts.rows(table, "calibration"))
         seed = seed_of(self.random_state)
         untrained = self._untrained(table, targets, offset, scale, seed)
         kept = len(table.series) * untrained.graph.state_bytes
@@ -224,7 +226,7 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
             progress=progress,
         )
         model, calibration = measure(trained, table, targets, cuts, coverage)
-        cautions = (*table.cautions, *unsupported(calibration, float(self.false_alarms_per_1000)))
+        cautions = (*table.cautions, *doubts, *unsupported(calibration, float(self.false_alarms_per_1000)))
         ends = [model.run(table.values[start:stop], return_state=True)[1] for _, start, stop in table.series]
         described = {
             "parameters": {key: plain(value) for key, value in {**self.get_params(), "random_state": seed}.items()},

@@ -38,6 +38,7 @@ from gatewise.tasks import backtest as rolling
 from gatewise.tasks.forecast_inputs import PERIODS, Layout, choose, cut, first_row, season_of, times_ahead, wanted_of
 from gatewise.tasks.future import known_ahead
 from gatewise.tasks.parameters import is_array, plain, recurrent_layers, seed_of
+from gatewise.tasks.plausible import implausible
 from gatewise.tasks.table import FITTED, Table, read_table, standardise, unused, within_reach
 
 try:
@@ -196,6 +197,8 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
         cuts = cut(read, layout, targets, untrained.window or 1, self.validation)
         offset, scale = standardise(read, cuts.training)
         read = within_reach(read, offset, scale, self.missing)
+        lasting = [k for k in range(len(read.columns)) if not (self.normalise or (self.anchor and k in targets))]
+        doubts = implausible(read, cuts.training, cuts.kept, lasting)
         untrained = _in_units(untrained, layout, targets, offset, scale)
         inputs, wanted = [], []
         for start, end, stop in cuts.spans:
@@ -229,7 +232,7 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
             "covariates": list(layout.covariates),
             "calendar": list(layout.calendar),
             "split": list(cuts.split),
-            "cautions": [*table.cautions, *cuts.cautions],
+            "cautions": [*table.cautions, *cuts.cautions, *doubts],
         }
         self._take(trained.replace(provenance={**trained.provenance, "forecaster": described}))
         self.history_: History = history
