@@ -8,7 +8,8 @@ over blocks of rows, so that noise and short seasons average out:
 * von Neumann's ratio of 40 blocks, the sum of their squared steps over that of their squared deviations: 2 for noise,
   near 0 for a random walk;
 * the augmented Dickey-Fuller test on about 250 blocks, as statsmodels has it: can a random walk be ruled out?
-* Spearman's correlation of 40 blocks with time, and the largest step between two of them as a share of their range.
+* Spearman's correlation with time, of 40 blocks and of 10, and the largest step between two of 40 as a share of their
+  range.
 """
 
 from __future__ import annotations
@@ -159,11 +160,13 @@ def lasting_change(
     rises, falls = (int(np.count_nonzero(way)) for way in (steps > 0, steps < 0))
     if out > LEFT and max(rises, falls) >= LEAST_STEPS and min(rises, falls) <= 0.005 * (rises + falls):
         return Lasting("counter", above, below, low, high, falls > rises)
-    ratio, order, jump, walk = _figures(values, series, out)
+    ratio, order, rough, jump, walk = _figures(values, series, out)
     leaves = out > LEFT and ratio < 0.6 and (walk > 0.05 or abs(order) > 0.8)
     wanders = ratio < 0.3 and walk > 0.1 and jump < 0.4
     if leaves or wanders:
         kind = "shift" if jump >= 0.5 else "trend" if abs(order) > 0.9 else "walk"
+    elif out > 0.1 and abs(rough) > 0.9:  # the season is too long to average out over so few rows
+        kind = "trend"
     else:
         kind = "shift"
     if kind == "shift" and out < (0.2 if leaves else 0.5):
@@ -171,8 +174,11 @@ def lasting_change(
     return Lasting(kind, above, below, low, high, order < 0)
 
 
-def _figures(values: Array, series: Sequence[tuple[int, int]], out: float) -> tuple[float, float, float, float]:
-    """Ratio, correlation with time, largest step and chance under a random walk: medians over the longest series."""
+def _figures(values: Array, series: Sequence[tuple[int, int]], out: float) -> tuple[float, float, float, float, float]:
+    """Ratio, correlations with time, largest step and chance under a random walk: medians over the longest series.
+
+    The second correlation is that of about ten blocks.
+    """
     found = []
     for start, stop in sorted(series, key=lambda rows: rows[0] - rows[1])[:5]:
         own = values[start:stop]
@@ -181,16 +187,21 @@ def _figures(values: Array, series: Sequence[tuple[int, int]], out: float) -> tu
             continue
         steps, around = np.diff(means), means - means.mean()
         ratio = float((steps**2).sum() / (around**2).sum())
-        ranks = np.argsort(np.argsort(means)) - (means.size - 1) / 2
-        order = float(np.corrcoef(ranks, np.arange(means.size))[0, 1])
         jump = float(np.abs(steps).max() / np.ptp(means))
         asked = ratio < (0.6 if out > LEFT else 0.3)
         asked = asked and (out > LEFT or means.std() > 0.2 * np.nanstd(own))  # else it wanders too little to matter
-        found.append((ratio, order, jump, _chance_of_walk(_means(own, FINE)) if asked else 0.0))
+        walk = _chance_of_walk(_means(own, FINE)) if asked else 0.0
+        found.append((ratio, _order(means), _order(_means(own, COARSE // 4)), jump, walk))
     if not found:
-        return 2.0, 0.0, 1.0, 0.0
-    ratio, order, jump, walk = np.median(found, axis=0).tolist()
-    return ratio, order, jump, walk
+        return 2.0, 0.0, 0.0, 1.0, 0.0
+    ratio, order, rough, jump, walk = np.median(found, axis=0).tolist()
+    return ratio, order, rough, jump, walk
+
+
+def _order(means: Array) -> float:
+    """Spearman's correlation with time."""
+    ranks = np.argsort(np.argsort(means))
+    return float(np.corrcoef(ranks, np.arange(means.size))[0, 1])
 
 
 def _means(values: Array, blocks: int) -> Array:
