@@ -257,7 +257,7 @@ def table(results: dict[str, dict[str, dict[str, dict[str, int]]]], rows: list[i
     heads = [f"{n:,} rows" for n in rows]
     lines = ["| series | " + " | ".join(heads) + " |", "|---|" + "---:|" * len(rows)]
     quiet = [name for name, found in results["clean"].items() if not any(found[str(n)]["any"] for n in rows)]
-    lines.append(f"| *{len(quiet)} kinds of clean series:* in any | " + " | ".join("0" for _ in rows) + " |")
+    lines.append(f"| *clean:* {len(quiet)} other kinds | " + " | ".join("0" for _ in rows) + " |")
     for part, what, names in (
         ("clean", "any", [name for name in results["clean"] if name not in quiet]),
         ("faulty", "right", list(results["faulty"])),
@@ -267,19 +267,29 @@ def table(results: dict[str, dict[str, dict[str, dict[str, int]]]], rows: list[i
     return f"Cautions in {seeds} series:\n\n" + "\n".join(lines) + "\n"
 
 
+SETS = {
+    "nab": "Numenta anomaly benchmark",
+    "ett": "ETTh1, a transformer",
+    "smap_msl": "SMAP and MSL, telemetry with anomalies",
+    "cmapss, series= forgotten": "C-MAPSS FD001, turbines run until they fail; series= and time= forgotten",
+    "cmapss": "the same, with series= and time=",
+    "hapt": "HAPT, a telephone carried about",
+}
+
+
+def real_table(results: dict[str, dict[str, int]]) -> str:
+    """For the page: of each real set its columns, and those with a caution."""
+    lines = ["| real data | columns | with a caution |", "|---|---:|---:|"]
+    columns, doubted = results["columns"], results["columns doubted"]
+    return "\n".join(lines + [f"| {name} | {columns[kind]} | {doubted[kind]} |" for kind, name in SETS.items()]) + "\n"
+
+
 def page(text: str, results: dict) -> str:
-    """The text of the guide with its table written anew."""
+    """The text of the guide with its tables written anew."""
     before, _, rest = text.partition(BEGIN)
     settings = results["settings"]
-    return (
-        before
-        + BEGIN
-        + "\n"
-        + table(results, settings["rows"], settings["seeds"])
-        + "\n"
-        + END
-        + rest.partition(END)[2]
-    )
+    counted = table(results, settings["rows"], settings["seeds"])
+    return f"{before}{BEGIN}\n{counted}\n{real_table(results['real'])}\n{END}{rest.partition(END)[2]}"
 
 
 def main() -> None:
