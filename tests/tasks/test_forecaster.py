@@ -90,7 +90,8 @@ def test_quantiles_hold_their_share_and_never_cross() -> None:
 @pytest.mark.parametrize("context", ["carried", {"window": WINDOW}])
 def test_a_line_with_the_right_slope_is_exact(context: Any) -> None:
     x = np.stack([np.sin(np.arange(200.0)), 3 + 0.5 * np.arange(200.0)], 1)
-    forecaster = Forecaster(**{**QUICK, "horizons": [1, 5, 9]}, context=context).fit(x)
+    with pytest.warns(UserWarning, match="column 'x1' changes by 0.5 with every row"):
+        forecaster = Forecaster(**{**QUICK, "horizons": [1, 5, 9]}, context=context).fit(x)
     drift(forecaster, 1, 0.5)
     found = forecaster.backtest(x, start=20)
     assert found.origins.tolist() == list(range(19, 200 - 9))

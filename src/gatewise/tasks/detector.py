@@ -40,6 +40,7 @@ from gatewise.tasks.episodes import Found, summarise
 from gatewise.tasks.held_out import Split, cut, measure, unsupported
 from gatewise.tasks.left_out import warn_left_out
 from gatewise.tasks.parameters import is_array, number, plain, positions, recurrent_layers, seed_of
+from gatewise.tasks.plausible import implausible
 from gatewise.tasks.table import FITTED, Table, read_table, standardise, within_reach
 from gatewise.tasks.timeline import Timeline, timeline
 from gatewise.tasks.times import listed
@@ -202,6 +203,7 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
             raise InputError("target is an empty list; name at least one, or give None for all")
         cuts = cut(table, plain(self.validation))
         kept = cuts.of(table)
+        doubts = implausible(kept, cuts.rows(kept, "training"), cuts.rows(kept, "calibration"))
         offset, scale = standardise(kept, cuts.rows(kept, "training"))
         table = within_reach(table, offset, scale, self.missing)
         kept = cuts.of(table)
@@ -237,7 +239,7 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         model, calibration = measure(trained, kept, targets, cuts, coverage)
         times, uneven = timeline(table, ends=True)
         rest = unsupported(calibration, float(self.false_alarms_per_1000))
-        cautions = (*uneven, *table.cautions, *cuts.cautions, *rest)
+        cautions = (*uneven, *table.cautions, *cuts.cautions, *doubts, *rest)
         ends = [model.run(table.values[start:stop], return_state=True)[1] for _, start, stop in table.series]
         ends = [model.settled(state) for state in ends]  # rows that were fitted tell nothing of what is to come
         described = {

@@ -41,6 +41,7 @@ from gatewise.tasks.forecast_inputs import PERIODS, Layout, choose, cut, first_r
 from gatewise.tasks.future import known_ahead
 from gatewise.tasks.left_out import too_short, warn_left_out
 from gatewise.tasks.parameters import is_array, plain, recurrent_layers, seed_of
+from gatewise.tasks.plausible import implausible
 from gatewise.tasks.table import FITTED, Table, read_table, standardise, unused, within_reach
 from gatewise.tasks.timeline import Timeline, timeline
 
@@ -201,6 +202,8 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
         check_room(untrained, {**self.get_params(), "random_state": seed}, table)
         cuts = cut(read, layout, targets, untrained.window or 1, self.validation)
         offset, scale = standardise(read, cuts.training)
+        lasting = [k for k in range(len(read.columns)) if not (self.normalise or (self.anchor and k in targets))]
+        doubts = implausible(read, cuts.training, cuts.kept, lasting)
         read = within_reach(read, offset, scale, self.missing)
         untrained = _in_units(untrained, layout, targets, offset, scale)
         inputs, wanted = [], []
@@ -238,7 +241,7 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
             "covariates": list(layout.covariates),
             "calendar": list(layout.calendar),
             "split": list(cuts.split),
-            "cautions": [*uneven, *table.cautions, *cuts.cautions],
+            "cautions": [*uneven, *table.cautions, *cuts.cautions, *doubts],
             "times": times.to_json(),
         }
         constants = None if read.constants is None else layout.units(read.subtract, read.subtract)[0]

@@ -1,0 +1,205 @@
+"""What `fit` says about data that can be read, but that hardly mean what they say.
+
+Form is checked by `gatewise.tasks.table`. A column may have the form of readings and still be a counter, a time or an
+id, leave the range that was trained on and not come back, or hold values that look like errors. None of this is
+refused: each is a caution that names column, row and value, and says what to do. Columns of one kind share a caution,
+so that wide tables do not bury it. What is looked for is written down in `wild_readings` and `column_kinds`;
+`benchmarks/plausible.py` counts how often it is found, and how often in vain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from gatewise.layers.base import Array
+from gatewise.tasks.column_kinds import Lasting, lasting_change, no_reading, steps_within
+from gatewise.tasks.table import Table
+from gatewise.tasks.wild_readings import Wild, wild_readings
+
+SHOWN = 3
+"""Columns, and rows of one column, that a caution describes; it names or counts the others."""
+
+Doubts = dict[str, list[tuple[str, str]]]
+"""Of each kind of fault the columns that have it, and what is said about each."""
+
+
+def implausible(table: Table, trained: Array, kept: Array, lasting: Sequence[int] | None = None) -> list[str]:
+    """Cautions about columns and readings that look wrong.
+
+    Args:
+        table: the readings.
+        trained: (some,) int, the rows that weights are trained on.
+        kept: (some,) int, the rows that calibrate or validate.
+        lasting: columns of which it matters that they stay in the range trained on; None = all.
+
+    Returns:
+        At most one caution for each kind of fault, of which there are twelve.
+    """
+    return [_caution(kind, found, table) for kind, found in doubts(table, trained, kept, lasting).items()]
+
+
+def doubts(table: Table, trained: Array, kept: Array, lasting: Sequence[int] | None = None) -> Doubts:
+    """What `implausible` says, by kind of fault, of which those that no column has are left out.
+
+    "time", "steps", "restart" and "id" are no readings; "counter", "trend", "walk" and "shift" do not come back;
+    "code", "far", "spike" and "stuck" look like errors.
+    """
+    starts = [start for _, start, _ in table.series]
+    spans = [(start, stop) for _, start, stop in table.series]
+    found: Doubts = {kind: [] for kind in _ADVICE}
+    for k, name in enumerate(table.columns):
+        values = table.wide(k)
+        if not np.isfinite(values).any():
+            continue
+        steps = steps_within(values, starts)
+        if kind := no_reading(name if table.named else "", values, steps, table.id is not None):
+            found[kind].append((name, _NO_READING[kind](values, steps)))
+            continue
+        wild = wild_readings(values, starts)
+        for each in wild:
+            found[each.kind].append((name, _WILD[each.kind](each, table)))
+            if each.kind != "stuck":
+                values[each.rows] = np.nan
+        if lasting is None or k in lasting:
+            steps = steps_within(values, starts) if wild else steps
+            if change := lasting_change(values, spans, trained, kept, steps):
+                found[change.kind].append((name, _lasting(change)))
+    return {kind: columns for kind, columns in found.items() if columns}
+
+
+def _caution(kind: str, columns: list[tuple[str, str]], table: Table) -> str:
+    """One caution on all columns of a kind."""
+    told = "; ".join(f"column {name!r} {what}" for name, what in columns[:SHOWN])
+    if others := [repr(name) for name, _ in columns[SHOWN:]]:
+        named = ", ".join(others[:9]) + (f" and {len(others) - 9} more" if len(others) > 9 else "")
+        told += f"; likewise {named}"
+    return f"{told}. {_ADVICE[kind](columns[0][0], len(columns), table)}"
+
+
+def _rows(wild: Wild, table: Table) -> str:
+    """The first readings and where they are."""
+    parts = [f"{value:.6g} at {table.where(row)}" for row, value in zip(wild.rows.tolist(), wild.values, strict=True)]
+    more = f" and {len(parts) - SHOWN:,} more" if len(parts) > SHOWN else ""
+    return ", ".join(parts[:SHOWN]) + more
+
+
+def _code(wild: Wild, table: Table) -> str:
+    low, high = wild.usual
+    rows = wild.rows.size
+    count = f"in {rows:,} rows, first at" if rows > 1 else "at"
+    where = f"{count} {table.where(int(wild.rows[0]))}"
+    return f"is {wild.values[0]:.6g} {where}, while all else lies from {low:.6g} to {high:.6g}"
+
+
+def _times(ratio: float) -> str:
+    return f"{ratio:.1f}" if ratio < 10 else f"{ratio:,.0f}"
+
+
+def _far(wild: Wild, table: Table) -> str:
+    far = f"{_times(wild.size)} times as far from the median, {wild.usual[0]:.3g}, as in any other row"
+    return f"is {_rows(wild, table)}, {far}"
+
+
+def _spike(wild: Wild, table: Table) -> str:
+    return f"jumps for one row to {_rows(wild, table)}, {_times(wild.size)} times as high as anywhere else"
+
+
+def _stuck(wild: Wild, table: Table) -> str:
+    longest, usual = int(wild.size), int(wild.usual[0])
+    other = f"it keeps other values for {usual:,} rows at most" if usual > 1 else "it changes from row to row elsewhere"
+    return f"stays at {_rows(wild, table)} for {'up to ' if wild.rows.size > 1 else ''}{longest:,} rows, while {other}"
+
+
+def _lasting(change: Lasting) -> str:
+    way = "falls" if change.falls else "rises"
+    what = {
+        "counter": f"only ever {way}, as a counter or a meter does",
+        "trend": f"{way} on the whole",
+        "walk": "wanders off as a random walk does",
+        "shift": "is at another level in the rows kept from training",
+    }[change.kind]
+    beyond, share = ("above", change.above) if change.above >= change.below else ("below", change.below)
+    if share < 0.005:
+        return what
+    of = "of these" if change.kind == "shift" else "of the rows kept from training"
+    return f"{what}: {share:.0%} {of} lie {beyond} the range trained on, {change.low:.6g} to {change.high:.6g}"
+
+
+def _mend(name: str, count: int, table: Table) -> str:
+    return 'Where these are errors, make the readings missing (NaN), and fit with missing="hold" or missing="mask"'
+
+
+def _unstick(name: str, count: int, table: Table) -> str:
+    return 'Where the sensor was stuck, make its readings missing (NaN), and fit with missing="hold" or missing="mask"'
+
+
+def _drop(table: Table, count: int) -> str:
+    if not table.named:
+        return "leave it out of the array" if count == 1 else "leave them out of the array"
+    return "leave it out of columns" if count == 1 else "leave them out of columns"
+
+
+def _as_time(name: str, count: int, table: Table) -> str:
+    if table.times is not None or not table.named:
+        return f"That is no reading: {_drop(table, count)}"
+    return f"If it is the time of the rows, pass time={name!r}; else {_drop(table, count)}"
+
+
+def _as_series(name: str, count: int, table: Table) -> str:
+    if not table.named:
+        return f"If it tells series apart, give a frame and pass series=; else {_drop(table, count)}"
+    return f"If it tells series apart, pass series={name!r}; else {_drop(table, count)}"
+
+
+def _apart(name: str, count: int, table: Table) -> str:
+    if not table.named:
+        return "If these are several series, one after the other, give a frame and pass series="
+    return (
+        "If these are several series, one after the other, pass series= with the column that tells them apart, and "
+        f"time={name!r}; else {_drop(table, count)}"
+    )
+
+
+def _differ(name: str, count: int, table: Table) -> str:
+    each = "numpy.diff(...)" if not table.named else f"frame[{name!r}].diff()" if count == 1 else "frame[...].diff()"
+    own = "its" if count == 1 else "their"
+    return f"What is learnt at one level says little about the next: give {own} changes, {each}"
+
+
+def _refit(name: str, count: int, table: Table) -> str:
+    return "The model was not trained on the like: fit on rows that are like those to come, or give the changes"
+
+
+def _span(values: Array) -> str:
+    known = values[np.isfinite(values)]
+    return f"{known[0]:.0f} to {known[-1]:.0f}"
+
+
+def _id(values: Array, steps: Array) -> str:
+    different = np.unique(values[np.isfinite(values)]).size
+    return f"looks like an id or a slow counter: it has {different:,} different whole numbers"
+
+
+_NO_READING: dict[str, Callable[[Array, Array], str]] = {
+    "time": lambda values, steps: f"looks like a time: it goes from {_span(values)}",
+    "steps": lambda values, steps: f"changes by {np.median(steps):.6g} with every row, as a row number or a time does",
+    "restart": lambda values, steps: f"counts rows, and begins again {int((steps < 0).sum()):,} times",
+    "id": _id,
+}
+_WILD = {"code": _code, "far": _far, "spike": _spike, "stuck": _stuck}
+_ADVICE: dict[str, Callable[[str, int, Table], str]] = {
+    "time": _as_time,
+    "steps": _as_time,
+    "restart": _apart,
+    "id": _as_series,
+    "counter": _differ,
+    "trend": _differ,
+    "walk": _differ,
+    "shift": _refit,
+    "code": _mend,
+    "far": _mend,
+    "spike": _mend,
+    "stuck": _unstick,
+}

@@ -1,0 +1,235 @@
+"""Readings of one column that look like errors: codes for "no reading", wild values, spikes, a sensor that stuck.
+
+Series with heavy tails, bursts and rare states have extreme readings too, and those are no errors. So an extreme is
+held against the tail of its own column. Of sizes that fall off as a power, the ratio of the j-th largest to the next
+follows a known law (Rényi 1953; Hill 1975)::
+
+    x(1) >= x(2) >= ...                                        sizes in descending order
+    H   = mean over i = j+1 .. j+k of i log(x(i) / x(i+1))     how slowly the tail below the gap falls off
+    gap = log(x(j) / x(j+1))
+    P(gap at least so wide) = (1 + j gap / (k H)) ^ -k
+
+Tails that fall off faster, as that of the normal law does, make such a gap less likely than this. The j largest count
+as wild where that chance is below `CHANCE` and the gap is wide as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from gatewise.layers.base import Array
+
+CHANCE = 1e-5
+"""Of a gap in the tail of a clean column, at most."""
+
+MOST_WILD = 10
+"""Rows that count as wild at most; more are a habit of the column."""
+
+TAIL = 50
+"""Sizes below a gap that tell how the tail falls off; of fewer than 2,000 sizes a fortieth, but at least 10."""
+
+FARTHER = 3.0
+"""A wild reading lies so many times as far from the median as any other."""
+
+HIGHER = 4.0
+"""A spike is so many times as high as any other."""
+
+LONGER = 5.0
+"""A column that stuck holds one value so many times as long as ever else."""
+
+FEW_LEVELS, FARTHER_OF_LEVELS = 20, 100.0
+"""A column of so few different values has rare states, not tails; a wild reading must then lie this far off."""
+
+LEAST_STUCK = 20
+"""Rows of one value that may be called stuck."""
+
+LIMITS = frozenset({2.0**15 - 1, -(2.0**15), 2.0**16 - 1, 2.0**31, -(2.0**31), 2.0**32})
+"""What integers of 16 and 32 bits hold at most, as float32 has it."""
+
+
+@dataclass(frozen=True)
+class Wild:
+    """What looks like an error in a column.
+
+    Attributes:
+        kind: "code", "far", "spike" or "stuck".
+        rows: (few,) int, ascending; of "stuck" the first row of each stretch.
+        values: (few,) the readings there.
+        size: of "far" and "spike" how many times as far, or as high, as any other; of "stuck" the rows of the longest
+            stretch; of "code" 0.
+        usual: of "code" the smallest and the largest other reading; of "far" the median; of "stuck" the rows of the
+            longest other stretch.
+    """
+
+    kind: str
+    rows: Array
+    values: Array
+    size: float
+    usual: tuple[float, ...]
+
+
+def wild_readings(values: Array, starts: Sequence[int]) -> list[Wild]:
+    """What looks like an error, at most one of each kind and code.
+
+    Args:
+        values: (rows,) float64, NaN where missing.
+        starts: rows at which a series begins.
+    """
+    found = _codes(values)
+    if found:
+        values = values.copy()
+        for code in found:
+            values[code.rows] = np.nan
+    if far := _far(values):
+        found.append(far)
+    if spike := _spikes(values, starts):
+        known = far.rows if far else np.zeros(0, int)
+        rows = spike.rows[~np.isin(spike.rows, known)]
+        if rows.size:
+            found.append(Wild("spike", rows, values[rows], spike.size, spike.usual))
+    if stuck := _stuck(values, starts):
+        found.append(stuck)
+    return found
+
+
+def apart(sizes: Array, ratio: float, most: int) -> tuple[int, float]:
+    """How many of the largest sizes lie apart from the tail of the others, and how many times as large they are.
+
+    Args:
+        sizes: (n,), those above 0 count.
+        ratio: that the gap is wide at least.
+        most: sizes that may lie above it.
+    """
+    sizes = sizes[sizes > 0]  # leaves NaN out
+    tail = min(TAIL, max(TAIL // 5, sizes.size // 40), sizes.size // 5)
+    largest = most + tail + 1
+    if sizes.size > largest:
+        sizes = np.partition(sizes, sizes.size - largest)[-largest:]
+    logs = np.log(np.sort(sizes)[::-1].astype(np.float64))
+    above = np.arange(1, min(most, logs.size - 2) + 1)  # j
+    if tail < TAIL // 5 or not above.size:
+        return 0, 1.0
+    below = np.minimum(tail, logs.size - above - 1)  # k
+    sums = np.concatenate([[0.0], np.cumsum(logs)])
+    last = above + below
+    slopes = (above * logs[above] + sums[last] - sums[above] - last * logs[last]) / below  # H, summed by parts
+    gaps = logs[above - 1] - logs[above]
+    unlikely = below * np.log1p(above * gaps / (below * np.maximum(slopes, 1e-9))) > -np.log(CHANCE)
+    wild = np.flatnonzero(unlikely & (gaps >= np.log(ratio)))
+    return (int(above[wild[-1]]), float(np.exp(gaps[wild[-1]]))) if wild.size else (0, 1.0)
+
+
+def _most(values: Array) -> int:
+    return min(MOST_WILD, max(1, values.size // 200))
+
+
+def _is_code(value: float) -> bool:
+    """Whether it is written in nines, as -999 and 999.9 are, or is what integers hold at most, or very large."""
+    digits = f"{abs(value):g}".replace(".", "")
+    return (abs(value) >= 99 and set(digits) == {"9"}) or value in LIMITS or abs(value) >= 1e20
+
+
+def _codes(values: Array) -> list[Wild]:
+    """Values that stand for no reading: beyond all others, and either -999 and the like, or repeated, or 0."""
+    rest = values[np.isfinite(values)]
+    codes: list[float] = []
+    while rest.size and (new := [end for end in {rest.min(), rest.max()} if _is_code(end)]):
+        codes += new
+        rest = rest[~np.isin(rest, new)]
+    found = []
+    for code in sorted(codes):
+        rows = np.flatnonzero(values == code)
+        width = float(np.ptp(rest)) if rest.size else 0.0
+        if rows.size <= rest.size * (1.0 if width else 0.01) and _gap(code, rest) > max(width, 1e-6 * abs(code)):
+            found.append(Wild("code", rows, values[rows], 0.0, (float(rest.min()), float(rest.max()))))
+    rest = values[np.isfinite(values)]
+    if found:
+        rest = rest[~np.isin(rest, [code.values[0] for code in found])]
+    for end in sorted({rest.min(), rest.max()}) if rest.size else ():
+        rows = np.flatnonzero(values == end)
+        stretches = 1 + int((np.diff(rows) > 1).sum())
+        if rows.size > 0.01 * rest.size or rows.size > 3 * stretches or (end and rows.size < 2):
+            continue  # a state that the column is in, or one reading, which is held against the tail
+        others = rest[rest != end]
+        width = np.ptp(others)
+        if _gap(end, others) > (10.0 if end else 0.5) * width > 0 and np.unique(others).size >= FEW_LEVELS:
+            found.append(Wild("code", rows, values[rows], 0.0, (float(others.min()), float(others.max()))))
+    return found
+
+
+def _gap(value: float, others: Array) -> float:
+    return float(np.abs(others - value).min())
+
+
+def _far(values: Array) -> Wild | None:
+    """Rows that lie far from all others."""
+    known = values[np.isfinite(values)]
+    if not known.size:
+        return None
+    middle = float(np.median(known))
+    sizes = np.abs(values - middle)
+    count, ratio = apart(sizes, FARTHER, _most(known))
+    if not count:
+        return None
+    rows = np.sort(np.argsort(np.where(np.isnan(sizes), -1.0, sizes))[-count:])
+    if ratio < FARTHER_OF_LEVELS and np.unique(np.delete(values, rows)).size < FEW_LEVELS:
+        return None
+    return Wild("far", rows, values[rows], ratio, (middle,))
+
+
+def _spikes(values: Array, starts: Sequence[int]) -> Wild | None:
+    """Rows that lie above, or below, both the row before and the row after, as no others do."""
+    if values.size < 3:
+        return None
+    steps = np.diff(values)
+    steps[[start - 1 for start in starts if start]] = 0.0
+    heights = np.abs(steps)
+    peaks = np.where(steps[:-1] * steps[1:] < 0, np.minimum(heights[:-1], heights[1:]), 0.0)
+    peaks[np.isnan(peaks)] = 0.0
+    count, ratio = apart(peaks, HIGHER, _most(values))
+    if not count:
+        return None
+    rows = np.sort(np.argsort(peaks)[-count:]) + 1
+    lowest = peaks[rows - 1].min()
+    heights[np.concatenate([rows - 1, rows])] = 0.0
+    if lowest < 2 * np.nanmax(heights) or np.unique(np.delete(values, rows)).size < FEW_LEVELS:
+        return None  # it steps as high as that elsewhere
+    return Wild("spike", rows, values[rows], ratio, ())
+
+
+def _stuck(values: Array, starts: Sequence[int]) -> Wild | None:
+    """Stretches of one value that are far longer than the others.
+
+    A value that the column keeps coming back to, an end of its range, or a level that it steps to is a state, no fault.
+    """
+    new = np.ones(values.size, bool)
+    new[1:] = values[1:] != values[:-1]  # NaN is no stretch
+    new[list(starts)] = True
+    begins = np.flatnonzero(new)
+    lengths = np.diff(begins, append=values.size)
+    if lengths.max(initial=0) < LEAST_STUCK:
+        return None
+    count, _ = apart(lengths, LONGER, MOST_WILD)
+    at = np.sort(np.argsort(lengths)[lengths.size - count :])
+    at = at[lengths[at] >= LEAST_STUCK]
+    if not at.size or at.size == lengths.size:
+        return None
+    usual = float(np.delete(lengths, at).max())
+    steps = np.abs(np.diff(values))
+    near = 10 * float(np.median(steps[steps > 0]))
+    low, high = np.nanmin(values), np.nanmax(values)
+    kept = []
+    for stretch in at[lengths[at] >= LONGER * usual].tolist():
+        begin, end = int(begins[stretch]), int(begins[stretch] + lengths[stretch])
+        value = values[begin]
+        step = end - 1 if begin in starts else begin - 1  # into the stretch, or out of it
+        elsewhere = np.count_nonzero(values == value) - (end - begin)
+        if low < value < high and elsewhere <= 0.01 * values.size and step < steps.size and steps[step] <= near:
+            kept.append(stretch)
+    if not kept:
+        return None
+    rows = begins[kept]
+    return Wild("stuck", rows, values[rows], float(lengths[kept].max()), (usual,))
