@@ -5,8 +5,8 @@ holds, bit for bit.
 """
 
 from gatewise.nn.module import Recurrent as Recurrent
-from gatewise.nn.module import from_torch as from_torch
 from gatewise.nn.module import tensors_of as tensors_of
 from gatewise.nn.module import to_torch as to_torch
+from gatewise.nn.torch_layers import from_torch as from_torch
 
 __all__ = ["Recurrent", "from_torch", "tensors_of", "to_torch"]

@@ -1,4 +1,4 @@
-"""A model as a torch module: `Recurrent`, which `to_torch` makes and `from_torch` brings back."""
+"""A model as a torch module: `to_torch` makes a `Recurrent`."""
 
 from __future__ import annotations
 
@@ -177,7 +177,8 @@ class Recurrent(torch.nn.Module):
         resets: Tensor | None = None,
     ) -> tuple[dict[int, Tensor], dict[str, Tensor]]:
         self._check(x, lengths)
-        if isinstance(x.shape[1], torch.SymInt) and (carried := [node.name for node in nodes if node.state]):
+        time: Any = x.shape[1]
+        if isinstance(time, torch.SymInt) and (carried := [node.name for node in nodes if node.state]):
             raise InputError(
                 f"{carried[0]!r} is exported step by step, so the number of steps must be fixed, as for torch's own "
                 "recurrent layers; leave axis 1 of x static, or export one step and carry its state: "
@@ -336,18 +337,6 @@ def to_torch(model: Model, recompute: bool = False, dropout: Dropout | None = No
     if not isinstance(recompute, bool):
         raise InputError(f"recompute must be True or False, got {recompute!r}; a Dropout is given as dropout=")
     return Recurrent(model.graph, model.tensors, model.provenance, model._asked_cpu, recompute, dropout)
-
-
-def from_torch(module: Recurrent) -> Model:
-    """The module's weights as a Model: the same bits where the module is float32, rounded where it is float64.
-
-    Raises:
-        SpecError: weights that are not finite.
-        InputError: a module that `to_torch` did not make.
-    """
-    if not isinstance(module, Recurrent):
-        raise InputError(f"from_torch takes modules made by to_torch, got {type(module).__name__}")
-    return Model(module.graph.spec, tensors_of(module), module.provenance, module.cpu_variant)
 
 
 def tensors_of(module: Recurrent) -> dict[str, Array]:

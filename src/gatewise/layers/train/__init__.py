@@ -89,7 +89,11 @@ def traced() -> bool:
     """
     if torch.compiler.is_compiling():
         return _exporting()
-    return torch.jit.is_tracing() or torch._C._are_functorch_transforms_active()
+    return _tracing() or torch._C._are_functorch_transforms_active()
+
+
+def _tracing() -> bool:
+    return bool(torch.jit.is_tracing())  # type: ignore[attr-defined, no-untyped-call]
 
 
 def _exporting() -> bool:
@@ -102,7 +106,7 @@ def fixed_steps(x: Tensor) -> Tensor:
 
     For what is recorded step by step, or round by round: run on another number it then fails, rather than answer wrong.
     """
-    return x.reshape(x.shape[0], int(x.shape[1]), *x.shape[2:]) if torch.jit.is_tracing() else x
+    return x.reshape(x.shape[0], int(x.shape[1]), *x.shape[2:]) if _tracing() else x
 
 
 def running_maximum(x: Tensor) -> Tensor:
