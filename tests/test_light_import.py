@@ -107,7 +107,7 @@ def test_every_exported_name_exists() -> None:
         assert getattr(gatewise, name) is not None
 
 
-@pytest.mark.parametrize("name", ["train", "Detector", "Forecaster"])
+@pytest.mark.parametrize("name", ["train", "Detector", "Forecaster", "measure.gradients"])
 def test_what_needs_the_extra_says_how_to_get_it(name: str) -> None:
     light(f"""
 import gatewise

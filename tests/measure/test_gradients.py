@@ -124,9 +124,7 @@ def test_what_does_not_fit_is_refused() -> None:
     with pytest.raises(InputError, match="column must be 0 to 0, got 1"):
         gradient_by_lag(module, windows(1, 9, 1), LAGS, column=1)
 
-    class Stateless(torch.nn.Module):
-        def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, None]:
-            return x, None
-
-    with pytest.raises(InputError, match="hidden state"):
-        gradient_by_lag(Stateless(), windows(1, 9, 1), LAGS)
+    with pytest.raises(
+        InputError, match="takes a torch module, got Model; gatewise.train.to_torch makes one of a model"
+    ):
+        gradient_by_lag(model(), windows(1, 9, 2), LAGS)  # type: ignore[arg-type]

@@ -1,4 +1,12 @@
-"""Measurements: what a model costs, and what the machine allows. Each is one function with its formula."""
+"""Measurements: what a model costs, and what the machine allows. Each is one function with its formula.
+
+`gradients`, how far back a recurrence can learn, needs torch and is imported when it is first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 from gatewise.measure.bench import Bench as Bench
 from gatewise.measure.bench import bench as bench
@@ -11,6 +19,9 @@ from gatewise.measure.machine import StepTimes as StepTimes
 from gatewise.measure.machine import machine_peaks as machine_peaks
 from gatewise.measure.machine import step_bound as step_bound
 from gatewise.measure.machine import step_times as step_times
+
+if TYPE_CHECKING:
+    from gatewise.measure import gradients as gradients
 
 __all__ = [
     "Bench",
@@ -25,3 +36,13 @@ __all__ = [
     "step_bound",
     "step_times",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "gradients":
+        return importlib.import_module("gatewise.measure.gradients")
+    raise AttributeError(f"module 'gatewise.measure' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), "gradients"})

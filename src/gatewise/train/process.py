@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -30,15 +31,19 @@ def threads_for(graph: Graph, batch: int) -> int:
 
 @contextmanager
 def torch_settings(seed: int, threads: int) -> Iterator[None]:
-    """Seed torch, set its threads, record gradients; put everything back as it was at the end."""
-    before = torch.get_num_threads()
+    """Seed torch, set its threads, record gradients; put everything back as it was at the end.
+
+    Not the threads in a child that was forked within: they are not there, and to wait for them has no end.
+    """
+    before, process = torch.get_num_threads(), os.getpid()
     with torch.random.fork_rng(devices=[]), torch.enable_grad():
         torch.manual_seed(seed)
         torch.set_num_threads(threads)
         try:
             yield
         finally:
-            torch.set_num_threads(before)
+            if os.getpid() == process:
+                torch.set_num_threads(before)
 
 
 class Interrupt:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from gatewise.heads.tail_probability.spec import LOG_SCALE_LIMIT, SPANS, Spec, level_start
-from gatewise.layers.train import LayerModule, State, at_end, live_steps
+from gatewise.layers.train import LayerModule, State, at_end, live_steps, traced
 
 
 class Module(LayerModule):
@@ -160,7 +160,11 @@ def _piecewise_linear(x: Tensor, knots: Tensor, values: Tensor) -> Tensor:
         knots, values: (K, N).
     """
     each = x.flatten(0, 1).t().contiguous()  # (K, batch * time)
-    i = torch.searchsorted(knots, each.detach(), right=True).sub(1).clamp(0, knots.shape[1] - 2)
+    if traced():  # ONNX has no search
+        i = (knots[:, None] <= each[:, :, None]).sum(-1)
+    else:
+        i = torch.searchsorted(knots, each.detach(), right=True)
+    i = i.sub(1).clamp(0, knots.shape[1] - 2)
     slope = (values[:, 1:] - values[:, :-1]) / (knots[:, 1:] - knots[:, :-1])
     y = values.gather(1, i) + slope.gather(1, i) * (each - knots.gather(1, i))
     return y.t().reshape(x.shape)

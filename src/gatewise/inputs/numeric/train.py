@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from gatewise.inputs.numeric.spec import MOST, Spec
-from gatewise.layers.train import LayerModule, State, live_steps
+from gatewise.layers.train import LayerModule, State, live_steps, running_maximum
 
 
 class Module(LayerModule):
@@ -35,7 +35,7 @@ class Module(LayerModule):
             here = here & live_steps(lengths, time)[:, :, None]
         # The number, from 1, of the last step with a reading; 0 stands for the held value.
         step = torch.arange(1, time + 1, device=x.device)[None, :, None]
-        last = torch.where(here, step, 0).cummax(1).values
+        last = running_maximum(torch.where(here, step, 0))
         y = torch.cat([state["held"][:, None], s], 1).gather(1, last)
         held = y[:, -1] if time else state["held"]
         return torch.cat([y, (~here).to(y.dtype)], 2) if self.layer.missing == "mask" else y, {"held": held}

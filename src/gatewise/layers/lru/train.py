@@ -9,8 +9,8 @@ from torch import Tensor
 from torch.nn.functional import linear
 
 from gatewise.layers.lru.spec import Spec
-from gatewise.layers.train import LayerModule, State
-from gatewise.layers.train.scan import scan
+from gatewise.layers.train import LayerModule, State, traced
+from gatewise.layers.train.scan import in_parallel, scan
 
 
 class Module(LayerModule):
@@ -37,6 +37,8 @@ class Module(LayerModule):
     ) -> tuple[Tensor, State]:
         """See `LayerModule.forward`."""
         x = inputs[0]
+        if traced():
+            return self._in_pairs(x, state, lengths, resets)
         turn = torch.polar(torch.exp(-self.nu_log.exp()), self.theta_log.exp())  # lambda (N)
         real, imag = linear(x, self.weight_ih).chunk(2, -1)  # B x, (batch, time, N) each
         gamma = self.gamma_log.exp()
@@ -44,3 +46,16 @@ class Module(LayerModule):
         h, last = scan(turn, torch.complex(gamma * real, gamma * imag), first, lengths, resets)
         y = linear(torch.cat([h.real, h.imag], -1), self.weight_ho) + linear(x, self.weight_io)
         return y, {"hidden_re": last.real, "hidden_im": last.imag}
+
+    def _in_pairs(
+        self, x: Tensor, state: Mapping[str, Tensor], lengths: Tensor | None, resets: Tensor | None
+    ) -> tuple[Tensor, State]:
+        """The same in real numbers, as an exported graph must have it: along the last axis all Re, then all Im."""
+        size, angle = torch.exp(-self.nu_log.exp()), self.theta_log.exp()
+        turn = torch.cat([size * angle.cos(), size * angle.sin()])
+        gamma = self.gamma_log.exp()
+        first = torch.cat([state["hidden_re"], state["hidden_im"]], -1)
+        taken = torch.cat([gamma, gamma]) * linear(x, self.weight_ih)
+        h, last = in_parallel(turn, taken, first, lengths, resets, pairs=True)
+        real, imag = last.chunk(2, -1)
+        return linear(h, self.weight_ho) + linear(x, self.weight_io), {"hidden_re": real, "hidden_im": imag}

@@ -51,6 +51,8 @@ class Module(LayerModule):
             return None
         if kinds != ["sigmoid", "tanh", "tanh"]:
             return None
+        if layer.projection is not None and torch.onnx.is_in_onnx_export():  # which knows no projection
+            return None
         return lambda x, first, tensors, train: torch.lstm(x, first, tensors, True, 1, 0.0, train, False, True)
 
     def cell(self, sums: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.functional import layer_norm, rms_norm
 
 from gatewise.layers.norm.spec import Spec
-from gatewise.layers.train import LayerModule, State
+from gatewise.layers.train import LayerModule, State, traced
 
 
 class Module(LayerModule):
@@ -25,4 +25,7 @@ class Module(LayerModule):
         epsilon, width = self.layer.epsilon, self.weight.shape
         if self.layer.method == "layer":
             return layer_norm(inputs[0], width, self.weight, self.bias, epsilon), {}
+        if traced():  # ONNX has no such operator before opset 23
+            x = inputs[0]
+            return x * (x.square().mean(-1, keepdim=True) + epsilon).rsqrt() * self.weight, {}
         return rms_norm(inputs[0], width, self.weight, epsilon), {}

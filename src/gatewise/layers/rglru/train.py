@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import linear, softplus
 
 from gatewise.layers.rglru.spec import Spec
-from gatewise.layers.train import LayerModule, State
+from gatewise.layers.train import LayerModule, State, traced
 from gatewise.layers.train.scan import scan
 
 
@@ -34,11 +34,16 @@ class Module(LayerModule):
         log_a = -8.0 * softplus(self.decay) * torch.sigmoid(r)
         if self.layer.signed:
             a = 2.0 * log_a.exp() - 1.0
-            square = -4.0 * log_a.exp() * torch.expm1(log_a)
+            square = -4.0 * log_a.exp() * _expm1(log_a)
         else:
             a = log_a.exp()
-            square = -torch.expm1(2.0 * log_a)
+            square = -_expm1(2.0 * log_a)
         # The slope of a root is infinite at 0, where a gate that has underflowed would make a NaN of it.
         root = square.clamp_min(torch.finfo(square.dtype).tiny).sqrt()
         out, last = scan(a, root * (torch.sigmoid(i) * v), state["hidden"], lengths, resets)
         return out, {"hidden": last}
+
+
+def _expm1(x: Tensor) -> Tensor:
+    """exp(x) - 1. ONNX has no such operator, and where x is small the difference itself would be 0."""
+    return (x.exp() + 1.0) * torch.tanh(0.5 * x) if traced() else torch.expm1(x)

@@ -77,7 +77,47 @@ def at_end(first: Tensor, steps: Tensor, lengths: Tensor | None) -> Tensor:
         lengths: (batch,) or None = all steps.
     """
     whole = torch.cat([first[:, None], steps], 1)
-    return whole[:, -1] if lengths is None else whole[torch.arange(len(first), device=first.device), lengths]
+    return whole[:, -1] if lengths is None else whole[torch.arange(first.shape[0], device=first.device), lengths]
+
+
+def traced() -> bool:
+    """Whether torch records operations to run them elsewhere or otherwise, so that no value can be looked at.
+
+    It does in `torch.export.export`, `torch.jit.trace` and both ONNX exporters, and within the transforms of
+    `torch.func` (`vmap`, `grad`, `jacrev`, ...). What is recorded must be torch's own operations. `torch.compile` does
+    not count: it looks at values by a break of the graph, and calls operators of others.
+    """
+    if torch.compiler.is_compiling():
+        return _exporting()
+    return _tracing() or torch._C._are_functorch_transforms_active()
+
+
+def _tracing() -> bool:
+    return bool(torch.jit.is_tracing())  # type: ignore[attr-defined, no-untyped-call]
+
+
+def _exporting() -> bool:
+    known = getattr(torch.compiler, "is_exporting", None)  # from torch 2.7 on
+    return known is not None and bool(known())
+
+
+def fixed_steps(x: Tensor) -> Tensor:
+    """x (batch, time, ...), with the number of steps a constant where `torch.jit.trace` or ONNX records it.
+
+    For what is recorded step by step, or round by round: run on another number it then fails, rather than answer wrong.
+    """
+    return x.reshape(x.shape[0], int(x.shape[1]), *x.shape[2:]) if _tracing() else x
+
+
+def running_maximum(x: Tensor) -> Tensor:
+    """The greatest value up to each step: (batch, time, ...) -> the same."""
+    if not traced():
+        return x.cummax(1).values
+    x, reach = fixed_steps(x), 1  # ONNX has no such operator
+    while reach < x.shape[1]:
+        x = torch.cat([x[:, :reach], torch.maximum(x[:, reach:], x[:, :-reach])], 1)
+        reach *= 2
+    return x
 
 
 def check_tensors(**named: object) -> None:

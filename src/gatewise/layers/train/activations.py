@@ -30,7 +30,7 @@ def activate(activation: Activation, x: Tensor) -> Tensor:
         case "leaky_relu":
             return functional.leaky_relu(x, a)
         case "thresholded_relu":
-            return functional.threshold(x, a, 0.0)
+            return torch.where(x <= a, 0.0, x)
         case "scaled_tanh":
             return a * torch.tanh(b * x)
         case "elu":

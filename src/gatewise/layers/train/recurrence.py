@@ -25,7 +25,7 @@ from torch import Tensor
 from gatewise import _core
 from gatewise.errors import InputError
 from gatewise.layers.base import Layer
-from gatewise.layers.train import live_steps
+from gatewise.layers.train import live_steps, traced
 from gatewise.layers.train.threads import shares_of, team
 
 NATIVE = (torch.float32, torch.float64)
@@ -69,7 +69,7 @@ def without_kernels() -> Iterator[None]:
 
 def native(x: Tensor, dtypes: Sequence[torch.dtype] = NATIVE) -> bool:
     """Whether the native kernels take it: float32 or float64, or what else they have, on the CPU."""
-    return x.device.type == "cpu" and x.dtype in dtypes and not _off.get()
+    return x.device.type == "cpu" and x.dtype in dtypes and not traced() and not _off.get()
 
 
 def recurrence(
@@ -100,7 +100,7 @@ def recurrence(
     """
     x = x.to(first[0].dtype)  # under autocast what a product has made is narrower than the state
     if not native(x):
-        if fused and x.device.type not in NOT_FUSED and lengths is None and resets is None and not _off.get():
+        if fused and lengths is None and resets is None and _takes_fused(x):
             out, *last = fused(x, [field[None] for field in first], list(tensors), torch.is_grad_enabled())
             return out, [field[0] for field in last]
         return step_by_step(cell, torch.nn.functional.linear(x, tensors[0]), first, lengths, resets)
@@ -111,6 +111,16 @@ def recurrence(
         layer.kind, layer.native(), x, list(first), list(tensors), lengths, resets, keep
     )
     return out, last[: len(first)]
+
+
+def _takes_fused(x: Tensor) -> bool:
+    """Whether torch's own layers are used: on other devices, and in an exported graph, which they keep short.
+
+    Not within transforms of `torch.func`, which do not have them.
+    """
+    if traced():
+        return torch.compiler.is_compiling() or not torch._C._are_functorch_transforms_active()
+    return x.device.type not in NOT_FUSED and not _off.get()
 
 
 def step_by_step(

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from gatewise import _core
 from gatewise.errors import InputError
-from gatewise.layers.train import at_end, check_tensors, live_steps
+from gatewise.layers.train import at_end, check_tensors, fixed_steps, live_steps
 from gatewise.layers.train.recurrence import array, library, native
 from gatewise.layers.train.threads import shares_of, team
 
@@ -71,7 +71,12 @@ def scan(
 
 
 def in_parallel(
-    a: Tensor, b: Tensor, first: Tensor, lengths: Tensor | None = None, resets: Tensor | None = None
+    a: Tensor,
+    b: Tensor,
+    first: Tensor,
+    lengths: Tensor | None = None,
+    resets: Tensor | None = None,
+    pairs: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """What `scan` computes, in torch alone and for any device, in about log2(time) steps over all of the array.
 
@@ -79,20 +84,37 @@ def in_parallel(
     t with what ends `reach` steps before it, so that the reach doubles (Hillis & Steele 1986, "Data Parallel
     Algorithms"). That multiplies up to half the a of a row with each other, which must not overflow. A reset is an a of
     0; unlike the native one it does not stop what is not finite.
+
+    With `pairs` it is a complex scan in real numbers, as ONNX has no others: the last axis of a, b and first holds all
+    real parts, and after them all imaginary ones.
     """
+    b = fixed_steps(b)
     a = a.expand(b.shape)
     if resets is not None:
         a = a.masked_fill(resets[:, :, None], 0.0)
     if lengths is not None:
         beyond = ~live_steps(lengths, b.shape[1])[:, :, None]  # (batch, time, 1)
         a, b = a.masked_fill(beyond, 0.0), b.masked_fill(beyond, 0.0)
-    h = torch.cat([torch.addcmul(b[:, :1], a[:, :1], first[:, None]), b[:, 1:]], 1)
+    h = torch.cat([_plus_product(b[:, :1], a[:, :1], first[:, None], pairs), b[:, 1:]], 1)
     product, reach = a[:, 1:], 1  # the product of `reach` of the a, for each t from `reach` on
     while reach < h.shape[1]:
-        h = torch.cat([h[:, :reach], torch.addcmul(h[:, reach:], product, h[:, :-reach])], 1)
-        product, reach = product[:, reach:] * product[:, :-reach], 2 * reach
+        h = torch.cat([h[:, :reach], _plus_product(h[:, reach:], product, h[:, :-reach], pairs)], 1)
+        product, reach = _product(product[:, reach:], product[:, :-reach], pairs), 2 * reach
     end = at_end(first, h, lengths)
     return (h if lengths is None else h.masked_fill(beyond, 0.0)), end  # so that no gradient comes from there
+
+
+def _product(a: Tensor, b: Tensor, pairs: bool) -> Tensor:
+    """a b, elementwise."""
+    if not pairs:
+        return a * b
+    (real, imag), (re, im) = a.chunk(2, -1), b.chunk(2, -1)
+    return torch.cat([real * re - imag * im, real * im + imag * re], -1)
+
+
+def _plus_product(c: Tensor, a: Tensor, b: Tensor, pairs: bool) -> Tensor:
+    """c + a b, elementwise."""
+    return c + _product(a, b, True) if pairs else torch.addcmul(c, a, b)
 
 
 def _check(a: Tensor, b: Tensor, first: Tensor, lengths: Tensor | None, resets: Tensor | None) -> None:

@@ -15,21 +15,26 @@ fast."""
 _team: int | None = None
 
 
-def _forget_team() -> None:
-    """After a fork the child has none of the threads, and an OpenMP runtime would wait for them forever."""
+def _one_thread() -> None:
+    """After a fork the child has none of the threads, and an OpenMP runtime would wait for them forever.
+
+    It would in torch's own operations as well, so the child's torch is set to one thread, and so is what it runs here.
+    """
     global _team
     _team = 0
+    torch.set_num_threads(1)
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_team)
+    os.register_at_fork(after_in_child=_one_thread)
 
 
 def team() -> int:
     """Address of the function that runs the threads which torch has anyway; 0 where there is none, or after a fork.
 
     It is `GOMP_parallel` of the OpenMP runtime that torch is linked with: the same threads, not more of them. As with
-    torch's own products, a child is lost that imports this only after its parent has used them.
+    torch's own products, a child is lost that imports this only after its parent has used them: the parent must have
+    imported it.
     """
     global _team
     if _team is None:

@@ -1,8 +1,4 @@
-"""A model as a torch module and back: `to_torch`, `from_torch` (re-exported by `gatewise.train`).
-
-Parameters and buffers are named exactly as the tensors of the model file, so `state_dict()` holds what `Model.tensors`
-holds, bit for bit.
-"""
+"""A model as a torch module: `to_torch` makes a `Recurrent`."""
 
 from __future__ import annotations
 
@@ -19,7 +15,7 @@ from gatewise.errors import InputError, SpecError, StateError
 from gatewise.graph import Graph, Node
 from gatewise.inputs.numeric.spec import MOST
 from gatewise.layers.base import Array, Field
-from gatewise.layers.train import check_tensors, live_steps
+from gatewise.layers.train import check_tensors, live_steps, running_maximum, traced
 from gatewise.layers.train.dropout import MATRIX, Dropout, checked
 from gatewise.stream import Model
 
@@ -181,15 +177,22 @@ class Recurrent(torch.nn.Module):
         resets: Tensor | None = None,
     ) -> tuple[dict[int, Tensor], dict[str, Tensor]]:
         self._check(x, lengths)
+        time: Any = x.shape[1]
+        if isinstance(time, torch.SymInt) and (carried := [node.name for node in nodes if node.state]):
+            raise InputError(
+                f"{carried[0]!r} is exported step by step, so the number of steps must be fixed, as for torch's own "
+                "recurrent layers; leave axis 1 of x static, or export one step and carry its state: "
+                "torch.export.export(module, (x[:, :1], state))"
+            )
         if last and lengths is not None:
             raise InputError("with last, all rows must be full: pass no lengths")
         live = None
-        if lengths is not None and bool((lengths < x.shape[1]).any()):
+        if lengths is not None and (traced() or bool((lengths < x.shape[1]).any())):
             live = live_steps(lengths, x.shape[1])[:, :, None]
             x = torch.where(live, x, 0.0)
         else:
             lengths = None
-        if self.graph.refuses_missing and not (usable := self.usable(x)).all():
+        if self.graph.refuses_missing and not traced() and not (usable := self.usable(x)).all():
             row, step, column = (~usable).nonzero()[0].tolist()
             raise InputError(
                 f"x is {x[row, step, column]:g} in row {row}, step {step}, input {column}: not finite, or beyond "
@@ -227,12 +230,12 @@ class Recurrent(torch.nn.Module):
         """One node over all steps, or piece by piece where states are reset or little is to be kept."""
         time = read[0].shape[1]
         takes = resets is None or bool(module.takes_resets)
-        again = self.recompute and torch.is_grad_enabled()
+        again = self.recompute and torch.is_grad_enabled() and not traced()
         if not node.state or not time or (takes and not again):
             return module(read, state, lengths, *(() if resets is None or not node.state else (resets,)))  # type: ignore[no-any-return]
         cuts = {0, time}
         if not takes and resets is not None:
-            cuts.update(resets.any(0).nonzero().flatten().tolist())
+            cuts.update(range(time) if traced() else resets.any(0).nonzero().flatten().tolist())
         if again:
             cuts.update(range(0, time, math.isqrt(time)))
         steps = list(pairwise(sorted(cuts)))
@@ -277,24 +280,24 @@ class Recurrent(torch.nn.Module):
             return
         if lengths.dtype not in (torch.int64, torch.int32) or lengths.shape != x.shape[:1]:
             raise InputError(
-                f"lengths must be int64 or int32 of shape ({len(x)},), got {lengths.dtype} {tuple(lengths.shape)}"
+                f"lengths must be int64 or int32 of shape ({x.shape[0]},), got {lengths.dtype} {tuple(lengths.shape)}"
             )
-        if bool(((lengths < 0) | (lengths > x.shape[1])).any()):
+        if not traced() and bool(((lengths < 0) | (lengths > x.shape[1])).any()):
             low, high = int(lengths.min()), int(lengths.max())
             raise InputError(f"lengths must be from 0 to {x.shape[1]}, got {low} to {high}")
 
     def _state(self, fields: Sequence[Field], x: Tensor, state: Mapping[str, Tensor] | None) -> dict[str, Tensor]:
         if state is None:
-            return {field.name: x.new_zeros(len(x), *field.shape) for field in fields}
+            return {field.name: x.new_zeros(x.shape[0], *field.shape) for field in fields}
         if unknown := set(state) - {field.name for field in self.graph.state}:
             raise StateError(f"the model has no state field {sorted(unknown)[0]!r}; its fields are {self._fields()}")
         for field in fields:
             if field.name not in state:
                 raise StateError(f"state field {field.name!r} is missing; pass all of {self._fields()}")
             value = state[field.name]
-            if value.shape != (len(x), *field.shape) or value.dtype != x.dtype:
-                got = f"{value.dtype} {tuple(value.shape)}"
-                raise StateError(f"state field {field.name!r} must be {x.dtype} {(len(x), *field.shape)}, got {got}")
+            if value.shape != (x.shape[0], *field.shape) or value.dtype != x.dtype:
+                wanted, got = (x.shape[0], *field.shape), f"{value.dtype} {tuple(value.shape)}"
+                raise StateError(f"state field {field.name!r} must be {x.dtype} {wanted}, got {got}")
         return dict(state)
 
     def _fields(self) -> str:
@@ -304,7 +307,7 @@ class Recurrent(torch.nn.Module):
 def _held(readings: Tensor, usable: Tensor, first: Tensor) -> Tensor:
     """Readings (batch, time, columns), held from step `first` (batch, 1) on: the last usable one where one is not."""
     at = torch.arange(readings.shape[1], device=readings.device)[:, None]
-    last = torch.where(usable & (at >= first[:, None]), at, -1).cummax(1).values
+    last = running_maximum(torch.where(usable & (at >= first[:, None]), at, -1))
     return torch.where(last >= 0, readings.gather(1, last.clamp(min=0)), readings)
 
 
@@ -339,18 +342,6 @@ def to_torch(model: Model, recompute: bool = False, dropout: Dropout | None = No
             "model.relative(), whose readings are those less model.subtract"
         )
     return Recurrent(model.graph, model.tensors, model.provenance, model._asked_cpu, recompute, dropout)
-
-
-def from_torch(module: Recurrent) -> Model:
-    """The module's weights as a Model: the same bits where the module is float32, rounded where it is float64.
-
-    Raises:
-        SpecError: weights that are not finite.
-        InputError: a module that `to_torch` did not make.
-    """
-    if not isinstance(module, Recurrent):
-        raise InputError(f"from_torch takes modules made by to_torch, got {type(module).__name__}")
-    return Model(module.graph.spec, tensors_of(module), module.provenance, module.cpu_variant)
 
 
 def tensors_of(module: Recurrent) -> dict[str, Array]:
