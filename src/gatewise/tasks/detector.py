@@ -34,7 +34,7 @@ from gatewise.stream import Model, init
 from gatewise.stream import load as load_model
 from gatewise.tasks.calibrate import Calibration
 from gatewise.tasks.held_out import Split, cut, measure, unsupported
-from gatewise.tasks.parameters import is_array, number, plain, positions, recurrent_layers, seed_of
+from gatewise.tasks.parameters import AfterFit, is_array, number, plain, positions, recurrent_layers, seed_of
 from gatewise.tasks.table import FITTED, Table, read_table, standardise, within_reach
 from gatewise.tasks.times import listed
 
@@ -59,12 +59,15 @@ States = State | bytes | Mapping[str | int, State | bytes] | None
 """Where to start: the state of one series, or of each of several."""
 
 
-class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
+class Detector(AfterFit, OutlierMixin, BaseEstimator):  # type: ignore[misc]
     """Finds readings that a forecast of the series did not expect, at a stated rate of false alarms.
 
     In the manner of scikit-learn: parameters are stored as given, `fit` checks them, fitted attributes end in `_`. The
     data may be a pandas DataFrame or Series, a NumPy array (rows,) or (rows, columns), or the path of a .csv or
     .parquet file; rows are steps in order of time.
+
+    After `fit` another `false_alarms_per_1000` (and `time`) takes effect when it is set; where another parameter is
+    changed, the detector is to be fitted again, and refuses to be used before.
 
     Args:
         recurrence: kind of the recurrent layers, e.g. "gru".
@@ -107,6 +110,9 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         n_features_in_: columns of the data, as in scikit-learn.
         feature_names_in_: their names, only where the data have them.
     """
+
+    about = "detector"
+    follows = ("false_alarms_per_1000", "time")
 
     def __init__(
         self,
@@ -288,8 +294,13 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         return table.frame(columns).iloc[np.argsort(table.order)]
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the model file, with all that `load` needs. `gatewise.load` reads it as a model, without this class."""
+        """Write the model file, with all that `load` needs. `gatewise.load` reads it as a model, without this class.
+
+        Raises:
+            InputError: a parameter was changed after `fit`.
+        """
         check_is_fitted(self)
+        self.check_unchanged()
         self.model_.save(path)
 
     @classmethod
@@ -384,8 +395,26 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         given = {"input.offset": offset, "input.scale": scale, "head.unit": unit}
         return model.replace(tensors={**model.tensors, **given})
 
+    def _following(self, name: str, value: Any) -> Model:
+        """The model with another rate of false alarms, whose `cautions_` say whether it is supported."""
+        model = self.model_
+        if name != "false_alarms_per_1000" or model.spec.head is None:
+            return model
+        head = model.spec.head
+        new = Head.parse("head", {**head.options, name: plain(value)}).false_alarms_per_1000
+        described = model.provenance["detector"]
+        before = unsupported(self.calibration_, float(head.options[name]))
+        kept = [caution for caution in described["cautions"] if caution not in before]
+        cautions = unsupported(self.calibration_, new)
+        for caution in cautions:
+            warnings.warn(caution, UserWarning, stacklevel=3)
+        provenance = {**model.provenance, "detector": {**described, "cautions": [*kept, *cautions]}}
+        spec = model.spec.replace(head=head.replace(**{name: new}))
+        return model.replace(spec=spec, provenance=provenance)
+
     def _read(self, data: Any) -> Table:
         check_is_fitted(self)
+        self.check_unchanged()
         named = hasattr(self, "feature_names_in_") and not is_array(data)
         time, columns = None if is_array(data) else self.time, self.columns_ if named else None
         table = read_table(data, time, columns, self.missing, self.series, FITTED)

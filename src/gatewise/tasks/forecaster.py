@@ -37,7 +37,7 @@ from gatewise.stream import load as load_model
 from gatewise.tasks import backtest as rolling
 from gatewise.tasks.forecast_inputs import PERIODS, Layout, choose, cut, first_row, season_of, times_ahead, wanted_of
 from gatewise.tasks.future import known_ahead
-from gatewise.tasks.parameters import is_array, plain, recurrent_layers, seed_of
+from gatewise.tasks.parameters import AfterFit, is_array, plain, recurrent_layers, seed_of
 from gatewise.tasks.table import FITTED, Table, read_table, standardise, unused, within_reach
 
 try:
@@ -51,12 +51,15 @@ if TYPE_CHECKING:
     from gatewise.train import History
 
 
-class Forecaster(BaseEstimator):  # type: ignore[misc]
+class Forecaster(AfterFit, BaseEstimator):  # type: ignore[misc]
     """Forecasts columns of one or many series, with quantiles that never cross.
 
     In the manner of scikit-learn: parameters are stored as given, `fit` checks them, fitted attributes end in `_`. The
     data may be a pandas DataFrame or Series, a NumPy array (rows,) or (rows, columns), or the path of a .csv or
     .parquet file; rows are steps in order of time.
+
+    After `fit` another `time` takes effect when it is set; where another parameter is changed, the forecaster is to be
+    fitted again, and refuses to be used before.
 
     Args:
         recurrence: kind of the recurrent layers, e.g. "gru".
@@ -100,6 +103,9 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
         n_features_in_: columns of the data, as in scikit-learn.
         feature_names_in_: their names, only where the data have them.
     """
+
+    about = "forecaster"
+    follows = ("time",)
 
     def __init__(
         self,
@@ -307,8 +313,13 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
         )
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the model file, with all that `load` needs. `gatewise.load` reads it as a model, without this class."""
+        """Write the model file, with all that `load` needs. `gatewise.load` reads it as a model, without this class.
+
+        Raises:
+            InputError: a parameter was changed after `fit`.
+        """
         check_is_fitted(self)
+        self.check_unchanged()
         self.model_.save(path)
 
     @classmethod
@@ -414,6 +425,7 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
     def _read(self, data: Any) -> Table:
         """The table with its columns in the order of the input."""
         check_is_fitted(self)
+        self.check_unchanged()
         by_name = hasattr(self, "feature_names_in_") and not is_array(data)
         table = read_table(data, self.time, self.columns_ if by_name else None, self.missing, self.series, FITTED)
         if len(table.columns) != self.n_features_in_:
