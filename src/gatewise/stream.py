@@ -174,7 +174,8 @@ class Model:
     def limits(self) -> tuple[Array, Array]:
         """The least and the largest that a reading may be, (inputs,) float64 each; what lies beyond is missing."""
         one = np.ones(self.inputs)
-        return limits(self.tensors.get("input.offset", 0 * one), self.tensors.get("input.scale", one))
+        units = self.tensors.get("input.offset", 0 * one), self.tensors.get("input.scale", one)
+        return limits(*units, self.spec.input.options.get("transform"))
 
     @property
     def outputs(self) -> int:

@@ -31,6 +31,7 @@ struct gw_model {
     size_t edges, own; /* scratch of one row, floats: the edges (of one step), the nodes' own */
     size_t state;      /* floats of the nodes' states */
     const float *offset, *factor; /* (inputs) each: a reading scaled is (x - offset) * factor; NULL: x itself */
+    const unsigned char *logs;    /* (inputs) whether it is log(1 + x) that is scaled; NULL: never */
     size_t output; /* where the output lies in scratch, floats a row; where steps follow each other it does not */
     int tail;      /* from this op on none has a state or needs a sequence: for one answer they run once */
     int op_count;
