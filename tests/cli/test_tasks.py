@@ -66,6 +66,12 @@ def sites(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("--horizons 1,6 --quantiles '0.05, 0.5'", {"horizons": [1, 6], "quantiles": [0.05, 0.5]}),
         ("--context 12 --normalise --no-anchor", {"context": {"window": 12}, "normalise": True, "anchor": False}),
         ("--context carried --calendar day,week --anchor", {"calendar": ["day", "week"]}),
+        ("--minimum -2 --maximum load=3,heat=4.5", {"minimum": -2.0, "maximum": {"load": 3.0, "heat": 4.5}}),
+        (
+            """--columns 'load, "price, net"' --covariates '"price, net",' --maximum 9 --transform load=log1p""",
+            {"columns": ["load", "price, net"], "covariates": ["price, net"], "maximum": 9.0}
+            | {"transform": {"load": "log1p"}},
+        ),
         (
             """--covariates '"price, net",' --target load,heat""",
             {"covariates": ["price, net"], "target": ["load", "heat"]},

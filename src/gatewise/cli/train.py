@@ -30,7 +30,10 @@ LOG_EVERY = 10.0
 DETECT, FORECAST = "detect", "forecast"
 OF_ONE_TASK = {
     DETECT: ("smooth", "false_alarms_per_1000", "coverage"),
-    FORECAST: ("horizons", "quantiles", "covariates", "calendar", "context", "normalise", "anchor"),
+    FORECAST: (
+        *("horizons", "quantiles", "covariates", "calendar", "context", "normalise", "anchor"),
+        *("minimum", "maximum", "transform"),
+    ),
 }
 """Parameters that only one task has."""
 
@@ -62,6 +65,26 @@ def _options(context: click.Context, parameter: click.Parameter, texts: tuple[st
         except ValueError:
             found[name] = value
     return found or None
+
+
+def _by_column(kind: Callable[[str], Any]) -> Callable[[click.Context, click.Parameter, Any], Any]:
+    """A callback for an option that is one value, or a value for each of some columns, as a value or a dict."""
+
+    def read(context: click.Context, parameter: click.Parameter, text: str | None) -> Any:
+        parts = listed()(context, parameter, text)
+        if parts is None:
+            return None
+        try:
+            if len(parts) == 1 and "=" not in parts[0]:
+                return kind(parts[0])
+            named = [(name, kind(value)) for name, equals, value in (part.rpartition("=") for part in parts) if equals]
+        except ValueError as error:
+            raise click.BadParameter(str(error)) from None
+        if len(dict(named)) < len(parts):
+            raise click.BadParameter(f"{text!r} is neither one value nor COL=VALUE,... with each column once")
+        return dict(named)
+
+    return read
 
 
 def _recurrences(context: click.Context, parameter: click.Parameter, begun: str) -> list[str]:
@@ -114,6 +137,13 @@ def _recurrences(context: click.Context, parameter: click.Parameter, begun: str)
               help="To forecast: read and forecast each window in its own units.")  # fmt: skip
 @click.option("--anchor/--no-anchor", default=None,
               help="To forecast: learn changes from the last reading, or levels.  [default: anchor]")  # fmt: skip
+@click.option("--minimum", callback=_by_column(float), metavar="X|COL=X,...",
+              help="To forecast: no forecast is below it, of all targets or of those named; e.g. 0.")  # fmt: skip
+@click.option("--maximum", callback=_by_column(float), metavar="X|COL=X,...",
+              help="To forecast: no forecast is above it.")  # fmt: skip
+@click.option("--transform", callback=_by_column(str), metavar="T|COL=T,...",
+              help="To forecast: with log1p learn log(1 + x) of the targets, or of the columns named; forecasts come "
+                   "back in the units of the data.")  # fmt: skip
 @click.option("--validation", type=float, metavar="SHARE",
               help="Share of the rows, at the end, kept from training."
                    "  [default: 0.25 to detect, 0.2 to forecast]")  # fmt: skip

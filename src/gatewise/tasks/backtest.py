@@ -201,6 +201,7 @@ def backtest(
     season: int | None = None,
     names: Sequence[str] | None = None,
     times: pd.Index | None = None,
+    scale: Array | None = None,
 ) -> Backtest:
     """Forecast at every `stride`-th origin of each series at which all horizons lie within it.
 
@@ -216,6 +217,7 @@ def backtest(
         season: steps in a season, e.g. 24 for hourly readings; None = no seasonal forecast.
         names: what the targets are called; None = as the head says.
         times: of the rows, or None.
+        scale: (K,) standard deviation of each target in training; None = by which the head scales.
 
     Raises:
         InputError: a start, stride or season that makes no sense, or no series long enough for one origin.
@@ -253,7 +255,7 @@ def backtest(
         quantiles=tuple(head.quantiles),
         forecasts=np.concatenate(answers).reshape(shape),
         observed=observed,
-        scale=np.array(model.tensors["head.scale"]),
+        scale=np.array(model.tensors["head.scale"]) if scale is None else scale,
         naive={name: np.concatenate(parts).astype(np.float32) for name, parts in naive.items()},
         season=season,
         times=None if times is None else times[origins],

@@ -31,13 +31,14 @@ from gatewise.errors import FileError, GatewiseError, InputError, MissingExtraEr
 from gatewise.heads.quantiles.spec import Spec as Head
 from gatewise.heads.quantiles.spec import level_name
 from gatewise.layers.base import Array
-from gatewise.spec import LayerSpec, ModelSpec
-from gatewise.stream import Model, init
+from gatewise.stream import Model
 from gatewise.stream import load as load_model
 from gatewise.tasks import backtest as rolling
+from gatewise.tasks.bounded import beyond, bounded, check_ahead, check_logs, limit, logged
 from gatewise.tasks.forecast_inputs import PERIODS, Layout, choose, cut, first_row, season_of, times_ahead, wanted_of
+from gatewise.tasks.forecast_model import in_units, untrained_model
 from gatewise.tasks.future import known_ahead
-from gatewise.tasks.parameters import AfterFit, is_array, plain, recurrent_layers, seed_of
+from gatewise.tasks.parameters import AfterFit, is_array, plain, seed_of
 from gatewise.tasks.table import FITTED, Table, read_table, standardise, unused, within_reach
 
 try:
@@ -58,8 +59,8 @@ class Forecaster(AfterFit, BaseEstimator):  # type: ignore[misc]
     data may be a pandas DataFrame or Series, a NumPy array (rows,) or (rows, columns), or the path of a .csv or
     .parquet file; rows are steps in order of time.
 
-    After `fit` another `time` takes effect when it is set; where another parameter is changed, the forecaster is to be
-    fitted again, and refuses to be used before.
+    After `fit` another `minimum` or `maximum` (and `time`) takes effect when it is set; where another parameter is
+    changed, the forecaster is to be fitted again, and refuses to be used before.
 
     Args:
         recurrence: kind of the recurrent layers, e.g. "gru".
@@ -80,6 +81,11 @@ class Forecaster(AfterFit, BaseEstimator):  # type: ignore[misc]
         context: "carried" or {"window": L}; see the head of this file.
         normalise: whether each window is read and forecast in its own units; needs a window.
         anchor: whether forecasts are changes from the last reading. Better for the steps just ahead.
+        minimum, maximum: numbers beyond which no forecast goes, in the units of the data: one for all targets, or a
+            dict from names of targets to numbers; None = no bound.
+        transform: "log1p" to read, learn and scale log(1 + x) of the targets, with forecasts in the units of the data
+            all the same: for quantities above -1 whose changes are ratios. A dict from names of columns read to "log1p"
+            or None says it of these alone, covariates included; None = of no column.
         validation: share of the rows of each series, at their end, that decides which weights are kept.
         learning_rate, batch, window: of the training, see `gatewise.train.fit`; window is for a carried context.
         dropout, variational_dropout, weight_drop: shares, from 0 to below 1, that the training leaves out of the
@@ -105,7 +111,7 @@ class Forecaster(AfterFit, BaseEstimator):  # type: ignore[misc]
     """
 
     about = "forecaster"
-    follows = ("time",)
+    follows = ("time", "minimum", "maximum")
 
     def __init__(
         self,
@@ -126,6 +132,9 @@ class Forecaster(AfterFit, BaseEstimator):  # type: ignore[misc]
         context: str | Mapping[str, int] = "carried",
         normalise: bool = False,
         anchor: bool = True,
+        minimum: float | Mapping[str, float | None] | None = None,
+        maximum: float | Mapping[str, float | None] | None = None,
+        transform: str | Mapping[str, str | None] | None = None,
         validation: float = 0.2,
         learning_rate: float = 3e-3,
         batch: int = 32,
@@ -153,6 +162,9 @@ class Forecaster(AfterFit, BaseEstimator):  # type: ignore[misc]
         self.context = context
         self.normalise = normalise
         self.anchor = anchor
+        self.minimum = minimum
+        self.maximum = maximum
+        self.transform = transform
         self.validation = validation
         self.learning_rate = learning_rate
         self.batch = batch
@@ -196,18 +208,20 @@ class Forecaster(AfterFit, BaseEstimator):  # type: ignore[misc]
 
         table = read_table(data, self.time, self.columns, self.missing, self.series)
         layout, targets = choose(table.columns, self.target, self.covariates, self.calendar, self.horizons)
+        ends = bounded(self.minimum, self.maximum, self.transform, layout, targets)
         seed = seed_of(self.random_state)
-        untrained = self._untrained(table.named, layout, targets, seed)
+        untrained = untrained_model(self, table.named, layout, targets, ends, seed)
         read = _reordered(table, [table.columns.index(name) for name in layout.read])
+        check_logs(read, ends.columns)
         cuts = cut(read, layout, targets, untrained.window or 1, self.validation)
-        offset, scale = standardise(read, cuts.training)
-        read = within_reach(read, offset, scale, self.missing)
-        untrained = _in_units(untrained, layout, targets, offset, scale)
+        offset, scale = standardise(logged(read, ends.columns), cuts.training)
+        read = within_reach(read, offset, scale, self.missing, transform=ends.columns)
+        logs = logged(read, ends.columns).values
+        untrained = in_units(untrained, layout, targets, offset, scale)
         inputs, wanted = [], []
         for start, end, stop in cuts.spans:
-            values = read.values[start:stop]
-            inputs.append(layout.inputs(values, _at(table.times, slice(start, stop))))
-            scaled = (values[:, targets] - offset[targets]) / scale[targets]
+            inputs.append(layout.inputs(read.values[start:stop], _at(table.times, slice(start, stop))))
+            scaled = (logs[start:stop, targets] - offset[targets]) / scale[targets]
             wanted.append(wanted_of(scaled, layout.horizons, len(inputs[-1]), end - start))
         trained, history = fit(
             untrained,
@@ -235,8 +249,10 @@ class Forecaster(AfterFit, BaseEstimator):  # type: ignore[misc]
             "covariates": list(layout.covariates),
             "calendar": list(layout.calendar),
             "split": list(cuts.split),
-            "cautions": [*table.cautions, *cuts.cautions],
+            "cautions": [*table.cautions, *cuts.cautions, *beyond(read, targets, ends)],
         }
+        if ends.targets is not None:  # by which errors in standard units are measured
+            described["deviations"] = np.nanstd(read.values[cuts.training][:, targets], axis=0, dtype=float).tolist()
         self._take(trained.replace(provenance={**trained.provenance, "forecaster": described}))
         self.history_: History = history
         for caution in self.cautions_:
@@ -263,6 +279,7 @@ class Forecaster(AfterFit, BaseEstimator):  # type: ignore[misc]
         """
         table = self._read(data)
         ahead = known_ahead(table, future, self.layout_, self.time, self.series)
+        check_ahead(ahead, self.layout_, self._transform())
         window = self.model_.window or 1
         frames = []
         for name, start, stop in table.series:
@@ -310,6 +327,7 @@ class Forecaster(AfterFit, BaseEstimator):  # type: ignore[misc]
             season=plain(season),
             names=self.targets_,
             times=table.times,
+            scale=None if (own := self.model_.provenance["forecaster"].get("deviations")) is None else np.array(own),
         )
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -381,46 +399,18 @@ class Forecaster(AfterFit, BaseEstimator):  # type: ignore[misc]
             del self.feature_names_in_
         self.model_ = model
 
-    def _untrained(self, named: bool, layout: Layout, targets: list[int], seed: int) -> Model:
-        """The model before training: scaled input, recurrent layers, forecast, head."""
-        if not isinstance(self.normalise, bool):
-            raise InputError(f"normalise must be True or False, got {self.normalise!r}")
-        if self.normalise and self.context == "carried":
-            raise InputError('normalise needs a window, whose units it takes: pass context={"window": 96}, say')
-        plainly = len(layout.names) == len(layout.read)
-        width = len(layout.readings)
-        head = LayerSpec(
-            "quantiles",
-            sources=("forecast", "input", *(("moments0",) if self.normalise else ())),
-            targets=targets,
-            horizons=list(layout.horizons),
-            quantiles=plain(self.quantiles),
-            anchor=self.anchor,
-            names=[layout.readings[k] for k in targets],
-        )
-        outputs = Head.parse("head", head.options).width
-        masked = self.missing == "mask"
-        own_units = [
-            LayerSpec("moments", width=width, masked=masked),
-            LayerSpec("standardise", sources=("input", "moments0"), masked=masked),
-        ]
-        spec = ModelSpec(
-            input=LayerSpec(
-                "numeric",
-                width=len(layout.names),
-                columns=list(layout.names) if named or not plainly else None,
-                scaling="standard",
-                missing=self.missing,
-            ),
-            layers=[
-                *(own_units if self.normalise else ()),
-                *recurrent_layers(self.recurrence, self.units, self.layers, self.options),
-                LayerSpec("dense", name="forecast", units=outputs),
-            ],
-            head=head,
-            context=self.context,
-        )
-        return init(spec, seed)
+    def _following(self, name: str, value: Any) -> Model:
+        """The model with other bounds."""
+        head = self.model_.spec.head
+        if name == "time" or head is None:
+            return self.model_
+        spec = self.model_.spec.replace(head=head.replace(**{name: limit(name, value, self.targets_)}))
+        return self.model_.replace(spec=spec)
+
+    def _transform(self) -> list[str | None] | None:
+        """How each column read is transformed, in the order of the input."""
+        each = self.model_.spec.input.options["transform"]
+        return None if each is None else list(each[: len(self.layout_.read)])
 
     def _read(self, data: Any) -> Table:
         """The table with its columns in the order of the input."""
@@ -434,8 +424,9 @@ class Forecaster(AfterFit, BaseEstimator):  # type: ignore[misc]
                 f"{table.origin} has {len(table.columns)}"
             )
         table = _reordered(table, [self.columns_.index(name) for name in self.layout_.read])
+        check_logs(table, self._transform())
         offset, scale = (self.model_.tensors[f"input.{name}"][: len(table.columns)] for name in ("offset", "scale"))
-        return within_reach(table, offset, scale, self.missing, FITTED)
+        return within_reach(table, offset, scale, self.missing, FITTED, self._transform())
 
     def _tidy(self, answer: Array, name: str | int | None, table: Table, span: slice) -> pd.DataFrame:
         """One series' forecast (outputs,) as a frame."""
@@ -456,20 +447,6 @@ class Forecaster(AfterFit, BaseEstimator):  # type: ignore[misc]
 
 def _reordered(table: Table, order: Sequence[int]) -> Table:
     return replace(table, values=table.values[:, order], columns=tuple(table.columns[i] for i in order))
-
-
-def _in_units(model: Model, layout: Layout, targets: list[int], offset: Array, scale: Array) -> Model:
-    """The model before training in the units of the columns read, in the order of the input."""
-    offsets, scales = layout.units(offset, scale)
-    given = {
-        "input.offset": offsets,
-        "input.scale": scales,
-        "head.offset": offset[targets],
-        "head.scale": scale[targets],
-        # Training starts from repeating the last reading, or the mean of the window.
-        "forecast.weight": np.zeros_like(model.tensors["forecast.weight"]),
-    }
-    return model.replace(tensors={**model.tensors, **given})
 
 
 def _at(times: pd.Index | None, span: slice) -> pd.Index | None:

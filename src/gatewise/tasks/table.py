@@ -329,18 +329,26 @@ def _check_finite(
     values[bad] = np.nan
 
 
-def within_reach(table: Table, offset: Array, scale: Array, missing: str, advice: str = TO_FIT) -> Table:
+def within_reach(
+    table: Table,
+    offset: Array,
+    scale: Array,
+    missing: str,
+    advice: str = TO_FIT,
+    transform: Sequence[str | None] | None = None,
+) -> Table:
     """The table, where what scaling takes too far for any model to work with is missing, see `inputs/numeric/spec.py`.
 
     Args:
         table: the readings.
         offset, scale: (columns,) each.
         missing, advice: as for `read_table`.
+        transform: of the columns before they are scaled.
 
     Raises:
         InputError: there are such readings, and missing ones are refused.
     """
-    far = np.isfinite(table.values) & ~usable(table.values, offset, scale)
+    far = np.isfinite(table.values) & ~usable(table.values, offset, scale, transform)
     if not far.any():
         return table
     if missing == "raise":
