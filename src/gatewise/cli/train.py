@@ -16,6 +16,7 @@ import click
 
 from gatewise.cli.common import advice, cautions, check_output, emit, json_option, listed, refuse_same_file, say
 from gatewise.cli.signals import like_ctrl_c
+from gatewise.cli.start import DETECT, FORECAST, parameters_of
 from gatewise.cli.trained import page, summary
 from gatewise.errors import InputError
 
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 LOG_EVERY = 10.0
 """Seconds between two lines about the progress, where there is no terminal to draw a bar on."""
 
-DETECT, FORECAST = "detect", "forecast"
 OF_ONE_TASK = {
     DETECT: ("smooth", "false_alarms_per_1000", "coverage"),
     FORECAST: (
@@ -99,6 +99,9 @@ def _recurrences(context: click.Context, parameter: click.Parameter, begun: str)
 @click.option("-o", "--output", metavar="OUT", required=True, help="The model file to write.")
 @click.option("--task", type=click.Choice([DETECT, FORECAST]), default=DETECT, show_default=True,
               help="What to train for.")  # fmt: skip
+@click.option("--start", metavar="FILE",
+              help="Go on from this model: with its weights, its scaling and, where no option says otherwise, its "
+                   "parameters. Rows that it has seen never calibrate.")  # fmt: skip
 @click.option("--target", callback=listed(single=True), metavar="A,B,...",
               help="The columns to forecast.  [default: all but covariates]")  # fmt: skip
 @click.option("--time", metavar="COL", help="The column that holds the time.")
@@ -172,6 +175,7 @@ def train(
     file: str,
     output: str,
     task: str,
+    start: str | None,
     seconds: float | None,
     seed: int,
     checkpoint: str | None,
@@ -188,7 +192,8 @@ def train(
     learns from all of them. Names with a comma in them are quoted as in CSV.
 
     A stopped run (Ctrl-C, SIGTERM, a kill) goes on with the same command, if it has a --checkpoint. The same seed,
-    machine and data give the same model, unless --seconds is given.
+    machine and data give the same model, unless --seconds is given. With --start a training goes on from a model that
+    was trained before, on other rows, on more of them, or for longer.
 
     \b
       gatewise train pump.csv --target vibration --time time -o pump.safetensors
@@ -200,6 +205,9 @@ def train(
     """  # noqa: D301
     refuse_same_file({"FILE": file, "--output": output, "--checkpoint": checkpoint, "--metrics": metrics})
     given = {name: value for name, value in parameters.items() if value is not None}
+    given["random_state"] = seed
+    if start is not None:
+        task, given = parameters_of(start, task, given, seconds)
     (other,) = {DETECT, FORECAST} - {task}
     if wrong := [name for name in OF_ONE_TASK[other] if name in given]:
         raise click.UsageError(f"--{wrong[0].replace('_', '-')} is for --task {other}, not for --task {task}")
@@ -210,15 +218,17 @@ def train(
     if task == DETECT:
         from gatewise.tasks.detector import Detector
 
-        fitted = Detector(random_state=seed, **given)
+        fitted = Detector(**given)
     else:
         from gatewise.tasks.forecaster import Forecaster
 
-        fitted = Forecaster(random_state=seed, **given)
+        fitted = Forecaster(**given)
     if checkpoint is not None and os.path.exists(checkpoint):
         say(f"continuing from {checkpoint}")
     with cautions(), advice(), like_ctrl_c():
-        fitted.fit(file, seconds=seconds, progress=_progress(quiet), checkpoint=checkpoint, metrics=metrics)
+        fitted.fit(
+            file, start=start, seconds=seconds, progress=_progress(quiet), checkpoint=checkpoint, metrics=metrics
+        )
         fitted.save(output)
     found = summary(fitted, file, output)
     if as_json:

@@ -35,6 +35,8 @@ from gatewise.stream import load as load_model
 from gatewise.tasks.calibrate import Calibration
 from gatewise.tasks.held_out import Split, cut, measure, unsupported
 from gatewise.tasks.parameters import AfterFit, is_array, number, plain, positions, recurrent_layers, seed_of
+from gatewise.tasks.seen import record
+from gatewise.tasks.start import flattering, in_order, origin, rows_seen, start_columns, started, with_weights
 from gatewise.tasks.table import FITTED, Table, read_table, standardise, within_reach
 from gatewise.tasks.times import listed
 
@@ -168,6 +170,7 @@ class Detector(AfterFit, OutlierMixin, BaseEstimator):  # type: ignore[misc]
         data: Any,
         y: Any = None,
         *,
+        start: Any = None,
         seconds: float | None = None,
         progress: Any = None,
         checkpoint: str | os.PathLike[str] | None = None,
@@ -179,6 +182,9 @@ class Detector(AfterFit, OutlierMixin, BaseEstimator):  # type: ignore[misc]
         Args:
             data: the series.
             y: not used.
+            start: a fitted task of this class, its model or the path of its file, to go on from. Its weights are
+                trained on; its scaling, columns, targets, layers and sizes are kept. Rows that it was trained on or
+                stopped by, as their times or readings tell, never calibrate: see `gatewise.tasks.seen`.
             seconds: budget of the training in seconds.
             progress: "bar" for a progress bar, a function called with a `gatewise.train.Status`, or None.
             checkpoint: a file from which an interrupted training goes on; see `gatewise.train.fit`.
@@ -196,16 +202,26 @@ class Detector(AfterFit, OutlierMixin, BaseEstimator):  # type: ignore[misc]
         coverage = plain(self.coverage)
         if isinstance(coverage, bool) or not isinstance(coverage, (int, float)) or not 0.0 < coverage < 1.0:
             raise InputError(f"coverage must be a share between 0 and 1, got {coverage!r}")
+        old = started(self, start)
         table = read_table(data, self.time, self.columns, self.missing, self.series)
+        if old is not None:
+            table = in_order(table, start_columns(old))
+        read = table
         names = table.columns
         targets = list(range(len(names))) if self.target is None else positions("target", self.target, names)
         if not targets:
             raise InputError("target is an empty list; name at least one, or give None for all")
-        cuts = cut(table, plain(self.validation))
-        offset, scale = standardise(table, cuts.rows(table, "training"))
+        seen = rows_seen(table, self, old)
+        cuts = cut(table, plain(self.validation), seen)
+        if old is None:
+            offset, scale = standardise(table, cuts.rows(table, "training"))
+        else:
+            offset, scale = (old.tensors[f"input.{name}"] for name in ("offset", "scale"))
         table = within_reach(table, offset, scale, self.missing)
         seed = seed_of(self.random_state)
         untrained = self._untrained(table, targets, offset, scale, seed)
+        if old is not None:
+            untrained = with_weights(self, untrained, old)
         kept = len(table.series) * untrained.graph.state_bytes
         if kept > MOST_STATE_BYTES:
             raise InputError(
@@ -230,7 +246,12 @@ class Detector(AfterFit, OutlierMixin, BaseEstimator):  # type: ignore[misc]
             progress=progress,
         )
         model, calibration = measure(trained, table, targets, cuts, coverage)
-        cautions = (*table.cautions, *unsupported(calibration, float(self.false_alarms_per_1000)))
+        used = [(start, start + rows) for (_, start, _), rows in zip(table.series, cuts.used, strict=True)]
+        cautions = (
+            *table.cautions,
+            *flattering(seen, cuts.rows(table, "stopping"), "that decide when to stop"),
+            *unsupported(calibration, float(self.false_alarms_per_1000)),
+        )
         ends = [model.run(table.values[start:stop], return_state=True)[1] for _, start, stop in table.series]
         described = {
             "parameters": {key: plain(value) for key, value in {**self.get_params(), "random_state": seed}.items()},
@@ -239,6 +260,8 @@ class Detector(AfterFit, OutlierMixin, BaseEstimator):  # type: ignore[misc]
             "cautions": list(cautions),
             "series": None if self.series is None else [name for name, _, _ in table.series],
             "state": base64.b64encode(_joined(model, ends).to_bytes()).decode(),
+            "seen": record(read, used, None if old is None else old.provenance["detector"]["seen"]),
+            **origin(self, old),
         }
         self._take(model.replace(provenance={**model.provenance, "detector": described}))
         self.history_: History = history

@@ -158,6 +158,11 @@ class Cuts:
         return np.concatenate([np.arange(start, end) for start, end, _ in self.spans])
 
     @property
+    def held(self) -> Array:
+        """The rows of the validation part: (rows,) int."""
+        return np.concatenate([np.arange(end, stop) for _, end, stop in self.spans])
+
+    @property
     def split(self) -> tuple[int, int]:
         """Rows in the training and in the validation part."""
         return sum(end - start for start, end, _ in self.spans), sum(stop - end for _, end, stop in self.spans)

@@ -39,6 +39,8 @@ from gatewise.tasks.forecast_inputs import PERIODS, Layout, choose, cut, first_r
 from gatewise.tasks.forecast_model import in_units, untrained_model
 from gatewise.tasks.future import known_ahead
 from gatewise.tasks.parameters import AfterFit, is_array, plain, seed_of
+from gatewise.tasks.seen import record
+from gatewise.tasks.start import flattering, in_order, origin, rows_seen, started, with_weights
 from gatewise.tasks.table import FITTED, Table, read_table, standardise, unused, within_reach
 
 try:
@@ -181,6 +183,7 @@ class Forecaster(AfterFit, BaseEstimator):  # type: ignore[misc]
         data: Any,
         y: Any = None,
         *,
+        start: Any = None,
         seconds: float | None = None,
         progress: Any = None,
         checkpoint: str | os.PathLike[str] | None = None,
@@ -192,6 +195,9 @@ class Forecaster(AfterFit, BaseEstimator):  # type: ignore[misc]
         Args:
             data: the series.
             y: not used.
+            start: a fitted task of this class, its model or the path of its file, to go on from. Its weights are
+                trained on; its scaling, columns, targets, layers and sizes are kept. Validation rows that it was
+                trained on, as their times or readings tell, are cautioned against: see `gatewise.tasks.seen`.
             seconds: budget of the training in seconds.
             progress: "bar" for a progress bar, a function called with a `gatewise.train.Status`, or None.
             checkpoint: a file from which an interrupted training goes on; see `gatewise.train.fit`.
@@ -206,7 +212,10 @@ class Forecaster(AfterFit, BaseEstimator):  # type: ignore[misc]
         """
         from gatewise.train import Dropout, fit
 
+        old = started(self, start)
         table = read_table(data, self.time, self.columns, self.missing, self.series)
+        if old is not None:
+            table = in_order(table, old.provenance["forecaster"]["columns"])
         layout, targets = choose(table.columns, self.target, self.covariates, self.calendar, self.horizons)
         ends = bounded(self.minimum, self.maximum, self.transform, layout, targets)
         seed = seed_of(self.random_state)
@@ -214,10 +223,20 @@ class Forecaster(AfterFit, BaseEstimator):  # type: ignore[misc]
         read = _reordered(table, [table.columns.index(name) for name in layout.read])
         check_logs(read, ends.columns)
         cuts = cut(read, layout, targets, untrained.window or 1, self.validation)
-        offset, scale = standardise(logged(read, ends.columns), cuts.training)
+        seen = rows_seen(read, self, old)
+        if old is None:
+            offset, scale = standardise(logged(read, ends.columns), cuts.training)
+            untrained = in_units(untrained, layout, targets, offset, scale)
+        else:
+            untrained = with_weights(self, untrained, old)
+            offset, scale = (old.tensors[f"input.{name}"][: len(layout.read)] for name in ("offset", "scale"))
+        trained_on = record(
+            read,
+            [(start, end) for start, end, _ in cuts.spans],
+            None if old is None else old.provenance["forecaster"]["seen"],
+        )
         read = within_reach(read, offset, scale, self.missing, transform=ends.columns)
         logs = logged(read, ends.columns).values
-        untrained = in_units(untrained, layout, targets, offset, scale)
         inputs, wanted = [], []
         for start, end, stop in cuts.spans:
             inputs.append(layout.inputs(read.values[start:stop], _at(table.times, slice(start, stop))))
@@ -249,7 +268,14 @@ class Forecaster(AfterFit, BaseEstimator):  # type: ignore[misc]
             "covariates": list(layout.covariates),
             "calendar": list(layout.calendar),
             "split": list(cuts.split),
-            "cautions": [*table.cautions, *cuts.cautions, *beyond(read, targets, ends)],
+            "cautions": [
+                *table.cautions,
+                *cuts.cautions,
+                *beyond(read, targets, ends),
+                *flattering(seen, cuts.held, "of the validation part"),
+            ],
+            "seen": trained_on,
+            **origin(self, old),
         }
         if ends.targets is not None:  # by which errors in standard units are measured
             described["deviations"] = np.nanstd(read.values[cuts.training][:, targets], axis=0, dtype=float).tolist()

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -49,11 +49,13 @@ class Cuts:
         split: rows in each part.
         used: rows of each series that are trained on or decide when to stop; the others calibrate.
         trained: rows of each series that are trained on.
+        seen: rows of the table that must not calibrate, (rows,) bool; None = none.
     """
 
     split: Split
     used: tuple[int, ...]
     trained: tuple[int, ...]
+    seen: Array | None = None
 
     @property
     def validation(self) -> float:
@@ -61,19 +63,22 @@ class Cuts:
         return self.split.stopping / (self.split.training + self.split.stopping)
 
     def rows(self, table: Table, part: str) -> Array:
-        """The rows of a part, "training" or "calibration", in the order of the table: (rows,) int."""
+        """The rows of a part, "training", "stopping" or "calibration", in the order of the table: (rows,) int."""
         found = []
         for (_, start, stop), used, trained in zip(table.series, self.used, self.trained, strict=True):
-            found.append(np.arange(start, start + trained) if part == "training" else np.arange(start + used, stop))
-        return np.concatenate(found)
+            ends = {"training": (0, trained), "stopping": (trained, used), "calibration": (used, stop - start)}[part]
+            found.append(np.arange(start + ends[0], start + ends[1]))
+        rows = np.concatenate(found)
+        return rows if self.seen is None or part != "calibration" else rows[~self.seen[rows]]
 
 
-def cut(table: Table, share: Any) -> Cuts:
+def cut(table: Table, share: Any, seen: Array | None = None) -> Cuts:
     """Cut each series in order of time.
 
     Args:
         table: the readings.
         share: of the rows of each series, at its end, that is kept from training.
+        seen: rows that weights have seen before, (rows,) bool, which therefore do not calibrate; None = none.
 
     Raises:
         InputError: no share, or too few rows.
@@ -100,7 +105,16 @@ def cut(table: Table, share: Any) -> Cuts:
             own = "the series" if name is None else f"series {name!r}"
             raise InputError(f"{own} has {stop - start} rows, too few to be cut in three; give more, or leave it out")
     done = Split(sum(trained), sum(used) - sum(trained), split.calibration)
-    return Cuts(done, tuple(used), tuple(trained))
+    cuts = Cuts(done, tuple(used), tuple(trained), seen)
+    if seen is None or (left := len(cuts.rows(table, "calibration"))) == split.calibration:
+        return cuts
+    if left < LEAST:
+        raise InputError(
+            f"of the {split.calibration:,} rows of the calibration part {split.calibration - left:,} are rows that "
+            f"start was trained on or stopped by, which leaves {left:,} to calibrate on (at least {LEAST}); "
+            f"give rows that came later, at least {LEAST - left:,} more of them"
+        )
+    return replace(cuts, split=replace(done, calibration=left))
 
 
 def measure(
