@@ -113,8 +113,8 @@ class Detector(AfterFit, OutlierMixin, BaseEstimator):  # type: ignore[misc]
         feature_names_in_: their names, only where the data have them.
     """
 
-    about = "detector"
-    follows = ("false_alarms_per_1000", "time")
+    _about = "detector"
+    _follows = ("false_alarms_per_1000", "time")
 
     def __init__(
         self,
@@ -323,7 +323,7 @@ class Detector(AfterFit, OutlierMixin, BaseEstimator):  # type: ignore[misc]
             InputError: a parameter was changed after `fit`.
         """
         check_is_fitted(self)
-        self.check_unchanged()
+        self._check_unchanged()
         self.model_.save(path)
 
     @classmethod
@@ -437,7 +437,7 @@ class Detector(AfterFit, OutlierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _read(self, data: Any) -> Table:
         check_is_fitted(self)
-        self.check_unchanged()
+        self._check_unchanged()
         named = hasattr(self, "feature_names_in_") and not is_array(data)
         time, columns = None if is_array(data) else self.time, self.columns_ if named else None
         table = read_table(data, time, columns, self.missing, self.series, FITTED)

@@ -112,8 +112,8 @@ class Forecaster(AfterFit, BaseEstimator):  # type: ignore[misc]
         feature_names_in_: their names, only where the data have them.
     """
 
-    about = "forecaster"
-    follows = ("time", "minimum", "maximum")
+    _about = "forecaster"
+    _follows = ("time", "minimum", "maximum")
 
     def __init__(
         self,
@@ -363,7 +363,7 @@ class Forecaster(AfterFit, BaseEstimator):  # type: ignore[misc]
             InputError: a parameter was changed after `fit`.
         """
         check_is_fitted(self)
-        self.check_unchanged()
+        self._check_unchanged()
         self.model_.save(path)
 
     @classmethod
@@ -441,7 +441,7 @@ class Forecaster(AfterFit, BaseEstimator):  # type: ignore[misc]
     def _read(self, data: Any) -> Table:
         """The table with its columns in the order of the input."""
         check_is_fitted(self)
-        self.check_unchanged()
+        self._check_unchanged()
         by_name = hasattr(self, "feature_names_in_") and not is_array(data)
         table = read_table(data, self.time, self.columns_ if by_name else None, self.missing, self.series, FITTED)
         if len(table.columns) != self.n_features_in_:

@@ -16,38 +16,38 @@ from gatewise.stream import Model
 class AfterFit:
     """What becomes of constructor parameters that are set after `fit`, for a scikit-learn estimator to inherit from.
 
-    The provenance of the fitted model says with which parameters it was fitted. Those of `follows` need no training: a
+    The provenance of the fitted model says with which parameters it was fitted. Those of `_follows` need no training: a
     fitted task takes them over when they are set, in its attributes, its model and what `save` writes. Where another
-    one is no longer what it was, the model is not what the parameters say, and `check_unchanged` refuses to use it.
+    one is no longer what it was, the model is not what the parameters say, and `_check_unchanged` refuses to use it.
 
     Attributes:
-        about: the key of the provenance under which a task describes its fit.
-        follows: names of the parameters that take effect without training.
+        _about: the key of the provenance under which a task describes its fit.
+        _follows: names of the parameters that take effect without training.
     """
 
-    about: ClassVar[str]
-    follows: ClassVar[tuple[str, ...]]
+    _about: ClassVar[str]
+    _follows: ClassVar[tuple[str, ...]]
 
     model_: Model
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name in self.follows and "model_" in vars(self):
+        if name in self._follows and "model_" in vars(self):
             model = self._following(name, value)  # where this raises, nothing has changed
             super().__setattr__(name, value)
-            described = model.provenance[self.about]
+            described = model.provenance[self._about]
             parameters = {**described["parameters"], name: plain(value)}
             described = {**described, "parameters": parameters}
-            self._take(model.replace(provenance={**model.provenance, self.about: described}))
+            self._take(model.replace(provenance={**model.provenance, self._about: described}))
         else:
             super().__setattr__(name, value)
 
-    def check_unchanged(self) -> None:
+    def _check_unchanged(self) -> None:
         """Refuse to go on where parameters were changed after `fit` that need another one.
 
         Raises:
             InputError: naming them, as they were and as they are.
         """
-        changed = changes(self, self.model_.provenance[self.about]["parameters"])
+        changed = changes(self, self.model_.provenance[self._about]["parameters"])
         if not changed:
             return
         each = [f"{name} was changed after fit from {short(before)} to {short(now)}" for name, before, now in changed]
@@ -55,7 +55,7 @@ class AfterFit:
         raise InputError(f"{', '.join(each)}; fit again, or set {them} back")
 
     def _following(self, name: str, value: Any) -> Model:
-        """The model with another value of a parameter of `follows`. Raises InputError or SpecError for a bad one."""
+        """The model with another value of a parameter of `_follows`. Raises InputError or SpecError for a bad one."""
         return self.model_
 
     def _take(self, model: Model) -> None:

@@ -47,10 +47,10 @@ def started(task: AfterFit, start: Any) -> Model | None:
     if start is None:
         return None
     own = type(task).__name__
-    if isinstance(start, AfterFit) and start.about == task.about:
+    if isinstance(start, AfterFit) and start._about == task._about:
         if not hasattr(start, "model_"):
             raise InputError(f"start is a {own} that is not fitted; fit it, or leave start out")
-        start.check_unchanged()
+        start._check_unchanged()
         model = start.model_
     elif isinstance(start, Model):
         model = start
@@ -58,7 +58,7 @@ def started(task: AfterFit, start: Any) -> Model | None:
         model = load_model(start)
     else:
         raise InputError(f"start must be a fitted {own}, its model or the path of its file, got {type(start).__name__}")
-    described = model.provenance.get(task.about)
+    described = model.provenance.get(task._about)
     if not isinstance(described, Mapping) or not isinstance(described.get("parameters"), Mapping):
         raise InputError(f"start was not fitted by a {own}; weights of another origin go on with gatewise.train.fit")
     if not isinstance(described.get("seen"), Mapping):
@@ -105,7 +105,7 @@ def with_weights(task: AfterFit, untrained: Model, start: Model) -> Model:
     """
     if _kept(untrained) == _kept(start):
         return untrained.replace(tensors=start.tensors)
-    described = start.provenance[task.about]["parameters"]
+    described = start.provenance[task._about]["parameters"]
     each = [f"{name} is {before!r} there and {now!r} here" for name, before, now in changes(task, described)
             if name not in FREE]  # fmt: skip
     inputs = [model.spec.input.options["columns"] for model in (start, untrained)]
@@ -125,7 +125,7 @@ def rows_seen(table: Table, task: AfterFit, start: Model | None) -> Array | None
     if start is None:
         return None
     try:
-        return seen(table, start.provenance[task.about]["seen"])
+        return seen(table, start.provenance[task._about]["seen"])
     except InputError as error:
         raise InputError(f"start cannot be used: {error}") from None
 
