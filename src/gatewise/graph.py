@@ -10,14 +10,15 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from gatewise import heads, inputs, layers
 from gatewise.errors import InputError, SpecError
-from gatewise.inputs.numeric.spec import usable
+from gatewise.inputs.numeric.spec import MOST, usable
 from gatewise.layers.base import Array, Edge, Field, Layer
 from gatewise.layers.registry import Registry
 from gatewise.spec import LayerSpec, ModelSpec, canonical_json, short
@@ -160,6 +161,12 @@ class Graph:
         return bool(self.spec.input.options.get("missing", "raise") == "raise")
 
     @property
+    def missing_readings(self) -> str:
+        """Which readings are missing, for messages."""
+        logs = ", of -1 or less where 1 + x is to have a logarithm" if self.spec.input.options.get("transform") else ""
+        return f"not finite{logs}, or beyond {MOST:g} once scaled"
+
+    @property
     def holds_in_window(self) -> bool:
         """Whether a missing reading comes into the window as the last one of its column that came.
 
@@ -215,6 +222,8 @@ def resolve(spec: ModelSpec) -> Graph:
                 f"layer {node.name!r} writes {written.dtype} with clock {written.clock}; this version runs float32 at "
                 "each step only"
             )
+        if read and (own := min(edge.own_units for edge in read)) > written.own_units:
+            written = replace(written, own_units=own)
         edges.append(written)
         assert node.name is not None
         found = Node(node.name, registry, layer, tuple(reads), len(edges) - 1, read)
@@ -315,7 +324,8 @@ def reference_run(
         return _reference_sequence(graph, own, x.astype(np.float64), now)
     answers = np.zeros((*x.shape[:2], graph.edges[graph.output].width))
     count, kept = now["window.count"], now["window.readings"]
-    unit = [tensors.get(f"input.{name}") for name in ("offset", "scale")]
+    unit: list[Any] = [tensors.get(f"input.{name}") for name in ("offset", "scale")]
+    unit.append(graph.spec.input.options.get("transform"))
     zeros = {field.name: np.zeros((1, *field.shape)) for field in graph.node_state}
     for t in range(x.shape[1]):
         reading = x[:, t].astype(np.float64)

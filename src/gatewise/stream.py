@@ -208,7 +208,8 @@ class Model:
     def limits(self) -> tuple[Array, Array]:
         """The least and the largest that a reading may be, (inputs,) float64 each; what lies beyond is missing."""
         one = np.ones(self.inputs)
-        least, most = limits(self.tensors.get("input.offset", 0 * one), self.tensors.get("input.scale", one))
+        units = self.tensors.get("input.offset", 0 * one), self.tensors.get("input.scale", one)
+        least, most = limits(*units, self.spec.input.options.get("transform"))
         subtract = 0.0 if self.subtract is None else self.subtract
         return least + subtract, most + subtract
 

@@ -66,6 +66,7 @@ def sites(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("--horizons 1,6 --quantiles '0.05, 0.5'", {"horizons": [1, 6], "quantiles": [0.05, 0.5]}),
         ("--context 12 --normalise --no-anchor", {"context": {"window": 12}, "normalise": True, "anchor": False}),
         ("--context carried --calendar day,week --anchor", {"calendar": ["day", "week"]}),
+        ("--minimum -2 --maximum load=3,heat=4.5", {"minimum": -2.0, "maximum": {"load": 3.0, "heat": 4.5}}),
         (
             """--covariates '"price, net",' --target load,heat""",
             {"covariates": ["price, net"], "target": ["load", "heat"]},
@@ -105,6 +106,25 @@ def test_forecaster_equals_the_api(sites: Path, tmp_path: Path, options: str, pa
         truth.fit(sites)
     same_tensors(tmp_path / "m", truth.model_)
     assert gw.Forecaster.load(tmp_path / "m").get_params() == {**truth.get_params(), **plain(parameters)}
+
+
+@pytest.mark.parametrize(
+    ("option", "transform"),
+    [("log1p", "log1p"), ('load=log1p,"price, net=log1p"', {"load": "log1p", "price, net": "log1p"})],
+)
+def test_a_transform_equals_that_of_the_api(tmp_path: Path, option: str, transform: Any) -> None:
+    data = tmp_path / "grown.csv"
+    rows = "".join(f"{math.exp(i / 50):.4f},{i % 7}\n" for i in range(150))
+    data.write_text('load,"price, net"\n' + rows)
+    train(data, tmp_path / "m", "--task forecast --horizons 2 --steps 3 --units 4 --transform", shlex.quote(option))
+    same_tensors(tmp_path / "m", gw.Forecaster(transform=transform, horizons=2, steps=3, units=4).fit(data).model_)
+
+
+@pytest.mark.parametrize("text", ["a=1,2", "a=1,a=2", "1,2"])
+def test_what_is_no_value_by_column(tmp_path: Path, text: str) -> None:
+    ran = CliRunner().invoke(cli, ["train", "x.csv", "-o", "m", "--task", "forecast", "--minimum", text])
+    assert ran.exit_code == 2
+    assert "is neither one value nor COL=VALUE,... with each column once" in " ".join(ran.output.split())
 
 
 def plain(parameters: dict[str, Any]) -> dict[str, Any]:

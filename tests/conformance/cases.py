@@ -138,6 +138,10 @@ INPUTS: Mapping[str, Sequence[Mapping[str, Any]]] = {
         {"width": 1, "missing": "mask"},
         {"width": 3, "scaling": "standard", "missing": "mask"},
         {"width": 17, "scaling": "standard", "missing": "mask"},
+        {"width": 3, "transform": ["log1p", None, "log1p"]},
+        {"width": 2, "scaling": "standard", "transform": [None, "log1p"]},
+        {"width": 3, "scaling": "standard", "missing": "hold", "transform": ["log1p", "log1p", None]},
+        {"width": 3, "missing": "mask", "transform": ["log1p"] * 3},
     ],
 }
 
@@ -147,6 +151,10 @@ HEADS: Mapping[str, Sequence[Mapping[str, Any]]] = {
         {"targets": [2, 0], "horizons": [1, 5, 24], "quantiles": [0.05, 0.25, 0.5, 0.75, 0.95], "names": ["a", "b"]},
         {"targets": [1], "quantiles": [0.5], "horizons": [2], "anchor": True},
         {"targets": [0, 1, 2], "anchor": False, "horizons": [3, 4]},
+        {"targets": [2, 0], "horizons": [1, 2], "minimum": [0.1, None], "maximum": [0.7, 0.3]},
+        {"targets": [1], "anchor": False, "minimum": [-0.25]},
+        {"targets": [0, 2], "horizons": [1, 4], "transform": [None, "log1p"]},
+        {"targets": [2, 0, 1], "transform": ["log1p"] * 3, "minimum": [0.0, 0.5, None], "maximum": [2.0, None, None]},
     ],
     "tail_probability": [
         {},
@@ -238,20 +246,22 @@ def _input_cases() -> Iterator[Case]:
 
 
 def _head_cases(units: int) -> Iterator[Case]:
-    stage = LayerSpec("numeric", width=3, scaling="standard", missing="hold")
     for kind in heads.KINDS:
         for options in HEADS.get(kind, ()):
+            logs: Any = dict(zip(options.get("targets", [0]), options.get("transform", [None] * 3), strict=False))
+            raw = LayerSpec("numeric", width=3, transform=[logs.get(k) for k in range(3)])
+            stage = raw.replace(scaling="standard", missing="hold")
             head = LayerSpec(kind, **options)
             size = heads.registry.spec(kind).parse("head", options).width
             body = [LayerSpec("gru", units=units), LayerSpec("dense", units=size)]
-            stages = {"scaled": stage, "raw": LayerSpec("numeric", width=3)}
+            stages = {"scaled": stage, "raw": raw}
             for what, input in ({"marked": stage.replace(missing="mask")} if options.get("masked") else stages).items():
                 yield Case(f"{kind}-{what}-{_label(options)}", ModelSpec(input=input, layers=body, head=head))
             marking, knowing = stage.replace(missing="mask"), head.replace(masked=True)
             if kind == "quantiles":
                 knowing = head
                 head = head.replace(sources=("dense0", "input", "moments0"))
-                for input, masked in ((LayerSpec("numeric", width=3), False), (marking, True)):
+                for input, masked in ((raw, False), (marking, True)):
                     own = [
                         LayerSpec("moments", masked=masked),
                         LayerSpec("standardise", sources=("input", "moments0"), masked=masked),
@@ -365,6 +375,8 @@ def node_tensors(node: Node, rng: np.random.Generator, gain: float = 1.0) -> dic
             drawn[name] = np.log(rng.uniform(0.1, 1, shape))
         elif name == "scale":
             drawn[name] = np.exp(rng.normal(0, 1, shape))
+            if node.layer.options().get("transform"):  # or exponents would be so large that nothing could be compared
+                drawn[name] = np.minimum(drawn[name], 0.3 if node.name == "head" else np.inf)
         elif name.startswith(("bias", "offset")):
             drawn[name] = small * rng.uniform(-0.5, 0.5, shape)
         else:
@@ -379,20 +391,30 @@ def _ascending(steps: Array) -> Array:
 
 def tensors(graph: Graph, seed: int = 0, gain: float = 1.0) -> dict[str, Array]:
     """Random tensors for a whole graph, by full name."""
-    text = graph.spec.to_json().replace(',"subtract":null', "")  # an option that came later, or all draws were others
-    rng = np.random.default_rng([seed, zlib.crc32(text.encode())])
+    rng = np.random.default_rng([seed, zlib.crc32(_described(graph.spec).encode())])
     return {
         f"{node.name}.{name}": value for node in graph.nodes for name, value in node_tensors(node, rng, gain).items()
     }
+
+
+def _described(spec: ModelSpec) -> str:
+    """The spec as JSON, without options that came later and are not used: so these leave what is drawn as it was."""
+    text = spec.to_json()
+    for name in ("subtract", "transform", "minimum", "maximum"):
+        text = text.replace(f',"{name}":null', "")
+    return text
 
 
 def readings(graph: Graph, batch: int, time: int, seed: int = 0) -> Array:
     """Random readings (batch, time, inputs) float32; with NaN and infinities where the model holds the last value."""
     rng = np.random.default_rng([seed, batch, time])
     x = rng.normal(0, 1, (batch, time, graph.edges[0].width))
+    logs = [k for k, one in enumerate(graph.spec.input.options.get("transform") or ()) if one]
+    x[..., logs] = np.expm1(x[..., logs])
     if not graph.refuses_missing:
         gone = rng.uniform(size=x.shape) < 0.25
         x[gone] = rng.choice([np.nan, np.inf, -np.inf], gone.sum())
+        x[..., logs] = np.where(gone[..., logs], rng.choice([np.nan, -1.0, -2.5]), x[..., logs])
     return x.astype(np.float32)
 
 

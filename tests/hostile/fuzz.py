@@ -75,7 +75,7 @@ def use(model: gw.Model, hostile: list[tuple[int, int, float]]) -> None:
         whole_run = np.asarray(model.run(x))
     except InputError:
         unit = (model.tensors.get(f"input.{name}") for name in ("offset", "scale"))
-        assert not usable(x, *unit).all()
+        assert not usable(x, *unit, model.spec.input.options["transform"]).all()
         return
     assert whole_run.shape == (5, model.outputs)
     if not model.graph.streams:

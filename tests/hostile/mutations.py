@@ -25,7 +25,7 @@ MOST_VALUES = 10**5
 
 
 def specs() -> list[gw.ModelSpec]:
-    """A chain with a head, each recurrent kind, both directions, a window."""
+    """A chain with a head, each recurrent kind, both directions, a window, and a head with ends."""
     found = [SPEC, gw.ModelSpec(2, [gw.LayerSpec("dense", units=3, activation="softmax")])]
     scaled = [gw.LayerSpec("moments"), gw.LayerSpec("standardise", sources=("input", "moments0"))]
     found.append(gw.ModelSpec(2, [*scaled, gw.LayerSpec("gru", units=2)], context={"window": 4}))
@@ -38,6 +38,9 @@ def specs() -> list[gw.ModelSpec]:
         if layers.registry.spec(kind).recurrent:
             found.append(gw.ModelSpec(2, [gw.LayerSpec(kind, units=3), gw.LayerSpec("dense", units=1)]))
             found.append(gw.ModelSpec(1, bidirectional(gw.LayerSpec(kind, units=2), source="input")))
+    logs = gw.LayerSpec("numeric", width=2, missing="hold", transform=["log1p", None])
+    ends = gw.LayerSpec("quantiles", targets=[0, 1], minimum=[0.0, None], maximum=[9.0, 3.0], transform=["log1p", None])
+    found.append(gw.ModelSpec(input=logs, layers=[gw.LayerSpec("dense", units=6)], head=ends))
     return found
 
 
@@ -60,6 +63,7 @@ WORDS: list[Any] = [
     *(None, True, False, -1, 0, 1, 2, 3, 7, 1 << 20, 1 << 31, 1 << 63, 1 << 64, 0.5, -0.0, 1e-320, 1e308),
     *([], {}, [0], {"window": 3}, {"kind": "gru", "units": 2}, {"kind": "hard_sigmoid", "slope": 0.2, "offset": 0.5}),
     *layers.KINDS,
+    "log1p",
 ]
 """Kinds come last: the corpus holds places in such lists, and most of it then outlives a new kind."""
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False)

@@ -25,6 +25,7 @@ from gatewise.cli.common import (
     separators,
 )
 from gatewise.cli.signals import like_ctrl_c
+from gatewise.cli.start import DETECT, FORECAST, parameters_of
 from gatewise.cli.trained import page, summary
 from gatewise.errors import InputError
 
@@ -33,10 +34,12 @@ if TYPE_CHECKING:
     from gatewise.tasks.forecaster import Forecaster
     from gatewise.train import Status
 
-DETECT, FORECAST = "detect", "forecast"
 OF_ONE_TASK = {
     DETECT: ("smooth", "false_alarms_per_1000", "coverage"),
-    FORECAST: ("horizons", "quantiles", "covariates", "calendar", "context", "normalise", "anchor"),
+    FORECAST: (
+        *("horizons", "quantiles", "covariates", "calendar", "context", "normalise", "anchor"),
+        *("minimum", "maximum", "transform"),
+    ),
 }
 """Parameters that only one task has."""
 
@@ -70,6 +73,26 @@ def _options(context: click.Context, parameter: click.Parameter, texts: tuple[st
     return found or None
 
 
+def _by_column(kind: Callable[[str], Any]) -> Callable[[click.Context, click.Parameter, Any], Any]:
+    """A callback for an option that is one value, or a value for each of some columns, as a value or a dict."""
+
+    def read(context: click.Context, parameter: click.Parameter, text: str | None) -> Any:
+        parts = listed()(context, parameter, text)
+        if parts is None:
+            return None
+        try:
+            if len(parts) == 1 and "=" not in parts[0]:
+                return kind(parts[0])
+            named = [(name, kind(value)) for name, equals, value in (part.rpartition("=") for part in parts) if equals]
+        except ValueError as error:
+            raise click.BadParameter(str(error)) from None
+        if len(dict(named)) < len(parts):
+            raise click.BadParameter(f"{text!r} is neither one value nor COL=VALUE,... with each column once")
+        return dict(named)
+
+    return read
+
+
 def _recurrences(context: click.Context, parameter: click.Parameter, begun: str) -> list[str]:
     """What a shell offers for --recurrence."""
     from gatewise import layers
@@ -82,6 +105,9 @@ def _recurrences(context: click.Context, parameter: click.Parameter, begun: str)
 @click.option("-o", "--output", metavar="OUT", required=True, help="The model file to write.")
 @click.option("--task", type=click.Choice([DETECT, FORECAST]), default=DETECT, show_default=True,
               help="What to train for.")  # fmt: skip
+@click.option("--start", metavar="FILE",
+              help="Go on from this model: with its weights, its scaling and, where no option says otherwise, its "
+                   "parameters. Rows that it has seen never calibrate.")  # fmt: skip
 @click.option("--target", callback=listed(single=True), metavar="A,B,...",
               help="The columns to forecast.  [default: all but covariates]")  # fmt: skip
 @click.option("--time", metavar="COL", help="The column that holds the time.")
@@ -120,6 +146,13 @@ def _recurrences(context: click.Context, parameter: click.Parameter, begun: str)
               help="To forecast: read and forecast each window in its own units.")  # fmt: skip
 @click.option("--anchor/--no-anchor", default=None,
               help="To forecast: learn changes from the last reading, or levels.  [default: anchor]")  # fmt: skip
+@click.option("--minimum", callback=_by_column(float), metavar="X|COL=X,...",
+              help="To forecast: no forecast is below it, of all targets or of those named; e.g. 0.")  # fmt: skip
+@click.option("--maximum", callback=_by_column(float), metavar="X|COL=X,...",
+              help="To forecast: no forecast is above it.")  # fmt: skip
+@click.option("--transform", callback=_by_column(str), metavar="T|COL=T,...",
+              help="To forecast: with log1p learn log(1 + x) of the targets, or of the columns named; forecasts come "
+                   "back in the units of the data.")  # fmt: skip
 @click.option("--validation", type=float, metavar="SHARE",
               help="Share of the rows, at the end, kept from training."
                    "  [default: 0.25 to detect, 0.2 to forecast]")  # fmt: skip
@@ -149,6 +182,7 @@ def train(
     file: str,
     output: str,
     task: str,
+    start: str | None,
     seconds: float | None,
     seed: int,
     checkpoint: str | None,
@@ -167,7 +201,8 @@ def train(
     learns from all of them. Names with a comma in them are quoted as in CSV.
 
     A stopped run (Ctrl-C, SIGTERM, a kill) goes on with the same command, if it has a --checkpoint. The same seed,
-    machine and data give the same model, unless --seconds is given.
+    machine and data give the same model, unless --seconds is given. With --start a training goes on from a model that
+    was trained before, on other rows, on more of them, or for longer.
 
     While it trains it says how far it is, with a bar on a terminal and a line every ten seconds elsewhere. There "loss"
     is the mean over the last steps, "val" the loss on rows that are kept from training, and "clipped" the share of the
@@ -183,6 +218,9 @@ def train(
     """  # noqa: D301
     refuse_same_file({"FILE": file, "--output": output, "--checkpoint": checkpoint, "--metrics": metrics})
     given = {name: value for name, value in parameters.items() if value is not None}
+    given["random_state"] = seed
+    if start is not None:
+        task, given = parameters_of(start, task, given, seconds)
     (other,) = {DETECT, FORECAST} - {task}
     if wrong := [name for name in OF_ONE_TASK[other] if name in given]:
         raise click.UsageError(f"--{wrong[0].replace('_', '-')} is for --task {other}, not for --task {task}")
@@ -195,16 +233,17 @@ def train(
     if task == DETECT:
         from gatewise.tasks.detector import Detector
 
-        fitted = Detector(random_state=seed, **given)
+        fitted = Detector(**given)
     else:
         from gatewise.tasks.forecaster import Forecaster
 
-        fitted = Forecaster(random_state=seed, **given)
+        fitted = Forecaster(**given)
     if checkpoint is not None and os.path.exists(checkpoint):
         say(f"continuing from {checkpoint}")
     with cautions(), advice(), like_ctrl_c():
         fitted.fit(
             TextFile(file, sep, decimal),
+            start=start,
             seconds=seconds,
             progress=_progress(quiet),
             checkpoint=checkpoint,

@@ -16,6 +16,9 @@ from gatewise.errors import SpecError
 Array = npt.NDArray[Any]
 """A NumPy array; shapes and dtypes are stated where it is used."""
 
+TRANSFORMS = ("log1p",)
+"""What an input stage may do to a column before it is scaled, and a head may undo."""
+
 MOST_INPUTS = 4
 """Edges that one node reads, at most."""
 
@@ -30,12 +33,18 @@ class Edge:
         clock: 1 = a value each step, k = every k-th step, 0 = once, at the end of the sequence.
         readings: how many of the values, from the first on, are those of a column each, where others come after them
             (indicators of missing readings); None = all. What names columns by position may name these.
+        transform: for each column how the input stage transformed it, "log1p" or None; None = no column.
+        own_units: of how many columns of the data, from the first on, the values know the readings in the units of the
+            window alone, so that nothing tells them the units of the data. The graph passes it on from the edges that a
+            node reads to the one it writes.
     """
 
     width: int
     dtype: str = "float32"
     clock: int = 1
     readings: int | None = None
+    transform: tuple[str | None, ...] | None = None
+    own_units: int = 0
 
     @property
     def columns(self) -> int:
@@ -274,6 +283,32 @@ def check_mask(kind: str, masked: bool, read: Edge) -> None:
         raise SpecError(
             f"{kind} reads {read.columns} columns and then indicators of missing readings; pass masked=True"
         )
+
+
+def check_units(kind: str, targets: Sequence[int], last: Edge, advice: str) -> None:
+    """Raise SpecError where a head would take what is in the units of a window for something in those of the data.
+
+    Args:
+        kind: of the head.
+        targets: positions of the columns that it is about.
+        last: what the last layer writes.
+        advice: what to do about it.
+    """
+    if (target := min(targets)) < last.own_units:
+        raise SpecError(
+            f"the last layer knows column {target} in the units of its window alone, and {kind} would take its answers "
+            f"for such in the units of the data; {advice}, or let a layer read 'input' or the moments as well"
+        )
+
+
+def check_transform(transform: Any, count: int, what: str) -> tuple[str | None, ...] | None:
+    """How columns are transformed, one entry for each, as a tuple; None where none is. Raises SpecError."""
+    if transform is None:
+        return None
+    each = check_list("transform", transform)
+    if len(each) != count or any(one is not None and one not in TRANSFORMS for one in each):
+        raise SpecError(f'transform must be {count} entries, one for each {what}, "log1p" or null, got {list(each)}')
+    return each if any(each) else None
 
 
 def check_targets(targets: Any, names: Any) -> tuple[tuple[int, ...], tuple[str, ...] | None]:

@@ -129,4 +129,5 @@ def _stream(model: Model) -> Stream:
 
 
 def _readings(model: Model, rows: int) -> Array:
-    return np.random.default_rng(0).standard_normal((rows, model.inputs), np.float32)
+    drawn = np.random.default_rng(0).standard_normal((rows, model.inputs), np.float32)
+    return np.where(drawn < model.limits[0], -drawn, drawn)  # of which a transform can make something

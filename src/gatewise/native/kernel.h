@@ -93,6 +93,9 @@ void gw_run_checked(const gw_model *model, size_t sessions, size_t steps, const 
 void gw_push_checked(const gw_model *model, size_t count, const int64_t *ids, const float *x, float *states, float *y,
                      void *scratch);
 
+/* Whether it is log(1 + x) of this input that the model reads. */
+int gw_takes_log(const gw_model *model, size_t input);
+
 void *gw_take(gw_room *room, size_t count, size_t size);
 #define gw_take_matrix(room, rows, cols) gw_take(room, (size_t)gw_padded(rows) * (size_t)(cols), sizeof(float))
 

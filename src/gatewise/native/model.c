@@ -194,8 +194,14 @@ static gw_status check_node(const gw_graph *graph, int position, gw_place *place
 }
 
 /* The units of the readings, from the input stage: the core asks whether they may be used before any node runs. */
-static void take_units(const gw_node *node, gw_room *room, gw_model *about, int fill) {
-    const size_t inputs = node->tensors[0].rows;
+static void take_units(const gw_node *node, size_t inputs, gw_room *room, gw_model *about, int fill) {
+    if (node->option_count > 2) {
+        unsigned char *logs = gw_take(room, inputs, 1);
+        if (fill) memset(logs, 0, inputs);
+        for (int i = 2; fill && i < node->option_count; i++) logs[(size_t)node->options[i]] = 1;
+        about->logs = logs;
+    }
+    if (node->tensor_count < 2) return;
     float *offset = gw_take(room, inputs, sizeof(float)), *factor = gw_take(room, inputs, sizeof(float));
     for (size_t k = 0; fill && k < inputs; k++) {
         offset[k] = node->tensors[0].data[k];
@@ -233,8 +239,8 @@ static gw_status walk(const gw_graph *graph, gw_room *room, gw_model *about, gw_
                 .own = gw_spaced(need.scratch),
                 .read_count = place.node->read_count,
             };
-        if (i == 0 && !strcmp(kernel->kind, "numeric") && place.node->tensor_count == 2)
-            take_units(place.node, room, about, ops != NULL);
+        if (i == 0 && !strcmp(kernel->kind, "numeric"))
+            take_units(place.node, (size_t)place.in[0], room, about, ops != NULL);
         if (room->used > (size_t)PTRDIFF_MAX || need.scratch > GW_MOST_SCRATCH)
             return gw_fail(&place, GW_TOO_LARGE, -1, 0, 0);
         about->state += need.state;

@@ -32,6 +32,7 @@ struct gw_model {
     size_t state;      /* floats of the nodes' states */
     size_t evidence, evidences; /* where the evidence of the last node that has some begins there, and how much it is */
     const float *offset, *factor; /* (inputs) each: a reading scaled is (x - offset) * factor; NULL: x itself */
+    const unsigned char *logs;    /* (inputs) whether it is log(1 + x) that is scaled; NULL: never */
     size_t output; /* where the output lies in scratch, floats a row; where steps follow each other it does not */
     int tail;      /* from this op on none has a state or needs a sequence: for one answer they run once */
     int op_count;

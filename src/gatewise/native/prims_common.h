@@ -119,6 +119,14 @@ static inline gwv gwv_tanh(gwv x) {
     return gwv_with_sign(x, gwv_div(e, gwv_sub(gwv_set(2.0f), e)));
 }
 
+/* exp(x) - 1, of small relative error everywhere: exp(x) (1 - exp(-x)) from 0 on, -(1 - exp(x)) below. Beyond 88 it is that
+ * of 88: the next whole number has a result that is no float. */
+static inline gwv gwv_expm1(gwv x) {
+    gwv up = gwv_least(gwv_set(88.0f), gwv_most(gwv_set(0.0f), x));
+    gwv down = gwv_most(gwv_set(0.0f), gwv_sub(gwv_set(0.0f), x));
+    return gwv_sub(gwv_mul(gwv_exp(up), gwv_saturate(up)), gwv_saturate(down));
+}
+
 static inline gwv gwv_relu(gwv v) { return gwv_most(gwv_set(0.0f), v); }
 
 /* min(1, max(0, slope v + offset)) */
@@ -155,6 +163,37 @@ static inline gwv gwv_log1p_exp(gwv v) {
     q = gwv_fma(q, t, gwv_set(-4.99999017e-1f));
     q = gwv_fma(q, t, gwv_set(1.0f));
     return gwv_mul(t, q);
+}
+
+/* log(1 + x), -infinity at -1 and NaN below; relative error 2e-7. With z = x or, of negative x, -x / (1 + x), whose result
+ * has the other sign, 1 + z = 2^n (1 + t) and log(1 + z) = n ln2 + t q(t), with q as above. In plain floats, so that its bits
+ * are the same on every instruction set: whoever asks whether a reading is missing sees what the input stage does. */
+static inline float gw_log1p(float x) {
+    const float z = x < 0.0f ? -x / (1.0f + x) : x;
+    if (!(z >= 0.0f)) return (x - x) / (x - x); /* NaN, without libm's name for it */
+    if (!gw_finite(z)) return x < 0.0f ? -z : z;
+    float t = z, n = 0.0f;
+    if (z >= 1.0f) {
+        const float u = 1.0f + z;
+        uint32_t bits;
+        memcpy(&bits, &u, sizeof bits);
+        n = (float)((int)(bits >> 23) - 127);
+        bits = (bits & 0x007fffffu) | 0x3f800000u;
+        memcpy(&t, &bits, sizeof t);
+        t -= 1.0f;
+    }
+    float q = -3.24402517e-3f;
+    q = q * t + 1.98514629e-2f;
+    q = q * t + -5.69595359e-2f;
+    q = q * t + 1.06036551e-1f;
+    q = q * t + -1.53055921e-1f;
+    q = q * t + 1.96759388e-1f;
+    q = q * t + -2.49541342e-1f;
+    q = q * t + 3.33299637e-1f;
+    q = q * t + -4.99999017e-1f;
+    q = q * t + 1.0f;
+    const float y = n * 0.693359375f + (n * -2.12194440e-4f + t * q);
+    return x < 0.0f ? -y : y;
 }
 
 /* max(0, v) + log(1 + exp(-|v|)), and its mirror image: log(sigmoid(v)) = -softplus(-v). */

@@ -34,17 +34,20 @@ size_t gw_first_nonfinite(const float *x, size_t count) {
     return count;
 }
 
+int gw_takes_log(const gw_model *model, size_t input) { return model->logs && model->logs[input]; }
+
 /* A value of input i in the units of the model, with the bits that the input stage gives it. */
 static float scaled(const gw_model *model, size_t i, float x) {
+    if (gw_takes_log(model, i)) x = gw_log1p(x);
     return model->factor ? (x - model->offset[i]) * model->factor[i] : x;
 }
 
 size_t gw_first_unusable(const gw_model *model, const float *x, size_t count) {
     const size_t inputs = (size_t)model->sizes.inputs;
-    int found = 0;
-    if (!model->factor)
+    int found = model->logs != NULL; /* then each is looked at, below */
+    if (!found && !model->factor)
         for (size_t k = 0; k < count; k++) found |= !gw_usable(x[k]); /* as above */
-    else
+    else if (!found)
         for (size_t k = 0; k < count; k += inputs)
             for (size_t i = 0; i < inputs; i++) found |= !gw_usable((x[k + i] - model->offset[i]) * model->factor[i]);
     for (size_t k = 0; found && k < count; k++)

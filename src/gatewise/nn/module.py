@@ -195,8 +195,8 @@ class Recurrent(torch.nn.Module):
         if self.graph.refuses_missing and not traced() and not (usable := self.usable(x)).all():
             row, step, column = (~usable).nonzero()[0].tolist()
             raise InputError(
-                f"x is {x[row, step, column]:g} in row {row}, step {step}, input {column}: not finite, or beyond "
-                f'{MOST:g} once scaled; clean the data, or use an input stage with missing="hold" or "mask"'
+                f"x is {x[row, step, column]:g} in row {row}, step {step}, input {column}: "
+                f'{self.graph.missing_readings}; clean the data, or use an input stage with missing="hold" or "mask"'
             )
         now = self._state([field for node in nodes for field in node.state], x, state)
         values = {0: x}

@@ -220,6 +220,7 @@ def backtest(
     times: pd.Index | None = None,
     labels: tuple[str, str] = ("time", "series"),
     constants: Array | None = None,
+    scale: Array | None = None,
 ) -> Backtest:
     """Forecast at every `stride`-th origin of each series at which all horizons lie within it.
 
@@ -238,6 +239,7 @@ def backtest(
         times: of the rows, or None.
         labels: what the columns of times and of series are called in `Backtest.frame`.
         constants: (K,) float64, what was subtracted from the targets; added to forecasts and readings in float64.
+        scale: (K,) standard deviation of each target in training; None = by which the head scales.
 
     Raises:
         InputError: a start, stride or season that makes no sense, no series long enough for one origin, or a season
@@ -291,7 +293,7 @@ def backtest(
         quantiles=tuple(head.quantiles),
         forecasts=np.concatenate(answers).reshape(shape) + level[..., None],
         observed=observed + level,
-        scale=np.array(model.tensors["head.scale"]),
+        scale=np.array(model.tensors["head.scale"]) if scale is None else scale,
         naive={name: np.concatenate(parts).astype(np.float32) + level for name, parts in naive.items()},
         season=season,
         times=None if times is None else times[origins],

@@ -39,8 +39,10 @@ from gatewise.tasks.constants import FIND, subtracting
 from gatewise.tasks.episodes import Found, summarise
 from gatewise.tasks.held_out import Split, cut, measure, unsupported
 from gatewise.tasks.left_out import warn_left_out
-from gatewise.tasks.parameters import is_array, number, plain, positions, recurrent_layers, seed_of
+from gatewise.tasks.parameters import AfterFit, is_array, number, plain, positions, recurrent_layers, seed_of
 from gatewise.tasks.plausible import implausible
+from gatewise.tasks.seen import record
+from gatewise.tasks.start import flattering, in_order, origin, rows_seen, start_columns, started, with_weights
 from gatewise.tasks.table import FITTED, Table, read_table, standardise, within_reach
 from gatewise.tasks.timeline import Timeline, timeline
 from gatewise.tasks.times import listed
@@ -65,12 +67,15 @@ States = State | bytes | Mapping[str | int, State | bytes] | None
 """Where to start: the state of one series, or of each of several."""
 
 
-class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
+class Detector(AfterFit, OutlierMixin, BaseEstimator):  # type: ignore[misc]
     """Finds readings that a forecast of the series did not expect, at a stated rate of false alarms.
 
     In the manner of scikit-learn: parameters are stored as given, `fit` checks them, fitted attributes end in `_`. The
     data may be a frame of pandas, polars, Arrow or xarray, a dict of columns, a NumPy array (rows,) or (rows, columns),
     or the path of a .csv or .parquet file; rows are steps in order of time.
+
+    After `fit` another `false_alarms_per_1000` (and `time`) takes effect when it is set; where another parameter is
+    changed, the detector is to be fitted again, and refuses to be used before.
 
     Args:
         recurrence: kind of the recurrent layers, e.g. "gru".
@@ -114,6 +119,9 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         n_features_in_: columns of the data, as in scikit-learn.
         feature_names_in_: their names, only where the data have them.
     """
+
+    _about = "detector"
+    _follows = ("false_alarms_per_1000", "time")
 
     def __init__(
         self,
@@ -169,6 +177,7 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         data: Any,
         y: Any = None,
         *,
+        start: Any = None,
         seconds: float | None = None,
         progress: Any = None,
         checkpoint: str | os.PathLike[str] | None = None,
@@ -180,6 +189,9 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         Args:
             data: the series.
             y: not used.
+            start: a fitted task of this class, its model or the path of its file, to go on from. Its weights are
+                trained on; its scaling, columns, targets, layers and sizes are kept. Rows that it was trained on or
+                stopped by, as their times or readings tell, never calibrate: see `gatewise.tasks.seen`.
             seconds: budget of the training in seconds.
             progress: True to show how far it is, with a bar on a terminal and a line every ten seconds elsewhere; "bar"
                 for the bar alone; a function called with a `gatewise.train.Status`, which explains the words; or None.
@@ -196,20 +208,30 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         coverage = plain(self.coverage)
         if isinstance(coverage, bool) or not isinstance(coverage, (int, float)) or not 0.0 < coverage < 1.0:
             raise InputError(f"coverage must be a share between 0 and 1, got {coverage!r}")
+        old = started(self, start)
         table = read_table(data, self.time, self.columns, self.missing, self.series, subtract=FIND)
+        if old is not None:
+            table = in_order(table, start_columns(old)).less(old.subtract)
+        read = table
         names = table.columns
         targets = list(range(len(names))) if self.target is None else positions("target", self.target, names)
         if not targets:
             raise InputError("target is an empty list; name at least one, or give None for all")
-        cuts = cut(table, plain(self.validation))
+        seen = rows_seen(table, self, old)
+        cuts = cut(table, plain(self.validation), seen)
         kept = cuts.of(table)
         doubts = implausible(kept, cuts.rows(kept, "training"), cuts.rows(kept, "calibration"))
-        offset, scale = standardise(kept, cuts.rows(kept, "training"))
+        if old is None:
+            offset, scale = standardise(kept, cuts.rows(kept, "training"))
+        else:
+            offset, scale = (old.tensors[f"input.{name}"] for name in ("offset", "scale"))
         table = within_reach(table, offset, scale, self.missing)
         kept = cuts.of(table)
         check_calibration(kept, targets, cuts)
         seed = seed_of(self.random_state)
         untrained = self._untrained(table, targets, offset, scale, seed)
+        if old is not None:
+            untrained = with_weights(self, untrained, old)
         states = len(table.series) * untrained.graph.state_bytes
         if states > MOST_STATE_BYTES:
             raise InputError(
@@ -238,8 +260,15 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         )
         model, calibration = measure(trained, kept, targets, cuts, coverage)
         times, uneven = timeline(table, ends=True)
-        rest = unsupported(calibration, float(self.false_alarms_per_1000))
-        cautions = (*uneven, *table.cautions, *cuts.cautions, *doubts, *rest)
+        used = [(start, start + rows) for (_, start, _), rows in zip(kept.series, cuts.used, strict=True)]
+        cautions = (
+            *uneven,
+            *table.cautions,
+            *cuts.cautions,
+            *doubts,
+            *flattering(cuts.seen, cuts.rows(kept, "stopping"), "that decide when to stop"),
+            *unsupported(calibration, float(self.false_alarms_per_1000)),
+        )
         ends = [model.run(table.values[start:stop], return_state=True)[1] for _, start, stop in table.series]
         ends = [model.settled(state) for state in ends]  # rows that were fitted tell nothing of what is to come
         described = {
@@ -250,6 +279,8 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
             "series": None if self.series is None else [name for name, _, _ in table.series],
             "state": base64.b64encode(_joined(model, ends).to_bytes()).decode(),
             "times": times.to_json(),
+            "seen": record(cuts.of(read), used, None if old is None else old.provenance["detector"]["seen"]),
+            **origin(self, old),
         }
         self._take(subtracting(model, table.constants, {**model.provenance, "detector": described}))
         self.history_: History = history
@@ -331,8 +362,13 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         return summarise(found, float(self.false_alarms_per_1000), self.targets_, time, series)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the model file, with all that `load` needs. `gatewise.load` reads it as a model, without this class."""
+        """Write the model file, with all that `load` needs. `gatewise.load` reads it as a model, without this class.
+
+        Raises:
+            InputError: a parameter was changed after `fit`.
+        """
         check_is_fitted(self)
+        self._check_unchanged()
         self.model_.save(path)
 
     @classmethod
@@ -428,8 +464,26 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         given = {"input.offset": offset, "input.scale": scale, "head.unit": unit}
         return model.replace(tensors={**model.tensors, **given})
 
+    def _following(self, name: str, value: Any) -> Model:
+        """The model with another rate of false alarms, whose `cautions_` say whether it is supported."""
+        model = self.model_
+        if name != "false_alarms_per_1000" or model.spec.head is None:
+            return model
+        head = model.spec.head
+        new = Head.parse("head", {**head.options, name: plain(value)}).false_alarms_per_1000
+        described = model.provenance["detector"]
+        before = unsupported(self.calibration_, float(head.options[name]))
+        kept = [caution for caution in described["cautions"] if caution not in before]
+        cautions = unsupported(self.calibration_, new)
+        for caution in cautions:
+            warnings.warn(caution, UserWarning, stacklevel=3)
+        provenance = {**model.provenance, "detector": {**described, "cautions": [*kept, *cautions]}}
+        spec = model.spec.replace(head=head.replace(**{name: new}))
+        return model.replace(spec=spec, provenance=provenance)
+
     def _read(self, data: Any, leave_out: bool = False) -> Table:
         check_is_fitted(self)
+        self._check_unchanged()
         named = hasattr(self, "feature_names_in_") and not is_array(data)
         time, columns = None if is_array(data) else self.time, self.columns_ if named else None
         constants, dated = self.model_.subtract, self.timeline_.dated

@@ -161,7 +161,7 @@ class Cuts:
         return np.concatenate([np.arange(start, end) for start, end, _ in self.spans])
 
     @property
-    def kept(self) -> Array:
+    def held(self) -> Array:
         """The rows of the validation part: (rows,) int."""
         return np.concatenate([np.arange(end, stop) for _, end, stop in self.spans])
 

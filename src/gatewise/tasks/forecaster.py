@@ -31,17 +31,20 @@ from gatewise.errors import FileError, GatewiseError, InputError, MissingExtraEr
 from gatewise.heads.quantiles.spec import Spec as Head
 from gatewise.heads.quantiles.spec import level_name
 from gatewise.layers.base import Array
-from gatewise.spec import LayerSpec, ModelSpec
-from gatewise.stream import Model, init
+from gatewise.stream import Model
 from gatewise.stream import load as load_model
 from gatewise.tasks import backtest as rolling
 from gatewise.tasks.beforehand import check_room
+from gatewise.tasks.bounded import beyond, bounded, check_ahead, check_logs, limit, logged
 from gatewise.tasks.constants import FIND, subtracting
 from gatewise.tasks.forecast_inputs import PERIODS, Layout, choose, cut, first_row, wanted_of
+from gatewise.tasks.forecast_model import in_units, untrained_model
 from gatewise.tasks.future import known_ahead
 from gatewise.tasks.left_out import too_short, warn_left_out
-from gatewise.tasks.parameters import is_array, plain, recurrent_layers, seed_of
+from gatewise.tasks.parameters import AfterFit, is_array, plain, seed_of
 from gatewise.tasks.plausible import implausible
+from gatewise.tasks.seen import record
+from gatewise.tasks.start import flattering, in_order, origin, rows_seen, started, with_weights
 from gatewise.tasks.table import FITTED, Table, read_table, standardise, unused, within_reach
 from gatewise.tasks.timeline import Timeline, timeline
 
@@ -56,12 +59,15 @@ if TYPE_CHECKING:
     from gatewise.train import History
 
 
-class Forecaster(BaseEstimator):  # type: ignore[misc]
+class Forecaster(AfterFit, BaseEstimator):  # type: ignore[misc]
     """Forecasts columns of one or many series, with quantiles that never cross.
 
     In the manner of scikit-learn: parameters are stored as given, `fit` checks them, fitted attributes end in `_`. The
     data may be a frame of pandas, polars, Arrow or xarray, a dict of columns, a NumPy array (rows,) or (rows, columns),
     or the path of a .csv or .parquet file; rows are steps in order of time.
+
+    After `fit` another `minimum` or `maximum` (and `time`) takes effect when it is set; where another parameter is
+    changed, the forecaster is to be fitted again, and refuses to be used before.
 
     Args:
         recurrence: kind of the recurrent layers, e.g. "gru".
@@ -82,6 +88,11 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
         context: "carried" or {"window": L}; see the head of this file.
         normalise: whether each window is read and forecast in its own units; needs a window.
         anchor: whether forecasts are changes from the last reading. Better for the steps just ahead.
+        minimum, maximum: numbers beyond which no forecast goes, in the units of the data: one for all targets, or a
+            dict from names of targets to numbers; None = no bound.
+        transform: "log1p" to read, learn and scale log(1 + x) of the targets, with forecasts in the units of the data
+            all the same: for quantities above -1 whose changes are ratios. A dict from names of columns read to "log1p"
+            or None says it of these alone, covariates included; None = of no column.
         validation: share of the rows of each series, at their end, that decides which weights are kept.
         learning_rate, batch, window: of the training, see `gatewise.train.fit`; window is for a carried context.
         dropout, variational_dropout, weight_drop: shares, from 0 to below 1, that the training leaves out of the
@@ -108,6 +119,9 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
         feature_names_in_: their names, only where the data have them.
     """
 
+    _about = "forecaster"
+    _follows = ("time", "minimum", "maximum")
+
     def __init__(
         self,
         recurrence: str = "gru",
@@ -127,6 +141,9 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
         context: str | Mapping[str, int] = "carried",
         normalise: bool = False,
         anchor: bool = True,
+        minimum: float | Mapping[str, float | None] | None = None,
+        maximum: float | Mapping[str, float | None] | None = None,
+        transform: str | Mapping[str, str | None] | None = None,
         validation: float = 0.2,
         learning_rate: float = 3e-3,
         batch: int = 32,
@@ -154,6 +171,9 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
         self.context = context
         self.normalise = normalise
         self.anchor = anchor
+        self.minimum = minimum
+        self.maximum = maximum
+        self.transform = transform
         self.validation = validation
         self.learning_rate = learning_rate
         self.batch = batch
@@ -170,6 +190,7 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
         data: Any,
         y: Any = None,
         *,
+        start: Any = None,
         seconds: float | None = None,
         progress: Any = None,
         checkpoint: str | os.PathLike[str] | None = None,
@@ -181,6 +202,9 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
         Args:
             data: the series.
             y: not used.
+            start: a fitted task of this class, its model or the path of its file, to go on from. Its weights are
+                trained on; its scaling, columns, targets, layers and sizes are kept. Validation rows that it was
+                trained on, as their times or readings tell, are cautioned against: see `gatewise.tasks.seen`.
             seconds: budget of the training in seconds.
             progress: True to show how far it is, with a bar on a terminal and a line every ten seconds elsewhere; "bar"
                 for the bar alone; a function called with a `gatewise.train.Status`, which explains the words; or None.
@@ -194,23 +218,44 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
             TrainError: the training diverged.
             MissingExtraError: torch is not installed.
         """
-        table = read_table(data, self.time, self.columns, self.missing, self.series, subtract=FIND)
+        old = started(self, start)
+        raw = any(value is not None for value in (self.minimum, self.maximum, self.transform))  # in units of the data
+        find = None if raw else FIND
+        table = read_table(data, self.time, self.columns, self.missing, self.series, subtract=find)
+        if old is not None:
+            described = old.provenance["forecaster"]
+            read_by = [*described["readings"], *described["covariates"]]
+            order = [read_by.index(name) for name in described["columns"]]
+            table = in_order(table, described["columns"])
+            table = table.less(None if old.subtract is None else old.subtract[order])
         layout, targets = choose(table.columns, self.target, self.covariates, self.calendar, self.horizons)
+        ends = bounded(self.minimum, self.maximum, self.transform, layout, targets)
         seed = seed_of(self.random_state)
-        untrained = self._untrained(table.named, layout, targets, seed)
+        untrained = untrained_model(self, table.named, layout, targets, ends, seed)
         read = table.select([table.columns.index(name) for name in layout.read])
         check_room(untrained, {**self.get_params(), "random_state": seed}, table)
+        check_logs(read, ends.columns)
         cuts = cut(read, layout, targets, untrained.window or 1, self.validation)
-        offset, scale = standardise(read, cuts.training)
         lasting = [k for k in range(len(read.columns)) if not (self.normalise or (self.anchor and k in targets))]
-        doubts = implausible(read, cuts.training, cuts.kept, lasting)
-        read = within_reach(read, offset, scale, self.missing)
-        untrained = _in_units(untrained, layout, targets, offset, scale)
+        doubts = implausible(read, cuts.training, cuts.held, lasting)
+        seen = rows_seen(read, self, old)
+        if old is None:
+            offset, scale = standardise(logged(read, ends.columns), cuts.training)
+            untrained = in_units(untrained, layout, targets, offset, scale)
+        else:
+            untrained = with_weights(self, untrained, old)
+            offset, scale = (old.tensors[f"input.{name}"][: len(layout.read)] for name in ("offset", "scale"))
+        trained_on = record(
+            read,
+            [(start, end) for start, end, _ in cuts.spans],
+            None if old is None else old.provenance["forecaster"]["seen"],
+        )
+        read = within_reach(read, offset, scale, self.missing, transform=ends.columns)
+        logs = logged(read, ends.columns).values
         inputs, wanted = [], []
         for start, end, stop in cuts.spans:
-            values = read.values[start:stop]
-            inputs.append(layout.inputs(values, _at(table.times, slice(start, stop))))
-            scaled = (values[:, targets] - offset[targets]) / scale[targets]
+            inputs.append(layout.inputs(read.values[start:stop], _at(table.times, slice(start, stop))))
+            scaled = (logs[start:stop, targets] - offset[targets]) / scale[targets]
             wanted.append(wanted_of(scaled, layout.horizons, len(inputs[-1]), end - start))
         from gatewise.train import Dropout, fit  # torch takes seconds, and what is refused is refused at once
 
@@ -241,9 +286,20 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
             "covariates": list(layout.covariates),
             "calendar": list(layout.calendar),
             "split": list(cuts.split),
-            "cautions": [*uneven, *table.cautions, *cuts.cautions, *doubts],
+            "cautions": [
+                *uneven,
+                *table.cautions,
+                *cuts.cautions,
+                *doubts,
+                *beyond(read, targets, ends),
+                *flattering(seen, cuts.held, "of the validation part"),
+            ],
             "times": times.to_json(),
+            "seen": trained_on,
+            **origin(self, old),
         }
+        if ends.targets is not None:  # by which errors in standard units are measured
+            described["deviations"] = np.nanstd(read.values[cuts.training][:, targets], axis=0, dtype=float).tolist()
         constants = None if read.constants is None else layout.units(read.subtract, read.subtract)[0]
         self._take(subtracting(trained, constants, {**trained.provenance, "forecaster": described}))
         self.history_: History = history
@@ -278,6 +334,7 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
         covariates = None if constants is None else constants[len(self.layout_.readings) :]
         ahead, faults = known_ahead(table, future, self.layout_, self.time, self.series, self.timeline_, covariates)
         table = table.without(faults)
+        check_ahead(ahead, self.layout_, self._transform())
         warn_left_out(table.left_out, len(table.series))
         times = self.timeline_.ahead(table, self.horizons_)
         model, frames = self.model_.relative(), []
@@ -330,14 +387,20 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
             times=table.times,
             labels=(self.time or "time", self.series or "series"),
             constants=None if constants is None else constants[targets],
+            scale=None if (own := self.model_.provenance["forecaster"].get("deviations")) is None else np.array(own),
         )
         out = [*table.left_out, *((name, rolling.TOO_SHORT) for name in found.left_out)]
         warn_left_out(out, len(table.series) - len(found.left_out))
         return replace(found, left_out=tuple(name for name, _ in out))
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the model file, with all that `load` needs. `gatewise.load` reads it as a model, without this class."""
+        """Write the model file, with all that `load` needs. `gatewise.load` reads it as a model, without this class.
+
+        Raises:
+            InputError: a parameter was changed after `fit`.
+        """
         check_is_fitted(self)
+        self._check_unchanged()
         self.model_.save(path)
 
     @classmethod
@@ -400,50 +463,27 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
             del self.feature_names_in_
         self.model_ = model
 
-    def _untrained(self, named: bool, layout: Layout, targets: list[int], seed: int) -> Model:
-        """The model before training: scaled input, recurrent layers, forecast, head."""
-        if not isinstance(self.normalise, bool):
-            raise InputError(f"normalise must be True or False, got {self.normalise!r}")
-        if self.normalise and self.context == "carried":
-            raise InputError('normalise needs a window, whose units it takes: pass context={"window": 96}, say')
-        plainly = len(layout.names) == len(layout.read)
-        width = len(layout.readings)
-        head = LayerSpec(
-            "quantiles",
-            sources=("forecast", "input", *(("moments0",) if self.normalise else ())),
-            targets=targets,
-            horizons=list(layout.horizons),
-            quantiles=plain(self.quantiles),
-            anchor=self.anchor,
-            names=[layout.readings[k] for k in targets],
-        )
-        outputs = Head.parse("head", head.options).width
-        masked = self.missing == "mask"
-        own_units = [
-            LayerSpec("moments", width=width, masked=masked),
-            LayerSpec("standardise", sources=("input", "moments0"), masked=masked),
-        ]
-        spec = ModelSpec(
-            input=LayerSpec(
-                "numeric",
-                width=len(layout.names),
-                columns=list(layout.names) if named or not plainly else None,
-                scaling="standard",
-                missing=self.missing,
-            ),
-            layers=[
-                *(own_units if self.normalise else ()),
-                *recurrent_layers(self.recurrence, self.units, self.layers, self.options),
-                LayerSpec("dense", name="forecast", units=outputs),
-            ],
-            head=head,
-            context=self.context,
-        )
-        return init(spec, seed)
+    def _following(self, name: str, value: Any) -> Model:
+        """The model with other bounds."""
+        head = self.model_.spec.head
+        if name == "time" or head is None:
+            return self.model_
+        bounds, constants = limit(name, value, self.targets_), self._constants()
+        if bounds is not None and constants is not None:  # those of readings less the constants
+            own = [constants[self.layout_.read.index(target)] for target in self.targets_]
+            bounds = [None if bound is None else bound - less for bound, less in zip(bounds, own, strict=True)]
+        spec = self.model_.spec.replace(head=head.replace(**{name: bounds}))
+        return self.model_.replace(spec=spec)
+
+    def _transform(self) -> list[str | None] | None:
+        """How each column read is transformed, in the order of the input."""
+        each = self.model_.spec.input.options["transform"]
+        return None if each is None else list(each[: len(self.layout_.read)])
 
     def _read(self, data: Any) -> Table:
         """The table with its columns in the order of the input."""
         check_is_fitted(self)
+        self._check_unchanged()
         by_name = hasattr(self, "feature_names_in_") and not is_array(data)
         constants, dated = self._constants(), self.timeline_.dated
         if constants is not None:
@@ -458,8 +498,9 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
         for caution in self.timeline_.compare(table):
             warnings.warn(caution, UserWarning, stacklevel=3)
         table = table.select([self.columns_.index(name) for name in self.layout_.read])
+        check_logs(table, self._transform())
         offset, scale = (self.model_.tensors[f"input.{name}"][: len(table.columns)] for name in ("offset", "scale"))
-        return within_reach(table, offset, scale, self.missing, FITTED, leave_out=True)
+        return within_reach(table, offset, scale, self.missing, FITTED, leave_out=True, transform=self._transform())
 
     def _constants(self) -> Array | None:
         """What is subtracted from the columns of `layout_.read`; None = nothing."""
@@ -485,20 +526,6 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]
         if self.series is not None:
             found = {unused(self.series, found): [name] * (K * H), **found}
         return pd.DataFrame(found)
-
-
-def _in_units(model: Model, layout: Layout, targets: list[int], offset: Array, scale: Array) -> Model:
-    """The model before training in the units of the columns read, in the order of the input."""
-    offsets, scales = layout.units(offset, scale)
-    given = {
-        "input.offset": offsets,
-        "input.scale": scales,
-        "head.offset": offset[targets],
-        "head.scale": scale[targets],
-        # Training starts from repeating the last reading, or the mean of the window.
-        "forecast.weight": np.zeros_like(model.tensors["forecast.weight"]),
-    }
-    return model.replace(tensors={**model.tensors, **given})
 
 
 def _at(times: pd.Index | None, span: slice) -> pd.Index | None:

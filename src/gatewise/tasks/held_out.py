@@ -54,6 +54,7 @@ class Cuts:
         trained: rows of each series that are trained on.
         left_out: ids of the series that are too short to be cut; the others are those that the tuples are about.
         cautions: names these series.
+        seen: rows of the table without these series that must not calibrate, (rows,) bool; None = none.
     """
 
     split: Split
@@ -61,6 +62,7 @@ class Cuts:
     trained: tuple[int, ...]
     left_out: tuple[str | int | None, ...] = ()
     cautions: tuple[str, ...] = ()
+    seen: Array | None = None
 
     @property
     def validation(self) -> float:
@@ -72,19 +74,22 @@ class Cuts:
         return table.without(dict.fromkeys(self.left_out, "too short"))
 
     def rows(self, table: Table, part: str) -> Array:
-        """The rows of a part, "training" or "calibration", in the order of the table: (rows,) int."""
+        """The rows of a part, "training", "stopping" or "calibration", in the order of the table: (rows,) int."""
         found = []
         for (_, start, stop), used, trained in zip(table.series, self.used, self.trained, strict=True):
-            found.append(np.arange(start, start + trained) if part == "training" else np.arange(start + used, stop))
-        return np.concatenate(found)
+            ends = {"training": (0, trained), "stopping": (trained, used), "calibration": (used, stop - start)}[part]
+            found.append(np.arange(start + ends[0], start + ends[1]))
+        rows = np.concatenate(found)
+        return rows if self.seen is None or part != "calibration" else rows[~self.seen[rows]]
 
 
-def cut(table: Table, share: Any) -> Cuts:
+def cut(table: Table, share: Any, seen: Array | None = None) -> Cuts:
     """Cut each series in order of time, and leave out those that are too short for it.
 
     Args:
         table: the readings.
         share: of the rows of each series, at its end, that is kept from training.
+        seen: rows that weights have seen before, (rows,) bool, which therefore do not calibrate; None = none.
 
     Raises:
         InputError: no share, or too few rows.
@@ -93,7 +98,8 @@ def cut(table: Table, share: Any) -> Cuts:
         raise InputError(f"validation must be a share between 0 and 1, got {share!r}")
     left_out: list[str | int | None] = []
     while True:
-        found = _cut(table.without(dict.fromkeys(left_out, "too short")), share)
+        kept = table.without(dict.fromkeys(left_out, "too short"))
+        found = _cut(kept, share, None if seen is None else seen[np.isin(table.order, kept.order)])
         if isinstance(found, Cuts):
             break
         left_out += found
@@ -109,7 +115,7 @@ def cut(table: Table, share: Any) -> Cuts:
     return replace(found, left_out=tuple(left_out), cautions=(caution,))
 
 
-def _cut(table: Table, share: Any) -> Cuts | list[str | int | None]:
+def _cut(table: Table, share: Any, seen: Array | None) -> Cuts | list[str | int | None]:
     """Cut all series, or name those that are too short for it. Raises InputError where all are."""
     lengths = [stop - start for _, start, stop in table.series]
     held = [round(share * length) for length in lengths]
@@ -138,7 +144,16 @@ def _cut(table: Table, share: Any) -> Cuts | list[str | int | None]:
     if short:
         return short
     done = Split(sum(trained), sum(used) - sum(trained), split.calibration)
-    return Cuts(done, tuple(used), tuple(trained))
+    cuts = Cuts(done, tuple(used), tuple(trained), seen=seen)
+    if seen is None or (left := len(cuts.rows(table, "calibration"))) == split.calibration:
+        return cuts
+    if left < LEAST:
+        raise InputError(
+            f"of the {split.calibration:,} rows of the calibration part {split.calibration - left:,} are rows that "
+            f"start was trained on or stopped by, which leaves {left:,} to calibrate on (at least {LEAST}); "
+            f"give rows that came later, at least {LEAST - left:,} more of them"
+        )
+    return replace(cuts, split=replace(done, calibration=left))
 
 
 def measure(

@@ -1,15 +1,92 @@
-"""What the constructor parameters of all tasks have in common."""
+"""What the constructor parameters of all tasks have in common, before a fit and after it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from gatewise import layers as kinds
 from gatewise.errors import InputError
-from gatewise.spec import LayerSpec
+from gatewise.spec import LayerSpec, short
+from gatewise.stream import Model
+
+
+class AfterFit:
+    """What becomes of constructor parameters that are set after `fit`, for a scikit-learn estimator to inherit from.
+
+    The provenance of the fitted model says with which parameters it was fitted. Those of `_follows` need no training: a
+    fitted task takes them over when they are set, in its attributes, its model and what `save` writes. Where another
+    one is no longer what it was, the model is not what the parameters say, and `_check_unchanged` refuses to use it.
+
+    Attributes:
+        _about: the key of the provenance under which a task describes its fit.
+        _follows: names of the parameters that take effect without training.
+    """
+
+    _about: ClassVar[str]
+    _follows: ClassVar[tuple[str, ...]]
+
+    model_: Model
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in self._follows and "model_" in vars(self):
+            model = self._following(name, value)  # where this raises, nothing has changed
+            super().__setattr__(name, value)
+            described = model.provenance[self._about]
+            parameters = {**described["parameters"], name: plain(value)}
+            described = {**described, "parameters": parameters}
+            self._take(model.replace(provenance={**model.provenance, self._about: described}))
+        else:
+            super().__setattr__(name, value)
+
+    def _check_unchanged(self) -> None:
+        """Refuse to go on where parameters were changed after `fit` that need another one.
+
+        Raises:
+            InputError: naming them, as they were and as they are.
+        """
+        changed = changes(self, self.model_.provenance[self._about]["parameters"])
+        if not changed:
+            return
+        each = [f"{name} was changed after fit from {short(before)} to {short(now)}" for name, before, now in changed]
+        them = "it" if len(each) == 1 else "them"
+        raise InputError(f"{', '.join(each)}; fit again, or set {them} back")
+
+    def _following(self, name: str, value: Any) -> Model:
+        """The model with another value of a parameter of `_follows`. Raises InputError or SpecError for a bad one."""
+        return self.model_
+
+    def _take(self, model: Model) -> None:
+        """Set every fitted attribute from a model and its provenance."""
+        raise NotImplementedError
+
+
+def changes(task: Any, described: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
+    """Parameters of a task that are not those described in a file: name, as described, as they are now.
+
+    A parameter that is not described has its default, as in a file of an older version. A random_state that is no
+    number was described by the seed drawn from it, and counts as unchanged.
+    """
+    found = []
+    parameters = task.get_params(deep=False)
+    defaults = {} if set(parameters) <= set(described) else type(task)().get_params(deep=False)
+    for name, value in parameters.items():
+        before, now = plain(described[name] if name in described else defaults[name]), plain(value)
+        if name == "random_state" and not isinstance(now, int):
+            continue
+        if repr(before) != repr(now) and not _equal(before, now):
+            found.append((name, before, now))
+    return found
+
+
+def _equal(one: Any, other: Any) -> bool:
+    """Whether two values are the same, also where one is of a type that does not say so by a bool."""
+    try:
+        return bool(one == other)
+    except (TypeError, ValueError):
+        return False
 
 
 def recurrent_layers(recurrence: Any, units: Any, layers: Any, options: Any = None) -> list[LayerSpec]:

@@ -91,6 +91,15 @@ class Table:
         """The readings of one or several columns, by position, in the units of the data: float64."""
         return np.asarray(self.values[:, columns].astype(np.float64) + self.subtract[columns])
 
+    def less(self, constants: Array | None) -> Table:
+        """The table with these constants (columns,) subtracted from the readings in place of those that are."""
+        zeros = np.zeros(len(self.columns))
+        subtract = zeros if constants is None else np.asarray(constants, float)
+        if np.array_equal(subtract, self.subtract):
+            return self
+        wide = self.wide(list(range(len(self.columns)))) - subtract
+        return replace(self, values=np.ascontiguousarray(wide, np.float32), subtract=subtract)
+
     def select(self, columns: Sequence[int]) -> Table:
         """The table with these columns, in this order."""
         return replace(
@@ -374,7 +383,13 @@ def _check_finite(
 
 
 def within_reach(
-    table: Table, offset: Array, scale: Array, missing: str, advice: str = TO_FIT, leave_out: bool = False
+    table: Table,
+    offset: Array,
+    scale: Array,
+    missing: str,
+    advice: str = TO_FIT,
+    leave_out: bool = False,
+    transform: Sequence[str | None] | None = None,
 ) -> Table:
     """The table, where what scaling takes too far for any model to work with is missing, see `inputs/numeric/spec.py`.
 
@@ -382,11 +397,12 @@ def within_reach(
         table: the readings.
         offset, scale: (columns,) each.
         missing, advice, leave_out: as for `read_table`.
+        transform: of the columns before they are scaled.
 
     Raises:
         InputError: there are such readings, and missing ones are refused.
     """
-    far = np.isfinite(table.values) & ~usable(table.values, offset, scale)
+    far = np.isfinite(table.values) & ~usable(table.values, offset, scale, transform)
     if not far.any():
         return table
     if missing == "raise":

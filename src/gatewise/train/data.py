@@ -21,7 +21,7 @@ from torch import Tensor
 
 from gatewise.errors import InputError
 from gatewise.file import digest
-from gatewise.inputs.numeric.spec import MOST, held
+from gatewise.inputs.numeric.spec import held
 from gatewise.layers.base import Array
 from gatewise.layers.train import live_steps
 from gatewise.nn import Recurrent
@@ -310,8 +310,8 @@ def _pairs(module: Recurrent, series: Series, targets: Any, what: str) -> list[t
         if module.graph.refuses_missing and not usable.all():
             step, column = (~usable).nonzero()[0].tolist()
             raise InputError(
-                f"{what} {i} is {x[step, column]:g} at step {step}, input {column}: not finite, or beyond "
-                f'{MOST:g} once scaled; clean the data, or use an input stage with missing="hold" or "mask"'
+                f"{what} {i} is {x[step, column]:g} at step {step}, input {column}: {module.graph.missing_readings}; "
+                'clean the data, or use an input stage with missing="hold" or "mask"'
             )
         found.append(
             (

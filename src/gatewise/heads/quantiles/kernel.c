@@ -1,14 +1,17 @@
 /* Quantile forecasts at several horizons: one step.
  *
  *     o = sort(a), ascending, within each target and horizon
- *     y = (base + sigma * o) * scale + offset
+ *     v = (base + sigma * o) * scale + offset
+ *     y = max(least, min(largest, v)), of a target whose column comes as log(1 + x) with expm1(min(v, 88)) for v
  *
  * base is the scaled reading of the target with anchor, else its mean over the window, or 0 without moments; sigma its
- * standard deviation over the window, or 1 without moments. Rounding keeps the order, so quantiles do not cross.
+ * standard deviation over the window, or 1 without moments. Rounding keeps the order, and so do expm1 and the bounds:
+ * quantiles do not cross.
  *
  * Reads a (K H Q, q fastest), the scaled input z (W) and, optionally, moments (V means, then V deviations, V <= W).
  * Writes K H Q values. No state.
- * Options: Q, anchor 0 or 1, then K target columns.
+ * Options: Q, anchor 0 or 1, then K target columns; then nothing, or for each target least, largest, and 1 where its
+ * column comes as log(1 + x), else 0. Bounds of the size of FLT_MAX are none.
  * Tensors: offset (K), scale (K) > 0.
  */
 
@@ -17,6 +20,7 @@ typedef struct gw_quantiles {
     int anchor, moments;          /* moments: V, 0 without */
     const float *offset, *scale;  /* (K) each */
     const int *column;            /* (K) */
+    const float *guides;          /* (K, 3) least, largest, 1 or 0; NULL without bounds and transforms */
 } gw_quantiles;
 
 /* One horizon of one target: insertion sort, as there are few quantiles. */
@@ -25,6 +29,16 @@ static void quantiles_sort(float *out, const float *a, int count) {
         int at = i;
         for (; at > 0 && out[at - 1] > a[i]; at--) out[at] = out[at - 1];
         out[at] = a[i];
+    }
+}
+
+/* Back to the units of the column, and within its bounds. */
+static void quantiles_guide(float *out, int count, const float *guide) {
+    const gwv least = gwv_set(guide[0]), largest = gwv_set(guide[1]);
+    for (int i = 0; i < count; i += GW_LANES) {
+        gwv v = gwv_load_n(out + i, count - i < GW_LANES ? count - i : GW_LANES);
+        if (guide[2] != 0.0f) v = gwv_expm1(v);
+        gwv_store_n(out + i, gwv_clamp(v, least, largest), count - i < GW_LANES ? count - i : GW_LANES);
     }
 }
 
@@ -40,6 +54,7 @@ static void quantiles_step(const void *layer, const gw_batch *b) {
             const float sigma = mean ? mean[q->moments + column] : 1.0f;
             for (int i = 0; i < q->each; i += q->quantiles) quantiles_sort(out + i, a + i, q->quantiles);
             for (int i = 0; i < q->each; i++) out[i] = (base + sigma * out[i]) * q->scale[k] + q->offset[k];
+            if (q->guides) quantiles_guide(out, q->each, q->guides + 3 * k);
         }
     }
 }
@@ -49,12 +64,21 @@ static void quantiles_step(const void *layer, const gw_batch *b) {
 static gw_status quantiles_check(const gw_place *place, gw_room *room, gw_need *need) {
     (void)need;
     const gw_node *node = place->node;
-    const int K = node->option_count - 2, moments = node->read_count == 3;
-    GW_TRY(gw_expect_counts(place, moments ? 3 : 2, K < 1 ? 3 : K + 2, 2));
+    const int moments = node->read_count == 3, options = node->option_count;
+    GW_TRY(gw_expect_counts(place, moments ? 3 : 2, options < 3 ? 3 : options, 2));
+    const size_t most = (size_t)options - 2;
+    const int K = (int)(node->tensors[0].rows < most ? node->tensors[0].rows : most), guided = most == 4 * (size_t)K;
+    if (K < 1) return gw_fail(place, GW_BAD_SHAPE, 0, 0, 1);
+    if (!guided) GW_TRY(gw_expect_counts(place, moments ? 3 : 2, K + 2, 2));
     const int columns = moments ? place->in[2] / 2 : place->in[1];
     GW_TRY(gw_expect_option(place, 0, place->out));
     GW_TRY(gw_expect_option(place, 1, 1));
     for (int k = 0; k < K; k++) GW_TRY(gw_expect_option(place, k + 2, columns - 1));
+    for (int k = 0; guided && k < K; k++) {
+        const int at = 2 + K + 3 * k;
+        if (!(node->options[at] < node->options[at + 1])) return gw_fail(place, GW_BAD_OPTION, at, 0, 0);
+        GW_TRY(gw_expect_option(place, at + 2, 1));
+    }
     const size_t Q = (size_t)node->options[0], out = (size_t)place->out;
     if (Q < 1) return gw_fail(place, GW_BAD_OPTION, 0, 0, 0);
     if (out % ((size_t)K * Q)) return gw_fail(place, GW_BAD_OUTPUT_WIDTH, -1, out, (size_t)K * Q);
@@ -67,12 +91,13 @@ static gw_status quantiles_check(const gw_place *place, gw_room *room, gw_need *
     gw_take(room, 1, sizeof(gw_quantiles));
     for (int i = 0; i < 2; i++) gw_take(room, (size_t)K, sizeof(float));
     gw_take(room, (size_t)K, sizeof(int));
+    if (guided) gw_take(room, 3 * (size_t)K, sizeof(float));
     return GW_OK;
 }
 
 static const void *quantiles_pack(const gw_place *place, gw_room *room) {
     const gw_node *node = place->node;
-    const int K = node->option_count - 2, Q = (int)node->options[0];
+    const int K = (int)node->tensors[0].rows, Q = (int)node->options[0];
     gw_quantiles *q = gw_take(room, 1, sizeof(gw_quantiles));
     float *offset = gw_take(room, (size_t)K, sizeof(float)), *scale = gw_take(room, (size_t)K, sizeof(float));
     int *column = gw_take(room, (size_t)K, sizeof(int));
@@ -81,6 +106,8 @@ static const void *quantiles_pack(const gw_place *place, gw_room *room) {
         scale[k] = node->tensors[1].data[k];
         column[k] = (int)node->options[k + 2];
     }
+    float *guides = node->option_count > K + 2 ? gw_take(room, 3 * (size_t)K, sizeof(float)) : NULL;
+    if (guides) memcpy(guides, node->options + K + 2, 3 * (size_t)K * sizeof(float));
     *q = (gw_quantiles){
         .targets = K,
         .each = place->out / K,
@@ -90,6 +117,7 @@ static const void *quantiles_pack(const gw_place *place, gw_room *room) {
         .offset = offset,
         .scale = scale,
         .column = column,
+        .guides = guides,
     };
     return q;
 }

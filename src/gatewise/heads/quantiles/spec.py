@@ -5,10 +5,15 @@ z is the scaled reading of this step, [m, s] the moments of its window where the
 
     o(k, h, .) = sort(a(k, h, .))                        ascending, so that quantiles never cross
     p(k, h, q) = base_k + sigma_k * o(k, h, q)           forecast, in scaled units
-    y(k, h, q) = p(k, h, q) * scale_k + offset_k         forecast, in the units of the column
+    v(k, h, q) = p(k, h, q) * scale_k + offset_k         forecast, of the column as it was transformed
+    y(k, h, q) = max(minimum_k, min(maximum_k, v))       forecast, in the units of the column
 
     base_k  = z_k with anchor, else m_k, or 0 without moments
     sigma_k = s_k, or 1 without moments
+
+Where the input stage reads log(1 + x) in place of x (transform "log1p"), expm1(min(v, 88)) stands for v in the last
+line; 88 is the largest whole number of which that is a float32. Both keep the order, so a quantile of one is a quantile
+of the other. A bound that is None is none.
 
 Sorting is rearrangement (Chernozhukov, Fernandez-Val & Galichon 2010, "Quantile and Probability Curves Without
 Crossing"), which never adds to the loss. An anchored head forecasts changes: where a = 0 it repeats the last reading.
@@ -18,8 +23,10 @@ It is trained by the pinball loss, whose least expectation is at the true quanti
 
     loss(p, z) = 1/Q sum_q max(tau_q (z - p_q), (tau_q - 1) (z - p_q))
 
+in scaled units and without the bounds, beyond which there would be no gradient.
+
 Reads the last layer (K H Q), the scaled input (W columns) and, optionally, moments (2 V with V <= W). No state.
-Tensors: offset (K), scale (K) > 0, in the units of the target columns.
+Tensors: offset (K), scale (K) > 0, in the units of the target columns (transformed, where they are).
 """
 
 from __future__ import annotations
@@ -32,7 +39,26 @@ from typing import Any, ClassVar
 import numpy as np
 
 from gatewise.errors import SpecError
-from gatewise.layers.base import Array, Edge, Layer, check_count, check_flag, check_list, check_targets
+from gatewise.layers.base import (
+    Array,
+    Edge,
+    Layer,
+    check_count,
+    check_flag,
+    check_list,
+    check_targets,
+    check_transform,
+    check_units,
+)
+
+LARGEST = float(np.finfo(np.float32).max)
+"""A bound of this size is none."""
+
+MOST_EXPONENT = 88.0
+"""Beyond it expm1 is no float32."""
+
+MOST_BOUNDED = 1000
+"""Targets of a head that has bounds or transforms."""
 
 MOST_HORIZON = 1 << 16
 MOST_OUTPUTS = 1 << 16
@@ -53,15 +79,21 @@ class Spec(Layer):
         quantiles: Q probabilities between 0 and 1, ascending.
         anchor: whether forecasts are changes from the present reading.
         names: names of the target columns, K; None = "x0", "x1", ... by their position.
+        minimum: K numbers below which no forecast goes, None for a target without; None = none at all.
+        maximum: K numbers above which none goes, in the same way.
+        transform: K times "log1p" or None: how the input stage transforms the columns; None = none at all.
     """
 
     kind: ClassVar[str] = "quantiles"
-    not_structural: ClassVar[tuple[str, ...]] = ("quantiles", "names")
+    not_structural: ClassVar[tuple[str, ...]] = ("quantiles", "names", "minimum", "maximum")
     targets: Any = (0,)
     horizons: Any = (1,)
     quantiles: Any = (0.1, 0.5, 0.9)
     anchor: bool = True
     names: Any = None
+    minimum: Any = None
+    maximum: Any = None
+    transform: Any = None
 
     def __post_init__(self) -> None:
         targets, names = check_targets(self.targets, self.names)
@@ -79,6 +111,17 @@ class Spec(Layer):
             if not all(a < b for a, b in pairwise(values)):
                 raise SpecError(f"{name} must ascend, got {list(values)}")
         check_flag("anchor", self.anchor)
+        for name in ("minimum", "maximum"):
+            object.__setattr__(self, name, _bounds(name, getattr(self, name), len(targets)))
+        object.__setattr__(self, "transform", check_transform(self.transform, len(targets), "target"))
+        low, high = self.bounds
+        if (low >= high).any():
+            k = int(np.argmax(low >= high))
+            raise SpecError(f"minimum of target {k} must lie below its maximum, got {low[k]:g} and {high[k]:g}")
+        if self.guided and len(targets) > MOST_BOUNDED:
+            raise SpecError(
+                f"{len(targets)} targets are more than {MOST_BOUNDED} with a bound or transform; take fewer"
+            )
         if self.width > MOST_OUTPUTS:
             raise SpecError(
                 f"{len(self.targets)} targets, {len(self.horizons)} horizons and {len(self.quantiles)} quantiles make "
@@ -89,6 +132,27 @@ class Spec(Layer):
     def width(self) -> int:
         """Units of the last layer: K H Q."""
         return len(self.targets) * len(self.horizons) * len(self.quantiles)
+
+    @property
+    def bounds(self) -> tuple[Array, Array]:
+        """The least and the largest forecast of each target, (K,) float32 each, none of them beyond what was asked."""
+        found = []
+        for given, none, inward in ((self.minimum, -LARGEST, np.inf), (self.maximum, LARGEST, -np.inf)):
+            wide = np.array([none if bound is None else bound for bound in given or [None] * len(self.targets)])
+            narrow = wide.astype(np.float32)
+            outside = narrow < wide if inward > 0 else narrow > wide
+            found.append(np.where(outside, np.nextafter(narrow, np.float32(inward)), narrow))
+        return found[0], found[1]
+
+    @property
+    def logs(self) -> Array:
+        """Which targets are transformed: (K,) bool."""
+        return np.array([one is not None for one in self.transform or [None] * len(self.targets)])
+
+    @property
+    def guided(self) -> bool:
+        """Whether a target has a bound or a transform."""
+        return not self.minimum is self.maximum is self.transform is None
 
     @property
     def target_names(self) -> tuple[str, ...]:
@@ -111,7 +175,22 @@ class Spec(Layer):
         if max(self.targets) >= columns:
             what = "the input has" if len(inputs) == 2 else "there are moments of"
             raise SpecError(f"a target is column {max(self.targets)}, but {what} {columns} columns")
+        if len(inputs) == 2:
+            advice = "let the head read the moments of the window, sources=('dense0', 'input', 'moments0')"
+            check_units(self.kind, self.targets, inputs[0], advice)
+        self._check_transform(inputs[1])
         return Edge(self.width)
+
+    def _check_transform(self, scaled: Edge) -> None:
+        """Refuse to undo what was not done, and the reverse."""
+        for k, target in enumerate(self.targets):
+            read = None if scaled.transform is None else scaled.transform[target]
+            own = None if self.transform is None else self.transform[k]
+            if read != own:
+                raise SpecError(
+                    f"column {target} comes with transform {read!r}, but target {k} is to be answered with {own!r}; "
+                    "give the head for each target the transform of its column in the input stage"
+                )
 
     def output_names(self) -> tuple[str, ...]:
         """E.g. "OT+24:0.5": the column, the steps ahead, the quantile."""
@@ -157,8 +236,31 @@ class Spec(Layer):
             base = x[1][:, targets]
         forecast = base[:, :, None, None] + sigma[:, :, None, None] * ordered
         y = forecast * tensors["scale"][:, None, None] + tensors["offset"][:, None, None]
+        if self.guided:
+            low, high = (bound.astype(np.float64)[:, None, None] for bound in self.bounds)
+            y = np.where(self.logs[:, None, None], np.expm1(np.minimum(y, MOST_EXPONENT)), y)
+            y = np.maximum(low, np.minimum(high, y))
         return y.reshape(batch, self.width), {}
 
     def native(self) -> list[float]:
-        """Q, anchor, then the target columns."""
-        return [float(len(self.quantiles)), float(self.anchor), *map(float, self.targets)]
+        """Q, anchor, then the target columns; with bounds or transforms also least, largest and log1p of each."""
+        known = [float(len(self.quantiles)), float(self.anchor), *map(float, self.targets)]
+        if not self.guided:
+            return known
+        each = zip(*self.bounds, self.logs, strict=True)
+        return [*known, *(float(value) for target in each for value in target)]
+
+
+def _bounds(name: str, given: Any, count: int) -> tuple[float | None, ...] | None:
+    """Bounds of the targets as a tuple; None where there is none. Raises SpecError."""
+    if given is None:
+        return None
+    each = check_list(name, given)
+    if len(each) != count:
+        raise SpecError(f"{name} must be {count} numbers, one for each target, null for none, got {list(each)}")
+    for bound in each:
+        number = isinstance(bound, (int, float)) and not isinstance(bound, bool)
+        if bound is not None and not (number and abs(bound) < LARGEST):
+            raise SpecError(f"a {name} must be a number within float32 (3.4e38), or null for none, got {bound!r}")
+    found = tuple(None if bound is None else float(bound) for bound in each)
+    return None if found == (None,) * count else found

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from gatewise.heads.quantiles.spec import Spec
+from gatewise.heads.quantiles.spec import MOST_EXPONENT, Spec
 from gatewise.layers.train import LayerModule, State
 
 
@@ -25,7 +25,15 @@ class Module(LayerModule):
         """See `LayerModule.forward`."""
         each = len(self.layer.horizons) * len(self.layer.quantiles)
         scale, offset = (value.repeat_interleave(each) for value in (self.scale, self.offset))
-        return self.prediction(inputs) * scale + offset, {}
+        y = self.prediction(inputs) * scale + offset
+        if self.layer.guided:
+            low, high, logs = (
+                torch.from_numpy(value).to(y.device).repeat_interleave(each)
+                for value in (*self.layer.bounds, self.layer.logs)
+            )
+            y = torch.where(logs, torch.expm1(torch.where(logs, y.clamp(max=MOST_EXPONENT), 0.0)), y)
+            y = torch.maximum(low.to(y.dtype), torch.minimum(high.to(y.dtype), y))
+        return y, {}
 
     def prediction(self, inputs: Sequence[Tensor]) -> Tensor:
         """The forecast p in scaled units, (batch, time, K H Q): what the loss is about."""

@@ -68,6 +68,7 @@ from gatewise.layers.base import (
     check_mask,
     check_number,
     check_targets,
+    check_units,
 )
 
 KNOTS = 64
@@ -173,6 +174,9 @@ class Spec(Layer):
         if max(self.targets) >= inputs[1].columns:
             raise SpecError(f"a target is column {max(self.targets)}, but the input has {inputs[1].columns} columns")
         check_mask(self.kind, self.masked, inputs[1])
+        check_units(self.kind, self.targets, inputs[0], "leave standardise out")
+        if inputs[1].transform is not None and any(inputs[1].transform[target] for target in self.targets):
+            raise SpecError(f"{self.kind} answers in the units it reads, and a target is transformed; leave that out")
         return Edge(2 + self.each * len(self.targets))
 
     def output_names(self) -> tuple[str, ...]:

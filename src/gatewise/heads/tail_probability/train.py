@@ -121,7 +121,7 @@ class Module(LayerModule):
 
     def _levels(self, read: Tensor, state: Mapping[str, Tensor], live: Tensor | None) -> tuple[Tensor, Tensor]:
         """The smoothed levels after the last step, and the evidence that they have left their ranges: (batch, W, 2)."""
-        columns = len(self.clip)
+        columns = self.clip.shape[0]
         used = torch.ones_like(read[:, :, :columns], dtype=torch.bool)
         if self.layer.masked:
             used = read[:, :, columns:] == 0

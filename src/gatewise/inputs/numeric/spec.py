@@ -2,6 +2,7 @@
 
 ::
 
+    x = log(1 + x)                    in the columns with transform "log1p"
     s = (x - offset) / scale          with scaling "standard"; s = x with "none"
     s = held where x is missing       with missing "hold" and "mask"; held is the last s of that column
     held' = s
@@ -9,20 +10,21 @@
     y = [s, i]                        (2W), i = 1 where x is missing, else 0
 
 A reading is missing where it is NaN or infinite, and where |s| > 1e18: what a layer makes of that need not be finite in
-float32, and a state that is not stays so for ever. Before any reading held is 0, which after standard scaling is the
-training mean. The indicators i tell what comes after that a value is an old one, so that it can learn what a gap means
-(Lipton, Kale & Wetzel 2016, "Modeling Missing Data in Clinical Time Series with RNNs", arXiv 1606.04130). With missing
-"raise" a missing reading is refused before any state changes. A stage that neither scales nor holds costs nothing: it
-is left out of the graph.
+float32, and a state that is not stays so for ever. So is one of -1 or less in a column whose logarithm is taken. Before
+any reading held is 0, which after standard scaling is the training mean. The indicators i tell what comes after that a
+value is an old one, so that it can learn what a gap means (Lipton, Kale & Wetzel 2016, "Modeling Missing Data in
+Clinical Time Series with RNNs", arXiv 1606.04130). With missing "raise" a missing reading is refused before any state
+changes. A stage that neither transforms nor scales nor holds costs nothing: it is left out of the graph.
 
 Readings of a large level and a small variation have too few digits in float32. With `subtract` a model takes a constant
 from each column in float64, before anything else, and adds it again to those answers that are levels of the column
 (`Model.subtract`, `Layer.levels`). The x above, and all tensors, are then less that constant: no execution knows of it.
 
 Readings come first in y, so a head finds column k of x at k. The edge says that it has W columns, not 2W, and a head
-refuses a target beyond (`Edge.columns`).
+refuses a target beyond (`Edge.columns`). It also says which of them are transformed, so that a head answers in the
+units of the readings or refuses to (`Edge.transform`).
 
-Tensors, with scaling "standard": offset (W), scale (W), in the units of the readings.
+Tensors, with scaling "standard": offset (W), scale (W), in the units of the readings, transformed where they are.
 """
 
 from __future__ import annotations
@@ -43,6 +45,7 @@ from gatewise.layers.base import (
     check_count,
     check_list,
     check_number,
+    check_transform,
     one_input,
 )
 
@@ -53,22 +56,50 @@ MOST = 1e18
 """The largest size, once scaled, of a reading that is not missing: its square is still far from the end of float32."""
 
 
-def usable(readings: Array, offset: Array | None = None, scale: Array | None = None) -> Array:
+MOST_LOGS = 4000
+"""Columns that may be transformed."""
+
+Transform = Sequence[str | None] | None
+"""For each column "log1p" or None; None = no column is transformed."""
+
+
+def transformed(readings: Array, transform: Transform) -> Array:
+    """Readings (..., columns) as they are scaled, in their own precision; NaN where there is no logarithm."""
+    if transform is None:
+        return readings
+    logs = np.array([one is not None for one in transform])
+    with np.errstate(all="ignore"):
+        return np.where(logs, np.log1p(np.where(readings > -1, readings, np.nan), dtype=readings.dtype), readings)
+
+
+def usable(
+    readings: Array, offset: Array | None = None, scale: Array | None = None, transform: Transform = None
+) -> Array:
     """Where readings (..., columns) are not missing, as the head of this file has it; in their own precision.
 
     Args:
         readings: raw.
         offset, scale: (columns) each; None = they are not scaled.
+        transform: of the columns.
     """
     with np.errstate(all="ignore"):
-        scaled = readings if offset is None or scale is None else (readings - offset) * (1 / scale)
+        scaled = transformed(readings, transform)
+        scaled = scaled if offset is None or scale is None else (scaled - offset) * (1 / scale)
         return np.asarray(np.abs(scaled) <= MOST)
 
 
-def limits(offset: Array, scale: Array) -> tuple[Array, Array]:
+def limits(offset: Array, scale: Array, transform: Transform = None) -> tuple[Array, Array]:
     """The least and the largest raw reading of each column, a hair within the bound: (columns) float64 each."""
     reach = 0.999999 * MOST * scale.astype(np.float64)
-    return offset - reach, offset + reach
+    least, largest = offset - reach, offset + reach
+    if transform is not None:
+        logs = np.array([one is not None for one in transform])
+        beyond = float(np.finfo(np.float32).max)
+        with np.errstate(over="ignore"):
+            above = float(np.nextafter(np.float32(-1), np.float32(0)))  # the least whose logarithm is a number
+            low, high = np.maximum(np.expm1(least), above), np.minimum(np.expm1(largest), beyond)
+        least, largest = np.where(logs, low, least), np.where(logs, high, largest)
+    return least, largest
 
 
 def held(readings: Array) -> Array:
@@ -89,6 +120,7 @@ class Spec(Layer):
         missing: "raise" refuses missing readings, "hold" repeats the last one that came, "mask" does so and adds to the
             output, for each column, 1 where it did and 0 where it did not.
         subtract: constants taken from the columns in float64, W, or None.
+        transform: W times "log1p" or None: whether log(1 + x) is read in place of x; None = nowhere.
     """
 
     kind: ClassVar[str] = "numeric"
@@ -98,6 +130,7 @@ class Spec(Layer):
     scaling: str = "none"
     missing: str = "raise"
     subtract: Any = None
+    transform: Any = None
 
     def __post_init__(self) -> None:
         check_count("width", self.width)
@@ -116,18 +149,28 @@ class Spec(Layer):
                 raise SpecError(f"subtract must be {self.width} numbers, one for each column, got {len(constants)}")
             numbers = tuple(check_number("a constant to subtract", value, -MOST, MOST) for value in constants)
             object.__setattr__(self, "subtract", numbers if any(numbers) else None)
+        object.__setattr__(self, "transform", check_transform(self.transform, self.width, "column"))
+        if len(self.logs) > MOST_LOGS:
+            raise SpecError(f"{len(self.logs)} columns with a transform are more than {MOST_LOGS}; take fewer")
+
+    @property
+    def logs(self) -> list[int]:
+        """The columns of which the logarithm is read."""
+        return [k for k, one in enumerate(self.transform or ()) if one is not None]
 
     @property
     def identity(self) -> bool:
         """Whether the stage changes nothing, so that the graph leaves it out."""
-        return self.scaling == "none" and self.missing == "raise"
+        return self.scaling == "none" and self.missing == "raise" and self.transform is None
 
     def outputs(self, inputs: Sequence[Edge]) -> Edge:
         """As wide as the readings; twice that with missing "mask"."""
         edge = one_input(self, inputs)
         if edge.width != self.width:
             raise SpecError(f"numeric input has width {self.width}, got an edge of {edge.width}")
-        return Edge(2 * self.width, readings=self.width) if self.missing == "mask" else Edge(self.width)
+        masked = self.missing == "mask"
+        width, readings = (2 * self.width, self.width) if masked else (self.width, None)
+        return Edge(width, readings=readings, transform=self.transform)
 
     def tensors(self, inputs: Sequence[Edge]) -> dict[str, tuple[int, ...]]:
         """Offset and scale, where scaling is "standard"."""
@@ -153,7 +196,7 @@ class Spec(Layer):
         self, tensors: Mapping[str, Array], state: Mapping[str, Array], *x: Array
     ) -> tuple[Array, dict[str, Array]]:
         """The equations above in float64."""
-        s = x[0]
+        s = transformed(x[0], self.transform)
         if self.scaling == "standard":
             s = (s - tensors["offset"]) / tensors["scale"]
         if self.missing == "raise":
@@ -164,5 +207,5 @@ class Spec(Layer):
         return y, {"held": s}
 
     def native(self) -> list[float]:
-        """Whether it scales; 0, 1 or 2 for missing "raise", "hold" or "mask"."""
-        return [float(self.scaling == "standard"), float(MISSING.index(self.missing))]
+        """Whether it scales; 0, 1 or 2 for missing "raise", "hold" or "mask"; the columns that are transformed."""
+        return [float(self.scaling == "standard"), float(MISSING.index(self.missing)), *map(float, self.logs)]

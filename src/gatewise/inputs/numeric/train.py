@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -46,4 +47,8 @@ class Module(LayerModule):
             return self._scaled(x).abs() <= MOST
 
     def _scaled(self, x: Tensor) -> Tensor:
+        if self.layer.transform is not None:
+            logs = torch.tensor([one is not None for one in self.layer.transform], device=x.device)
+            own = torch.where(logs, torch.where(x > -1.0, x, math.nan), 0.0)  # 0: no gradient of what is not taken
+            x = torch.where(logs, torch.log1p(own), x)
         return (x - self.offset) / self.scale if self.layer.scaling == "standard" else x

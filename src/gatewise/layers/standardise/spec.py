@@ -12,7 +12,7 @@ Reads x and then the edge of a `moments` node, [m, s] (2W), at each step. No ten
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -36,14 +36,14 @@ class Spec(Layer):
         check_flag("masked", self.masked)
 
     def outputs(self, inputs: Sequence[Edge]) -> Edge:
-        """As x."""
+        """As x, in the units of the window."""
         if len(inputs) != 2 or inputs[1].width % 2 or inputs[1].width > 2 * inputs[0].columns:
             raise SpecError(
                 "standardise reads readings and their moments, two values for each column, "
                 f"got widths {[edge.width for edge in inputs]}; sources=('input', 'moments0')"
             )
         check_mask(self.kind, self.masked, inputs[0])
-        return inputs[0]
+        return replace(inputs[0], own_units=max(inputs[0].own_units, inputs[1].width // 2))
 
     def step(
         self, tensors: Mapping[str, Array], state: Mapping[str, Array], *x: Array

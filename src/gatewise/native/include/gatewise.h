@@ -34,8 +34,10 @@
  * (layers/gru/kernel.c, ...).
  *
  *     kind, what it reads        options                                tensors (rows, columns)
- *     numeric: raw readings      scales 0 or 1, missing 0, 1 or 2       if it scales: offset (I), scale (I) > 0
- *         (x - offset) / scale; missing 1: the last value that came stands for one that is missing; U = I
+ *     numeric: raw readings      scales 0 or 1, missing 0, 1 or 2,      if it scales: offset (I), scale (I) > 0
+ *                                any columns, ascending
+ *         (x - offset) / scale, with log(1 + x) for x in those columns
+ *         missing 1: the last value that came stands for one that is missing; U = I
  *         missing 2: so it does, and then come, for each, 1 where it did and 0 where it did not: a mask; U = 2I
  *     rnn: x                     activation, clip                       weight_ih (U, I), weight_hh (U, U),
  *                                                                       bias_ih (U), bias_hh (U)
@@ -73,8 +75,11 @@
  *     standardise: x, moments            masked 0 or 1                          -
  *         (x - mean) / deviation for the columns that have moments; masked: 0 where one is missing; U = I
  *     quantiles: K H Q numbers, the scaled readings, moments of them or not
- *                                Q, anchored 0 or 1, K target columns   offset (K), scale (K) > 0
+ *                                Q, anchored 0 or 1, K target columns,  offset (K), scale (K) > 0
+ *                                and nothing, or K times three numbers
  *         Q ascending values for each target and horizon; U = K H Q
+ *         the three: none below this, none above that (-FLT_MAX and FLT_MAX: no bound), and 1 to answer with exp(y) - 1, where
+ *         the scaled readings are those of log(1 + x), else 0
  *     tail_probability: K locations, K log scales, the scaled readings
  *                                alpha, limit, masked 0 or 1,           statistic (K, N) ascending from 0 or more,
  *                                alarm score; pause, start, 4 factors   score (K, N), band (K, 2), unit (K, 2) = offset and
@@ -85,7 +90,7 @@
  *         masked: the scaled readings are those of a numeric stage with a mask
  *
  * A value of the input is missing where it is NaN or infinite, or beyond 1e18 in size, once scaled if it is: what comes after
- * could not be computed in float32.
+ * could not be computed in float32. So is one of -1 or less where log(1 + x) is read.
  *
  * reverse and moments need the whole sequence: with them gw_run runs over sequences, and gw_step only if the graph has a window.
  *

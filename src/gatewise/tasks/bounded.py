@@ -1,0 +1,151 @@
+"""Quantities with a lower or an upper end: bounds of forecasts, and forecasts in logarithms.
+
+A bound clips: no quantile lies beyond it. With transform "log1p" the model reads log(1 + x) and its forecasts come back
+as exp(y) - 1: it learns ratios in place of differences, and what it answers lies above -1. Both are options of the
+model itself (`inputs/numeric`, `heads/quantiles`), so what streams it, and the light core, keep them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from gatewise.errors import InputError
+from gatewise.inputs.numeric.spec import transformed
+from gatewise.layers.base import TRANSFORMS, Array
+from gatewise.tasks.forecast_inputs import Layout
+from gatewise.tasks.parameters import plain
+from gatewise.tasks.table import Table, enumerated
+from gatewise.tasks.times import listed
+
+Each = list[str | None] | None
+"""For each column how it is transformed; None = none is."""
+
+
+@dataclass(frozen=True)
+class Bounded:
+    """The ends of the columns of a forecaster.
+
+    Attributes:
+        minimum, maximum: of each target, None for one without; None = none has one.
+        columns: how each column read is transformed, in the order of the input; None = none is.
+        targets: the same for each target.
+    """
+
+    minimum: list[float | None] | None
+    maximum: list[float | None] | None
+    columns: Each
+    targets: Each
+
+    def inputs(self, layout: Layout) -> Each:
+        """How each column of the model's input is transformed: none of the calendar, and what is known ahead too."""
+        if self.columns is None:
+            return None
+        known = self.columns[len(layout.readings) :]
+        ahead = [one for one in known for _ in layout.horizons]
+        return [*self.columns, *[None] * (2 * len(layout.calendar)), *ahead]
+
+
+def bounded(minimum: Any, maximum: Any, transform: Any, layout: Layout, targets: Sequence[int]) -> Bounded:
+    """What a user says about the ends of columns, for each of them.
+
+    Args:
+        minimum, maximum, transform: as a Forecaster takes them.
+        layout: what its model reads.
+        targets: positions of the columns that are forecast.
+
+    Raises:
+        InputError: no such column, no number, or no such transform.
+    """
+    names = [layout.readings[k] for k in targets]
+    given = _by_column("transform", transform, names, layout.read)
+    for name, one in given.items():
+        if one is not None and one not in TRANSFORMS:
+            raise InputError(f"transform of column {name!r} must be one of {list(TRANSFORMS)} or None, got {one!r}")
+    columns = [given.get(name) for name in layout.read]
+    return Bounded(
+        limit("minimum", minimum, names),
+        limit("maximum", maximum, names),
+        columns if any(columns) else None,
+        [columns[k] for k in targets] if any(columns[k] for k in targets) else None,
+    )
+
+
+def limit(what: str, given: Any, names: Sequence[str]) -> list[float | None] | None:
+    """A bound for each target, given as a number for all or by name; None where there is none. Raises InputError."""
+    found = _by_column(what, given, names, names)
+    for name, bound in found.items():
+        number = isinstance(bound, (int, float)) and not isinstance(bound, bool)
+        if bound is not None and not (number and math.isfinite(bound)):
+            raise InputError(f"{what} of column {name!r} must be a finite number or None, got {bound!r}")
+    bounds = [None if found.get(name) is None else float(found[name]) for name in names]
+    return None if all(bound is None for bound in bounds) else bounds
+
+
+def check_logs(table: Table, columns: Sequence[str | None] | None) -> None:
+    """Refuse readings that have no logarithm, whether or not missing ones are. Raises InputError, with the place.
+
+    Args:
+        table: the readings.
+        columns: how each of its columns is transformed.
+    """
+    for k, one in enumerate(columns or ()):
+        bad = np.flatnonzero(table.values[:, k] <= -1) if one is not None else np.zeros(0)
+        if bad.size:
+            count = f" ({bad.size:,} such readings)" if bad.size > 1 else ""
+            raise InputError(
+                f"column {table.columns[k]!r} is {table.values[bad[0], k]:g} at {table.where(int(bad[0]))}{count}, and "
+                f'with transform "{one}" it must be above -1; correct it, or leave the column out of transform'
+            )
+
+
+def check_ahead(ahead: Mapping[Any, Array | None], layout: Layout, columns: Sequence[str | None] | None) -> None:
+    """The same of the covariates of the rows to come: by series (rows, covariates)."""
+    if columns is None:
+        return
+    own = columns[len(layout.readings) :]
+    for name, values in ahead.items():
+        for k, one in enumerate(own):
+            if one is not None and values is not None and (values[:, k] <= -1).any():
+                row = int(np.argmax(values[:, k] <= -1))
+                of = "" if name is None else f" of series {name!r}"
+                raise InputError(
+                    f"future holds {values[row, k]:g} for {layout.covariates[k]!r} in row {row}{of}, and with "
+                    f'transform "{one}" it must be above -1; correct it'
+                )
+
+
+def logged(table: Table, columns: Sequence[str | None] | None) -> Table:
+    """The table with its columns as they are scaled."""
+    return replace(table, values=np.ascontiguousarray(transformed(table.values, columns)))
+
+
+def beyond(table: Table, targets: Sequence[int], ends: Bounded) -> list[str]:
+    """Cautions where readings of a target lie where no forecast will go."""
+    found = []
+    for what, bounds, sign in (("minimum", ends.minimum, 1.0), ("maximum", ends.maximum, -1.0)):
+        for k, bound in zip(targets, bounds or [None] * len(targets), strict=True):
+            if bound is None:
+                continue
+            bad = np.flatnonzero(sign * table.values[:, k].astype(np.float64) < sign * bound - 1e-6 * abs(bound))
+            if bad.size:
+                found.append(
+                    f"column {table.columns[k]!r} is {table.values[bad[0], k]:g} at {table.where(int(bad[0]))}"
+                )
+                found[-1] += f" and in {bad.size - 1:,} more rows" if bad.size > 1 else ""
+                found[-1] += f", beyond its {what} of {bound:g}, where no forecast goes"
+    return [enumerated(found)] if found else []
+
+
+def _by_column(what: str, given: Any, default: Sequence[str], names: Sequence[str]) -> dict[str, Any]:
+    """A parameter that holds for the columns `default`, or a mapping from some of `names`, as a mapping."""
+    value = plain(given)
+    if not isinstance(value, dict):
+        return dict.fromkeys(default, value)
+    if unknown := [name for name in value if name not in names]:
+        raise InputError(f"{what} is given for {unknown[0]!r}, but the columns it can be given for are {listed(names)}")
+    return value

@@ -1,0 +1,150 @@
+"""Going on from a trained task: its weights, its scaling and its columns, on other rows.
+
+What the weights are for cannot change: the columns and their order, the targets, how missing readings are taken, the
+layers and their sizes. What only concerns training, calibration or the answer may: the rate of alarms, the bounds of
+forecasts, the share of validation, the budget.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from gatewise.errors import InputError
+from gatewise.file import digest
+from gatewise.layers.base import Array
+from gatewise.stream import Model
+from gatewise.stream import load as load_model
+from gatewise.tasks.parameters import AfterFit, changes
+from gatewise.tasks.seen import seen
+from gatewise.tasks.table import Table
+from gatewise.tasks.times import listed
+
+FREE = {
+    *("time", "series", "columns", "target"),  # of which the model itself tells
+    *("validation", "learning_rate", "batch", "window", "dropout", "variational_dropout", "weight_drop"),
+    *("steps", "epochs", "random_state", "smooth", "false_alarms_per_1000", "coverage", "minimum", "maximum"),
+}
+"""Parameters that may differ from those of the start."""
+
+
+def started(task: AfterFit, start: Any) -> Model | None:
+    """The model that a task goes on from; None where there is no start.
+
+    Args:
+        task: the one that is to be fitted.
+        start: a fitted task of the same class, its model, or the path of its file.
+
+    Raises:
+        InputError: none of these, or not fitted by a task of this class.
+        FileError: the file is damaged.
+        OSError: no such file, or no permission.
+    """
+    if start is None:
+        return None
+    own = type(task).__name__
+    if isinstance(start, AfterFit) and start._about == task._about:
+        if not hasattr(start, "model_"):
+            raise InputError(f"start is a {own} that is not fitted; fit it, or leave start out")
+        start._check_unchanged()
+        model = start.model_
+    elif isinstance(start, Model):
+        model = start
+    elif isinstance(start, (str, os.PathLike)):
+        model = load_model(start)
+    else:
+        raise InputError(f"start must be a fitted {own}, its model or the path of its file, got {type(start).__name__}")
+    described = model.provenance.get(task._about)
+    if not isinstance(described, Mapping) or not isinstance(described.get("parameters"), Mapping):
+        raise InputError(f"start was not fitted by a {own}; weights of another origin go on with gatewise.train.fit")
+    if not isinstance(described.get("seen"), Mapping):
+        raise InputError(
+            "start does not say on which rows it was trained, as it is of an older version; fit it again, or leave "
+            "start out"
+        )
+    return model
+
+
+def start_columns(start: Model) -> tuple[str, ...]:
+    """Names of the inputs of the start, as a table calls them: those of an array are x0, x1, ..."""
+    return start.columns or tuple(f"x{i}" for i in range(start.inputs))
+
+
+def in_order(table: Table, columns: Sequence[str]) -> Table:
+    """A table with its columns in the order of the start. Raises InputError where it has others."""
+    lacks = [name for name in columns if name not in table.columns]
+    more = [name for name in table.columns if name not in columns]
+    if lacks or more:
+        what = [f"lack {listed(lacks)}"] if lacks else []
+        what += [f"have {listed(more)} besides"] if more else []
+        advice = "" if lacks else "; pass columns= to leave out what it does not read"
+        raise InputError(f"start reads the columns {listed(columns)}; the data {' and '.join(what)}{advice}")
+    return table.select([table.columns.index(name) for name in columns])
+
+
+def with_weights(task: AfterFit, untrained: Model, start: Model) -> Model:
+    """The model of a task before training, with the weights and the scaling of the start.
+
+    Args:
+        task: whose parameters made the model.
+        untrained: the model.
+        start: what it goes on from.
+
+    Raises:
+        InputError: a model of another structure, naming the parameters that differ.
+    """
+    start = start.relative()
+    if _kept(untrained) == _kept(start):
+        return untrained.replace(tensors=start.tensors)
+    described = start.provenance[task._about]["parameters"]
+    each = [f"{name} is {before!r} there and {now!r} here" for name, before, now in changes(task, described)
+            if name not in FREE]  # fmt: skip
+    inputs = [model.spec.input.options["columns"] for model in (start, untrained)]
+    if inputs[0] != inputs[1]:
+        each.append(f"its columns are {inputs[0] or 'without names'}, and {inputs[1] or 'without names'} here")
+    names = [_targets(model) for model in (start, untrained)]
+    if names[0] != names[1]:
+        each.append(f"its targets are {names[0]}, and {names[1]} here")
+    raise InputError(
+        f"start has a model of another form: {'; '.join(each) or 'another spec'}; give the task the parameters and "
+        "columns of the start, or leave start out"
+    )
+
+
+def rows_seen(table: Table, task: AfterFit, start: Model | None) -> Array | None:
+    """Which rows of a table the start was trained on, (rows,) bool; None where there is no start. Raises InputError."""
+    if start is None:
+        return None
+    try:
+        return seen(table, start.provenance[task._about]["seen"])
+    except InputError as error:
+        raise InputError(f"start cannot be used: {error}") from None
+
+
+def origin(task: AfterFit, start: Model | None) -> dict[str, Any]:
+    """What the provenance says of the start: nothing where there is none, else the digest of its weights."""
+    return {} if start is None else {"start": {"weights": digest(start.tensors)}}
+
+
+def flattering(seen: Array | None, rows: Array, what: str) -> list[str]:
+    """A caution where the rows that choose the weights are some that the start was trained on."""
+    count = 0 if seen is None else int(seen[rows].sum())
+    if not count:
+        return []
+    return [
+        f"of the {len(rows):,} rows {what} {count:,} are rows that start was trained on, so the held-out loss "
+        "flatters; give rows that came later"
+    ]
+
+
+def _kept(model: Model) -> dict[str, Any]:
+    """What must not change, as plain JSON values."""
+    plain = model.spec.plain()
+    head = {name: value for name, value in (plain["head"] or {}).items() if name not in (*FREE, "samples", "pause")}
+    return {**plain, "head": head}
+
+
+def _targets(model: Model) -> list[Any]:
+    options: Mapping[str, Any] = model.spec.head.options if model.spec.head is not None else {}
+    return list(options.get("names") or options.get("targets") or [])
