@@ -75,10 +75,10 @@ def test_another_rate_is_that_of_a_fit_with_it(detector: gw.Detector, change: An
 
 def test_a_rate_without_support_is_cautioned_against(detector: gw.Detector) -> None:
     assert detector.cautions_ == ()
-    with pytest.warns(UserWarning, match="0.1 false alarms in 1,000 rests on a fitted tail"):
+    with pytest.warns(UserWarning, match="the rate of false alarms, 0.1 in 1,000, rests on a fitted tail"):
         detector.false_alarms_per_1000 = 0.1
     (caution,) = detector.cautions_
-    with pytest.warns(UserWarning, match="0.2 false alarms in 1,000 rests on a fitted tail"):
+    with pytest.warns(UserWarning, match="the rate of false alarms, 0.2 in 1,000, rests on a fitted tail"):
         detector.set_params(false_alarms_per_1000=0.2)
     assert len(detector.cautions_) == 1
     assert detector.cautions_ != (caution,)

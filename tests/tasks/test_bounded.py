@@ -76,14 +76,15 @@ def test_a_bound_that_is_set_later_is_that_of_a_fit() -> None:
         free.predict(data)
 
 
+@pytest.mark.filterwarnings("ignore:column 'y' jumps")
 def test_readings_beyond_a_bound_are_cautioned_against() -> None:
     data = stock()
-    data.loc[[5, 9], "y"] = -40.0
+    data.loc[[5, 9], "y"] = -1.0
     with pytest.warns(
-        UserWarning, match=r"column 'y' is -40 at row 5 and in 1 more rows, beyond its minimum of 0, where"
+        UserWarning, match=r"column 'y' is -1 at row 5 and in 1 more rows, beyond its minimum of 0, where"
     ):
         found = Forecaster(minimum=0, maximum=1000, **QUICK).fit(data)
-    assert len(found.cautions_) == 1
+    assert sum("beyond its" in caution for caution in found.cautions_) == 1
 
 
 @pytest.mark.parametrize(
@@ -91,6 +92,7 @@ def test_readings_beyond_a_bound_are_cautioned_against() -> None:
     [{}, {"context": {"window": 10}, "normalise": True}, {"missing": "mask"}],
     ids=["carried", "windows", "mask"],
 )
+@pytest.mark.filterwarnings("ignore:column 'a' rises on the whole")
 def test_a_transform_is_a_fit_on_logarithms(more: dict[str, Any], tmp_path: Path) -> None:
     """Of the columns named, covariates and what is known of them ahead among them; others stay as they are."""
     options = {**QUICK, "covariates": ["price"], "target": ["b", "temperature"], "learning_rate": 1e-2, **more}
