@@ -14,6 +14,7 @@ from scipy import signal
 
 from gatewise.layers.base import Array
 from gatewise.tasks import wild_readings
+from gatewise.tasks.column_kinds import no_reading
 from gatewise.tasks.detector import Detector
 from gatewise.tasks.forecaster import Forecaster
 from gatewise.tasks.held_out import cut
@@ -287,3 +288,11 @@ def test_a_wild_value_does_not_hide_that_a_column_leaves_its_range() -> None:
     climbing = changed(season() + np.linspace(0, 5, ROWS), (10, 1e5))
     assert set(kinds(climbing)) == {"far", "trend"}
     assert set(kinds(changed(energy(np.random.default_rng(0)), (100, 1e9)))) == {"far", "counter"}
+
+
+def test_a_large_total_that_rises_unevenly_is_a_counter_and_no_time() -> None:
+    total = 623_000_000 + np.random.default_rng(0).integers(5, 45, 400).cumsum()
+    assert no_reading("y", total.astype(float), np.diff(total).astype(float), several=False) is None
+    hours = 1_700_000_000.0 + 3600.0 * np.arange(400)
+    hours[200:] += 7200.0  # a gap
+    assert no_reading("y", hours, np.diff(hours), several=False) == "time"

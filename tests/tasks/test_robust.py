@@ -6,6 +6,7 @@ import pytest
 from scipy import stats
 
 from gatewise.tasks.calibrate import calibrate, find_wild
+from gatewise.tasks.detector import Detector
 from gatewise.tasks.robust import location_scale, reach
 
 
@@ -70,3 +71,16 @@ def test_many_wild_values_are_usual() -> None:
     residuals = np.abs(np.random.default_rng(4).normal(size=2000))
     residuals[::50] = 1e3
     assert not find_wild(residuals).any()
+
+
+def test_a_wild_residual_of_a_usual_value_is_named() -> None:
+    """A reading in the range of the column, but far from what was expected: no look at the column finds it."""
+    t = np.arange(3000)
+    data = pd.DataFrame({"a": np.sin(t / 8) + np.random.default_rng(0).normal(0, 0.02, 3000)})
+    peak = int(2700 + np.argmax(data.a[2700:2750]))
+    data.loc[peak, "a"] = -0.9
+    with pytest.warns(UserWarning, match="rests on a fitted tail|row"):
+        detector = Detector(units=8, steps=250, learning_rate=1e-2).fit(data)
+    named = [caution for caution in detector.cautions_ if f"row {peak}" in caution]
+    assert len(named) == 1, detector.cautions_
+    assert detector.calibration_.wild >= 1

@@ -95,7 +95,8 @@ def no_reading(name: str, values: Array, steps: Array, several: bool) -> str | N
     usual = float(np.median(steps))
     even = np.abs(steps - usual) <= 2 * grain + 1e-4 * abs(usual)
     ordered, called = not min(rises, falls), bool(words & _TIME)
-    if whole and (_is_epoch(low, high) or _is_calendar(known)) and (ordered or called):
+    steady = bool((np.abs(steps - usual) <= 0.1 * abs(usual)).mean() >= 0.5)  # a large total rises unevenly
+    if whole and (called or ordered) and (_is_calendar(known) or (_is_epoch(low, high) and (called or steady))):
         return "time"
     if ordered and abs(usual) > 4 * grain and even.mean() >= 0.99:
         return "steps"

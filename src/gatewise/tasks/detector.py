@@ -37,7 +37,7 @@ from gatewise.tasks.beforehand import check_calibration, check_room
 from gatewise.tasks.calibrate import Calibration
 from gatewise.tasks.constants import FIND, subtracting
 from gatewise.tasks.episodes import Found, summarise
-from gatewise.tasks.held_out import Split, cut, measure, unsupported
+from gatewise.tasks.held_out import Split, cut, faults, measure, unsupported
 from gatewise.tasks.left_out import warn_left_out
 from gatewise.tasks.parameters import AfterFit, is_array, number, plain, positions, recurrent_layers, seed_of
 from gatewise.tasks.plausible import implausible
@@ -266,6 +266,7 @@ class Detector(AfterFit, OutlierMixin, BaseEstimator):  # type: ignore[misc]
             *table.cautions,
             *cuts.cautions,
             *doubts,
+            *faults(model, calibration, kept, cuts, doubts),
             *flattering(cuts.seen, cuts.rows(kept, "stopping"), "that decide when to stop"),
             *unsupported(calibration, float(self.false_alarms_per_1000)),
         )

@@ -227,6 +227,25 @@ def _scaled(model: Model, table: Table) -> list[Array]:
     return [(table.values[start:stop] - offset) / scale for _, start, stop in table.series]
 
 
+def faults(model: Model, calibration: Calibration, table: Table, cuts: Cuts, said: Sequence[str]) -> list[str]:
+    """A caution where calibration rows were left out as faults, unless `said` names that with the largest score."""
+    if not calibration.wild:
+        return []
+    rows = cuts.rows(table, "calibration")
+    scores = run_all(model, table)[rows, 0]
+    first = int(np.argmax(scores))
+    while first and scores[first - 1] >= 0.5 * scores.max():  # what comes after a fault may surprise even more
+        first -= 1
+    place = table.where(int(rows[first]))
+    if any(place in text for text in said):
+        return []
+    return [
+        f"the residual at {place} is larger than the others explain (score {scores.max():.3g}), so "
+        f"{calibration.wild:,} of {calibration.samples:,} calibration rows, it and some around it, are left out; "
+        "if the reading is an error, make it missing"
+    ]
+
+
 def unsupported(calibration: Calibration, rate: float) -> list[str]:
     """A caution when the rate asked for, per 1,000, is finer than the calibration part can show."""
     finest = calibration.finest_per_1000
