@@ -86,6 +86,7 @@ def test_what_is_told_is_what_the_clock_said(monkeypatch: pytest.MonkeyPatch) ->
         graph=small.graph,
         tensors=small.tensors,
         parameters=small.parameters,
+        limits=small.limits,
         _native=small._native,
         stream=lambda: SimpleNamespace(push=push, push_many=push_many, get_state=lambda: b"state"),
         pool=lambda sessions: SimpleNamespace(push=push_pool, set_state=lambda session, state: None),

@@ -20,7 +20,7 @@ def test_json(two: Path) -> None:
         ("input", 2 * inputs),
         ("gru0", gru),
         ("dense0", 2 * units + 2),
-        ("head", 64 + 64 + 2 + 2),
+        ("head", 64 + 64 + 2 + 2 + 10 * inputs),
     ]
     assert found["macs"] == 3 * (units * inputs + units * units) + 2 * units
     assert found["parameters"] == sum(layer["parameters"] for layer in found["layers"])
@@ -32,9 +32,13 @@ def test_json(two: Path) -> None:
         ("head.location", 4),
         ("head.log_scale", 4),
         ("head.smoothed", 4),
+        ("head.level", 4 * 2 * inputs),
+        ("head.pause", 4),
+        ("head.rate_evidence", 4 * 2),
+        ("head.level_evidence", 4 * 2 * inputs),
     ]
     model = gw.load(two)
-    assert found["state_bytes"] == model.stream().state.nbytes == 4 * (inputs + units + 3)
+    assert found["state_bytes"] == model.stream().state.nbytes == 4 * (inputs + units + 6 + 4 * inputs)
     assert found["columns"] == ["a", "b"]
     assert found["outputs"] == list(model.output_names)
     assert found["structure"] == model.stream().state.structure
@@ -56,7 +60,7 @@ def test_hashes_tell_weights_and_structure_apart(two: Path, tmp_path: Path) -> N
 def test_page(two: Path, bare: Path) -> None:
     page = gatewise("inspect", two).stdout
     assert max(map(len, page.splitlines()[1:])) <= 80
-    for text in ("2 (a, b)", "last reading repeated", "gru0.hidden", "2 -> 12", "576", "68 bytes", "seed"):
+    for text in ("2 (a, b)", "last reading repeated", "gru0.hidden", "2 -> 12", "576", "112 bytes", "seed"):
         assert text in page
     page = gatewise("inspect", bare).stdout
     assert "refused" in page

@@ -236,7 +236,7 @@ def test_no_memory_for_so_many(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(gw.Pool, "resize", resize)
     session = SeriesSession(CARRIED, ["p"])
-    with pytest.raises(InputError, match="no memory for the states of 16 series, 36 bytes each; run several streams"):
+    with pytest.raises(InputError, match="no memory for the states of 16 series, 80 bytes each; run several streams"):
         session.advance(np.array([[1, 2, 0]], np.float32))
 
 

@@ -118,7 +118,7 @@ ATTACKS: dict[str, tuple[Callable[[], bytes], str]] = {
     "nan": (lambda: Forged(values(gru0__hidden=[[0.5, np.nan]])).bytes(), "gru0.hidden holds non-finite"),
     "infinity": (lambda: Forged(values(head__smoothed=[[-np.inf]])).bytes(), "head.smoothed holds non-finite"),
     "field-missing": (lambda: Forged(values(gru0__hidden=None)).bytes(), "gru0.hidden must be float32 .*got nothing"),
-    "field-extra": (lambda: Forged(values(gru1__hidden=[[1.0]])).bytes(), "has 5 fields, this model has 4"),
+    "field-extra": (lambda: Forged(values(gru1__hidden=[[1.0]])).bytes(), "has 9 fields, this model has 8"),
     "field-short": (
         lambda: Forged(values(gru0__hidden=[[0.5]])).bytes(),
         r"must be float32 \(1, 2\), got float32 \(1, 1\)",

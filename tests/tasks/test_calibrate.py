@@ -14,6 +14,7 @@ from scipy import signal, stats
 
 from gatewise.errors import InputError
 from gatewise.heads.tail_probability.spec import Spec
+from gatewise.layers.base import Edge
 from gatewise.tasks.calibrate import LEAST, calibrate, count_inflation, log_survival, pareto_fit
 
 LAWS: dict[str, Any] = {
@@ -183,8 +184,9 @@ def test_every_table_is_one_that_the_head_takes(seed: int, n: int, make: str) ->
     assert table.statistic.dtype == table.score.dtype == np.float32
     assert np.isfinite(table.statistic).all()
     assert np.isfinite(table.score).all()
-    unit = np.array([[0.0, 1.0]])
-    Spec(samples=n).check({"statistic": table.statistic[None], "score": table.score[None], "unit": unit})
+    head = Spec(samples=n)
+    drawn = head.initial((Edge(2), Edge(1)), rng)
+    head.check({**drawn, "statistic": table.statistic[None], "score": table.score[None]})
     # Held-out data alarm no more often than stated, where counts decide, however many values are equal.
     alarms = (table.at(values.astype(np.float32)) >= 1.0).mean()
     assert alarms <= 0.11 + 2.0 / n

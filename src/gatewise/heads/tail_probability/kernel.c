@@ -67,8 +67,12 @@ static float tail_score(const gw_tail_probability *t, int table, float e) {
 
 /* Evidence after one more row, of two tests beside each other. */
 static void tail_test(float *evidence, float start, const float *ratio, int first, int second) {
-    if (!(evidence[0] >= 1.0f)) evidence[0] = (evidence[0] + start) * ratio[first ? 0 : 1];
-    if (!(evidence[1] >= 1.0f)) evidence[1] = (evidence[1] + start) * ratio[second ? 2 : 3];
+    const float *ratios[2] = {ratio + (first ? 0 : 1), ratio + (second ? 2 : 3)};
+    for (int i = 0; i < 2; i++) {
+        const float e =
+            evidence[i] > 0.0f ? evidence[i] : 0.0f; /* no run makes it negative, but a forged state may be */
+        if (!(e >= 1.0f)) evidence[i] = (e + start) * *ratios[i];
+    }
 }
 
 /* The evidence of one rate after one more row. */

@@ -328,7 +328,7 @@ def level_start(columns: int) -> float:
 
 def _tested(evidence: Array, start: float, ratio: Array) -> Array:
     """The evidence after one more row, as it is where a test has decided."""
-    return np.asarray(np.where(evidence >= 1.0, evidence, (evidence + start) * ratio))
+    return np.asarray(np.where(evidence >= 1.0, evidence, (np.maximum(evidence, 0.0) + start) * ratio))
 
 
 def piecewise_linear(x: Array, knots: Array, values: Array) -> Array:

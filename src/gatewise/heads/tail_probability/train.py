@@ -114,7 +114,7 @@ class Module(LayerModule):
         for t, alarm in enumerate(alarms.unbind(1)):
             now = torch.ones_like(alarm) if live is None else live[:, t, None].expand_as(alarm)
             counts = now & (pause <= 0)
-            tested = (evidence + start) * torch.where(alarm[:, :, None], factor[0::2], factor[1::2])
+            tested = (evidence.clamp(min=0.0) + start) * torch.where(alarm[:, :, None], factor[0::2], factor[1::2])
             evidence = torch.where(counts[:, :, None] & (evidence < 1.0), tested, evidence)
             pause = torch.where(now, torch.where(counts, self.layer.pause * alarm, pause - 1.0), pause)
         return pause, evidence
@@ -133,7 +133,9 @@ class Module(LayerModule):
             after = level + beta * (z[:, :, None] - level)
             level = torch.where(now[:, :, None], after, level)
             outside = (after < self.range[:, 0::2]) | (after > self.range[:, 1::2])
-            tested = (evidence + start) * torch.where(outside, self.factor[:, 0::2], self.factor[:, 1::2])
+            tested = (evidence.clamp(min=0.0) + start) * torch.where(
+                outside, self.factor[:, 0::2], self.factor[:, 1::2]
+            )
             evidence = torch.where(now[:, :, None] & (evidence < 1.0), tested, evidence)
         return level, evidence
 
