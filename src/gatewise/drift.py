@@ -5,6 +5,8 @@ The tests are part of the model, see `Model.drifts`; here is what batches and co
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 
 from gatewise.heads.tail_probability.spec import SPANS
@@ -15,13 +17,15 @@ from gatewise.stream import Model
 CHUNK = 512
 
 
+def drifted(model: Model, state: State | bytes | None) -> frozenset[str]:
+    """The columns of which a test has decided that they have drifted, in the state of a session; None = the start."""
+    return frozenset() if state is None else frozenset(drift.column for drift in model.drifts(state))
+
+
 def has_drifted(model: Model, state: bytes) -> bool:
-    """Whether a test has decided, by the state of one or several sessions in the layout of the core."""
+    """Whether a test has decided, by the state of one session in the layout of the core."""
     evidence = model.graph.evidence
-    if not evidence.size:
-        return False
-    rows = np.frombuffer(state, np.float32).reshape(-1, model.graph.state_values)
-    return bool((rows[:, evidence] >= 1.0).any())
+    return bool(evidence.size and (np.frombuffer(state, np.float32)[evidence] >= 1.0).any())
 
 
 def state_of(model: Model, state: bytes) -> State:
@@ -29,8 +33,8 @@ def state_of(model: Model, state: bytes) -> State:
     return State.from_rows(model.graph, np.frombuffer(state, np.float32)[None])
 
 
-def first_drift(model: Model, x: Array, state: State | None = None) -> tuple[int, State] | None:
-    """The first row after which a test has decided that had not before.
+def first_drift(model: Model, x: Array, state: State | bytes | None = None) -> tuple[int, State] | None:
+    """The first row after which a column has drifted that had not before.
 
     Args:
         model: any model.
@@ -38,28 +42,63 @@ def first_drift(model: Model, x: Array, state: State | None = None) -> tuple[int
         state: where they begin; None = the start of a sequence.
 
     Returns:
-        The row and the state after it; None where the tests decide nothing in these rows, or had decided before.
+        The row and the state after it; None where no further column drifts in these rows.
     """
-    if not model.graph.evidence.size or (state is not None and model.drifts(state)):
+    if not model.graph.evidence.size:
         return None
-    for start in range(0, len(x), CHUNK):
-        _, end = model.run(x[start : start + CHUNK], state, return_state=True)
+    before = drifted(model, state)
+
+    def after(rows: Array) -> State:
+        _, end = model.run(rows, state, return_state=True)
         assert isinstance(end, State)
-        if model.drifts(end):
-            few, many = 0, min(CHUNK, len(x) - start)  # decided after `many` rows and not after `few`
+        return end
+
+    for start in range(0, len(x), CHUNK):
+        rows = x[start : start + CHUNK]
+        end = after(rows)
+        if drifted(model, end) - before:
+            few, many = 0, len(rows)  # decided after `many` rows and not after `few`
             while many - few > 1:
                 middle = (few + many) // 2
-                _, after = model.run(x[start : start + middle], state, return_state=True)
-                assert isinstance(after, State)
-                few, many, end = (few, middle, after) if model.drifts(after) else (middle, many, end)
+                found = after(rows[:middle])
+                few, many, end = (few, middle, found) if drifted(model, found) - before else (middle, many, end)
             return start + many - 1, end
         state = end
     return None
 
 
-def describe(model: Model, state: State) -> str:
-    """What the tests have decided, in words: the clearest sign in full, other columns by name."""
-    drifts = model.drifts(state)
+def tell_drift(
+    model: Model, x: Array, state: State | bytes | None, end: State | bytes, raw: Model | None = None
+) -> tuple[int, str] | None:
+    """What to say of readings in which a column has drifted that had not before: once for each column.
+
+    Args:
+        model: that read them.
+        x: readings (time, inputs) float32.
+        state: where they began; None = the start of a sequence.
+        end: the state after them.
+        raw: the model of readings from which nothing was subtracted yet, whose units to speak in; None = `model`.
+
+    Returns:
+        The row at which the first of these columns drifted, and a sentence; None as a rule.
+    """
+    if not drifted(model, end) - drifted(model, state):
+        return None
+    found = first_drift(model, x, state)
+    assert found is not None
+    return found[0], describe(raw or model, found[1], drifted(model, state), drifted(model, end))
+
+
+def describe(model: Model, state: State, before: Collection[str] = (), later: Collection[str] = ()) -> str:
+    """What the tests have decided, in words: the clearest sign in full, other columns by name.
+
+    Args:
+        model: of raw readings.
+        state: in which a test has decided.
+        before: columns of which that was told already.
+        later: columns to name as well.
+    """
+    drifts = [drift for drift in model.drifts(state) if drift.column not in before]
     first = drifts[0]
     head = model.graph.nodes[-1].layer.options()
     if first.kind == "rate":
@@ -70,9 +109,10 @@ def describe(model: Model, state: State) -> str:
     else:
         level = _level(model, state, first)
         text = f"the level of {first.column!r} has left the range in which the model was fitted: {level}"
-    others = list(dict.fromkeys(repr(drift.column) for drift in drifts if drift.column != first.column))
+    others = sorted(({drift.column for drift in drifts} | {*later}) - {first.column, *before})
     if others:
-        text += f" (so have {', '.join(others[:5])}{f' and {len(others) - 5} more' if len(others) > 5 else ''} drifted)"
+        named = ", ".join(map(repr, others[:5])) + (f" and {len(others) - 5} more" if len(others) > 5 else "")
+        text += f"; {named} drifted too"
     return (
         f"{text}. From here on scores are not calibrated: look at the readings, and if this is how they will be from "
         "now on, fit again on rows like these"

@@ -228,7 +228,7 @@ class Model:
         """The score at and above which an answer of a detector is an alarm; None for other models."""
         return self.graph.nodes[-1].layer.alarm_score
 
-    def drifts(self, state: State) -> tuple[Drift, ...]:
+    def drifts(self, state: State | bytes) -> tuple[Drift, ...]:
         """Signs that the readings of a session are no longer like those the model was calibrated on.
 
         A detector tests at each step whether alarms come more than twice as often as stated, and whether the level of a
@@ -236,7 +236,7 @@ class Model:
         tests decide wrongly once in 10^7 steps at most; what they have decided stays until `settled`.
 
         Args:
-            state: of one session.
+            state: of one session, or its bytes.
 
         Returns:
             The tests that have decided, the one with the most evidence first, each with the name of its column; empty
@@ -245,6 +245,7 @@ class Model:
         Raises:
             StateError: the state does not fit, or is that of several sessions.
         """
+        state = _as_state(state)
         rows = state.rows(self.graph, 1)
         if not (self.graph.evidence.size and (rows[0, self.graph.evidence] >= 1.0).any()):
             return ()
@@ -252,8 +253,9 @@ class Model:
         names = self.columns or tuple(f"x{i}" for i in range(self.inputs))
         return tuple(replace(drift, column=names[drift.column]) for drift in self.graph.nodes[-1].layer.drifts(own))
 
-    def settled(self, state: State) -> State:
+    def settled(self, state: State | bytes) -> State:
         """The same state without evidence of drift, as after a warning was heeded."""
+        state = _as_state(state)
         rows = state.rows(self.graph, state.batch)
         rows[:, self.graph.evidence] = 0.0
         return State.from_rows(self.graph, rows)

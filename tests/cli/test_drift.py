@@ -46,7 +46,15 @@ def test_a_stream_that_goes_on_does_not_say_it_again(model: Path, tmp_path: Path
     assert not cautions(gatewise("stream", model, "--state", state, stdin=few).stderr)
     (caution,) = cautions(gatewise("stream", model, "--state", state, stdin=LINES).stderr)
     assert re.search(r"step \d+:", caution)
-    assert not cautions(gatewise("stream", model, "--state", state, stdin=LINES).stderr)
+    again = gatewise("stream", model, "--state", state, stdin=LINES)
+    (caution,) = cautions(again.stderr)
+    assert "'v' drifted before this step, so scores are not calibrated" in caution
+    assert "--settle forgets it" in caution
+    settled = gatewise("stream", model, "--state", state, "--settle", stdin=LINES)
+    (caution,) = cautions(settled.stderr)
+    assert re.search(r"step \d+: the alarms of 'v'", caution), "told anew"
+    steps = [json.loads(line)["step"] for line in settled.stdout.splitlines()]
+    assert steps == list(range(166, 246))
 
 
 def test_of_several_series_the_one_is_named(model: Path) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 from gatewise.cli.common import size
 from gatewise.cli.lines import MISSING, LineError, LineReader
 from gatewise.cli.session import may_go_on
-from gatewise.drift import describe, first_drift, has_drifted, state_of
+from gatewise.drift import has_drifted, state_of, tell_drift
 from gatewise.errors import InputError
 from gatewise.layers.base import Array
 from gatewise.state import State
@@ -181,19 +181,17 @@ class SeriesSession:
 
     def _drift(self, before: Mapping[int, bytes], x: Array, places: Array) -> str | None:
         """Which series have drifted in these readings, given their states before; the first one in full."""
-        drifted = [
-            (place, state)
-            for place, state in before.items()
-            if not has_drifted(self.model, state) and has_drifted(self.model, self.pool.get_state(place))
-        ]
-        if not drifted:
+        found = []
+        for place, state in before.items():
+            if has_drifted(self.model, end := self.pool.get_state(place)):
+                was, now = (state_of(self.model, each) for each in (state, end))
+                told = tell_drift(self.model, x[places == place], was, now, self._raw)
+                found += [] if told is None else [(place, *told)]
+        if not found:
             return None
-        place, state = drifted[0]
-        found = first_drift(self.model, x[places == place], state_of(self.model, state))
-        assert found is not None
-        others = f" (and so have {len(drifted) - 1} other series)" if len(drifted) > 1 else ""
-        step = self._counts[place] + found[0] + 1
-        return f"series {self._ids[place]!r}, step {step}: {describe(self._raw, found[1])}{others}"
+        place, row, text = found[0]
+        others = f" (and so have {len(found) - 1} other series)" if len(found) > 1 else ""
+        return f"series {self._ids[place]!r}, step {self._counts[place] + row + 1}: {text}{others}"
 
     def steps(self, count: int) -> Sequence[int]:
         """The steps of the last `count` readings answered, each counted in its series from 1."""

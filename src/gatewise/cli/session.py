@@ -44,7 +44,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from gatewise.drift import describe, first_drift, has_drifted, state_of
+from gatewise.drift import drifted, has_drifted, state_of, tell_drift
 from gatewise.errors import FileError, GatewiseError, StateError
 from gatewise.file import MOST_HEADER, digest, read_bytes, seal, target_of, unseal
 from gatewise.layers.base import Array
@@ -143,6 +143,19 @@ class Session:
         self.close()
 
     @property
+    def drifted(self) -> frozenset[str]:
+        """The columns of which it was told already that they have drifted."""
+        return drifted(self.model, self.stream.state)
+
+    def forget_drift(self) -> None:
+        """Forget the evidence of drift. The session cannot go back to a step before this one."""
+        self.stream.settle()
+        self._start, self._base, self._middle = self.step, self.stream.state, None
+        self._count = self._logged = 0
+        if self._path is not None:
+            self._save()
+
+    @property
     def step(self) -> int:
         """Readings answered since the session began."""
         return self._start + self._count
@@ -175,12 +188,11 @@ class Session:
         begin = self.stream.get_state()
         answers = self._push(readings)
         count = len(answers)
-        if has_drifted(self.model, self.stream.get_state()) and not has_drifted(self.model, begin):
-            found = first_drift(self.model, readings[:count], state_of(self.model, begin))
-            assert found is not None
-            self.warning = f"step {self.step + found[0] + 1}: {describe(self._raw, found[1])}"
-        else:
-            self.warning = None
+        self.warning = None
+        if has_drifted(self.model, self.stream.get_state()):
+            was = state_of(self.model, begin)
+            told = tell_drift(self.model, readings[:count], was, self.stream.state, self._raw)
+            self.warning = None if told is None else f"step {self.step + told[0] + 1}: {told[1]}"
         if self._path is None:
             self._start += count
         else:

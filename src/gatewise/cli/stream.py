@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 @click.option("--state", metavar="FILE", help="Go on from this file, and keep the state in it.")
 @click.option("--after", type=click.IntRange(min=0), metavar="STEP", help="Go on after this step; needs --state.")
 @click.option("--after-training", is_flag=True, help="Begin a new stream where the training data ended.")
+@click.option(
+    "--settle", is_flag=True, help="Forget that readings have drifted, so that it is told anew; needs --state."
+)
 @click.option("--replay", is_flag=True, help="The input starts anew: skip the readings answered before.")
 @click.option(
     "--on-error",
@@ -47,6 +50,7 @@ def stream(
     state: str | None,
     after: int | None,
     after_training: bool,
+    settle: bool,
     replay: bool,
     on_error: str,
     sep: str | None,
@@ -99,8 +103,10 @@ def stream(
     refuse_same_file({"MODEL": model, "FILE": file, "--state": state, "standard output": path_of(1) if file else None})
     if series is not None and state is not None:
         raise click.UsageError("--state holds one stream, so it does not go with --series; run one stream per series")
-    if state is None and (after is not None or replay):
-        raise click.UsageError("--after and --replay need --state, the file that says what was answered before")
+    if state is None and (after is not None or replay or settle):
+        raise click.UsageError(
+            "--after, --settle and --replay need --state, the file that says what was answered before"
+        )
     whole_model = load(model)
     loaded, levels = whole_model.relative(), whole_model.levels
     subtract = None if whole_model.subtract is None else whole_model.subtract.tolist()
@@ -139,6 +145,14 @@ def stream(
     ):
         if session.resumed:
             say(f"continuing after step {session.step}")
+            if settle:
+                session.forget_drift()
+            elif session.drifted:
+                names = ", ".join(map(repr, sorted(session.drifted)))
+                say(
+                    f"caution: {names} drifted before this step, so scores are not calibrated; once you have looked, "
+                    "--settle forgets it"
+                )
         if session.in_doubt:
             say("the stream ended as it wrote; if your results end at another step K, start again with --after K")
         line_reader = LineReader(

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from gatewise.drift import describe, first_drift
+from gatewise.drift import tell_drift
 from gatewise.errors import FileError, GatewiseError, InputError, MissingExtraError, StateError
 from gatewise.heads.tail_probability.spec import Spec as Head
 from gatewise.layers.base import Array
@@ -36,7 +36,7 @@ from gatewise.stream import load as load_model
 from gatewise.tasks.beforehand import check_calibration, check_room
 from gatewise.tasks.calibrate import Calibration
 from gatewise.tasks.constants import FIND, subtracting
-from gatewise.tasks.episodes import Found, summarise
+from gatewise.tasks.episodes import Found, of_rows, summarise
 from gatewise.tasks.held_out import Split, cut, faults, measure, unsupported
 from gatewise.tasks.left_out import warn_left_out
 from gatewise.tasks.parameters import AfterFit, is_array, number, plain, positions, recurrent_layers, seed_of
@@ -46,6 +46,7 @@ from gatewise.tasks.start import flattering, in_order, origin, rows_seen, start_
 from gatewise.tasks.table import FITTED, Table, read_table, standardise, within_reach
 from gatewise.tasks.timeline import Timeline, timeline
 from gatewise.tasks.times import listed
+from gatewise.tasks.warn import warn
 
 try:
     import pandas as pd
@@ -358,9 +359,8 @@ class Detector(AfterFit, OutlierMixin, BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self)
         if not isinstance(found, pd.DataFrame) or not {"score", "alarm"} <= set(found.columns):
             raise InputError("summary needs the frame that explain gives; pass detector.explain(data)")
-        names = [(f"{name}_", name, None) for name in (self.time or "time", self.series)]  # as Table.frame has them
-        time, series = (next(name for name in each if name is None or name in found.columns) for each in names)
-        return summarise(found, float(self.false_alarms_per_1000), self.targets_, time, series)
+        when, ids = (of_rows(found, name) for name in (self.time or "time", self.series))
+        return summarise(found, float(self.false_alarms_per_1000), self.targets_, when, ids)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model file, with all that `load` needs. `gatewise.load` reads it as a model, without this class.
@@ -523,22 +523,19 @@ class Detector(AfterFit, OutlierMixin, BaseEstimator):  # type: ignore[misc]
         ends: Mapping[Any, Any] = self.state_ if isinstance(self.state_, Mapping) else {None: self.state_}
         after_training = [name for name, each in given.items() if name in ends and _same(each, ends[name])]
         for caution in self.timeline_.follows(table, after_training):
-            warnings.warn(caution, UserWarning, stacklevel=3)
+            warn(caution)
         model = self.model_.relative()
         answers = np.empty((len(table), model.outputs), np.float32)
-        drifted = []
+        told = []
         for name, start, stop in table.series:
             rows, begin = table.values[start:stop], given.get(name)
             answer, end = model.run(rows, begin, return_state=True)
             answers[start:stop] = answer
-            if model.drifts(end) and (found := first_drift(model, rows, begin)):
-                drifted.append((start + found[0], found[1]))
-        if drifted:
-            row, state_there = drifted[0]
-            others = f" (and so have {len(drifted) - 1} other series)" if len(drifted) > 1 else ""
-            warnings.warn(
-                f"{table.where(row)}: {describe(self.model_, state_there)}{others}", UserWarning, stacklevel=3
-            )
+            if model.drifts(end) and (drift := tell_drift(model, rows, begin, end, self.model_)):
+                told.append((start + drift[0], drift[1]))
+        if told:
+            others = f" (and so have {len(told) - 1} other series)" if len(told) > 1 else ""
+            warn(f"{table.where(told[0][0])}: {told[0][1]}{others}")
         return answers
 
 

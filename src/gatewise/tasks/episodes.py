@@ -56,8 +56,26 @@ def _count(expected: float) -> str:
     return f"{expected:,.0f}" if expected >= 10 else f"{expected:.2g}"
 
 
+def of_rows(frame: pd.DataFrame, name: str | None) -> pd.Series | None:
+    """The times or ids of the rows of a frame that `explain` gave, from a column or a level of its index.
+
+    Args:
+        frame: the frame; where a result has the same name, the column has "_" behind it.
+        name: of the column in the data; None = there is none.
+
+    Returns:
+        (rows,) on the index of the frame, or None.
+    """
+    for column in (f"{name}_", name):
+        if column in frame.columns:
+            return frame[column]
+    if name is not None and name in frame.index.names:
+        return pd.Series(frame.index.get_level_values(name), frame.index)
+    return None
+
+
 def summarise(
-    frame: pd.DataFrame, rate: float, targets: tuple[str, ...], time: str | None, series: str | None
+    frame: pd.DataFrame, rate: float, targets: tuple[str, ...], when: pd.Series | None, ids: pd.Series | None
 ) -> Found:
     """Count the alarms of a frame that `Detector.explain` gave, and join them to episodes.
 
@@ -65,34 +83,36 @@ def summarise(
         frame: a row for each row of the data; of several series, each in its order.
         rate: false alarms that are stated, in 1,000 rows.
         targets: names of the columns that were forecast.
-        time, series: names of these columns in the frame, where it has such.
+        when: times of the rows; None = their index says when.
+        ids: of the series that the rows belong to; None = there is one.
     """
-    order = np.arange(len(frame))
-    ids = np.zeros(len(frame), np.int64)
-    if series is not None:
-        ids = pd.factorize(frame[series])[0]
-        order = np.argsort(ids, kind="stable")
+    order, codes = np.arange(len(frame)), np.zeros(len(frame), np.int64)
+    if ids is not None:
+        codes = pd.factorize(ids)[0]
+        order = np.argsort(codes, kind="stable")
     alarm = frame["alarm"].to_numpy(bool)
     places = np.flatnonzero(alarm[order])  # in the order of the series
-    if places.size:
-        new = (np.diff(places) > APART) | (np.diff(ids[order][places]) != 0)
-        groups = np.split(places, np.flatnonzero(new) + 1)
-    else:
-        groups = []
-    when = frame[time] if time is not None else frame.index.to_series()
-    found = [_episode(frame, order[group[0] : group[-1] + 1], alarm, targets, when, series) for group in groups]
-    columns = [*(["series"] if series is not None else []), "start", "end", "rows", "alarms", "strongest", "column"]
+    apart = (np.diff(places) > APART) | (np.diff(codes[order][places]) != 0)
+    groups = np.split(places, np.flatnonzero(apart) + 1) if places.size else []
+    when = frame.index.to_series() if when is None else when
+    found = [_episode(frame, order[group[0] : group[-1] + 1], alarm, targets, when, ids) for group in groups]
+    columns = [*(["series"] if ids is not None else []), "start", "end", "rows", "alarms", "strongest", "column"]
     episodes = pd.DataFrame(found, columns=columns).sort_values("strongest", ascending=False, ignore_index=True)
     return Found(len(frame), int(alarm.sum()), rate * len(frame) / 1000.0, episodes)
 
 
 def _episode(
-    frame: pd.DataFrame, rows: Array, alarm: Array, targets: tuple[str, ...], when: pd.Series, series: str | None
+    frame: pd.DataFrame,
+    rows: Array,
+    alarm: Array,
+    targets: tuple[str, ...],
+    when: pd.Series,
+    ids: pd.Series | None,
 ) -> dict[str, object]:
     """One stretch of rows of the frame, by position."""
     own = [frame["score" if len(targets) == 1 else f"{target}:score"].to_numpy()[rows].max() for target in targets]
     return {
-        **({"series": frame[series].iloc[rows[0]]} if series is not None else {}),
+        **({"series": ids.iloc[rows[0]]} if ids is not None else {}),
         "start": when.iloc[rows[0]],
         "end": when.iloc[rows[-1]],
         "rows": len(rows),
