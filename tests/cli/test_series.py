@@ -348,7 +348,7 @@ def test_states_of_another_model_are_refused_at_once() -> None:
     ("arguments", "message"),
     [
         (["--series", "id", "--state", "s"], "--state holds one stream, so it does not go with --series"),
-        (["--series", "id", "--replay"], "--after and --replay need --state"),
+        (["--series", "id", "--replay"], "--after, --settle and --replay need --state"),
         (["--series", "score"], "--series score: results have a member of that name already"),
         (["--series", "v"], "--series v: the model reads this column, so it does not tell series apart"),
     ],

@@ -348,8 +348,8 @@ def test_state_file_that_is_the_model(one: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--after", "3"], "--after and --replay need --state"),
-        (["--replay"], "--after and --replay need --state"),
+        (["--after", "3"], "--after, --settle and --replay need --state"),
+        (["--replay"], "--after, --settle and --replay need --state"),
         (["--pass", "score"], "--pass score: results have a member of that name already"),
         (["--on-error", "ignore"], "'ignore' is not one of 'stop', 'skip'"),
         (["--wrong"], "No such option"),

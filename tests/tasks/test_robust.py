@@ -84,3 +84,12 @@ def test_a_wild_residual_of_a_usual_value_is_named() -> None:
     named = [caution for caution in detector.cautions_ if f"row {peak}" in caution]
     assert len(named) == 1, detector.cautions_
     assert detector.calibration_.wild >= 1
+
+
+@pytest.mark.parametrize("wild", [999_999.0, -2147483648.0, 3e37])
+def test_a_wild_training_row_is_named_and_training_goes_on(wild: float) -> None:
+    data = pd.DataFrame({"temp": np.random.default_rng(0).normal(21, 2, 2000)})
+    data.loc[500, "temp"] = wild
+    with pytest.warns(UserWarning, match=r"column 'temp' is .* at row 500|rests on a fitted tail"):
+        detector = Detector(units=4, steps=3).fit(data)
+    assert any("at row 500" in caution for caution in detector.cautions_), detector.cautions_

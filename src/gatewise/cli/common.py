@@ -144,6 +144,8 @@ def as_options(message: str) -> str:
     message = message.replace("pass state=None to begin", "leave out --after-training to begin")
     if "sep" in known:
         message = _READ_WITH.sub(lambda found: f"pass --{found[1]} {shlex.quote(found[2])}", message)
+    message = message.replace("read it with pandas and give the frame", "write it as .csv or .parquet first")
+    message = message.replace("convert it, or read it with pandas", "convert it to UTF-8, e.g. iconv -f latin1 -t utf8")
     message = message.replace("fill in the future that you pass", "fill in the file of --future")
     return re.sub(r"""\bpass (\w+)=(?:'([^']*)'|"([^"]*)"|\{"window": (\d+)\}|(\d+))?""", option, message)
 

@@ -129,6 +129,8 @@ def stream(
     if after_training and (None in ends) != (series is None):
         many = "one series, so leave out --series" if series else "several series, so add --series COL"
         raise StateError(f"{model} was trained on {many}, or leave out --after-training")
+    if series is None and of_several(loaded):
+        say("caution: this model was trained on several series; if these readings are of several, pass --series COL")
     if series is not None:
         whole = after_training and all(isinstance(id, int) for id in ends)
         lines = SeriesReader(
@@ -162,6 +164,12 @@ def stream(
             skip = on_error == "skip"
             stopped = answer_lines(session, reader, source, 1, replay=replay, skip=skip, levels=levels, say=say)
     return 128 + signal.SIGINT if stopped == signal.SIGINT else 0
+
+
+def of_several(model: Model) -> bool:
+    """Whether a detector says that it was trained on several series, told apart by an id."""
+    described = model.provenance.get("detector")
+    return isinstance(described, dict) and described.get("series") is not None
 
 
 def ends_of_training(model: Model, path: str) -> dict[str | int | None, State]:

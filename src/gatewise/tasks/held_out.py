@@ -236,14 +236,27 @@ def faults(model: Model, calibration: Calibration, table: Table, cuts: Cuts, sai
     first = int(np.argmax(scores))
     while first and scores[first - 1] >= 0.5 * scores.max():  # what comes after a fault may surprise even more
         first -= 1
-    place = table.where(int(rows[first]))
+    row = int(rows[first])
+    k = _largest(model, table, row)
+    place, value = table.where(row), float(table.wide(k)[row])
     if any(place in text for text in said):
         return []
     return [
-        f"the residual at {place} is larger than the others explain (score {scores.max():.3g}), so "
+        f"column {table.columns[k]!r} is {value:g} at {place}, further from what was expected there than the other "
+        f"residuals explain (score {scores.max():.3g}), so "
         f"{calibration.wild:,} of {calibration.samples:,} calibration rows, it and some around it, are left out; "
         "if the reading is an error, make it missing"
     ]
+
+
+def _largest(model: Model, table: Table, row: int) -> int:
+    """The column of the target with the largest score of its own at a row."""
+    head = model.spec.head
+    assert head is not None
+    targets = head.options["targets"]
+    if len(targets) == 1:
+        return int(targets[0])
+    return int(targets[np.argmax(run_all(model, table)[row, 1:-1].reshape(len(targets), -1)[:, 0])])
 
 
 def unsupported(calibration: Calibration, rate: float) -> list[str]:

@@ -133,8 +133,8 @@ def flattering(seen: Array | None, rows: Array, what: str) -> list[str]:
     if not count:
         return []
     return [
-        f"of the {len(rows):,} rows {what} {count:,} are rows that start was trained on, so the held-out loss "
-        "flatters; give rows that came later"
+        f"of the {len(rows):,} rows {what} {count:,} are rows that start was trained on or stopped by, so the held-out "
+        "loss flatters; give rows that came later"
     ]
 
 

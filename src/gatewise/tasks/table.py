@@ -18,7 +18,7 @@ from gatewise.layers.base import Array
 from gatewise.tasks.columns import as_float32, as_float64, is_rounded, like_time
 from gatewise.tasks.constants import FIND, constant_of, evenly_ascending
 from gatewise.tasks.frames import ARRAY, no_column, to_frame, unique_names, with_levels
-from gatewise.tasks.robust import location_scale
+from gatewise.tasks.robust import location_scale, reach
 from gatewise.tasks.times import Where, check_order, find_times, listed
 
 try:
@@ -445,7 +445,7 @@ def standardise(table: Table, rows: int | Array) -> tuple[Array, Array]:
             empty.append(f"column {name!r} has no readings")
             continue
         offset[k], scale[k] = location_scale(values)
-        step = float(max(np.spacing(np.float32(np.abs(values).max())), np.spacing(np.abs(table.subtract[k]))))
+        step = float(max(np.spacing(np.float32(np.abs(reach(values)).max())), np.spacing(np.abs(table.subtract[k]))))
         varies = float(scale[k])
         if (values == values[0]).all():
             whole = table.values[:, k]

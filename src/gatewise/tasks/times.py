@@ -154,7 +154,8 @@ def check_order(times: pd.Index, starts: Sequence[int], where: Where) -> None:
         )
     raise InputError(
         f"the time {times[row]} at {where(row)} is earlier than {times[row - 1]} in the row before; "
-        "sort the rows by time, or convert local times across a clock change to UTC"
+        "sort the rows by time, or convert local times across a clock change to UTC; if they are of several series, "
+        "pass series= with the column that tells them apart"
     )
 
 
