@@ -33,7 +33,7 @@ from gatewise.spec import LayerSpec, ModelSpec
 from gatewise.state import State
 from gatewise.stream import Model, init
 from gatewise.stream import load as load_model
-from gatewise.tasks.beforehand import check_calibration, check_room
+from gatewise.tasks.beforehand import check_calibration, check_files, check_room
 from gatewise.tasks.calibrate import Calibration
 from gatewise.tasks.constants import FIND, subtracting
 from gatewise.tasks.episodes import Found, summarise
@@ -208,6 +208,7 @@ class Detector(AfterFit, OutlierMixin, BaseEstimator):  # type: ignore[misc]
         coverage = plain(self.coverage)
         if isinstance(coverage, bool) or not isinstance(coverage, (int, float)) or not 0.0 < coverage < 1.0:
             raise InputError(f"coverage must be a share between 0 and 1, got {coverage!r}")
+        check_files(data, start, checkpoint, metrics)
         old = started(self, start)
         table = read_table(data, self.time, self.columns, self.missing, self.series, subtract=FIND)
         if old is not None:

@@ -34,7 +34,7 @@ from gatewise.layers.base import Array
 from gatewise.stream import Model
 from gatewise.stream import load as load_model
 from gatewise.tasks import backtest as rolling
-from gatewise.tasks.beforehand import check_room
+from gatewise.tasks.beforehand import check_files, check_room
 from gatewise.tasks.bounded import beyond, bounded, check_ahead, check_logs, limit, logged
 from gatewise.tasks.constants import FIND, subtracting
 from gatewise.tasks.forecast_inputs import PERIODS, Layout, choose, cut, first_row, wanted_of
@@ -218,6 +218,7 @@ class Forecaster(AfterFit, BaseEstimator):  # type: ignore[misc]
             TrainError: the training diverged.
             MissingExtraError: torch is not installed.
         """
+        check_files(data, start, checkpoint, metrics)
         old = started(self, start)
         raw = any(value is not None for value in (self.minimum, self.maximum, self.transform))  # in units of the data
         find = None if raw else FIND
