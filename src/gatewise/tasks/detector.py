@@ -466,19 +466,19 @@ class Detector(AfterFit, OutlierMixin, BaseEstimator):  # type: ignore[misc]
         given = {"input.offset": offset, "input.scale": scale, "head.unit": unit}
         return model.replace(tensors={**model.tensors, **given})
 
-    def _following(self, name: str, value: Any) -> Model:
+    def _following(self, values: Mapping[str, Any]) -> Model:
         """The model with another rate of false alarms, whose `cautions_` say whether it is supported."""
-        model = self.model_
-        if name != "false_alarms_per_1000" or model.spec.head is None:
+        model, name = self.model_, "false_alarms_per_1000"
+        if name not in values or model.spec.head is None:
             return model
         head = model.spec.head
-        new = Head.parse("head", {**head.options, name: plain(value)}).false_alarms_per_1000
+        new = Head.parse("head", {**head.options, name: values[name]}).false_alarms_per_1000
         described = model.provenance["detector"]
         before = unsupported(self.calibration_, float(head.options[name]))
         kept = [caution for caution in described["cautions"] if caution not in before]
         cautions = unsupported(self.calibration_, new)
         for caution in cautions:
-            warnings.warn(caution, UserWarning, stacklevel=3)
+            warnings.warn(caution, UserWarning, stacklevel=4)
         provenance = {**model.provenance, "detector": {**described, "cautions": [*kept, *cautions]}}
         spec = model.spec.replace(head=head.replace(**{name: new}))
         return model.replace(spec=spec, provenance=provenance)

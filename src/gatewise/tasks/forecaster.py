@@ -464,16 +464,20 @@ class Forecaster(AfterFit, BaseEstimator):  # type: ignore[misc]
             del self.feature_names_in_
         self.model_ = model
 
-    def _following(self, name: str, value: Any) -> Model:
+    def _following(self, values: Mapping[str, Any]) -> Model:
         """The model with other bounds."""
-        head = self.model_.spec.head
-        if name == "time" or head is None:
+        head, constants = self.model_.spec.head, self._constants()
+        if head is None:
             return self.model_
-        bounds, constants = limit(name, value, self.targets_), self._constants()
-        if bounds is not None and constants is not None:  # those of readings less the constants
+        given = {name: limit(name, value, self.targets_) for name, value in values.items() if name != "time"}
+        if constants is not None:  # the bounds of the model are those of readings less the constants
             own = [constants[self.layout_.read.index(target)] for target in self.targets_]
-            bounds = [None if bound is None else bound - less for bound, less in zip(bounds, own, strict=True)]
-        spec = self.model_.spec.replace(head=head.replace(**{name: bounds}))
+            for name, bounds in given.items():
+                if bounds is not None:
+                    given[name] = [
+                        None if bound is None else bound - less for bound, less in zip(bounds, own, strict=True)
+                    ]
+        spec = self.model_.spec.replace(head=head.replace(**given))
         return self.model_.replace(spec=spec)
 
     def _transform(self) -> list[str | None] | None:

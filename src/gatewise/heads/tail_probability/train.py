@@ -155,8 +155,8 @@ def _scale(log_scale: Tensor) -> Tensor:
 
 
 def _pairs(table: Tensor) -> tuple[Tensor, Tensor]:
-    """The even and the odd columns of a table: what ONNX makes of it can be folded, and of a slice with steps not."""
-    even, odd = table.unflatten(1, (-1, 2)).unbind(2)
+    """The even and the odd columns of a table. ONNX folds this, and a slice in steps it does not."""
+    even, odd = table.reshape(-1, len(SPANS), 2).unbind(2)
     return even, odd
 
 
