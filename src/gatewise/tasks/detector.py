@@ -421,7 +421,7 @@ class Detector(AfterFit, OutlierMixin, BaseEstimator):  # type: ignore[misc]
         ids, state = described["series"], State.from_bytes(base64.b64decode(described["state"], validate=True))
         if ids is not None and not (isinstance(ids, list) and all(type(name) in (str, int) for name in ids)):
             raise InputError("its series are no list of ids")
-        ends = _apart(model, state, 1 if ids is None else len(ids))
+        ends = _split_states(model, state, 1 if ids is None else len(ids))
         self.split_ = Split(**{k: number(k, v) for k, v in described["split"].items()})
         self.cautions_: tuple[str, ...] = tuple(map(str, described["cautions"]))
         self.columns_ = columns
@@ -553,6 +553,6 @@ def _joined(model: Model, states: Sequence[State]) -> State:
     return State.from_rows(model.graph, np.concatenate([state.rows(model.graph, 1) for state in states]))
 
 
-def _apart(model: Model, state: State, count: int) -> list[State]:
+def _split_states(model: Model, state: State, count: int) -> list[State]:
     """The reverse. Raises StateError where it is no state of so many sessions of the model."""
     return [State.from_rows(model.graph, row[None]) for row in state.rows(model.graph, count)]
