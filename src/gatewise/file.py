@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import itertools
 import os
 import stat
 import threading
@@ -320,6 +321,28 @@ def check_writable(path: str | os.PathLike[str]) -> None:
         temporary.unlink()
     except OSError as error:
         raise OSError(error.errno, error.strerror, os.fspath(path)) from error
+
+
+def same_file(places: Mapping[str, str | os.PathLike[str] | None]) -> tuple[str, str] | None:
+    """The first two of several paths that lead to the same file, also by a link, of which one would be lost.
+
+    Args:
+        places: what the path is called in messages -> the path, or None where there is none.
+
+    Returns:
+        The names of both; None where each is a file of its own.
+    """
+    given = [(name, path) for name, path in places.items() if path is not None]
+    return next(
+        ((name, other) for (name, one), (other, two) in itertools.combinations(given, 2) if _one_place(one, two)), None
+    )
+
+
+def _one_place(one: str | os.PathLike[str], two: str | os.PathLike[str]) -> bool:
+    try:
+        return os.path.realpath(one) == os.path.realpath(two) or os.path.samefile(one, two)
+    except (OSError, ValueError):  # one of them does not exist, or cannot
+        return False
 
 
 _KINDS = {

@@ -70,7 +70,7 @@ def as_float32(
         named = f" (columns: {', '.join(columns)})" if columns else ""
         raise InputError(f"expected {wanted} with {inputs} inputs a step{named}, got shape {value.shape}")
     if subtract is not None:
-        _refuse_rounded(value.dtype, "readings", float(subtract[np.argmax(np.abs(subtract))]))
+        refuse_rounded(value.dtype, "readings", float(subtract[np.argmax(np.abs(subtract))]))
         value = value.astype(np.float64) - subtract
     with np.errstate(all="ignore"):
         converted = np.require(value, np.float32, ("C", "A"))
@@ -84,8 +84,17 @@ def rounded(dtype: Any) -> bool:
     return bool(np.dtype(dtype).kind == "f" and np.dtype(dtype).itemsize <= 4)
 
 
-def _refuse_rounded(dtype: Any, what: str, constant: float) -> None:
-    """Refuse what is float32 already, where `constant` is to be taken from it in float64."""
+def refuse_rounded(dtype: Any, what: str, constant: float) -> None:
+    """Refuse what is float32 already, where a constant is to be taken from it in float64.
+
+    Args:
+        dtype: of the readings.
+        what: what they are called in the message.
+        constant: what is to be taken from them; 0 = nothing.
+
+    Raises:
+        InputError: they have fewer digits than float64.
+    """
     if constant and rounded(dtype):
         step = float(np.spacing(np.abs(np.array(constant, dtype))))
         raise InputError(
@@ -117,7 +126,7 @@ def _in_order(x: Any, ndims: tuple[int, ...], columns: Sequence[str] | None, sub
         if value.dtype.kind not in "fiub":
             raise InputError(f"column {texts[i]!r} must hold real numbers, got {value.dtype}; convert it first")
         if subtract is not None and len(order) == len(subtract):
-            _refuse_rounded(value.dtype, f"the readings of column {texts[i]!r}", float(subtract[place]))
+            refuse_rounded(value.dtype, f"the readings of column {texts[i]!r}", float(subtract[place]))
             value = value.astype(np.float64)
         parts.append(np.ma.filled(value.astype(np.float64), np.nan) if isinstance(value, np.ma.MaskedArray) else value)
     if len(shapes := {part.shape for part in parts}) > 1:

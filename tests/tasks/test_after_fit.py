@@ -96,6 +96,34 @@ def test_a_rate_that_is_none_changes_nothing(detector: gw.Detector, rate: Any) -
     detector.predict(NEW)
 
 
+def test_a_rate_that_is_none_changes_nothing_else(detector: gw.Detector) -> None:
+    for bad, error in (({"time": "when", "false_alarms_per_1000": 0}, SpecError), ({"unit": 3}, ValueError)):
+        with pytest.raises(error):
+            detector.set_params(units=6, **{"time": "other", **bad})
+        assert (detector.time, detector.units) == (None, 6)
+    detector.predict(NEW)
+
+
+def test_a_rate_waits_for_what_needs_training(detector: gw.Detector) -> None:
+    detector.set_params(smooth=2, false_alarms_per_1000="often")
+    assert detector.threshold_ == pytest.approx(1)
+    with pytest.raises(SpecError, match="false_alarms_per_1000 must be a number"):
+        detector.fit(X)
+    detector.false_alarms_per_1000 = 200
+    detector.smooth = 1
+    assert detector.threshold_ == detector.model_.alarm_score == pytest.approx(-np.log10(0.2))
+    detector.predict(NEW)
+
+
+def test_the_warning_shows_the_line_that_sets_the_rate(detector: gw.Detector) -> None:
+    for change in SETTERS:
+        with pytest.warns(UserWarning, match="rests on a fitted tail") as caught:
+            change(detector, "false_alarms_per_1000", 0.1)
+        if change is not setattr:
+            assert caught[0].filename == __file__
+        detector.false_alarms_per_1000 = 100
+
+
 def test_a_detector_with_another_rate_is_copied_and_pickled(detector: gw.Detector, detector_once: gw.Detector) -> None:
     detector.false_alarms_per_1000 = 200
     assert detector_once.threshold_ == pytest.approx(-np.log10(0.1)), "a copy is of its own"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 
 import gatewise as gw
 from gatewise.errors import InputError
+from gatewise.tasks.files import TextFile
 from gatewise.tasks.held_out import significant
 from nodes import NODES, node, number_of
 
@@ -133,6 +135,25 @@ def test_places_that_are_no_file_are_refused(task: Any, name: str, tmp_path: Pat
     said = refused(lambda: task(units=2).fit(noise(), **{name: path}))
     assert said.startswith(f"{name}='{path}': this is {NODES['pipe']}, which writing a file would replace")
     assert number_of(path) == before
+
+
+@pytest.mark.parametrize("written", ["metrics", "checkpoint"])
+@pytest.mark.parametrize("task", [gw.Detector, gw.Forecaster])
+def test_what_is_read_is_not_overwritten(task: Any, written: str, tmp_path: Path) -> None:
+    path, link = tmp_path / "own.csv", tmp_path / "hard.csv"
+    noise().to_csv(path, index=False)
+    os.link(path, link)
+    before = path.read_bytes()
+    for data in (path, str(path), TextFile(path)):
+        for place in (path, link, tmp_path / "." / "own.csv"):
+            said = refused(lambda data=data, place=place: task(units=2).fit(data, **{written: place}))
+            assert said == f"data and {written} are the same file, {place}; give each a file of its own"
+    said = refused(lambda: task(units=2).fit(noise(), start=str(path), **{written: path}))
+    assert said == f"start and {written} are the same file, {path}; give each a file of its own"
+    said = refused(lambda: task(units=2).fit(noise(), metrics=link, checkpoint=path))
+    assert said == f"checkpoint and metrics are the same file, {link}; give each a file of its own"
+    assert "data and start are the same file" in refused(lambda: task(units=2).fit(path, start=path))
+    assert path.read_bytes() == before
 
 
 def test_a_learning_rate_is_needed() -> None:

@@ -76,6 +76,49 @@ def test_a_bound_that_is_set_later_is_that_of_a_fit() -> None:
         free.predict(data)
 
 
+def test_both_bounds_are_moved_together() -> None:
+    data = stock()
+    found = Forecaster(**QUICK).fit(data[:300]).set_params(maximum=10)
+    truth = Forecaster(**QUICK).fit(data[:300])
+    truth.maximum = 30
+    truth.minimum = 20
+    found.set_params(minimum=20, maximum=30)
+    pd.testing.assert_frame_equal(found.predict(data), truth.predict(data))
+    assert found.model_.spec == truth.model_.spec
+    for bad, words in (
+        ({"maximum": 10}, "must lie below its maximum"),
+        ({"minimum": 5, "maximum": 4}, "must lie below its maximum"),
+        ({"minimum": 5, "maximum": "a"}, "maximum of column 'y' must be a finite number"),
+        ({"units": np.int64(4), "minimum": 40}, "must lie below its maximum"),
+    ):
+        with pytest.raises((InputError, SpecError), match=words):
+            found.set_params(**bad)
+        assert (found.minimum, found.maximum, found.units) == (20, 30, 4)
+        pd.testing.assert_frame_equal(found.predict(data), truth.predict(data))
+
+
+@pytest.mark.filterwarnings("ignore:column '[ab]' rises on the whole")
+@pytest.mark.filterwarnings("ignore:column 'a' is .* beyond its minimum")
+def test_bounds_wait_for_the_fit_that_another_parameter_needs() -> None:
+    data = sales()
+    found = Forecaster(target="a", **QUICK).fit(data)
+    found.set_params(target="b", minimum={"b": 0}).fit(data)
+    assert found.predict(data)["target"].unique().tolist() == ["b"]
+    truth = Forecaster(target="b", minimum={"b": 0}, **QUICK).fit(data)
+    assert found.model_.spec == truth.model_.spec
+    found.target = "a"
+    found.minimum = {"a": 1e6}
+    found.maximum = {"a": 2e6}
+    with pytest.raises(InputError, match="^target was changed after fit from 'b' to 'a'; fit again, or set it back"):
+        found.predict(data)
+    with pytest.raises(InputError, match="maximum is given for 'a', but the columns it can be given for are 'b'"):
+        found.target = "b"
+    assert found.target == "a"
+    found.set_params(minimum=1e6, maximum=None)
+    found.target = "b"  # set back, so that the bound no longer waits
+    assert (found.predict(data)[LEVELS] == 1e6).all().all()
+
+
 @pytest.mark.filterwarnings("ignore:column 'y' jumps")
 def test_readings_beyond_a_bound_are_cautioned_against() -> None:
     data = stock()

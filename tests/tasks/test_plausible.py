@@ -91,7 +91,7 @@ def test_the_chance_of_a_gap_is_that_of_simulated_tails(monkeypatch: pytest.Monk
     monkeypatch.setattr(wild_readings, "CHANCE", 0.05)
     rng = np.random.default_rng(0)
     for power in (1.0, 3.0, 20.0):
-        found = sum(wild_readings.apart(rng.pareto(power, 400) + 1, 1.0, 1)[0] for _ in range(4000))
+        found = sum(wild_readings.gap_to_the_rest(rng.pareto(power, 400) + 1, 1.0, 1)[0] for _ in range(4000))
         assert found == pytest.approx(200, abs=45)  # three deviations
 
 

@@ -86,7 +86,7 @@ def test_a_wild_residual_of_a_usual_value_is_named() -> None:
     assert detector.calibration_.wild >= 1
 
 
-@pytest.mark.parametrize("wild", [999_999.0, -2147483648.0, 3e37])
+@pytest.mark.parametrize("wild", [999_999.0, -2147483648.0, 1e9])
 def test_a_wild_training_row_is_named_and_training_goes_on(wild: float) -> None:
     data = pd.DataFrame({"temp": np.random.default_rng(0).normal(21, 2, 2000)})
     data.loc[500, "temp"] = wild

@@ -125,6 +125,17 @@ def test_layers_in_a_row() -> None:
     assert [node.options["activation"] for node in written] == ["tanh", "relu", "softmax"]
 
 
+def test_a_module_that_is_used_twice_runs_twice() -> None:
+    act, square = nn.Tanh(), nn.Linear(6, 6)
+    inner = nn.Sequential(square, act)
+    each = [nn.Linear(3, 6), act, square, nn.ReLU(), square, act, nn.GRU(6, 6, batch_first=True), square, act]
+    module, flat = nn.Sequential(*each, inner, inner), nn.Sequential(*each, *inner, *inner)
+    model, x = from_torch(module), readings()
+    np.testing.assert_allclose(model.run(x.numpy()), chain(flat, x), rtol=0, atol=1e-5)
+    for copied in ("dense1", "dense2", "dense3", "dense4", "dense5"):
+        np.testing.assert_array_equal(model.tensors[f"{copied}.weight"], square.weight.detach().numpy())
+
+
 ACTIVATIONS = [
     *(nn.Tanh(), nn.ReLU(), nn.Sigmoid(), nn.SiLU(), nn.Mish(), nn.ReLU6(), nn.SELU(), nn.Softsign(), nn.Hardswish()),
     *(nn.LogSigmoid(), nn.Hardsigmoid(), nn.LeakyReLU(0.3), nn.ELU(0.7), nn.GELU(), nn.GELU("tanh"), nn.Hardtanh()),

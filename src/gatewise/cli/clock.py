@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from gatewise.cli.common import say
 from gatewise.cli.lines import LineError, LineReader
 from gatewise.cli.series import SeriesReader
-from gatewise.tasks.apart import DATES, NUMBERS, apart
+from gatewise.tasks.step_lengths import DATES, NUMBERS, step_length
 
 if TYPE_CHECKING:
     from gatewise.stream import Model
@@ -110,8 +110,8 @@ class Clock:
             self._odd.pop(id)
             self._once(
                 "rate",
-                f"{'' if id is None else f'series {id!r}: '}the rows are {self._apart(step)} apart, but the model was "
-                f"trained on rows {self._apart(self._step)} apart; {COUNTS}, so send rows like those, or train again "
+                f"{'' if id is None else f'series {id!r}: '}the rows are {self._length(step)} apart, but the model was "
+                f"trained on rows {self._length(self._step)} apart; {COUNTS}, so send rows like those, or train again "
                 "on rows like these",
             )
             self._said.add("gap")  # what follows of this kind is not one
@@ -126,8 +126,8 @@ class Clock:
         what = "rows are missing" if found[0] > self._step else "a row is between two of the usual"
         self._once(
             "gap",
-            f"{'' if id is None else f'series {id!r}: '}{what} {found[1]}: a step of {self._apart(found[0])} where "
-            f"{self._apart(self._step)} is usual; {COUNTS}",
+            f"{'' if id is None else f'series {id!r}: '}{what} {found[1]}: a step of {self._length(found[0])} where "
+            f"{self._length(self._step)} is usual; {COUNTS}",
         )
 
     def _follows(self, now: float, text: str, zoned: bool, id: str | None) -> None:
@@ -138,7 +138,7 @@ class Clock:
         step = now - end[0]
         late = self._step is not None and id not in self._others and abs(step - self._step) > SLACK * self._step
         if step <= 0 or late:
-            where = f" and not {self._apart(self._step)} after that" if late and self._step is not None else ""
+            where = f" and not {self._length(self._step)} after that" if late and self._step is not None else ""
             self._once(
                 "follow",
                 f"{'' if id is None else f'series {id!r}: '}the training data end at {end[1]}, and the first row "
@@ -151,8 +151,8 @@ class Clock:
             self._said.add(kind)
             self._say(message)
 
-    def _apart(self, step: float) -> str:
-        return apart(round(step, 6), self._kind or DATES)
+    def _length(self, step: float) -> str:
+        return step_length(round(step, 6), self._kind or DATES)
 
     def _read(self, value: object) -> tuple[float, bool]:
         """A time as a number, of seconds where it is a date, and whether it says where it is."""

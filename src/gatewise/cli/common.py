@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import csv
 import errno
-import itertools
 import json
-import os
 import re
 import shlex
 import textwrap
@@ -73,17 +71,11 @@ def refuse_same_file(places: Mapping[str, str | None]) -> None:
     Raises:
         click.UsageError: naming both.
     """
-    given = [(name, path) for name, path in places.items() if path is not None]
-    for (name, path), (other, there) in itertools.combinations(given, 2):
-        if _same_file(path, there):
-            raise click.UsageError(f"{name} and {other} are the same file, {there}; give each a file of its own")
+    from gatewise.file import same_file
 
-
-def _same_file(one: str, other: str) -> bool:
-    try:
-        return os.path.realpath(one) == os.path.realpath(other) or os.path.samefile(one, other)
-    except (OSError, ValueError):  # one of them does not exist, or cannot
-        return False
+    if (found := same_file(places)) is not None:
+        name, other = found
+        raise click.UsageError(f"{name} and {other} are the same file, {places[other]}; give each a file of its own")
 
 
 def check_output(path: str, otherwise: str = "") -> None:

@@ -13,13 +13,12 @@ import re
 from collections.abc import Sequence
 
 from gatewise.errors import InputError
+from gatewise.tasks.separators import SEPARATORS
 
 FORMATS = ("auto", "ndjson", "csv")
 MISSING = frozenset({"", "nan", "na", "n/a", "null", "none"})
 MOST_FLOAT32 = 3.4028235677973366e38
 """Halfway from the largest float32 to the next: what is smaller in magnitude rounds to a finite float32."""
-
-SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 
 _NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?")
 

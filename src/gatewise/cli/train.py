@@ -216,7 +216,9 @@ def train(
       gatewise train load.csv --task forecast --time time -o load.safetensors
       gatewise predict load.safetensors load.csv
     """  # noqa: D301
-    refuse_same_file({"FILE": file, "--output": output, "--checkpoint": checkpoint, "--metrics": metrics})
+    refuse_same_file(
+        {"FILE": file, "--start": start, "--output": output, "--checkpoint": checkpoint, "--metrics": metrics}
+    )
     given = {name: value for name, value in parameters.items() if value is not None}
     given["random_state"] = seed
     if start is not None:

@@ -170,7 +170,7 @@ def draw_gradients(axes: Axes, curves: Sequence[LagCurve], named: bool = True) -
     axes.set_xticks(range(0, last + 1, 12))
     axes.set_xlabel("lag k, months back")
     axes.set_ylabel("gradient norm, lag 0 = 1")
-    for curve, y in zip(curves, _apart([curve.median[-1] for curve in curves], axes.get_ylim()), strict=True):
+    for curve, y in zip(curves, _spread([curve.median[-1] for curve in curves], axes.get_ylim()), strict=True):
         label = axes.annotate(
             curve.name, (1, y), xycoords=("axes fraction", "data"), xytext=(4, 0), textcoords="offset points"
         )
@@ -301,7 +301,7 @@ def _lift_labels(figure: Figure, many: Sequence[Axes]) -> None:
             placed.append(label)
 
 
-def _apart(values: Sequence[float], limits: tuple[float, float]) -> list[float]:
+def _spread(values: Sequence[float], limits: tuple[float, float]) -> list[float]:
     """Places for labels on a logarithmic axis: at the values, moved until none are closer than a line of text."""
     gap = 0.055 * (np.log10(limits[1]) - np.log10(limits[0]))
     places = np.log10(np.asarray(values))

@@ -68,7 +68,7 @@ def from_torch(module: nn.Module, context: str | Mapping[str, int] | None = None
       `nn.Linear`, `nn.LayerNorm`, `nn.RMSNorm`, activations, and `nn.Sequential` of them: a model of the same layers.
       It reads (batch, time, inputs), whatever `batch_first` says. It answers with the output of the last layer at each
       step; a layer after a recurrent one reads the sequence that this writes, without its state. Dropout is left out,
-      as it is in `eval()`.
+      as it is in `eval()`. A layer that is used several times becomes as many layers, each with a copy of the weights.
 
     A bidirectional layer needs whole sequences, so its model runs over sequences but does not stream, unless its
     context is a window.
@@ -219,8 +219,9 @@ def _in_order(module: nn.Module, name: str) -> Iterator[tuple[str, nn.Module]]:
             "weight norm and pruning with torch.nn.utils.remove_weight_norm and torch.nn.utils.prune.remove"
         )
     if _is(module, nn.Sequential):
-        for key, child in module.named_children():
-            yield from _in_order(child, f"{name}.{key}" if name else key)
+        for key, child in module._modules.items():  # named_children() leaves out what stands there a second time
+            if child is not None:
+                yield from _in_order(child, f"{name}.{key}" if name else key)
     elif _is(module, LAYERS) or _of(module, ACTIVATIONS):
         yield name, module
     elif not _is(module, NOTHING):

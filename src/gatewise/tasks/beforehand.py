@@ -6,15 +6,18 @@ files to be written; here is what comes into play only once the model is trained
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from gatewise.errors import InputError
+from gatewise.file import same_file
 from gatewise.spec import MOST_JSON, canonical_json
 from gatewise.stream import Model
 from gatewise.tasks.calibrate import LEAST
+from gatewise.tasks.files import TextFile
 from gatewise.tasks.held_out import Cuts
 from gatewise.tasks.parameters import plain
 from gatewise.tasks.table import Table, enumerated
@@ -22,6 +25,26 @@ from gatewise.tasks.table import Table, enumerated
 ADDED = 1 << 15
 """Characters of a description that are kept for what the training and the calibration add: versions, metrics, figures
 and cautions."""
+
+
+def check_files(
+    data: Any, start: Any, checkpoint: str | os.PathLike[str] | None, metrics: str | os.PathLike[str] | None
+) -> None:
+    """Refuse paths of which one would overwrite another, as `fit` takes them.
+
+    Args:
+        data: of which a path or a `TextFile` counts, and nothing else.
+        start: of which a path counts.
+        checkpoint, metrics: the files that are written.
+
+    Raises:
+        InputError: two of them are the same file, saying which.
+    """
+    source = data.path if isinstance(data, TextFile) else data
+    places = {"data": _path(source), "start": _path(start), "checkpoint": checkpoint, "metrics": metrics}
+    if (found := same_file(places)) is not None:
+        name, other = found
+        raise InputError(f"{name} and {other} are the same file, {places[other]}; give each a file of its own")
 
 
 def check_calibration(table: Table, targets: Sequence[int], cuts: Cuts) -> None:
@@ -86,3 +109,7 @@ def check_room(model: Model, parameters: Mapping[str, Any], table: Table, state_
             f"take {needed:,} characters, and a model file holds {MOST_JSON - ADDED:,}; shorten the names, read fewer "
             "columns, or fit on fewer series"
         )
+
+
+def _path(value: Any) -> str | os.PathLike[str] | None:
+    return value if isinstance(value, (str, os.PathLike)) else None

@@ -22,7 +22,6 @@ import numpy as np
 
 from gatewise.errors import InputError, MissingExtraError
 from gatewise.layers.base import Array
-from gatewise.tasks.apart import DATES, DURATIONS, NUMBERS, apart
 from gatewise.tasks.rules import (
     DAY,
     MOST_TIMES,
@@ -41,6 +40,7 @@ from gatewise.tasks.rules import (
     positive,
     read_rule,
 )
+from gatewise.tasks.step_lengths import DATES, DURATIONS, NUMBERS, step_length
 
 try:
     import pandas as pd
@@ -102,7 +102,7 @@ class Calendar:
     def describe(self) -> str:
         """How the rows are, for messages: "1 hour apart", "on the last day of each month"."""
         if self.rule is None:
-            return f"at no regular times, usually {apart(self.usual, self.kind)} apart"
+            return f"at no regular times, usually {step_length(self.usual, self.kind)} apart"
         return self.rule.describe(self.kind)
 
     def to_json(self) -> dict[str, Any]:

@@ -33,7 +33,7 @@ from gatewise.spec import LayerSpec, ModelSpec
 from gatewise.state import State
 from gatewise.stream import Model, init
 from gatewise.stream import load as load_model
-from gatewise.tasks.beforehand import check_calibration, check_room
+from gatewise.tasks.beforehand import check_calibration, check_files, check_room
 from gatewise.tasks.calibrate import Calibration
 from gatewise.tasks.constants import FIND, subtracting
 from gatewise.tasks.episodes import Found, of_rows, summarise
@@ -209,6 +209,7 @@ class Detector(AfterFit, OutlierMixin, BaseEstimator):  # type: ignore[misc]
         coverage = plain(self.coverage)
         if isinstance(coverage, bool) or not isinstance(coverage, (int, float)) or not 0.0 < coverage < 1.0:
             raise InputError(f"coverage must be a share between 0 and 1, got {coverage!r}")
+        check_files(data, start, checkpoint, metrics)
         old = started(self, start)
         table = read_table(data, self.time, self.columns, self.missing, self.series, subtract=FIND)
         if old is not None:
@@ -420,7 +421,7 @@ class Detector(AfterFit, OutlierMixin, BaseEstimator):  # type: ignore[misc]
         ids, state = described["series"], State.from_bytes(base64.b64decode(described["state"], validate=True))
         if ids is not None and not (isinstance(ids, list) and all(type(name) in (str, int) for name in ids)):
             raise InputError("its series are no list of ids")
-        ends = _apart(model, state, 1 if ids is None else len(ids))
+        ends = _split_states(model, state, 1 if ids is None else len(ids))
         self.split_ = Split(**{k: number(k, v) for k, v in described["split"].items()})
         self.cautions_: tuple[str, ...] = tuple(map(str, described["cautions"]))
         self.columns_ = columns
@@ -465,19 +466,19 @@ class Detector(AfterFit, OutlierMixin, BaseEstimator):  # type: ignore[misc]
         given = {"input.offset": offset, "input.scale": scale, "head.unit": unit}
         return model.replace(tensors={**model.tensors, **given})
 
-    def _following(self, name: str, value: Any) -> Model:
+    def _following(self, values: Mapping[str, Any]) -> Model:
         """The model with another rate of false alarms, whose `cautions_` say whether it is supported."""
-        model = self.model_
-        if name != "false_alarms_per_1000" or model.spec.head is None:
+        model, name = self.model_, "false_alarms_per_1000"
+        if name not in values or model.spec.head is None:
             return model
         head = model.spec.head
-        new = Head.parse("head", {**head.options, name: plain(value)}).false_alarms_per_1000
+        new = Head.parse("head", {**head.options, name: values[name]}).false_alarms_per_1000
         described = model.provenance["detector"]
         before = unsupported(self.calibration_, float(head.options[name]))
         kept = [caution for caution in described["cautions"] if caution not in before]
         cautions = unsupported(self.calibration_, new)
         for caution in cautions:
-            warnings.warn(caution, UserWarning, stacklevel=3)
+            warnings.warn(caution, UserWarning, stacklevel=4)
         provenance = {**model.provenance, "detector": {**described, "cautions": [*kept, *cautions]}}
         spec = model.spec.replace(head=head.replace(**{name: new}))
         return model.replace(spec=spec, provenance=provenance)
@@ -549,6 +550,6 @@ def _joined(model: Model, states: Sequence[State]) -> State:
     return State.from_rows(model.graph, np.concatenate([state.rows(model.graph, 1) for state in states]))
 
 
-def _apart(model: Model, state: State, count: int) -> list[State]:
+def _split_states(model: Model, state: State, count: int) -> list[State]:
     """The reverse. Raises StateError where it is no state of so many sessions of the model."""
     return [State.from_rows(model.graph, row[None]) for row in state.rows(model.graph, count)]

@@ -34,7 +34,7 @@ from gatewise.layers.base import Array
 from gatewise.stream import Model
 from gatewise.stream import load as load_model
 from gatewise.tasks import backtest as rolling
-from gatewise.tasks.beforehand import check_room
+from gatewise.tasks.beforehand import check_files, check_room
 from gatewise.tasks.bounded import beyond, bounded, check_ahead, check_logs, limit, logged
 from gatewise.tasks.constants import FIND, subtracting
 from gatewise.tasks.forecast_inputs import PERIODS, Layout, choose, cut, first_row, wanted_of
@@ -218,6 +218,7 @@ class Forecaster(AfterFit, BaseEstimator):  # type: ignore[misc]
             TrainError: the training diverged.
             MissingExtraError: torch is not installed.
         """
+        check_files(data, start, checkpoint, metrics)
         old = started(self, start)
         raw = any(value is not None for value in (self.minimum, self.maximum, self.transform))  # in units of the data
         find = None if raw else FIND
@@ -463,16 +464,20 @@ class Forecaster(AfterFit, BaseEstimator):  # type: ignore[misc]
             del self.feature_names_in_
         self.model_ = model
 
-    def _following(self, name: str, value: Any) -> Model:
+    def _following(self, values: Mapping[str, Any]) -> Model:
         """The model with other bounds."""
-        head = self.model_.spec.head
-        if name == "time" or head is None:
+        head, constants = self.model_.spec.head, self._constants()
+        if head is None:
             return self.model_
-        bounds, constants = limit(name, value, self.targets_), self._constants()
-        if bounds is not None and constants is not None:  # those of readings less the constants
+        given = {name: limit(name, value, self.targets_) for name, value in values.items() if name != "time"}
+        if constants is not None:  # the bounds of the model are those of readings less the constants
             own = [constants[self.layout_.read.index(target)] for target in self.targets_]
-            bounds = [None if bound is None else bound - less for bound, less in zip(bounds, own, strict=True)]
-        spec = self.model_.spec.replace(head=head.replace(**{name: bounds}))
+            for name, bounds in given.items():
+                if bounds is not None:
+                    given[name] = [
+                        None if bound is None else bound - less for bound, less in zip(bounds, own, strict=True)
+                    ]
+        spec = self.model_.spec.replace(head=head.replace(**given))
         return self.model_.replace(spec=spec)
 
     def _transform(self) -> list[str | None] | None:

@@ -14,10 +14,10 @@ import numpy as np
 
 from gatewise.errors import InputError, MissingExtraError
 from gatewise.layers.base import Array
-from gatewise.tasks.apart import apart
 from gatewise.tasks.forecast_inputs import Layout
 from gatewise.tasks.parameters import is_array
 from gatewise.tasks.rules import Steps, differences, kind_of
+from gatewise.tasks.step_lengths import step_length
 from gatewise.tasks.table import FUTURE, Table, read_table
 from gatewise.tasks.timeline import Id, Timeline
 
@@ -122,7 +122,7 @@ def _check_follows(
         before = "the last row of the data" if row == 0 else "the row before it"
         expected = calendar.after(every[: len(times) + row], [1])[0]
         rule = calendar.counted
-        step = f"{apart(rule.step, calendar.kind)} after" if isinstance(rule, Steps) else "the next after"
+        step = f"{step_length(rule.step, calendar.kind)} after" if isinstance(rule, Steps) else "the next after"
         what = "in the steps of the data" if isinstance(rule, Steps) else f"with rows {calendar.describe()}"
         raise InputError(
             f"future{own} does not go on {what}: got {known.where(rows.start + row)}, expected {expected}, {step} "

@@ -188,11 +188,11 @@ def measure(
     answers = run_all(_with_head(model, given), table)[rows].astype(np.float64)
     own = answers[:, 1:-1].reshape(len(rows), K, -1) if K > 1 else answers[:, None, :4]  # (rows, K, 4)
     readings = table.values[rows][:, list(targets)].astype(np.float64)  # (rows, K)
-    seen = np.isfinite(readings)
+    observed = np.isfinite(readings)
     tables, bands, scores = [], [], np.zeros((len(rows), K))
     for k, target in enumerate(targets):
         name = table.columns[target]
-        reading, (statistic, location, _, end) = readings[seen[:, k], k], own[seen[:, k], k].T
+        reading, (statistic, location, _, end) = readings[observed[:, k], k], own[observed[:, k], k].T
         try:
             tables.append(calibrate(statistic))
         except InputError as error:
@@ -202,7 +202,7 @@ def measure(
         residual = ((reading - offset) / scale - location) / np.maximum(end - location, 1e-30)
         tail = (1.0 - coverage) / 2.0
         bands.append(np.quantile(residual, [tail, 1.0 - tail]))
-    calibration = tables[0] if K == 1 else calibrate(scores.max(axis=1)[seen.any(axis=1)])
+    calibration = tables[0] if K == 1 else calibrate(scores.max(axis=1)[observed.any(axis=1)])
     given = {
         "statistic": np.stack([each.statistic for each in tables]),
         "score": np.stack([each.score for each in tables]),

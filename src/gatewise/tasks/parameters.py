@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -19,6 +19,7 @@ class AfterFit:
     The provenance of the fitted model says with which parameters it was fitted. Those of `_follows` need no training: a
     fitted task takes them over when they are set, in its attributes, its model and what `save` writes. Where another
     one is no longer what it was, the model is not what the parameters say, and `_check_unchanged` refuses to use it.
+    Until then those of `_follows` are stored as they are given.
 
     Attributes:
         _about: the key of the provenance under which a task describes its fit.
@@ -31,15 +32,58 @@ class AfterFit:
     model_: Model
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name in self._follows and "model_" in vars(self):
-            model = self._following(name, value)  # where this raises, nothing has changed
-            super().__setattr__(name, value)
-            described = model.provenance[self._about]
-            parameters = {**described["parameters"], name: plain(value)}
-            described = {**described, "parameters": parameters}
-            self._take(model.replace(provenance={**model.provenance, self._about: described}))
+        if "model_" in vars(self) and name in self.__parameters():
+            self._set({name: value})
         else:
             super().__setattr__(name, value)
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters by name, as in scikit-learn: all of them, or none where this raises.
+
+        After `fit` those that take effect without another one do so together, and are checked together, so that both
+        bounds of a forecaster can be moved past the old ones. With another parameter that needs a fit they are only
+        stored, for that fit to check.
+
+        Args:
+            params: the new values.
+
+        Raises:
+            ValueError: no parameter of this name.
+            InputError, SpecError: a fitted task cannot take a value over.
+        """
+        known = self.__parameters()
+        unknown = {name: value for name, value in params.items() if name not in known}
+        super().set_params(**unknown)  # type: ignore[misc]  # scikit-learn refuses them
+        self._set(params)
+        return self
+
+    def _set(self, values: Mapping[str, Any]) -> None:
+        """Set parameters, and take over those that follow: all of them, or none where this raises.
+
+        While a parameter is changed that needs another fit, those that follow wait for it, or for that one to be set
+        back: which columns there are to be bounds of, for example, only a fit can tell.
+        """
+        before = self.__parameters()
+        vars(self).update(values)
+        if "model_" not in vars(self):
+            return
+        described = self.model_.provenance[self._about]["parameters"]
+        changed = {name: now for name, _, now in changes(self, described)}
+        if not changed or not changed.keys() <= set(self._follows):
+            return
+        try:
+            model = self._following(changed)
+            about = model.provenance[self._about]
+            about = {**about, "parameters": {**about["parameters"], **changed}}
+            self._take(model.replace(provenance={**model.provenance, self._about: about}))
+        except BaseException:
+            vars(self).update(before)
+            raise
+
+    def __parameters(self) -> dict[str, Any]:
+        task: Any = self
+        found: dict[str, Any] = task.get_params(deep=False)
+        return found
 
     def _check_unchanged(self) -> None:
         """Refuse to go on where parameters were changed after `fit` that need another one.
@@ -50,12 +94,17 @@ class AfterFit:
         changed = changes(self, self.model_.provenance[self._about]["parameters"])
         if not changed:
             return
+        changed = [one for one in changed if one[0] not in self._follows] or changed  # those that follow only wait
         each = [f"{name} was changed after fit from {short(before)} to {short(now)}" for name, before, now in changed]
         them = "it" if len(each) == 1 else "them"
         raise InputError(f"{', '.join(each)}; fit again, or set {them} back")
 
-    def _following(self, name: str, value: Any) -> Model:
-        """The model with another value of a parameter of `_follows`. Raises InputError or SpecError for a bad one."""
+    def _following(self, values: Mapping[str, Any]) -> Model:
+        """The model with other values of parameters of `_follows`, as plain JSON values.
+
+        Raises:
+            InputError, SpecError: a bad value, or values that do not fit together.
+        """
         return self.model_
 
     def _take(self, model: Model) -> None:

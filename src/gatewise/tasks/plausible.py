@@ -153,7 +153,7 @@ def _as_series(name: str, count: int, table: Table) -> str:
     return f"If it tells series apart, pass series={name!r}; else {_drop(table, count)}"
 
 
-def _apart(name: str, count: int, table: Table) -> str:
+def _several_series(name: str, count: int, table: Table) -> str:
     if not table.named:
         return "If these are several series, one after the other, give a frame and pass series="
     return (
@@ -192,7 +192,7 @@ _WILD = {"code": _code, "far": _far, "spike": _spike, "stuck": _stuck}
 _ADVICE: dict[str, Callable[[str, int, Table], str]] = {
     "time": _as_time,
     "steps": _as_time,
-    "restart": _apart,
+    "restart": _several_series,
     "id": _as_series,
     "counter": _differ,
     "trend": _differ,

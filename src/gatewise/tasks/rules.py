@@ -15,7 +15,7 @@ import numpy as np
 
 from gatewise.errors import InputError, MissingExtraError
 from gatewise.layers.base import Array
-from gatewise.tasks.apart import DATES, DURATIONS, NUMBERS, apart
+from gatewise.tasks.step_lengths import DATES, DURATIONS, NUMBERS, step_length
 from gatewise.tasks.times import numbers
 
 try:
@@ -98,7 +98,7 @@ class Steps:
 
     def describe(self, kind: str) -> str:
         """How the rows are, in words."""
-        return f"{'' if self.exact else 'about '}{apart(self.step, kind)} apart"
+        return f"{'' if self.exact else 'about '}{step_length(self.step, kind)} apart"
 
 
 class Slots:
@@ -270,7 +270,7 @@ class Week(Slots):
             parts.append(_weekdays(one.weekdays) + hours)
         shown = "; ".join(parts[:4]) + ("; ..." if len(parts) > 4 else "")
         rare = f"at every {_ordinal(self.every)} time " if self.every > 1 else ""
-        return rare + (f"{apart(self.step)} apart " if self.step else "") + f"on {shown}"
+        return rare + (f"{step_length(self.step)} apart " if self.step else "") + f"on {shown}"
 
 
 Rule = Steps | Months | Week

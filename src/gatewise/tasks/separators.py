@@ -2,7 +2,7 @@
 
 A separator fits where it cuts the header and the lines after it into the same number of fields, two at least. Where
 several fit, nothing is guessed: the separator has to be given. A decimal comma is never guessed either, as 1,234 may be
-a little more than one, or more than a thousand.
+a little more than one, or more than a thousand. Needs no pandas.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ import numpy as np
 from gatewise.errors import InputError, MissingExtraError
 from gatewise.inputs.numeric.spec import MISSING, MOST, usable
 from gatewise.layers.base import Array
+from gatewise.readings import refuse_rounded
 from gatewise.tasks.columns import as_float32, as_float64, is_rounded, like_time
 from gatewise.tasks.constants import FIND, constant_of, evenly_ascending
 from gatewise.tasks.frames import ARRAY, no_column, to_frame, unique_names, with_levels
@@ -231,11 +232,8 @@ def read_table(
             constants[k] = 0.0 if is_rounded(column) else constant_of(wide)
             if constants[k] and evenly_ascending(wide, starts):
                 raise InputError(like_time(name, time, wide))
-        elif constants[k] and is_rounded(column):
-            raise InputError(
-                f"column {name!r} is {column.dtype}, too coarse for readings around {constants[k]:.9g}, and the model "
-                "was fitted on finer ones; give it as float64, as it was read"
-            )
+        elif is_rounded(column):
+            refuse_rounded(column.dtype, f"the readings of column {name!r}", float(constants[k]))
         values[:, k], deviations[k] = as_float32(wide - constants[k] if constants[k] else wide, name, where)
         if leave_out and series is not None and missing == "raise":
             _faulty(values[:, k], name, ranges, where, advice, faults)

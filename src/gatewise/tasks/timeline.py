@@ -17,9 +17,9 @@ import numpy as np
 
 from gatewise.errors import InputError, MissingExtraError
 from gatewise.layers.base import Array
-from gatewise.tasks.apart import DATES, NUMBERS, apart
 from gatewise.tasks.calendars import GAPS, Calendar, find
 from gatewise.tasks.rules import Steps, differences, kind_of
+from gatewise.tasks.step_lengths import DATES, NUMBERS, step_length
 from gatewise.tasks.table import Table
 from gatewise.tasks.times import listed
 
@@ -206,7 +206,7 @@ def _doubts(calendars: Mapping[Id, Calendar | None], horizon: int) -> list[str]:
         calendar = known[guessed[0]]
         return [
             f"no calendar fits the times{_of(guessed)}, so those of the forecast go on in the usual step of "
-            f"{apart(calendar.usual, calendar.kind)} and are estimates"
+            f"{step_length(calendar.usual, calendar.kind)} and are estimates"
         ]
     for calendar in known.values():
         if calendar.odd >= 3 and calendar.odd * horizon >= LIKELY * calendar.steps:
@@ -259,12 +259,12 @@ def _uneven(calendar: Calendar, table: Table, row: int) -> list[str]:
 def _counted(calendar: Calendar, steps: int, odd: int, longest: float, table: Table, row: int) -> str:
     """How many steps are not as they should be, and where the longest is."""
     if isinstance(calendar.counted, Steps):
-        what = f"the usual {apart(calendar.counted.step, calendar.kind)}"
+        what = f"the usual {step_length(calendar.counted.step, calendar.kind)}"
     else:
         what = f"those of rows {calendar.describe()}"
     return (
         f"{odd:,} of {steps:,} steps {'is' if odd == 1 else 'are'} not {what}; the longest, "
-        f"{apart(longest, calendar.kind)}, ends at {table.where(row)}"
+        f"{step_length(longest, calendar.kind)}, ends at {table.where(row)}"
     )
 
 

@@ -95,7 +95,7 @@ def wild_readings(values: Array, starts: Sequence[int]) -> list[Wild]:
     return found
 
 
-def apart(sizes: Array, ratio: float, most: int) -> tuple[int, float]:
+def gap_to_the_rest(sizes: Array, ratio: float, most: int) -> tuple[int, float]:
     """How many of the largest sizes lie apart from the tail of the others, and how many times as large they are.
 
     Args:
@@ -171,7 +171,7 @@ def _far(values: Array) -> Wild | None:
         return None
     middle = float(np.median(known))
     sizes = np.abs(values - middle)
-    count, ratio = apart(sizes, FARTHER, _most(known))
+    count, ratio = gap_to_the_rest(sizes, FARTHER, _most(known))
     if not count:
         return None
     rows = np.sort(np.argsort(np.where(np.isnan(sizes), -1.0, sizes))[-count:])
@@ -189,7 +189,7 @@ def _spikes(values: Array, starts: Sequence[int]) -> Wild | None:
     heights = np.abs(steps)
     peaks = np.where(steps[:-1] * steps[1:] < 0, np.minimum(heights[:-1], heights[1:]), 0.0)
     peaks[np.isnan(peaks)] = 0.0
-    count, ratio = apart(peaks, HIGHER, _most(values))
+    count, ratio = gap_to_the_rest(peaks, HIGHER, _most(values))
     if not count:
         return None
     rows = np.sort(np.argsort(peaks)[-count:]) + 1
@@ -212,7 +212,7 @@ def _stuck(values: Array, starts: Sequence[int]) -> Wild | None:
     lengths = np.diff(begins, append=values.size)
     if lengths.max(initial=0) < LEAST_STUCK:
         return None
-    count, _ = apart(lengths, LONGER, MOST_WILD)
+    count, _ = gap_to_the_rest(lengths, LONGER, MOST_WILD)
     at = np.sort(np.argsort(lengths)[lengths.size - count :])
     at = at[lengths[at] >= LEAST_STUCK]
     if not at.size or at.size == lengths.size:

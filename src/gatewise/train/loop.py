@@ -12,7 +12,7 @@ import time
 from typing import Any
 
 from gatewise.errors import InputError, SpecError, TrainError
-from gatewise.file import check_writable
+from gatewise.file import check_writable, same_file
 from gatewise.layers.train.dropout import Dropout
 from gatewise.stream import Model
 from gatewise.train.data import Series
@@ -183,7 +183,7 @@ def _check_files(checkpoint: str | os.PathLike[str] | None, metrics: str | os.Pa
                 check_writable(path)
         except OSError as error:
             raise InputError(f"{name}={os.fspath(error.filename)!r}: {error.strerror}") from None
-    if checkpoint is not None and metrics is not None and os.path.realpath(checkpoint) == os.path.realpath(metrics):
+    if same_file({"checkpoint": checkpoint, "metrics": metrics}):
         raise InputError(f"checkpoint and metrics are the same file, {metrics}; give each a file of its own")
 
 

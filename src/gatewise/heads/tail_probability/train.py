@@ -110,11 +110,11 @@ class Module(LayerModule):
         """Rows of pause left after the last step, (batch, rates), and the evidence of alarms, (batch, rates, 2)."""
         pause, evidence = state["pause"], state["rate_evidence"]
         start, factors = self.layer.rate_test
-        factor = evidence.new_tensor(factors)
+        rise, fall = evidence.new_tensor(factors[0::2]), evidence.new_tensor(factors[1::2])
         for t, alarm in enumerate(alarms.unbind(1)):
             now = torch.ones_like(alarm) if live is None else live[:, t, None].expand_as(alarm)
             counts = now & (pause <= 0)
-            tested = (evidence.clamp(min=0.0) + start) * torch.where(alarm[:, :, None], factor[0::2], factor[1::2])
+            tested = (evidence.clamp(min=0.0) + start) * torch.where(alarm[:, :, None], rise, fall)
             evidence = torch.where(counts[:, :, None] & (evidence < 1.0), tested, evidence)
             pause = torch.where(now, torch.where(counts, self.layer.pause * alarm, pause - 1.0), pause)
         return pause, evidence
@@ -129,13 +129,13 @@ class Module(LayerModule):
             used = used & live[:, :, None]
         beta = 2.0 / (read.new_tensor(SPANS) + 1.0)
         level, evidence, start = state["level"], state["level_evidence"], level_start(columns)
+        lowest, highest = _pairs(self.range)
+        rise, fall = _pairs(self.factor)
         for z, now in zip(read[:, :, :columns].clamp(*self.clip.unbind(1)).unbind(1), used.unbind(1), strict=True):
             after = level + beta * (z[:, :, None] - level)
             level = torch.where(now[:, :, None], after, level)
-            outside = (after < self.range[:, 0::2]) | (after > self.range[:, 1::2])
-            tested = (evidence.clamp(min=0.0) + start) * torch.where(
-                outside, self.factor[:, 0::2], self.factor[:, 1::2]
-            )
+            outside = (after < lowest) | (after > highest)
+            tested = (evidence.clamp(min=0.0) + start) * torch.where(outside, rise, fall)
             evidence = torch.where(now[:, :, None] & (evidence < 1.0), tested, evidence)
         return level, evidence
 
@@ -152,6 +152,12 @@ class Module(LayerModule):
 
 def _scale(log_scale: Tensor) -> Tensor:
     return torch.exp(log_scale.clamp(-LOG_SCALE_LIMIT, LOG_SCALE_LIMIT))
+
+
+def _pairs(table: Tensor) -> tuple[Tensor, Tensor]:
+    """The even and the odd columns of a table. ONNX folds this, and a slice in steps it does not."""
+    even, odd = table.reshape(-1, len(SPANS), 2).unbind(2)
+    return even, odd
 
 
 def _piecewise_linear(x: Tensor, knots: Tensor, values: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ DATES, DURATIONS, NUMBERS = "dates", "durations", "numbers"
 _UNITS = ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
 
 
-def apart(step: float, kind: str = DATES) -> str:
+def step_length(step: float, kind: str = DATES) -> str:
     """A difference of two times, e.g. "15 minutes".
 
     Args:
