@@ -26,13 +26,12 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from gatewise.drift import describe, first_drift
-from gatewise.errors import FileError, GatewiseError, InputError, MissingExtraError, StateError
+from gatewise.errors import InputError, MissingExtraError, StateError
 from gatewise.heads.tail_probability.spec import Spec as Head
 from gatewise.layers.base import Array
 from gatewise.spec import LayerSpec, ModelSpec
 from gatewise.state import State
 from gatewise.stream import Model, init
-from gatewise.stream import load as load_model
 from gatewise.tasks.beforehand import check_calibration, check_room
 from gatewise.tasks.calibrate import Calibration
 from gatewise.tasks.constants import FIND, subtracting
@@ -361,48 +360,6 @@ class Detector(AfterFit, OutlierMixin, BaseEstimator):  # type: ignore[misc]
         names = [(f"{name}_", name, None) for name in (self.time or "time", self.series)]  # as Table.frame has them
         time, series = (next(name for name in each if name is None or name in found.columns) for each in names)
         return summarise(found, float(self.false_alarms_per_1000), self.targets_, time, series)
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the model file, with all that `load` needs. `gatewise.load` reads it as a model, without this class.
-
-        Raises:
-            InputError: a parameter was changed after `fit`.
-        """
-        check_is_fitted(self)
-        self._check_unchanged()
-        self.model_.save(path)
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Self:
-        """Read what `save` wrote; torch is not needed.
-
-        Raises:
-            FileError: damaged, or a model that was not made by a Detector.
-            OSError: no such file, or no permission.
-        """
-        model = load_model(path)
-        described = model.provenance.get("detector")
-        try:
-            if not isinstance(described, Mapping):
-                raise InputError("it was not made by a Detector; gatewise.load reads it as a model")
-            parameters = described["parameters"]
-            if set(parameters) - set(cls._get_param_names()):
-                raise InputError("its parameters are not those of this version; upgrade gatewise")
-            found = cls(**parameters)
-            found._take(model)
-        except KeyError as error:
-            raise FileError(f"{path} cannot be read as a Detector: it does not say {error}") from None
-        except (GatewiseError, TypeError, ValueError, AttributeError) as error:
-            raise FileError(f"{path} cannot be read as a Detector: {error}") from None
-        return found
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "model_")
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = self.missing != "raise"
-        return tags
 
     def _take(self, model: Model) -> None:
         """Set every fitted attribute from a model and its provenance; raises many kinds of errors where they lie."""

@@ -27,12 +27,11 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from gatewise.errors import FileError, GatewiseError, InputError, MissingExtraError
+from gatewise.errors import InputError, MissingExtraError
 from gatewise.heads.quantiles.spec import Spec as Head
 from gatewise.heads.quantiles.spec import level_name
 from gatewise.layers.base import Array
 from gatewise.stream import Model
-from gatewise.stream import load as load_model
 from gatewise.tasks import backtest as rolling
 from gatewise.tasks.beforehand import check_room
 from gatewise.tasks.bounded import beyond, bounded, check_ahead, check_logs, limit, logged
@@ -392,48 +391,6 @@ class Forecaster(AfterFit, BaseEstimator):  # type: ignore[misc]
         out = [*table.left_out, *((name, rolling.TOO_SHORT) for name in found.left_out)]
         warn_left_out(out, len(table.series) - len(found.left_out))
         return replace(found, left_out=tuple(name for name, _ in out))
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the model file, with all that `load` needs. `gatewise.load` reads it as a model, without this class.
-
-        Raises:
-            InputError: a parameter was changed after `fit`.
-        """
-        check_is_fitted(self)
-        self._check_unchanged()
-        self.model_.save(path)
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Self:
-        """Read what `save` wrote; torch is not needed.
-
-        Raises:
-            FileError: damaged, or a model that was not made by a Forecaster.
-            OSError: no such file, or no permission.
-        """
-        model = load_model(path)
-        described = model.provenance.get("forecaster")
-        try:
-            if not isinstance(described, Mapping):
-                raise InputError("it was not made by a Forecaster; gatewise.load reads it as a model")
-            parameters = described["parameters"]
-            if set(parameters) - set(cls._get_param_names()):
-                raise InputError("its parameters are not those of this version; upgrade gatewise")
-            found = cls(**parameters)
-            found._take(model)
-        except KeyError as error:
-            raise FileError(f"{path} cannot be read as a Forecaster: it does not say {error}") from None
-        except (GatewiseError, TypeError, ValueError, AttributeError) as error:
-            raise FileError(f"{path} cannot be read as a Forecaster: {error}") from None
-        return found
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "model_")
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = self.missing != "raise"
-        return tags
 
     def _take(self, model: Model) -> None:
         """Set every fitted attribute from a model and its provenance; raises many kinds of errors where they lie."""
