@@ -199,3 +199,21 @@ def test_each_answer_of_a_head_is_a_level_or_not(kind: str) -> None:
             score = "score" in name or name == "extrapolated"
             of = {"a": 0, "b": 1}.get(name[0], targets[0]) if len(targets) > 1 or kind == "quantiles" else 1
             assert level == (None if score else of), name
+
+
+@pytest.mark.parametrize("level", [623_456_780.0, 1e10 + 7_000, 1e12 + 7_000])
+@pytest.mark.filterwarnings("ignore:column 'other'")
+def test_a_model_subtracts_just_what_the_training_did(level: float, tmp_path: Path) -> None:
+    data = small(200).assign(total=lambda f: f["total"] + level, other=lambda f: f["total"] * 0.7 - 2 * level)
+    table = read_table(data, subtract=FIND)
+    constants = dict(zip(table.columns, table.subtract.tolist(), strict=True))
+    assert constants["total"] != float(np.float32(constants["total"])), "or rounding it would change nothing"
+    data["time"] = pd.date_range("2024-01-01", periods=200, freq="h")
+    options: dict[str, Any] = {"covariates": ["other"], "calendar": ["day", "week"], "time": "time"}
+    for more in ({"columns": ["flow", "total"]}, options):
+        forecaster = Forecaster(**QUICK, horizons=[1, 4], **{"time": "time", **more}).fit(data)
+        forecaster.save(tmp_path / "m")
+        wanted = [constants.get(name.partition("+")[0], 0.0) for name in forecaster.layout_.names]
+        for model in (forecaster.model_, gw.load(tmp_path / "m")):
+            assert model.subtract is not None
+            assert model.subtract.tolist() == wanted

@@ -299,7 +299,7 @@ class Forecaster(AfterFit, BaseEstimator):  # type: ignore[misc]
         }
         if ends.targets is not None:  # by which errors in standard units are measured
             described["deviations"] = np.nanstd(read.values[cuts.training][:, targets], axis=0, dtype=float).tolist()
-        constants = None if read.constants is None else layout.units(read.subtract, read.subtract)[0]
+        constants = None if read.constants is None else layout.spread(read.subtract, 0.0)
         self._take(subtracting(trained, constants, {**trained.provenance, "forecaster": described}))
         self.history_: History = history
         for caution in self.cautions_:
