@@ -41,7 +41,16 @@ from gatewise.tasks.left_out import warn_left_out
 from gatewise.tasks.parameters import AfterFit, is_array, number, plain, positions, recurrent_layers, seed_of
 from gatewise.tasks.plausible import implausible
 from gatewise.tasks.seen import record
-from gatewise.tasks.start import flattering, in_order, origin, rows_seen, start_columns, started, with_weights
+from gatewise.tasks.start import (
+    constants_of,
+    flattering,
+    in_order,
+    origin,
+    rows_seen,
+    start_columns,
+    started,
+    with_weights,
+)
 from gatewise.tasks.table import FITTED, Table, read_table, standardise, within_reach
 from gatewise.tasks.timeline import Timeline, timeline
 from gatewise.tasks.times import listed
@@ -208,9 +217,10 @@ class Detector(AfterFit, OutlierMixin, BaseEstimator):  # type: ignore[misc]
         if isinstance(coverage, bool) or not isinstance(coverage, (int, float)) or not 0.0 < coverage < 1.0:
             raise InputError(f"coverage must be a share between 0 and 1, got {coverage!r}")
         old = started(self, start)
-        table = read_table(data, self.time, self.columns, self.missing, self.series, subtract=FIND)
+        subtract = FIND if old is None else constants_of(old, start_columns(old))
+        table = read_table(data, self.time, self.columns, self.missing, self.series, subtract=subtract)
         if old is not None:
-            table = in_order(table, start_columns(old)).less(old.subtract)
+            table = in_order(table, start_columns(old))
         read = table
         names = table.columns
         targets = list(range(len(names))) if self.target is None else positions("target", self.target, names)

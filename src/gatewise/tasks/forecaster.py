@@ -34,10 +34,10 @@ from gatewise.layers.base import Array
 from gatewise.stream import Model
 from gatewise.tasks import backtest as rolling
 from gatewise.tasks.beforehand import check_room
-from gatewise.tasks.bounded import beyond, bounded, check_ahead, check_logs, limit, logged
-from gatewise.tasks.constants import FIND, subtracting
+from gatewise.tasks.bounded import beyond, bounded, check_ahead, check_logs, logged
+from gatewise.tasks.constants import subtracting
 from gatewise.tasks.forecast_inputs import PERIODS, Layout, choose, cut, first_row, wanted_of
-from gatewise.tasks.forecast_model import in_units, untrained_model
+from gatewise.tasks.forecast_model import in_units, to_subtract, untrained_model
 from gatewise.tasks.future import known_ahead
 from gatewise.tasks.left_out import too_short, warn_left_out
 from gatewise.tasks.parameters import AfterFit, is_array, plain, seed_of
@@ -218,20 +218,17 @@ class Forecaster(AfterFit, BaseEstimator):  # type: ignore[misc]
             MissingExtraError: torch is not installed.
         """
         old = started(self, start)
-        raw = any(value is not None for value in (self.minimum, self.maximum, self.transform))  # in units of the data
-        find = None if raw else FIND
-        table = read_table(data, self.time, self.columns, self.missing, self.series, subtract=find)
+        subtract = to_subtract(self, old)
+        table = read_table(data, self.time, self.columns, self.missing, self.series, subtract=subtract)
         if old is not None:
-            described = old.provenance["forecaster"]
-            read_by = [*described["readings"], *described["covariates"]]
-            order = [read_by.index(name) for name in described["columns"]]
-            table = in_order(table, described["columns"])
-            table = table.less(None if old.subtract is None else old.subtract[order])
+            table = in_order(table, old.provenance["forecaster"]["columns"])
         layout, targets = choose(table.columns, self.target, self.covariates, self.calendar, self.horizons)
         ends = bounded(self.minimum, self.maximum, self.transform, layout, targets)
         seed = seed_of(self.random_state)
-        untrained = untrained_model(self, table.named, layout, targets, ends, seed)
         read = table.select([table.columns.index(name) for name in layout.read])
+        untrained = untrained_model(self, table.named, layout, targets, ends.less(read.subtract[targets]), seed)
+        if old is not None:
+            untrained = with_weights(self, untrained, old)
         check_room(untrained, {**self.get_params(), "random_state": seed}, table)
         check_logs(read, ends.columns)
         cuts = cut(read, layout, targets, untrained.window or 1, self.validation)
@@ -239,10 +236,9 @@ class Forecaster(AfterFit, BaseEstimator):  # type: ignore[misc]
         doubts = implausible(read, cuts.training, cuts.held, lasting)
         seen = rows_seen(read, self, old)
         if old is None:
-            offset, scale = standardise(logged(read, ends.columns), cuts.training)
+            offset, scale = standardise(logged(read, ends.columns), cuts.training, ends.columns)
             untrained = in_units(untrained, layout, targets, offset, scale)
         else:
-            untrained = with_weights(self, untrained, old)
             offset, scale = (old.tensors[f"input.{name}"][: len(layout.read)] for name in ("offset", "scale"))
         trained_on = record(
             read,
@@ -425,11 +421,11 @@ class Forecaster(AfterFit, BaseEstimator):  # type: ignore[misc]
         head = self.model_.spec.head
         if name == "time" or head is None:
             return self.model_
-        bounds, constants = limit(name, value, self.targets_), self._constants()
-        if bounds is not None and constants is not None:  # those of readings less the constants
-            own = [constants[self.layout_.read.index(target)] for target in self.targets_]
-            bounds = [None if bound is None else bound - less for bound, less in zip(bounds, own, strict=True)]
-        spec = self.model_.spec.replace(head=head.replace(**{name: bounds}))
+        given, targets = {"minimum": self.minimum, "maximum": self.maximum, name: value}, head.options["targets"]
+        ends = bounded(given["minimum"], given["maximum"], None, self.layout_, targets)
+        if (constants := self._constants()) is not None:
+            ends = ends.less(constants[list(targets)])
+        spec = self.model_.spec.replace(head=head.replace(minimum=ends.minimum, maximum=ends.maximum))
         return self.model_.replace(spec=spec)
 
     def _transform(self) -> list[str | None] | None:
