@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import warnings
 from pathlib import Path
 from typing import Any
@@ -244,7 +245,7 @@ def test_bounds_are_those_of_the_data() -> None:
     set_later = Forecaster(**options).fit(large()).set_params(**bounds)
     with pytest.warns(
         UserWarning,
-        match=r"'total' is 6229999\d\d.\d+ at row 34 and in 181 more rows, beyond its minimum of 6229999\d\d.\d+, where",
+        match=r"'total' is 6229999\d\d.\d+ at row 34 and in 181 more rows, beyond its minimum of 6229999\d\d\.\d",
     ):
         fitted = Forecaster(**options, **bounds).fit(large())
     for held in (fitted, set_later):
@@ -308,3 +309,48 @@ def test_a_start_subtracts_what_it_did(task: Any) -> None:
     if task is Forecaster:
         with pytest.raises(InputError, match="transform is None there and {'total': 'log1p'} here"):
             task(**options, transform={"total": "log1p"}).fit(data, start=start)
+
+
+def test_subclasses_of_streams_and_pools_subtract_as_well() -> None:
+    class Counting(gw.Stream):
+        """Counts its steps."""
+
+        count = 0
+
+        def push(self, x: Any, out: Any = None) -> np.ndarray:
+            self.count += 1
+            return super().push(x, out)
+
+    class Plain(gw.Stream):
+        __slots__ = ("note",)
+
+        def __new__(cls, model: gw.Model, note: str) -> Plain:
+            return super().__new__(cls, model)  # type: ignore[return-value]
+
+        def __init__(self, model: gw.Model, note: str) -> None:
+            super().__init__(model)
+            self.note = note
+
+    class Named(gw.Pool):
+        pass
+
+    plain = Detector(**QUICK, false_alarms_per_1000=100.0).fit(small()).model_
+    for model, data in (
+        (plain, small()),
+        (Detector(**QUICK, false_alarms_per_1000=100.0).fit(large()).model_, large()),
+    ):
+        raw, answers = data.to_numpy()[:3], model.run(data.to_numpy())[:3]
+        counting, noted, pool = Counting(model), Plain(model, "a"), Named(model, 3)
+        np.testing.assert_array_equal([counting.push(row) for row in raw], answers)
+        np.testing.assert_array_equal(noted.push_many(raw), answers)
+        np.testing.assert_array_equal(pool.push([0, 2], raw[[0, 0]]), answers[[0, 0]])
+        assert (counting.count, noted.note) == (3, "a")
+        assert isinstance(counting, Counting)
+        assert isinstance(noted, Plain)
+        assert isinstance(pool, Named)
+        assert type(counting).__qualname__ == Counting.__qualname__
+        assert isinstance(Counting(model), type(counting))
+        np.testing.assert_array_equal(pickle.loads(pickle.dumps(counting)).push(raw[2]), counting.push(raw[2]))
+    assert type(model.stream()).__name__ == "Stream"
+    for kind in (gw.Stream, Counting):
+        assert type(kind(plain)) is kind, "which stays as it is"
