@@ -56,7 +56,8 @@ def wide(kind: type[Kind]) -> type[Kind]:
     It is a subclass with the same name, in which `WideStream` or `WidePool` comes before the native base and after all
     others: what a subclass of `Stream` defines stays, and what it calls of its base is the push that subtracts.
     """
-    found: type[Kind] = _widened(kind)
+    given: Any = kind  # for mypy a class of unknown bases cannot be hashed
+    found: type[Kind] = _widened(given)
     return found
 
 
