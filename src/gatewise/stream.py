@@ -22,9 +22,10 @@ from gatewise.file import ModelFile, brief, read_model, write_model
 from gatewise.graph import Graph, check_tensors, initial_tensors, own_tensors, resolve
 from gatewise.inputs.numeric.spec import limits
 from gatewise.layers.base import Array, Drift
-from gatewise.readings import as_float32, check_out, into
+from gatewise.readings import as_float32
 from gatewise.spec import LayerSpec, ModelSpec
 from gatewise.state import State
+from gatewise.wide import wide
 
 
 class Model:
@@ -67,13 +68,7 @@ class Model:
         checked = check_tensors(graph, tensors)
         best = _known_cpu(cpu)
         nodes = [
-            (
-                node.layer.kind,
-                node.reads,
-                node.writes,
-                node.layer.native(),
-                list(own_tensors(node, checked).values()),
-            )
+            (node.layer.kind, node.reads, node.writes, node.layer.native(), list(own_tensors(node, checked).values()))
             for node in graph.nodes
         ]
         set_ = object.__setattr__
@@ -83,21 +78,9 @@ class Model:
         set_(self, "provenance", MappingProxyType(dict(provenance or {})))
         set_(self, "cpu", best)
         set_(self, "_asked_cpu", cpu)
-        widths = [edge.width for edge in graph.edges]
-        set_(
-            self,
-            "_native",
-            _core.Model(
-                nodes,
-                widths,
-                graph.output,
-                graph.refuses_missing,
-                self.cpu,
-                self.window or 0,
-                graph.holds_in_window,
-                self.columns,
-            ),
-        )
+        widths, window = [edge.width for edge in graph.edges], self.window or 0
+        ends = (graph.output, graph.refuses_missing, best, window, graph.holds_in_window, self.columns)
+        set_(self, "_native", _core.Model(nodes, widths, *ends))
 
     def run(
         self, X: npt.ArrayLike, state: State | bytes | None = None, return_state: bool = False
@@ -322,7 +305,7 @@ class Stream(_core.Stream):
     def __new__(cls, model: Model, state: State | bytes | None = None) -> Stream:
         """Open the native stream."""
         native = _steppable(model, "Stream")._native
-        return super().__new__(cls if model.subtract is None or cls is not Stream else _WideStream, native)
+        return super().__new__(cls if model.subtract is None else wide(cls), native)
 
     def __init__(self, model: Model, state: State | bytes | None = None) -> None:
         self.model = model
@@ -381,7 +364,7 @@ class Pool(_core.Pool):
     def __new__(cls, model: Model, sessions: int) -> Pool:
         """Open the native pool."""
         native = _steppable(model, "Pool")._native
-        return super().__new__(cls if model.subtract is None or cls is not Pool else _WidePool, native, sessions)
+        return super().__new__(cls if model.subtract is None else wide(cls), native, sessions)
 
     def __init__(self, model: Model, sessions: int) -> None:
         self.model = model
@@ -441,36 +424,6 @@ class Pool(_core.Pool):
                 "e.g. pool.push([0, 3], x)"
             )
         return np.ascontiguousarray(value, np.int64)
-
-
-class _WideStream(Stream):
-    """A stream of a model that subtracts constants: float64 in, and float64 out."""
-
-    __slots__ = ()
-
-    def push(self, x: npt.ArrayLike, out: Array | None = None) -> Array:
-        """See `Stream.push`."""
-        given = self._as_float32(x, 1)
-        check_out(out, (self.model.outputs,))
-        return into(out, self.model._with_levels(super().push(given)))
-
-    def push_many(self, x: npt.ArrayLike, out: Array | None = None) -> Array:
-        """See `Stream.push_many`."""
-        given = self._as_float32(x, 2)
-        check_out(out, (len(given), self.model.outputs))
-        return into(out, self.model._with_levels(super().push_many(given)))
-
-
-class _WidePool(Pool):
-    """The same for many sessions."""
-
-    __slots__ = ()
-
-    def push(self, ids: npt.ArrayLike, x: npt.ArrayLike, /, out: Array | None = None) -> Array:
-        """See `Pool.push`."""
-        given = self._as_float32(x, 2)
-        check_out(out, (len(given), self.model.outputs))
-        return into(out, self.model._with_levels(super().push(ids, given)))
 
 
 def _pool_from(model: Model, states: Sequence[bytes]) -> Pool:

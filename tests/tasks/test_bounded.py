@@ -9,7 +9,7 @@ import pytest
 
 import gatewise as gw
 from gatewise import Forecaster
-from gatewise.errors import InputError, SpecError
+from gatewise.errors import InputError
 
 QUICK: dict[str, Any] = {"units": 4, "horizons": 3, "batch": 8, "steps": 3}
 LEVELS = ["0.1", "0.5", "0.9"]
@@ -68,7 +68,7 @@ def test_a_bound_that_is_set_later_is_that_of_a_fit() -> None:
         with pytest.raises(error, match=words):
             setattr(free, name, value)
     free.minimum = 3
-    with pytest.raises(SpecError, match="minimum of target 0 must lie below its maximum, got 3 and 2"):
+    with pytest.raises(InputError, match="minimum of column 'y' must lie below its maximum, got 3 and 2"):
         free.maximum = 2
     assert free.maximum is None
     free.transform = "log1p"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,12 @@ def small(rows: int = 600) -> pd.DataFrame:
     rng = np.random.default_rng(0)
     wave = np.sin(np.arange(rows) / 9)
     return pd.DataFrame({"total": 40 * wave + rng.normal(0, 5, rows), "flow": wave + rng.normal(0, 0.1, rows)})
+
+
+def quiet(task: Any, data: Any, **options: Any) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return task.fit(data, **options)
 
 
 def large(rows: int = 600) -> pd.DataFrame:
@@ -199,3 +207,150 @@ def test_each_answer_of_a_head_is_a_level_or_not(kind: str) -> None:
             score = "score" in name or name == "extrapolated"
             of = {"a": 0, "b": 1}.get(name[0], targets[0]) if len(targets) > 1 or kind == "quantiles" else 1
             assert level == (None if score else of), name
+
+
+@pytest.mark.parametrize("level", [623_456_780.0, 1e10 + 7_000, 1e12 + 7_000])
+@pytest.mark.filterwarnings("ignore:column 'other'")
+def test_a_model_subtracts_just_what_the_training_did(level: float, tmp_path: Path) -> None:
+    data = small(200).assign(total=lambda f: f["total"] + level, other=lambda f: f["total"] * 0.7 - 2 * level)
+    table = read_table(data, subtract=FIND)
+    constants = dict(zip(table.columns, table.subtract.tolist(), strict=True))
+    assert constants["total"] != float(np.float32(constants["total"])), "or rounding it would change nothing"
+    data["time"] = pd.date_range("2024-01-01", periods=200, freq="h")
+    options: dict[str, Any] = {"covariates": ["other"], "calendar": ["day", "week"], "time": "time"}
+    for more in ({"columns": ["flow", "total"]}, options):
+        forecaster = Forecaster(**QUICK, horizons=[1, 4], **{"time": "time", **more}).fit(data)
+        forecaster.save(tmp_path / "m")
+        wanted = [constants.get(name.partition("+")[0], 0.0) for name in forecaster.layout_.names]
+        for model in (forecaster.model_, gw.load(tmp_path / "m")):
+            assert model.subtract is not None
+            assert model.subtract.tolist() == wanted
+
+
+LEVELS = ["0.1", "0.5", "0.9"]
+
+
+def test_bounds_are_those_of_the_data() -> None:
+    options: dict[str, Any] = {**QUICK, "target": ["flow", "total"], "horizons": [1, 4]}
+    free = Forecaster(**options).fit(large())
+    before = free.predict(large())
+    total = before["target"] == "total"
+    values = np.sort(before.loc[total, LEVELS].to_numpy().ravel())
+    least, most, flow = float(values[1:3].mean()), float(values[3:5].mean()), -0.665
+    bounds = {"minimum": {"total": least}, "maximum": {"total": most, "flow": flow}}
+    wanted = before[LEVELS].to_numpy().copy()
+    wanted[total] = np.clip(wanted[total], least, most)
+    wanted[~total] = np.minimum(wanted[~total], flow)
+    assert (wanted != before[LEVELS]).any(axis=None), "or there would be nothing to bound"
+    set_later = Forecaster(**options).fit(large()).set_params(**bounds)
+    with pytest.warns(
+        UserWarning,
+        match=r"'total' is 6229999\d\d.\d+ at row 34 and in 181 more rows, beyond its minimum of 6229999\d\d\.\d",
+    ):
+        fitted = Forecaster(**options, **bounds).fit(large())
+    for held in (fitted, set_later):
+        np.testing.assert_allclose(held.predict(large())[LEVELS], wanted, rtol=0, atol=1e-5)
+        found = held.model_.run(large())
+        assert float(found[:, 6:].min()) >= least
+        assert float(found[:, 6:].max()) <= most
+    still = {**options, "steps": 1, "learning_rate": 1e-12}
+    on = quiet(Forecaster(**still, **bounds), large(), start=free)
+    np.testing.assert_allclose(on.predict(large())[LEVELS], wanted, rtol=0, atol=1e-3)
+
+
+def test_a_bound_far_off_changes_nothing() -> None:
+    free, held = (
+        Forecaster(**QUICK, horizons=2, **more).fit(large()) for more in ({}, {"minimum": {"total": 0}, "maximum": 1e9})
+    )
+    assert held.cautions_ == ()
+    assert held.model_.subtract is not None
+    pd.testing.assert_frame_equal(held.predict(large()), free.predict(large()))
+    with pytest.raises(InputError, match="minimum of column 'total' must lie below its maximum, got 623000000 and 5"):
+        Forecaster(**QUICK, minimum=LEVEL, maximum=5).fit(large())
+    with pytest.raises(InputError, match="minimum of column 'total' must lie below its maximum, got 0 and -7"):
+        held.maximum = -7
+
+
+def test_readings_just_beyond_a_bound_are_told_where_the_level_is_large() -> None:
+    least = float(large()["total"].min())
+    held = Forecaster(**QUICK, target="total", minimum=least).fit(large())
+    assert held.cautions_ == ()
+    with pytest.warns(UserWarning, match=f"beyond its minimum of {least + 1:.12g}, where no forecast goes"):
+        Forecaster(**QUICK, target="total", minimum=least + 1).fit(large())
+
+
+def test_columns_beside_one_in_logarithms_have_a_level() -> None:
+    low, high = (data.assign(flow=lambda f: f["flow"] + 5) for data in (small(), large()))
+    options: dict[str, Any] = {**QUICK, "horizons": 2, "transform": {"flow": "log1p"}}
+    wanted, found = (Forecaster(**options).fit(data).predict(data) for data in (low, high))
+    level = np.where(found["target"] == "total", LEVEL, 0.0)
+    np.testing.assert_allclose(found["0.5"] - level, wanted["0.5"], rtol=1e-4, atol=0.02)
+    with pytest.raises(InputError, match="in logarithms column 'total' varies by .*; leave it out of transform"):
+        Forecaster(**QUICK, transform="log1p").fit(high)
+
+
+@pytest.mark.parametrize("task", [Detector, Forecaster])
+def test_a_start_subtracts_what_it_did(task: Any) -> None:
+    options = {**QUICK, "false_alarms_per_1000": 100.0} if task is Detector else {**QUICK, "horizons": 2}
+    start = quiet(task(**options), large())
+    data = large(700)[["flow", "total"]]
+    data["flow"] = np.r_[data["flow"][:600], data["flow"][600:] + 0.01]
+    data.loc[:590, "total"] += 300  # the constant near these is another one, in which the last rows are coarse
+    found = quiet(task(**options), data, start=start)
+    assert found.model_.subtract.tolist() == start.model_.subtract.tolist()
+    own = read_table(data, subtract=FIND)
+    assert own.subtract.tolist() != start.model_.subtract[::-1].tolist()
+    if task is Detector:  # its state after the last row is that of the model on the readings as they are
+        _, state = found.model_.run(data, return_state=True)
+        assert found.model_.settled(state) == found.state_
+    rounded = data.astype("f4")
+    with pytest.raises(InputError, match="'total' is float32, too coarse for readings around .*give it as float64"):
+        task(**options).fit(rounded, start=start)
+    if task is Forecaster:
+        with pytest.raises(InputError, match="transform is None there and {'total': 'log1p'} here"):
+            task(**options, transform={"total": "log1p"}).fit(data, start=start)
+
+
+def test_subclasses_of_streams_and_pools_subtract_as_well() -> None:
+    class Counting(gw.Stream):
+        """Counts its steps."""
+
+        count = 0
+
+        def push(self, x: Any, out: Any = None) -> np.ndarray:
+            self.count += 1
+            return super().push(x, out)
+
+    class Plain(gw.Stream):
+        __slots__ = ("note",)
+
+        def __new__(cls, model: gw.Model, note: str) -> Plain:
+            return super().__new__(cls, model)  # type: ignore[return-value]
+
+        def __init__(self, model: gw.Model, note: str) -> None:
+            super().__init__(model)
+            self.note = note
+
+    class Named(gw.Pool):
+        pass
+
+    plain = Detector(**QUICK, false_alarms_per_1000=100.0).fit(small()).model_
+    for model, data in (
+        (plain, small()),
+        (Detector(**QUICK, false_alarms_per_1000=100.0).fit(large()).model_, large()),
+    ):
+        raw, answers = data.to_numpy()[:3], model.run(data.to_numpy())[:3]
+        counting, noted, pool = Counting(model), Plain(model, "a"), Named(model, 3)
+        np.testing.assert_array_equal([counting.push(row) for row in raw], answers)
+        np.testing.assert_array_equal(noted.push_many(raw), answers)
+        np.testing.assert_array_equal(pool.push([0, 2], raw[[0, 0]]), answers[[0, 0]])
+        assert (counting.count, noted.note) == (3, "a")
+        assert isinstance(counting, Counting)
+        assert isinstance(noted, Plain)
+        assert isinstance(pool, Named)
+        assert type(counting).__qualname__ == Counting.__qualname__
+        assert isinstance(Counting(model), type(counting))
+        np.testing.assert_array_equal(pickle.loads(pickle.dumps(counting)).push(raw[2]), counting.push(raw[2]))
+    assert type(model.stream()).__name__ == "Stream"
+    for kind in (gw.Stream, Counting):
+        assert type(kind(plain)) is kind, "which stays as it is"

@@ -163,8 +163,8 @@ def test_stopping_by_rows_that_were_trained_on_is_cautioned_against(first: gw.De
     found = quiet(gw.Detector(**TINY, validation=0.5), joined(A[:900], B[:200]), start=first)
     (caution,) = [text for text in found.cautions_ if "flatters" in text]
     assert caution == (
-        "of the 110 rows that decide when to stop 110 are rows that start was trained on or stopped by, so the held-out "
-        "loss flatters; give rows that came later"
+        "of the 110 rows that decide when to stop 110 are rows that start was trained on or stopped by, so the "
+        "held-out loss flatters; give rows that came later"
     )
 
 

@@ -41,6 +41,16 @@ class Bounded:
     columns: Each
     targets: Each
 
+    def less(self, constants: Array) -> Bounded:
+        """The ends of targets from which constants (targets,) float64 are subtracted."""
+
+        def shifted(bounds: list[float | None] | None) -> list[float | None] | None:
+            if bounds is None:
+                return None
+            return [None if one is None else one - less for one, less in zip(bounds, constants.tolist(), strict=True)]
+
+        return replace(self, minimum=shifted(self.minimum), maximum=shifted(self.maximum))
+
     def inputs(self, layout: Layout) -> Each:
         """How each column of the model's input is transformed: none of the calendar, and what is known ahead too."""
         if self.columns is None:
@@ -59,7 +69,7 @@ def bounded(minimum: Any, maximum: Any, transform: Any, layout: Layout, targets:
         targets: positions of the columns that are forecast.
 
     Raises:
-        InputError: no such column, no number, or no such transform.
+        InputError: no such column, no number, no such transform, or a minimum that is not below its maximum.
     """
     names = [layout.readings[k] for k in targets]
     given = _by_column("transform", transform, names, layout.read)
@@ -67,9 +77,13 @@ def bounded(minimum: Any, maximum: Any, transform: Any, layout: Layout, targets:
         if one is not None and one not in TRANSFORMS:
             raise InputError(f"transform of column {name!r} must be one of {list(TRANSFORMS)} or None, got {one!r}")
     columns = [given.get(name) for name in layout.read]
+    low, high = limit("minimum", minimum, names), limit("maximum", maximum, names)
+    for name, least, most in zip(names, low or [], high or [], strict=False):
+        if least is not None and most is not None and least >= most:
+            raise InputError(f"minimum of column {name!r} must lie below its maximum, got {least:.12g} and {most:.12g}")
     return Bounded(
-        limit("minimum", minimum, names),
-        limit("maximum", maximum, names),
+        low,
+        high,
         columns if any(columns) else None,
         [columns[k] for k in targets] if any(columns[k] for k in targets) else None,
     )
@@ -131,13 +145,15 @@ def beyond(table: Table, targets: Sequence[int], ends: Bounded) -> list[str]:
         for k, bound in zip(targets, bounds or [None] * len(targets), strict=True):
             if bound is None:
                 continue
-            bad = np.flatnonzero(sign * table.values[:, k].astype(np.float64) < sign * bound - 1e-6 * abs(bound))
+            values, digits = table.wide(k), 12 if table.subtract[k] else 6
+            slack = 1e-6 * abs(bound - table.subtract[k])  # what is left of a reading is rounded to float32
+            bad = np.flatnonzero(sign * values < sign * bound - slack)
             if bad.size:
                 found.append(
-                    f"column {table.columns[k]!r} is {table.values[bad[0], k]:g} at {table.where(int(bad[0]))}"
+                    f"column {table.columns[k]!r} is {values[bad[0]]:.{digits}g} at {table.where(int(bad[0]))}"
                 )
                 found[-1] += f" and in {bad.size - 1:,} more rows" if bad.size > 1 else ""
-                found[-1] += f", beyond its {what} of {bound:g}, where no forecast goes"
+                found[-1] += f", beyond its {what} of {bound:.{digits}g}, where no forecast goes"
     return [enumerated(found)] if found else []
 
 

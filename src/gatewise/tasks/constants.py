@@ -46,6 +46,26 @@ def constant_of(values: Array) -> float:
     return float(np.round(middle, -math.floor(math.log10(deviation))))
 
 
+def asked(subtract: Any, columns: Sequence[str]) -> tuple[Array, Array]:
+    """What is to be subtracted from each of some columns, as `read_table` is told it.
+
+    Args:
+        subtract: a number or `FIND` for each, `FIND` for all, None for nothing, or a function that says so, given the
+            columns.
+        columns: their names.
+
+    Returns:
+        The numbers (columns,) float64, and for which columns one is to be found (columns,) bool. Nothing for any where
+        there are not as many: who asked refuses such a table.
+    """
+    given = subtract(columns) if callable(subtract) else subtract
+    each = [given] * len(columns) if given is None or isinstance(given, str) else list(given)
+    if len(each) != len(columns):
+        each = [None] * len(columns)
+    numbers = [0.0 if one is None or isinstance(one, str) else float(one) for one in each]
+    return np.array(numbers), np.array([isinstance(one, str) and one == FIND for one in each])
+
+
 def evenly_ascending(values: Array, starts: Sequence[int]) -> bool:
     """Whether readings go up by the same step from row to row, as times do, in each series from `starts` on."""
     steps = np.diff(values)

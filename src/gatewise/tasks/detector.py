@@ -26,13 +26,12 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from gatewise.drift import tell_drift
-from gatewise.errors import FileError, GatewiseError, InputError, MissingExtraError, StateError
+from gatewise.errors import InputError, MissingExtraError, StateError
 from gatewise.heads.tail_probability.spec import Spec as Head
 from gatewise.layers.base import Array
 from gatewise.spec import LayerSpec, ModelSpec
 from gatewise.state import State
 from gatewise.stream import Model, init
-from gatewise.stream import load as load_model
 from gatewise.tasks.beforehand import check_calibration, check_files, check_room
 from gatewise.tasks.calibrate import Calibration
 from gatewise.tasks.constants import FIND, subtracting
@@ -42,7 +41,16 @@ from gatewise.tasks.left_out import warn_left_out
 from gatewise.tasks.parameters import AfterFit, is_array, number, plain, positions, recurrent_layers, seed_of
 from gatewise.tasks.plausible import implausible
 from gatewise.tasks.seen import record
-from gatewise.tasks.start import flattering, in_order, origin, rows_seen, start_columns, started, with_weights
+from gatewise.tasks.start import (
+    constants_of,
+    flattering,
+    in_order,
+    origin,
+    rows_seen,
+    start_columns,
+    started,
+    with_weights,
+)
 from gatewise.tasks.table import FITTED, Table, read_table, standardise, within_reach
 from gatewise.tasks.timeline import Timeline, timeline
 from gatewise.tasks.times import listed
@@ -211,9 +219,10 @@ class Detector(AfterFit, OutlierMixin, BaseEstimator):  # type: ignore[misc]
             raise InputError(f"coverage must be a share between 0 and 1, got {coverage!r}")
         check_files(data, start, checkpoint, metrics)
         old = started(self, start)
-        table = read_table(data, self.time, self.columns, self.missing, self.series, subtract=FIND)
+        subtract = FIND if old is None else constants_of(old, start_columns(old))
+        table = read_table(data, self.time, self.columns, self.missing, self.series, subtract=subtract)
         if old is not None:
-            table = in_order(table, start_columns(old)).less(old.subtract)
+            table = in_order(table, start_columns(old))
         read = table
         names = table.columns
         targets = list(range(len(names))) if self.target is None else positions("target", self.target, names)
@@ -362,48 +371,6 @@ class Detector(AfterFit, OutlierMixin, BaseEstimator):  # type: ignore[misc]
             raise InputError("summary needs the frame that explain gives; pass detector.explain(data)")
         when, ids = (of_rows(found, name) for name in (self.time or "time", self.series))
         return summarise(found, float(self.false_alarms_per_1000), self.targets_, when, ids)
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the model file, with all that `load` needs. `gatewise.load` reads it as a model, without this class.
-
-        Raises:
-            InputError: a parameter was changed after `fit`.
-        """
-        check_is_fitted(self)
-        self._check_unchanged()
-        self.model_.save(path)
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Self:
-        """Read what `save` wrote; torch is not needed.
-
-        Raises:
-            FileError: damaged, or a model that was not made by a Detector.
-            OSError: no such file, or no permission.
-        """
-        model = load_model(path)
-        described = model.provenance.get("detector")
-        try:
-            if not isinstance(described, Mapping):
-                raise InputError("it was not made by a Detector; gatewise.load reads it as a model")
-            parameters = described["parameters"]
-            if set(parameters) - set(cls._get_param_names()):
-                raise InputError("its parameters are not those of this version; upgrade gatewise")
-            found = cls(**parameters)
-            found._take(model)
-        except KeyError as error:
-            raise FileError(f"{path} cannot be read as a Detector: it does not say {error}") from None
-        except (GatewiseError, TypeError, ValueError, AttributeError) as error:
-            raise FileError(f"{path} cannot be read as a Detector: {error}") from None
-        return found
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "model_")
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = self.missing != "raise"
-        return tags
 
     def _take(self, model: Model) -> None:
         """Set every fitted attribute from a model and its provenance; raises many kinds of errors where they lie."""

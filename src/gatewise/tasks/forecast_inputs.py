@@ -87,13 +87,16 @@ class Layout:
 
     def units(self, offset: Array, scale: Array) -> tuple[Array, Array]:
         """Offset and scale of all inputs, given those of the columns read. The calendar stays as it is."""
-        waves = 2 * len(self.calendar)
-        known = slice(len(self.readings), None)
-        each = len(self.horizons)
-        return (
-            np.concatenate([offset, np.zeros(waves), np.repeat(offset[known], each)], dtype=np.float32),
-            np.concatenate([scale, np.ones(waves), np.repeat(scale[known], each)], dtype=np.float32),
-        )
+        return self.spread(offset, 0.0).astype(np.float32), self.spread(scale, 1.0).astype(np.float32)
+
+    def spread(self, values: Array, calendar: float) -> Array:
+        """One number for each input (inputs,) float64, given those of the columns read and that of the calendar.
+
+        Nothing is rounded, so that constants to subtract stay what they are.
+        """
+        wide = np.asarray(values, np.float64)
+        ahead = np.repeat(wide[len(self.readings) :], len(self.horizons))
+        return np.concatenate([wide, np.full(2 * len(self.calendar), calendar), ahead])
 
     def _waves(self, times: pd.Index | None, rows: int) -> Array:
         """(rows, 2 * calendar): each period's sine and cosine."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,12 +12,37 @@ from gatewise.heads.quantiles.spec import Spec as Head
 from gatewise.layers.base import Array
 from gatewise.spec import LayerSpec, ModelSpec
 from gatewise.stream import Model, init
-from gatewise.tasks.bounded import Bounded
-from gatewise.tasks.forecast_inputs import Layout
+from gatewise.tasks.bounded import Bounded, bounded
+from gatewise.tasks.constants import FIND
+from gatewise.tasks.forecast_inputs import Layout, choose
 from gatewise.tasks.parameters import plain, recurrent_layers
+from gatewise.tasks.start import constants_of
 
 if TYPE_CHECKING:
     from gatewise.tasks.forecaster import Forecaster
+
+
+def to_subtract(task: Forecaster, start: Model | None) -> Callable[[Sequence[str]], Sequence[Any]]:
+    """What is to be subtracted from columns, as `read_table` takes it: a function from their names.
+
+    That is what the start subtracts. Where there is none, it is to be found, but for columns that are transformed: the
+    logarithm is one of the readings as they are.
+
+    Args:
+        task: whose parameters say which columns are transformed.
+        start: the model that it goes on from.
+    """
+    if start is not None:
+        described = start.provenance["forecaster"]
+        return constants_of(start, [*described["readings"], *described["covariates"]])
+
+    def each(names: Sequence[str]) -> Sequence[Any]:
+        layout, targets = choose(names, task.target, task.covariates, task.calendar, task.horizons)
+        transforms = bounded(task.minimum, task.maximum, task.transform, layout, targets).columns
+        logs = {name for name, one in zip(layout.read, transforms or [None] * len(names), strict=True) if one}
+        return [None if name in logs else FIND for name in names]
+
+    return each
 
 
 def untrained_model(

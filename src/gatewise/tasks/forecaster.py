@@ -27,18 +27,17 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from gatewise.errors import FileError, GatewiseError, InputError, MissingExtraError
+from gatewise.errors import InputError, MissingExtraError
 from gatewise.heads.quantiles.spec import Spec as Head
 from gatewise.heads.quantiles.spec import level_name
 from gatewise.layers.base import Array
 from gatewise.stream import Model
-from gatewise.stream import load as load_model
 from gatewise.tasks import backtest as rolling
 from gatewise.tasks.beforehand import check_files, check_room
-from gatewise.tasks.bounded import beyond, bounded, check_ahead, check_logs, limit, logged
-from gatewise.tasks.constants import FIND, subtracting
+from gatewise.tasks.bounded import beyond, bounded, check_ahead, check_logs, logged
+from gatewise.tasks.constants import subtracting
 from gatewise.tasks.forecast_inputs import PERIODS, Layout, choose, cut, first_row, wanted_of
-from gatewise.tasks.forecast_model import in_units, untrained_model
+from gatewise.tasks.forecast_model import in_units, to_subtract, untrained_model
 from gatewise.tasks.future import known_ahead
 from gatewise.tasks.left_out import too_short, warn_left_out
 from gatewise.tasks.parameters import AfterFit, is_array, plain, seed_of
@@ -220,20 +219,17 @@ class Forecaster(AfterFit, BaseEstimator):  # type: ignore[misc]
         """
         check_files(data, start, checkpoint, metrics)
         old = started(self, start)
-        raw = any(value is not None for value in (self.minimum, self.maximum, self.transform))  # in units of the data
-        find = None if raw else FIND
-        table = read_table(data, self.time, self.columns, self.missing, self.series, subtract=find)
+        subtract = to_subtract(self, old)
+        table = read_table(data, self.time, self.columns, self.missing, self.series, subtract=subtract)
         if old is not None:
-            described = old.provenance["forecaster"]
-            read_by = [*described["readings"], *described["covariates"]]
-            order = [read_by.index(name) for name in described["columns"]]
-            table = in_order(table, described["columns"])
-            table = table.less(None if old.subtract is None else old.subtract[order])
+            table = in_order(table, old.provenance["forecaster"]["columns"])
         layout, targets = choose(table.columns, self.target, self.covariates, self.calendar, self.horizons)
         ends = bounded(self.minimum, self.maximum, self.transform, layout, targets)
         seed = seed_of(self.random_state)
-        untrained = untrained_model(self, table.named, layout, targets, ends, seed)
         read = table.select([table.columns.index(name) for name in layout.read])
+        untrained = untrained_model(self, table.named, layout, targets, ends.less(read.subtract[targets]), seed)
+        if old is not None:
+            untrained = with_weights(self, untrained, old)
         check_room(untrained, {**self.get_params(), "random_state": seed}, table)
         check_logs(read, ends.columns)
         cuts = cut(read, layout, targets, untrained.window or 1, self.validation)
@@ -241,10 +237,9 @@ class Forecaster(AfterFit, BaseEstimator):  # type: ignore[misc]
         doubts = implausible(read, cuts.training, cuts.held, lasting)
         seen = rows_seen(read, self, old)
         if old is None:
-            offset, scale = standardise(logged(read, ends.columns), cuts.training)
+            offset, scale = standardise(logged(read, ends.columns), cuts.training, ends.columns)
             untrained = in_units(untrained, layout, targets, offset, scale)
         else:
-            untrained = with_weights(self, untrained, old)
             offset, scale = (old.tensors[f"input.{name}"][: len(layout.read)] for name in ("offset", "scale"))
         trained_on = record(
             read,
@@ -301,7 +296,7 @@ class Forecaster(AfterFit, BaseEstimator):  # type: ignore[misc]
         }
         if ends.targets is not None:  # by which errors in standard units are measured
             described["deviations"] = np.nanstd(read.values[cuts.training][:, targets], axis=0, dtype=float).tolist()
-        constants = None if read.constants is None else layout.units(read.subtract, read.subtract)[0]
+        constants = None if read.constants is None else layout.spread(read.subtract, 0.0)
         self._take(subtracting(trained, constants, {**trained.provenance, "forecaster": described}))
         self.history_: History = history
         for caution in self.cautions_:
@@ -394,48 +389,6 @@ class Forecaster(AfterFit, BaseEstimator):  # type: ignore[misc]
         warn_left_out(out, len(table.series) - len(found.left_out))
         return replace(found, left_out=tuple(name for name, _ in out))
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the model file, with all that `load` needs. `gatewise.load` reads it as a model, without this class.
-
-        Raises:
-            InputError: a parameter was changed after `fit`.
-        """
-        check_is_fitted(self)
-        self._check_unchanged()
-        self.model_.save(path)
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Self:
-        """Read what `save` wrote; torch is not needed.
-
-        Raises:
-            FileError: damaged, or a model that was not made by a Forecaster.
-            OSError: no such file, or no permission.
-        """
-        model = load_model(path)
-        described = model.provenance.get("forecaster")
-        try:
-            if not isinstance(described, Mapping):
-                raise InputError("it was not made by a Forecaster; gatewise.load reads it as a model")
-            parameters = described["parameters"]
-            if set(parameters) - set(cls._get_param_names()):
-                raise InputError("its parameters are not those of this version; upgrade gatewise")
-            found = cls(**parameters)
-            found._take(model)
-        except KeyError as error:
-            raise FileError(f"{path} cannot be read as a Forecaster: it does not say {error}") from None
-        except (GatewiseError, TypeError, ValueError, AttributeError) as error:
-            raise FileError(f"{path} cannot be read as a Forecaster: {error}") from None
-        return found
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "model_")
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = self.missing != "raise"
-        return tags
-
     def _take(self, model: Model) -> None:
         """Set every fitted attribute from a model and its provenance; raises many kinds of errors where they lie."""
         if model.spec.head is None or model.spec.head.kind != Head.kind:
@@ -469,15 +422,12 @@ class Forecaster(AfterFit, BaseEstimator):  # type: ignore[misc]
         head, constants = self.model_.spec.head, self._constants()
         if head is None:
             return self.model_
-        given = {name: limit(name, value, self.targets_) for name, value in values.items() if name != "time"}
-        if constants is not None:  # the bounds of the model are those of readings less the constants
-            own = [constants[self.layout_.read.index(target)] for target in self.targets_]
-            for name, bounds in given.items():
-                if bounds is not None:
-                    given[name] = [
-                        None if bound is None else bound - less for bound, less in zip(bounds, own, strict=True)
-                    ]
-        spec = self.model_.spec.replace(head=head.replace(**given))
+        given = {"minimum": self.minimum, "maximum": self.maximum, **values}
+        targets = head.options["targets"]
+        ends = bounded(given["minimum"], given["maximum"], None, self.layout_, targets)
+        if (constants := self._constants()) is not None:
+            ends = ends.less(constants[list(targets)])
+        spec = self.model_.spec.replace(head=head.replace(minimum=ends.minimum, maximum=ends.maximum))
         return self.model_.replace(spec=spec)
 
     def _transform(self) -> list[str | None] | None:

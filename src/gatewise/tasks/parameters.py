@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from gatewise import layers as kinds
-from gatewise.errors import InputError
+from gatewise.errors import FileError, GatewiseError, InputError, MissingExtraError
 from gatewise.spec import LayerSpec, short
 from gatewise.stream import Model
+from gatewise.stream import load as load_model
+
+try:
+    from sklearn.utils.validation import check_is_fitted
+except ImportError as error:  # pragma: no cover - tried in an environment without the extra
+    raise MissingExtraError("tasks need scikit-learn: pip install 'gatewise[train]'") from error
 
 
 class AfterFit:
-    """What becomes of constructor parameters that are set after `fit`, for a scikit-learn estimator to inherit from.
+    """What a task does with its model after `fit`, for a scikit-learn estimator to inherit from: save it, load it, and
+    take over parameters that are set later.
 
     The provenance of the fitted model says with which parameters it was fitted. Those of `_follows` need no training: a
     fitted task takes them over when they are set, in its attributes, its model and what `save` writes. Where another
@@ -30,6 +38,48 @@ class AfterFit:
     _follows: ClassVar[tuple[str, ...]]
 
     model_: Model
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model file, with all that `load` needs. `gatewise.load` reads it as a model, without this class.
+
+        Raises:
+            InputError: a parameter was changed after `fit`.
+        """
+        check_is_fitted(self)
+        self._check_unchanged()
+        self.model_.save(path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Read what `save` wrote; torch is not needed.
+
+        Raises:
+            FileError: damaged, or a model that was not made by a task of this class.
+            OSError: no such file, or no permission.
+        """
+        model, own = load_model(path), f"a {cls._about.capitalize()}"
+        described = model.provenance.get(cls._about)
+        try:
+            if not isinstance(described, Mapping):
+                raise InputError(f"it was not made by {own}; gatewise.load reads it as a model")
+            parameters = described["parameters"]
+            if set(parameters) - set(cls._get_param_names()):  # type: ignore[attr-defined]
+                raise InputError("its parameters are not those of this version; upgrade gatewise")
+            found = cls(**parameters)
+            found._take(model)
+        except KeyError as error:
+            raise FileError(f"{path} cannot be read as {own}: it does not say {error}") from None
+        except (GatewiseError, TypeError, ValueError, AttributeError) as error:
+            raise FileError(f"{path} cannot be read as {own}: {error}") from None
+        return found
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "model_")
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()  # type: ignore[misc]
+        tags.input_tags.allow_nan = self.missing != "raise"  # type: ignore[attr-defined]
+        return tags
 
     def __setattr__(self, name: str, value: Any) -> None:
         if "model_" in vars(self) and name in self.__parameters():

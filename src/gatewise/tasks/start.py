@@ -8,7 +8,7 @@ forecasts, the share of validation, the budget.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from gatewise.errors import InputError
@@ -69,6 +69,17 @@ def started(task: AfterFit, start: Any) -> Model | None:
 def start_columns(start: Model) -> tuple[str, ...]:
     """Names of the inputs of the start, as a table calls them: those of an array are x0, x1, ..."""
     return start.columns or tuple(f"x{i}" for i in range(start.inputs))
+
+
+def constants_of(start: Model, columns: Sequence[str]) -> Callable[[Sequence[str]], list[float]]:
+    """What the start subtracts from columns, as `read_table` takes it: a function from their names.
+
+    Args:
+        start: the model.
+        columns: names of its first inputs.
+    """
+    own = {} if start.subtract is None else dict(zip(columns, start.subtract.tolist(), strict=False))
+    return lambda names: [own.get(name, 0.0) for name in names]
 
 
 def in_order(table: Table, columns: Sequence[str]) -> Table:

@@ -17,7 +17,7 @@ from gatewise.inputs.numeric.spec import MISSING, MOST, usable
 from gatewise.layers.base import Array
 from gatewise.readings import refuse_rounded
 from gatewise.tasks.columns import as_float32, as_float64, is_rounded, like_time
-from gatewise.tasks.constants import FIND, constant_of, evenly_ascending
+from gatewise.tasks.constants import asked, constant_of, evenly_ascending
 from gatewise.tasks.frames import ARRAY, no_column, to_frame, unique_names, with_levels
 from gatewise.tasks.robust import location_scale, reach
 from gatewise.tasks.times import Where, check_order, find_times, listed
@@ -91,15 +91,6 @@ class Table:
     def wide(self, columns: int | Sequence[int]) -> Array:
         """The readings of one or several columns, by position, in the units of the data: float64."""
         return np.asarray(self.values[:, columns].astype(np.float64) + self.subtract[columns])
-
-    def less(self, constants: Array | None) -> Table:
-        """The table with these constants (columns,) subtracted from the readings in place of those that are."""
-        zeros = np.zeros(len(self.columns))
-        subtract = zeros if constants is None else np.asarray(constants, float)
-        if np.array_equal(subtract, self.subtract):
-            return self
-        wide = self.wide(list(range(len(self.columns)))) - subtract
-        return replace(self, values=np.ascontiguousarray(wide, np.float32), subtract=subtract)
 
     def select(self, columns: Sequence[int]) -> Table:
         """The table with these columns, in this order."""
@@ -183,8 +174,9 @@ def read_table(
         advice: what to do about missing readings that are refused.
         dated: whether whole numbers for times are dates, 20240131 or 202401; None = where they can be and would not
             count on evenly.
-        subtract: (columns,) what to take from each column in float64; `FIND` = a constant near the readings where
-            float32 is too coarse for how they vary; None = nothing.
+        subtract: (columns,) what to take from each column in float64; `FIND`, for all or for one, = a constant near the
+            readings where float32 is too coarse for how they vary; None = nothing. Or a function that says so, given
+            the names of the columns.
         leave_out: whether of several series one with missing readings that are refused, or with times out of order, is
             left out, instead of refusing all.
 
@@ -222,13 +214,11 @@ def read_table(
     chosen = _choose(names, time, series, columns, origin, frame)
     values, deviations = np.empty((len(frame), len(chosen)), np.float32), np.zeros(len(chosen))
     cautions: list[str] = []
-    constants = np.zeros(len(chosen)) if subtract is None or isinstance(subtract, str) else np.asarray(subtract, float)
-    if len(constants) != len(chosen):
-        constants = np.zeros(len(chosen))  # the caller refuses such a table
+    constants, to_find = asked(subtract, chosen)
     for k, name in enumerate(chosen):
         column = frame.iloc[:, names.index(name)]
         wide = as_float64(column, name, where)
-        if isinstance(subtract, str) and subtract == FIND:
+        if to_find[k]:
             constants[k] = 0.0 if is_rounded(column) else constant_of(wide)
             if constants[k] and evenly_ascending(wide, starts):
                 raise InputError(like_time(name, time, wide))
@@ -420,12 +410,13 @@ def within_reach(
     return replace(table, values=np.where(far, np.float32(np.nan), table.values))
 
 
-def standardise(table: Table, rows: int | Array) -> tuple[Array, Array]:
+def standardise(table: Table, rows: int | Array, transform: Sequence[str | None] | None = None) -> tuple[Array, Array]:
     """Robust mean and deviation of each column over the training part, which must be able to teach something.
 
     Args:
         table: the readings.
         rows: of the training part: how many there are, from the first; or, of several series, (rows,) bool.
+        transform: how each column was transformed; from such a column no constant can be subtracted.
 
     Returns:
         offset (columns,) and scale (columns,), float32.
@@ -436,7 +427,9 @@ def standardise(table: Table, rows: int | Array) -> tuple[Array, Array]:
     training = table.values[rows if isinstance(rows, np.ndarray) else slice(rows)].astype(np.float64)
     part = f"in the {len(training):,} rows of the training part"
     offset, scale = np.zeros(training.shape[1]), np.ones(training.shape[1])
-    empty, constant, small, coarse = [], [], [], []
+    empty, constant, small = [], [], []
+    coarse: list[str] = []
+    logs: list[str] = []
     for k, name in enumerate(table.columns):
         values = training[:, k][np.isfinite(training[:, k])]
         if not values.size:
@@ -448,12 +441,14 @@ def standardise(table: Table, rows: int | Array) -> tuple[Array, Array]:
         if (values == values[0]).all():
             whole = table.values[:, k]
             varies = float(table.deviations[k]) if np.nanmin(whole) == np.nanmax(whole) else 0.0
+            if transform is not None and transform[k] is not None:
+                varies *= float(np.exp(-values[0]))  # the slope of log1p
         if not varies:
             constant.append(f"column {name!r} is {values[0] + table.subtract[k]:g} throughout")
         elif varies < LEAST_VARIATION:
             small.append(f"column {name!r} varies by {varies:.3g}")
         elif step > 0.01 * varies:
-            coarse.append(
+            (coarse if transform is None or transform[k] is None else logs).append(
                 f"column {name!r} varies by {varies:.3g} around {offset[k] + table.subtract[k]:.9g}, where "
                 f"{'float64' if table.subtract[k] else 'float32'} holds steps of {step:.3g}"
             )
@@ -476,6 +471,10 @@ def standardise(table: Table, rows: int | Array) -> tuple[Array, Array]:
         raise InputError(
             f"{enumerated(coarse)}; give {'them' if each == 'each' else 'it'} as float64, or subtract a constant near "
             f"the mean of {each} before"
+        )
+    if logs:
+        raise InputError(
+            f"in logarithms {enumerated(logs)}; leave {'them' if len(logs) > 1 else 'it'} out of transform"
         )
     return offset.astype(np.float32), scale.astype(np.float32)
 

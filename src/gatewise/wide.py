@@ -1,0 +1,70 @@
+"""Streams and pools of models that subtract constants: float64 in, and float64 out, see `Model.subtract`.
+
+`Stream` and `Pool` become these by themselves where the model needs it; others stay native from push to answer.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from types import new_class
+from typing import Any, TypeVar
+
+import numpy.typing as npt
+
+from gatewise import _core
+from gatewise.layers.base import Array
+from gatewise.readings import check_out, into
+
+Kind = TypeVar("Kind")
+
+
+class WideStream(_core.Stream):
+    """The pushes of a stream whose model subtracts constants."""
+
+    __slots__ = ()
+    model: Any
+
+    def push(self, x: npt.ArrayLike, out: Array | None = None) -> Array:
+        """See `Stream.push`."""
+        given = self._as_float32(x, 1)
+        check_out(out, (self.model.outputs,))
+        return into(out, self.model._with_levels(super().push(given)))
+
+    def push_many(self, x: npt.ArrayLike, out: Array | None = None) -> Array:
+        """See `Stream.push_many`."""
+        given = self._as_float32(x, 2)
+        check_out(out, (len(given), self.model.outputs))
+        return into(out, self.model._with_levels(super().push_many(given)))
+
+
+class WidePool(_core.Pool):
+    """The same for many sessions."""
+
+    __slots__ = ()
+    model: Any
+
+    def push(self, ids: npt.ArrayLike, x: npt.ArrayLike, /, out: Array | None = None) -> Array:
+        """See `Pool.push`."""
+        given = self._as_float32(x, 2)
+        check_out(out, (len(given), self.model.outputs))
+        return into(out, self.model._with_levels(super().push(ids, given)))
+
+
+def wide(kind: type[Kind]) -> type[Kind]:
+    """The class that does for models that subtract constants what a class of streams or pools does for others.
+
+    It is a subclass with the same name, in which `WideStream` or `WidePool` comes before the native base and after all
+    others: what a subclass of `Stream` defines stays, and what it calls of its base is the push that subtracts.
+    """
+    given: Any = kind  # for mypy a class of unknown bases cannot be hashed
+    found: type[Kind] = _widened(given)
+    return found
+
+
+@cache
+def _widened(kind: Any) -> Any:
+    own = WideStream if issubclass(kind, _core.Stream) else WidePool
+    if issubclass(kind, own):
+        return kind
+    names = {name: getattr(kind, name) for name in ("__doc__", "__module__", "__qualname__")}
+    return new_class(kind.__name__, (kind, own), {}, lambda space: space.update(names, __slots__=()))
