@@ -35,12 +35,12 @@ from gatewise.stream import Model
 from gatewise.stream import load as load_model
 from gatewise.tasks import backtest as rolling
 from gatewise.tasks.beforehand import check_room
-from gatewise.tasks.bounded import beyond, bounded, check_ahead, check_logs, limit, logged
+from gatewise.tasks.bounded import beyond, bounded, limit, logged, no_logs, no_logs_ahead
 from gatewise.tasks.constants import FIND, subtracting
 from gatewise.tasks.forecast_inputs import PERIODS, Layout, choose, cut, first_row, wanted_of
 from gatewise.tasks.forecast_model import in_units, untrained_model
 from gatewise.tasks.future import known_ahead
-from gatewise.tasks.left_out import too_short, warn_left_out
+from gatewise.tasks.left_out import says_left_out, too_short, warn_left_out, without_far
 from gatewise.tasks.parameters import AfterFit, is_array, plain, seed_of
 from gatewise.tasks.plausible import implausible
 from gatewise.tasks.seen import record
@@ -199,6 +199,10 @@ class Forecaster(AfterFit, BaseEstimator):  # type: ignore[misc]
     ) -> Self:
         """Train on the first rows of each series; the last decide which weights are kept.
 
+        Of several series those that cannot be used are left out, and `cautions_` names them: too short to train on,
+        missing readings that are refused, readings too large or without a logarithm that `transform` asks for, times
+        out of order. One series alone is refused.
+
         Args:
             data: the series.
             y: not used.
@@ -221,7 +225,7 @@ class Forecaster(AfterFit, BaseEstimator):  # type: ignore[misc]
         old = started(self, start)
         raw = any(value is not None for value in (self.minimum, self.maximum, self.transform))  # in units of the data
         find = None if raw else FIND
-        table = read_table(data, self.time, self.columns, self.missing, self.series, subtract=find)
+        table = read_table(data, self.time, self.columns, self.missing, self.series, subtract=find, leave_out=True)
         if old is not None:
             described = old.provenance["forecaster"]
             read_by = [*described["readings"], *described["covariates"]]
@@ -232,9 +236,10 @@ class Forecaster(AfterFit, BaseEstimator):  # type: ignore[misc]
         ends = bounded(self.minimum, self.maximum, self.transform, layout, targets)
         seed = seed_of(self.random_state)
         untrained = untrained_model(self, table.named, layout, targets, ends, seed)
-        read = table.select([table.columns.index(name) for name in layout.read])
         check_room(untrained, {**self.get_params(), "random_state": seed}, table)
-        check_logs(read, ends.columns)
+        read = table.select([table.columns.index(name) for name in layout.read])
+        read = without_far(read.without(no_logs(read, ends.columns)), self.missing, ends.columns)
+        table = table.without(dict(read.left_out[len(table.left_out) :]))
         cuts = cut(read, layout, targets, untrained.window or 1, self.validation)
         lasting = [k for k in range(len(read.columns)) if not (self.normalise or (self.anchor and k in targets))]
         doubts = implausible(read, cuts.training, cuts.held, lasting)
@@ -287,6 +292,7 @@ class Forecaster(AfterFit, BaseEstimator):  # type: ignore[misc]
             "calendar": list(layout.calendar),
             "split": list(cuts.split),
             "cautions": [
+                *says_left_out(table.left_out, len(table.series)),
                 *uneven,
                 *table.cautions,
                 *cuts.cautions,
@@ -323,7 +329,8 @@ class Forecaster(AfterFit, BaseEstimator):  # type: ignore[misc]
             units of the data. Where the series or the time is called as one of the others, "_" is put behind it.
 
             Of several series those that cannot be forecast are left out, and a warning names them: too few rows, or
-            too few in `future`, missing readings that are refused, times out of order.
+            too few in `future`, missing readings that are refused, readings too large or without a logarithm that
+            `transform` asks for, times out of order.
 
         Raises:
             InputError: data that do not fit, or too few rows.
@@ -334,7 +341,9 @@ class Forecaster(AfterFit, BaseEstimator):  # type: ignore[misc]
         covariates = None if constants is None else constants[len(self.layout_.readings) :]
         ahead, faults = known_ahead(table, future, self.layout_, self.time, self.series, self.timeline_, covariates)
         table = table.without(faults)
-        check_ahead(ahead, self.layout_, self._transform())
+        table = table.without(
+            no_logs_ahead({name: ahead[name] for name, *_ in table.series}, self.layout_, self._transform())
+        )
         warn_left_out(table.left_out, len(table.series))
         times = self.timeline_.ahead(table, self.horizons_)
         model, frames = self.model_.relative(), []
@@ -362,7 +371,8 @@ class Forecaster(AfterFit, BaseEstimator):  # type: ignore[misc]
         Returns:
             Forecasts, what came, and what repeating the last reading, or the last season, would have said:
             `.scores()`, `.compare()`, `.frame()`. Of several series those with too few rows, with missing readings
-            that are refused, or with times out of order, are left out, and a warning names them.
+            that are refused, with readings too large or without a logarithm, or with times out of order, are left out,
+            and a warning names them.
 
         Raises:
             InputError: data that do not fit, too few rows, or a season that is longer than they are.
@@ -498,7 +508,7 @@ class Forecaster(AfterFit, BaseEstimator):  # type: ignore[misc]
         for caution in self.timeline_.compare(table):
             warnings.warn(caution, UserWarning, stacklevel=3)
         table = table.select([self.columns_.index(name) for name in self.layout_.read])
-        check_logs(table, self._transform())
+        table = table.without(no_logs(table, self._transform()))
         offset, scale = (self.model_.tensors[f"input.{name}"][: len(table.columns)] for name in ("offset", "scale"))
         return within_reach(table, offset, scale, self.missing, FITTED, leave_out=True, transform=self._transform())
 
