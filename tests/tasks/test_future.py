@@ -86,7 +86,7 @@ def test_times_in_one_table_alone_are_refused() -> None:
         forecaster.predict(frame[:100], frame[["price"]][100:].reset_index(drop=True))
     with pytest.raises(InputError, match="^there are times in the data and none in future"):
         forecaster.predict(frame[:100], frame[["price"]][100:].to_numpy())
-    bare, untold = frame.reset_index(drop=True), "^the rows have no times, and the model was fitted on rows 1 hour apart"
+    bare, untold = frame.reset_index(drop=True), "^the rows have no times, and the model was fitted on rows"
     with (
         pytest.warns(UserWarning, match=untold),
         pytest.raises(InputError, match="^there are times in future and none in the data"),
