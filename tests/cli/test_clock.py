@@ -209,3 +209,38 @@ def test_odd_provenance_is_no_obstacle() -> None:
     assert seen(odd, ["2024-01-01T00:00", "2024-01-01T00:01"], ends=True) == []
     with pytest.raises(LineError):
         Clock(odd).see([])
+
+
+@pytest.mark.parametrize(
+    "form", ["%Y/%m/%d", "%Y.%m.%d", "%Y/%m/%d %H:%M", "%Y/%m/%dT%H:%M:%S", "%Y%m%d", "{t.year}/{t.month}/{t.day}"]
+)
+def test_dates_that_training_reads_are_read(form: str) -> None:
+    written = [day.strftime(form) if "%" in form else form.format(t=day) for day in DAYS]
+    kept = told(written[:25])
+    assert kept["calendar"]["kind"] == "dates"
+    assert seen(kept, written[25:], ends=True) == []
+    (message,) = seen(kept, [*written[25:28], *written[30:]], ends=True)
+    assert message.startswith(f"rows are missing from {written[27]} to {written[30]}: a step of 3 days")
+
+
+@pytest.mark.parametrize("form", ["%Y%m", "%Y-%m", "%Y/%m", "%Y"])
+def test_months_and_years_that_training_reads_are_read(form: str) -> None:
+    months = pd.date_range("1950-01-01", periods=40, freq="YS" if form == "%Y" else "MS").strftime(form).tolist()
+    numbers = [int(month) for month in months] if form == "%Y%m" else []
+    kept = told(numbers[:30] or months[:30])
+    first = "the rows that the model was trained on are no constant step apart, so --time checks only that times ascend"
+    assert seen(kept, months[30:], ends=True) == [first]
+    order = seen(kept, [months[31], months[30]])[1]
+    assert order.startswith(f"the time {months[30]} does not lie after {months[31]}")
+    assert seen(kept, numbers[30:]) == [first]
+
+
+def test_what_only_pandas_reads_is_not_compared_and_said_once(daily: Path) -> None:
+    written = [f"{day:%Y %b %d}" for day in DAYS]
+    assert told(written)["calendar"]["kind"] == "dates"
+    messages = seen(told(written), [*written, *DAYS.astype(str)[:2]])
+    assert messages == [
+        "the time 2024 Jan 01 has the year first but is no ISO 8601 date, so it is not compared with those of the "
+        "training data, nor are others like it; write ISO 8601 to have them compared"
+    ]
+    assert len(said(daily, objects(written))) == 1, "and all are answered"

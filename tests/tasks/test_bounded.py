@@ -91,7 +91,7 @@ def test_both_bounds_are_moved_together() -> None:
         ({"minimum": 5, "maximum": "a"}, "maximum of column 'y' must be a finite number"),
         ({"units": np.int64(4), "minimum": 40}, "must lie below its maximum"),
     ):
-        with pytest.raises((InputError, SpecError), match=words):
+        with pytest.raises(InputError, match=words):
             found.set_params(**bad)
         assert (found.minimum, found.maximum, found.units) == (20, 30, 4)
         pd.testing.assert_frame_equal(found.predict(data), truth.predict(data))
@@ -227,3 +227,30 @@ def test_what_has_no_logarithm_is_refused_at_use_too(missing: str) -> None:
     bad.loc[1, "price"] = -2.0
     with pytest.raises(InputError, match=r"future holds -2 for 'price' in row 1, and with transform"):
         found.predict(data, bad)
+
+
+def test_what_has_no_logarithm_leaves_one_series_of_several_out() -> None:
+    one = sales().assign(s="one")
+    several = pd.concat([one, one.assign(s="two"), one.assign(s="three")], ignore_index=True)
+    bad = several.copy()
+    bad.loc[len(one) + 7, "a"] = -3.0
+    good = bad[bad["s"] != "two"]
+    options: dict[str, Any] = {"transform": {"a": "log1p", "price": "log1p"}, "series": "s", "covariates": ["price"]}
+    message = rf"^1 of 3 series is left out: 'two'; because column 'a' is -3 at row {len(one) + 7}, series 'two', and"
+    with pytest.warns(UserWarning, match=message):
+        found = Forecaster(**options, **QUICK).fit(bad)
+    for name, value in Forecaster(**options, **QUICK).fit(good).model_.tensors.items():
+        assert np.array_equal(found.model_.tensors[name], value), name
+    ahead = several[["s", "price"]]
+    with pytest.warns(UserWarning, match=message):
+        pd.testing.assert_frame_equal(found.predict(bad, ahead), found.predict(good, ahead))
+    with pytest.warns(UserWarning, match=message):
+        assert found.backtest(bad, stride=20).left_out == ("two",)
+    far = ahead.copy()
+    far.loc[len(one) + 1, "price"] = -2.0
+    with pytest.warns(
+        UserWarning, match="^1 of 3 series is left out: 'two'; because future holds -2 for 'price' in row 1"
+    ):
+        pd.testing.assert_frame_equal(found.predict(several, far), found.predict(good, ahead))
+    with pytest.raises(InputError, match=r"column 'a' is -3 .* must be above -1"):
+        found.predict(bad[bad["s"] == "two"], ahead)

@@ -217,7 +217,7 @@ def test_what_is_no_calendar_is_refused(freq: str) -> None:
     for change in changes:
         with pytest.raises((InputError, ValueError, TypeError)):
             Calendar.from_json({**told, **change})
-    for lost in told:
+    for lost in set(told) - {"span"}:
         with pytest.raises((KeyError, InputError)):
             Calendar.from_json({key: value for key, value in told.items() if key != lost})
 

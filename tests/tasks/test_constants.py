@@ -304,7 +304,7 @@ def test_a_start_subtracts_what_it_did(task: Any) -> None:
         _, state = found.model_.run(data, return_state=True)
         assert found.model_.settled(state) == found.state_
     rounded = data.astype("f4")
-    with pytest.raises(InputError, match="'total' is float32, too coarse for readings around .*give it as float64"):
+    with pytest.raises(InputError, match="'total' are float32, which holds steps of 64 around .*give them as float64"):
         task(**options).fit(rounded, start=start)
     if task is Forecaster:
         with pytest.raises(InputError, match="transform is None there and {'total': 'log1p'} here"):

@@ -86,10 +86,14 @@ def test_times_in_one_table_alone_are_refused() -> None:
         forecaster.predict(frame[:100], frame[["price"]][100:].reset_index(drop=True))
     with pytest.raises(InputError, match="^there are times in the data and none in future"):
         forecaster.predict(frame[:100], frame[["price"]][100:].to_numpy())
-    with pytest.raises(InputError, match="^there are times in future and none in the data"):
-        forecaster.predict(frame[:100].reset_index(drop=True), frame[100:])
-    bare = frame.reset_index(drop=True)
-    assert len(forecaster.predict(bare[:100], bare[100:])) == 3
+    bare, untold = frame.reset_index(drop=True), "^the rows have no times, and the model was fitted on rows"
+    with (
+        pytest.warns(UserWarning, match=untold),
+        pytest.raises(InputError, match="^there are times in future and none in the data"),
+    ):
+        forecaster.predict(bare[:100], frame[100:])
+    with pytest.warns(UserWarning, match=untold):
+        assert len(forecaster.predict(bare[:100], bare[100:])) == 3
 
 
 def test_times_of_another_kind_are_refused() -> None:

@@ -1,6 +1,8 @@
 """Series too short to train on or to forecast are left out by name, and count nowhere."""
 
+import re
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -127,11 +129,73 @@ def test_a_gap_in_one_series_leaves_that_one_out() -> None:
     pd.testing.assert_frame_equal(found, forecaster.predict(frame[frame["s"] != "b"]))
     with pytest.warns(UserWarning, match=message):
         assert forecaster.backtest(gap, stride=50).left_out == ("b",)
-    gap.loc[410, "v"] = np.nan
-    with pytest.raises(
-        InputError, match="first at row 210, series 'b': nan; there are such in 2 of 3 series: 'b', 'c'"
-    ):
-        Forecaster(**QUICK, horizons=3).fit(gap)
+
+
+Spoil = Callable[[pd.DataFrame], None]
+SPOILT = [
+    ("column 'v' has a non-finite reading at row 610, series 'b'", lambda data: _put(data, "v", 610, np.nan)),
+    ("column 'v' has a non-finite reading at row 610, series 'b'", lambda data: _put(data, "v", 610, np.inf)),
+    ("the time 3 at row 610, series 'b' is earlier than 109", lambda data: _put(data, "t", 610, 3)),
+    ("column 'v' holds 1e\\+39 at row 610, series 'b', 110, too large", lambda data: _put(data, "v", 610, 1e39)),
+    ("column 'v' is 1e\\+30 at row 610, series 'b', 110, more than", lambda data: _put(data, "v", 610, 1e30)),
+]
+
+
+def _put(data: pd.DataFrame, column: str, row: int, value: float) -> None:
+    data.loc[row, column] = value
+
+
+@pytest.mark.parametrize(("why", "spoil"), SPOILT)
+def test_one_bad_series_is_left_out_at_every_verb(why: str, spoil: Spoil) -> None:
+    frame = table(a=500, b=500, c=500)[["s", "v"]].assign(t=[*range(500)] * 3)
+    bad, good = frame.copy(), frame[frame["s"] != "b"]
+    spoil(bad)
+    message = f"^1 of 3 series is left out: 'b'; because {why}"
+    detector = Detector(**QUICK, time="t", false_alarms_per_1000=50.0)
+    forecaster = Forecaster(**QUICK, time="t", horizons=3)
+    for task in (detector, forecaster):
+        with pytest.warns(UserWarning, match=message):
+            task.fit(bad)
+        assert re.match(message, task.cautions_[0])
+        without = type(task)(**task.get_params()).fit(good)
+        assert without.split_ == task.split_
+        for name, value in without.model_.tensors.items():
+            assert np.array_equal(task.model_.tensors[name], value), name
+    assert set(detector.state_) == {"a", "c"}
+    with pytest.warns(UserWarning, match=message):
+        pd.testing.assert_frame_equal(forecaster.predict(bad), forecaster.predict(good))
+    with pytest.warns(UserWarning, match=message):
+        assert forecaster.backtest(bad, stride=100).left_out == ("b",)
+    mixed = bad.iloc[np.random.default_rng(0).permutation(1500)].sort_values("t", kind="stable")
+    if "the time" in why:
+        mixed = bad
+    rows = (mixed["s"] == "b").to_numpy()
+    for call in (detector.score_samples, detector.decision_function):
+        with pytest.warns(UserWarning, match=message.replace("610", "[0-9]+")):
+            found = call(mixed)
+        assert np.isnan(found[rows]).all()
+        np.testing.assert_array_equal(found[~rows], call(mixed[~rows]))
+    with pytest.warns(UserWarning, match=message.replace("610", "[0-9]+")):
+        alarms = detector.predict(mixed)
+    assert (alarms[rows] == 1).all()
+    np.testing.assert_array_equal(alarms[~rows], detector.predict(mixed[~rows]))
+    assert (alarms == -1).any()
+    with pytest.warns(UserWarning, match=message):
+        pd.testing.assert_frame_equal(detector.explain(bad), detector.explain(good))
+
+
+@pytest.mark.parametrize(("why", "spoil"), SPOILT)
+def test_a_bad_series_alone_is_refused(why: str, spoil: Spoil) -> None:
+    bad = table(a=500, b=500).assign(t=[*range(500)] * 2)[["s", "v", "t"]]
+    spoil(bad)
+    alone = bad[bad["s"] == "b"]
+    detector = Detector(**QUICK, time="t", false_alarms_per_1000=50.0).fit(bad[bad["s"] == "a"])
+    for call in (Detector(**QUICK, time="t").fit, Forecaster(**QUICK, time="t").fit, detector.score_samples):
+        with pytest.raises(InputError, match=why.replace("610", "110")):
+            call(alone)
+    single = alone.drop(columns="s").reset_index(drop=True)
+    with pytest.raises(InputError, match=why.replace("610", "110").replace(", series 'b'", "")):
+        Forecaster(**{**QUICK, "series": None}, time="t").fit(single)
 
 
 def test_a_series_of_one_row_is_forecast_in_the_step_of_the_others() -> None:
@@ -182,9 +246,6 @@ def test_a_detector_explains_the_others() -> None:
     with pytest.warns(UserWarning, match=message):
         found = detector.explain(bad)
     pd.testing.assert_frame_equal(found, detector.explain(frame[frame["s"] == "a"]))
-    for call in (detector.score_samples, detector.predict):  # a row each, so none can be left out
-        with pytest.raises(InputError, match="row 1005"):
-            call(bad)
 
 
 def test_a_backtest_calls_series_and_times_as_the_data_do() -> None:
@@ -196,3 +257,13 @@ def test_a_backtest_calls_series_and_times_as_the_data_do() -> None:
     assert list(forecaster.predict(frame))[:2] == ["target_", "when"]
     alone = Forecaster(units=3, batch=8, steps=3, columns=["v"], horizons=1).fit(frame)
     assert list(alone.backtest(frame).frame())[:2] == ["origin", "target"]
+
+
+@pytest.mark.parametrize("value", [1e6, 1e15])
+def test_one_coarse_reading_does_not_stop_the_training(value: float) -> None:
+    frame = table(a=500, b=500)[["s", "v"]]
+    frame.loc[610, "v"] = value
+    for task in (Detector(**QUICK, false_alarms_per_1000=50.0), Forecaster(**QUICK, horizons=3)):
+        with pytest.warns(UserWarning, match=f"{value:.0f}|{value:g}".replace("+", "[+]")):
+            task.fit(frame)
+        assert task.model_.tensors["input.scale"][0] < 10

@@ -286,3 +286,59 @@ def test_numbers_that_are_dates_stay_dates_when_they_are_few() -> None:
     ]
     counted = Forecaster(**TINY, horizons=2, context={"window": 2}).fit(table(np.arange(201990, 202040)))
     assert counted.predict(table([202011, 202012]))["t"].tolist() == [202013, 202014]
+
+
+def test_rows_without_times_are_said_where_the_model_was_fitted_on_times() -> None:
+    indexed = table(dates("2023-01-01", 150)).set_index("t")
+    forecaster = Forecaster(**{**TINY, "time": None}, horizons=2).fit(indexed)
+    message = "^the rows have no times, and the model was fitted on rows 1 day apart, so nothing shows whether these"
+    for use in (forecaster.predict, forecaster.backtest):
+        with pytest.warns(UserWarning, match=message):
+            use(indexed.reset_index(drop=True))
+        use(indexed)
+    assert "t" not in forecaster.predict(indexed.to_numpy()), "an array has no times to give"
+
+
+def opening(days: list[str], hours: range, rows: int) -> pd.DatetimeIndex:
+    return pd.DatetimeIndex([f"{day} {hour:02}:00" for day in days for hour in hours][:rows])
+
+
+MWF = pd.date_range("2024-01-01", periods=80)
+MWF = MWF[MWF.day_of_week.isin([0, 2, 4])]
+DAYTIME = opening([f"2024-01-{day:02}" for day in (1, 2, 3, 4, 5, 8, 9, 10)], range(9, 18), 99)
+MINUTES = pd.date_range("2024-01-01", periods=3 * 1440, freq="min")
+MINUTES = MINUTES[(MINUTES.hour >= 9) & (MINUTES.hour < 17)]
+
+
+@pytest.mark.parametrize("horizon", [1, 5, 24])
+@pytest.mark.parametrize(
+    ("every", "least"), [(MWF, 4), (DAYTIME, 10), (MINUTES[::5], 100), (MINUTES, 500)], ids=["MWF", "h", "5min", "min"]
+)
+def test_dates_ahead_are_right_or_doubted_with_few_rows(every: pd.DatetimeIndex, least: int, horizon: int) -> None:
+    for rows in range(least, len(every) - horizon, max(1, len(every) // 40)):
+        read = read_table(table(every[:rows]), "t")
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            ahead = timeline(read)[0].ahead(read, range(1, horizon + 1))[None]
+        assert ahead is not None
+        assert caught or ahead == every[rows : rows + horizon].tolist(), rows
+
+
+def test_the_doubt_of_few_rows_says_what_it_rests_on() -> None:
+    read = read_table(table(MWF[:6]), "t")
+    with pytest.warns(UserWarning, match="^the times of the forecast go on") as caught:
+        timeline(read)[0].ahead(read, [1])
+    assert [str(each.message) for each in caught] == [
+        "the times of the forecast go on with rows 2 days apart and may be wrong: 1 of 5 steps of the data was not so, "
+        "and less than two weeks do not show whether such steps come again; fit on more rows, or set the times yourself"
+    ]
+    for times in (dates("2024-01-01", 400, "h").delete([7]), dates("2024-01-01", 14), dates("2024-01-01", 9, "h")):
+        read = read_table(table(times), "t")
+        timeline(read)[0].ahead(read, [1])  # long enough, or nothing odd
+
+
+def test_series_of_a_panel_are_no_longer_for_being_many() -> None:
+    times, names = DAYTIME[:26], [str(i) for i in range(40)]
+    read = read_table(table(np.tile(times, 40), np.repeat(names, 26)), "t", series="place")
+    with pytest.warns(UserWarning, match="less than two weeks do not show"):
+        timeline(read)[0].ahead(read, [1])

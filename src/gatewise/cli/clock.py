@@ -2,11 +2,14 @@
 
 Only steps of one length can be told here, where there is no pandas: of calendars (weekdays, months, opening hours) only
 the order of times is checked. Nothing is refused but what is no time: the model counts steps and answers each reading.
+A date may be written as ISO 8601, as numbers with the year first (1950/01/31, 1950.1, 195001), or in another way with
+the year first, which a training reads and which is not compared here.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -15,15 +18,14 @@ from typing import TYPE_CHECKING, Any
 from gatewise.cli.common import say
 from gatewise.cli.lines import LineError, LineReader
 from gatewise.cli.series import SeriesReader
-from gatewise.tasks.step_lengths import DATES, NUMBERS, step_length
+from gatewise.tasks.step_lengths import COUNTS, DATES, NUMBERS, SLACK, step_length
 
 if TYPE_CHECKING:
     from gatewise.stream import Model
 
-SLACK = 0.1
-"""Share of the step by which one may differ from it: days of 23 hours, clocks that are read late."""
 
-COUNTS = "the model counts steps, not time"
+_YEAR_FIRST = re.compile(r"(\d{4})(?:[-/.](\d{1,2})(?:[-/.](\d{1,2}))?)?(?!\d)(.*)")
+_YEAR_AND_MONTH = re.compile(r"(\d{4})(\d{2})()()")
 
 
 class Clock:
@@ -74,14 +76,23 @@ class Clock:
         """Take the time of a reading.
 
         Args:
-            value: an ISO 8601 date or a number, as JSON has it.
+            value: a date, as the head of this file has it, or a number, as JSON has it.
             id: of the series.
 
         Raises:
             LineError: it is neither.
         """
-        now, zoned = self._read(value)
         text = str(value)
+        try:
+            now, zoned = self._read(value)
+        except _OtherwiseWrittenError:
+            self._last.pop(id, None)
+            self._once(
+                "unread",
+                f"the time {text} has the year first but is no ISO 8601 date, so it is not compared with those of the "
+                "training data, nor are others like it; write ISO 8601 to have them compared",
+            )
+            return
         last = self._last.get(id)
         self._last[id] = now, text
         own = "" if id is None else f"series {id!r}: "
@@ -164,13 +175,37 @@ class Clock:
         if not isinstance(value, str) or self._kind == NUMBERS:
             wanted = {None: "an ISO 8601 date or a number", DATES: "an ISO 8601 date", NUMBERS: "a number"}[self._kind]
             raise LineError(f"the time must be {wanted}, got {json.dumps(value)}")
-        try:
-            date = datetime.fromisoformat(value.strip())
-        except ValueError:
-            raise LineError(f"the time must be an ISO 8601 date, got {json.dumps(value[:60])}") from None
+        date = _date(value.strip())
+        if date is None:
+            if self._kind == DATES and re.match(r"\s*\d{4}", value):
+                raise _OtherwiseWrittenError
+            raise LineError(f"the time must be an ISO 8601 date, got {json.dumps(value[:60])}")
         self._kind = DATES
         zoned = date.tzinfo is not None
         return (date if zoned else date.replace(tzinfo=UTC)).timestamp(), zoned
+
+
+class _OtherwiseWrittenError(ValueError):
+    """A date with the year first that is written in a way that needs pandas to be read."""
+
+
+def _date(text: str) -> datetime | None:
+    """A date in ISO 8601, or as numbers with the year first; the first day where it names none. None if it is neither.
+
+    Where it has no day or no month, the rest of it must be empty.
+    """
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        found = _YEAR_AND_MONTH.fullmatch(text) or _YEAR_FIRST.fullmatch(text)
+    if found is None or (found[4] and not found[3]):
+        return None
+    year, month, day = found[1], found[2] or "1", found[3] or "1"
+    rest = re.sub(r"^T(\d):|^\s+(\d):", r"T0\1\2:", found[4])  # an hour of one digit
+    try:
+        return datetime.fromisoformat(f"{year}-{int(month):02}-{int(day):02}{rest.rstrip()}")
+    except ValueError:
+        return None
 
 
 class TimedReader:

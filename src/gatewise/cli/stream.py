@@ -70,7 +70,7 @@ def stream(
     has a stream of its own, with the results that it would have alone. They come in the order of the lines, carry the
     field, and are numbered within their series.
 
-    With --time COL the times of the lines, ISO 8601 dates or numbers, are compared with those of the training data:
+    With --time COL the times of the lines, dates with the year first or numbers, are compared with those of training:
     another step, rows that are missing, times that go back, and with --after-training a first row that does not follow
     are said once each on standard error. Only steps of one length are told here; of a model that was trained on other
     calendars (weekdays, months, opening hours) only the order is checked. 'gatewise predict' compares these as well.

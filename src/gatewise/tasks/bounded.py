@@ -100,37 +100,49 @@ def limit(what: str, given: Any, names: Sequence[str]) -> list[float | None] | N
     return None if all(bound is None for bound in bounds) else bounds
 
 
-def check_logs(table: Table, columns: Sequence[str | None] | None) -> None:
-    """Refuse readings that have no logarithm, whether or not missing ones are. Raises InputError, with the place.
+def no_logs(table: Table, columns: Sequence[str | None] | None) -> dict[str | int | None, str]:
+    """The series with readings that have no logarithm, and what to say of each, for `Table.without`.
 
     Args:
-        table: the readings.
+        table: the readings; whether or not missing ones are refused, these are.
         columns: how each of its columns is transformed.
     """
+    found: dict[str | int | None, str] = {}
     for k, one in enumerate(columns or ()):
-        bad = np.flatnonzero(table.values[:, k] <= -1) if one is not None else np.zeros(0)
-        if bad.size:
+        if one is None or not (table.values[:, k] <= -1).any():
+            continue
+        for name, start, stop in table.series:
+            bad = start + np.flatnonzero(table.values[start:stop, k] <= -1)
+            if not bad.size:
+                continue
             count = f" ({bad.size:,} such readings)" if bad.size > 1 else ""
-            raise InputError(
+            found.setdefault(
+                name,
                 f"column {table.columns[k]!r} is {table.values[bad[0], k]:g} at {table.where(int(bad[0]))}{count}, and "
-                f'with transform "{one}" it must be above -1; correct it, or leave the column out of transform'
+                f'with transform "{one}" it must be above -1; correct it, or leave the column out of transform',
             )
+    return found
 
 
-def check_ahead(ahead: Mapping[Any, Array | None], layout: Layout, columns: Sequence[str | None] | None) -> None:
+def no_logs_ahead(
+    ahead: Mapping[str | int | None, Array | None], layout: Layout, columns: Sequence[str | None] | None
+) -> dict[str | int | None, str]:
     """The same of the covariates of the rows to come: by series (rows, covariates)."""
+    found: dict[str | int | None, str] = {}
     if columns is None:
-        return
+        return found
     own = columns[len(layout.readings) :]
     for name, values in ahead.items():
         for k, one in enumerate(own):
             if one is not None and values is not None and (values[:, k] <= -1).any():
                 row = int(np.argmax(values[:, k] <= -1))
                 of = "" if name is None else f" of series {name!r}"
-                raise InputError(
+                found.setdefault(
+                    name,
                     f"future holds {values[row, k]:g} for {layout.covariates[k]!r} in row {row}{of}, and with "
-                    f'transform "{one}" it must be above -1; correct it'
+                    f'transform "{one}" it must be above -1; correct it',
                 )
+    return found
 
 
 def logged(table: Table, columns: Sequence[str | None] | None) -> Table:

@@ -26,7 +26,6 @@ from gatewise.tasks.rules import (
     DAY,
     MOST_TIMES,
     RULES,
-    SLACK,
     WEEK,
     Months,
     Rule,
@@ -40,7 +39,7 @@ from gatewise.tasks.rules import (
     positive,
     read_rule,
 )
-from gatewise.tasks.step_lengths import DATES, DURATIONS, NUMBERS, step_length
+from gatewise.tasks.step_lengths import DATES, DURATIONS, NUMBERS, SLACK, step_length
 
 try:
     import pandas as pd
@@ -68,6 +67,7 @@ class Calendar:
         steps: steps that it was found from.
         odd: those among them that left rows out, or were of another length.
         longest: the longest of these, in seconds or as a number; 0 where there is none.
+        span: from the first to the last row of the longest series, in seconds or as a number.
     """
 
     kind: str
@@ -76,6 +76,7 @@ class Calendar:
     steps: int = 0
     odd: int = 0
     longest: float = 0.0
+    span: float = 0.0
 
     @property
     def counted(self) -> Rule:
@@ -111,7 +112,7 @@ class Calendar:
         if self.rule is not None:
             name = next(name for name, rule in RULES.items() if isinstance(self.rule, rule))
             told |= {"rule": name, **_plain(asdict(self.rule))}
-        return told | {"steps": self.steps, "odd": self.odd, "longest": self.longest}
+        return told | {"steps": self.steps, "odd": self.odd, "longest": self.longest, "span": self.span}
 
     @classmethod
     def from_json(cls, told: Mapping[str, Any]) -> Calendar:
@@ -120,11 +121,12 @@ class Calendar:
         kind, name = options.pop("kind"), options.pop("rule")
         usual, longest = (positive(options.pop(key), least) for key, least in (("usual", 1e-300), ("longest", 0)))
         steps, odd = int(options.pop("steps")), int(options.pop("odd"))
+        span = positive(options.pop("span", steps * usual), 0)  # of files that do not say it, about that
         if kind not in (DATES, DURATIONS, NUMBERS) or (name is not None and name not in RULES):
             raise InputError(f"its calendar is of no known kind: {kind!r}, {name!r}")
         if name in ("months", "week") and kind != DATES:
             raise InputError(f"its calendar is one of dates, and its times are {kind}")
-        return cls(kind, usual, None if name is None else read_rule(name, options), steps, odd, longest)
+        return cls(kind, usual, None if name is None else read_rule(name, options), steps, odd, longest, span)
 
 
 def find(times: pd.Index) -> Calendar | None:
@@ -136,7 +138,7 @@ def find(times: pd.Index) -> Calendar | None:
     if len(times) < 2:
         return None
     kind, steps = kind_of(times), differences(times)
-    usual = float(np.median(steps))
+    usual, span = float(np.median(steps)), float(steps.sum())
     best: tuple[int, Rule | None, Array] | None = None
     for rule in _candidates(times, steps, usual):
         found = rule.measure(times)  # type: ignore[arg-type]
@@ -152,8 +154,8 @@ def find(times: pd.Index) -> Calendar | None:
     allowed = max(GAPS * len(steps), 1 if len(steps) >= 5 else 0)
     if best is None or best[0] > allowed:
         uneven = np.abs(steps - usual) > SLACK * usual
-        return Calendar(kind, usual, None, len(steps), int(uneven.sum()), _longest(steps, uneven))
-    return Calendar(kind, usual, best[1], len(steps), best[0], _longest(steps, best[2]))
+        return Calendar(kind, usual, None, len(steps), int(uneven.sum()), _longest(steps, uneven), span)
+    return Calendar(kind, usual, best[1], len(steps), best[0], _longest(steps, best[2]), span)
 
 
 def _candidates(times: pd.Index, steps: Array, usual: float) -> list[Rule]:

@@ -39,15 +39,23 @@ def as_float64(column: pd.Series[Any], name: str, where: Where) -> Array:
 
 def as_float32(wide: Array, name: str, where: Where) -> tuple[Array, float]:
     """A column as float32, and the standard deviation that it has before."""
-    with np.errstate(over="ignore"):
-        narrow = wide.astype(np.float32)
-    if (bad := np.flatnonzero(np.isinf(narrow) & np.isfinite(wide))).size:
-        raise InputError(
-            f"column {name!r} holds {wide[bad[0]]:g} at {where(int(bad[0]))}, too large for float32 (3.4e38); scale it"
-        )
+    if (bad := too_large(wide)).size:
+        raise InputError(says_too_large(wide, name, int(bad[0]), where))
+    narrow = wide.astype(np.float32)
     known = wide[np.isfinite(wide)]
     with np.errstate(over="ignore"):
         return narrow, float(known.std()) if known.size and np.ptp(known) else 0.0
+
+
+def too_large(wide: Array) -> Array:
+    """The rows, ascending, whose finite reading float32 does not hold."""
+    with np.errstate(over="ignore"):
+        return np.flatnonzero(np.isinf(wide.astype(np.float32)) & np.isfinite(wide))
+
+
+def says_too_large(wide: Array, name: str, row: int, where: Where) -> str:
+    """What to say of such a reading."""
+    return f"column {name!r} holds {wide[row]:g} at {where(row)}, too large for float32 (3.4e38); scale it"
 
 
 def _not_numeric(column: pd.Series[Any], name: str, where: Where) -> str:

@@ -37,7 +37,7 @@ from gatewise.tasks.calibrate import Calibration
 from gatewise.tasks.constants import FIND, subtracting
 from gatewise.tasks.episodes import Found, of_rows, summarise
 from gatewise.tasks.held_out import Split, cut, faults, measure, unsupported
-from gatewise.tasks.left_out import warn_left_out
+from gatewise.tasks.left_out import says_left_out, warn_left_out, without_far
 from gatewise.tasks.parameters import AfterFit, is_array, number, plain, positions, recurrent_layers, seed_of
 from gatewise.tasks.plausible import implausible
 from gatewise.tasks.seen import record
@@ -195,6 +195,9 @@ class Detector(AfterFit, OutlierMixin, BaseEstimator):  # type: ignore[misc]
     ) -> Self:
         """Train on the first rows of each series and calibrate on the last.
 
+        Of several series those that cannot be used are left out, and `cautions_` names them: too short to train on,
+        missing readings that are refused, readings too large, times out of order. One series alone is refused.
+
         Args:
             data: the series.
             y: not used.
@@ -220,7 +223,8 @@ class Detector(AfterFit, OutlierMixin, BaseEstimator):  # type: ignore[misc]
         check_files(data, start, checkpoint, metrics)
         old = started(self, start)
         subtract = FIND if old is None else constants_of(old, start_columns(old))
-        table = read_table(data, self.time, self.columns, self.missing, self.series, subtract=subtract)
+        table = read_table(data, self.time, self.columns, self.missing, self.series, subtract=subtract, leave_out=True)
+        table = without_far(table, self.missing)
         if old is not None:
             table = in_order(table, start_columns(old))
         read = table
@@ -273,6 +277,7 @@ class Detector(AfterFit, OutlierMixin, BaseEstimator):  # type: ignore[misc]
         times, uneven = timeline(table, ends=True)
         used = [(start, start + rows) for (_, start, _), rows in zip(kept.series, cuts.used, strict=True)]
         cautions = (
+            *says_left_out(table.left_out, len(table.series)),
             *uneven,
             *table.cautions,
             *cuts.cautions,
@@ -311,18 +316,22 @@ class Detector(AfterFit, OutlierMixin, BaseEstimator):  # type: ignore[misc]
 
         Returns:
             (rows,) float64; the negative of what `model_.stream()` answers for the same rows, bit for bit.
+
+            Of several series those with missing readings that are refused, with readings too large, or with times out
+            of order, are not scored: their rows are NaN, and a warning names them.
         """
         table = self._read(data)
-        scores = np.empty(len(table))
+        warn_left_out(table.left_out, len(table.series))
+        scores = np.full(table.given, np.nan)
         scores[table.order] = self._answers(table, state)[:, 0]
         return -scores
 
     def decision_function(self, data: Any, state: States = None) -> Array:
-        """`score_samples` - `offset_`: zero and below are alarms. (rows,) float64."""
+        """`score_samples` - `offset_`: zero and below are alarms, NaN a row without a score. (rows,) float64."""
         return self.score_samples(data, state) - self.offset_
 
     def predict(self, data: Any, state: States = None) -> Array:
-        """-1 for an alarm, else 1. (rows,) int64."""
+        """-1 for an alarm, else 1, which is also that of a row without a score. (rows,) int64."""
         return np.where(self.decision_function(data, state) <= 0, -1, 1)
 
     def explain(self, data: Any, state: States = None) -> pd.DataFrame:
@@ -335,10 +344,10 @@ class Detector(AfterFit, OutlierMixin, BaseEstimator):  # type: ignore[misc]
             show) and `alarm`. Of several targets: `score`, then `NAME:observed`, `NAME:score`, `NAME:expected`,
             `NAME:low` and `NAME:high` of each, `extrapolated` and `alarm`.
 
-            Of several series those with missing readings that are refused, or with times out of order, are left out,
-            and a warning names them.
+            Of several series those with missing readings that are refused, with readings too large, or with times out
+            of order, are left out, and a warning names them.
         """
-        table = self._read(data, leave_out=True)
+        table = self._read(data)
         warn_left_out(table.left_out, len(table.series))
         answers = dict(zip(self.model_.output_names, self._answers(table, state).astype(np.float64).T, strict=True))
         several = len(self.targets_) > 1
@@ -450,13 +459,13 @@ class Detector(AfterFit, OutlierMixin, BaseEstimator):  # type: ignore[misc]
         spec = model.spec.replace(head=head.replace(**{name: new}))
         return model.replace(spec=spec, provenance=provenance)
 
-    def _read(self, data: Any, leave_out: bool = False) -> Table:
+    def _read(self, data: Any) -> Table:
         check_is_fitted(self)
         self._check_unchanged()
         named = hasattr(self, "feature_names_in_") and not is_array(data)
         time, columns = None if is_array(data) else self.time, self.columns_ if named else None
         constants, dated = self.model_.subtract, self.timeline_.dated
-        table = read_table(data, time, columns, self.missing, self.series, FITTED, dated, constants, leave_out)
+        table = read_table(data, time, columns, self.missing, self.series, FITTED, dated, constants, True)
         if len(table.columns) != self.n_features_in_:
             raise InputError(
                 f"this detector was fitted on {self.n_features_in_} columns, {list(self.columns_)}; "
@@ -465,7 +474,7 @@ class Detector(AfterFit, OutlierMixin, BaseEstimator):  # type: ignore[misc]
         for caution in self.timeline_.compare(table):
             warnings.warn(caution, UserWarning, stacklevel=3)
         offset, scale = (self.model_.tensors[f"input.{name}"] for name in ("offset", "scale"))
-        return within_reach(table, offset, scale, self.missing, FITTED, leave_out)
+        return within_reach(table, offset, scale, self.missing, FITTED, leave_out=True)
 
     def _check_ids(self, state: Mapping[Any, Any], ids: Sequence[Any]) -> None:
         """Refuse states that are for no series. Those of series that were fitted may be left over."""

@@ -34,12 +34,12 @@ from gatewise.layers.base import Array
 from gatewise.stream import Model
 from gatewise.tasks import backtest as rolling
 from gatewise.tasks.beforehand import check_files, check_room
-from gatewise.tasks.bounded import beyond, bounded, check_ahead, check_logs, logged
+from gatewise.tasks.bounded import beyond, bounded, logged, no_logs, no_logs_ahead
 from gatewise.tasks.constants import subtracting
 from gatewise.tasks.forecast_inputs import PERIODS, Layout, choose, cut, first_row, wanted_of
 from gatewise.tasks.forecast_model import in_units, to_subtract, untrained_model
 from gatewise.tasks.future import known_ahead
-from gatewise.tasks.left_out import too_short, warn_left_out
+from gatewise.tasks.left_out import says_left_out, too_short, warn_left_out, without_far
 from gatewise.tasks.parameters import AfterFit, is_array, plain, seed_of
 from gatewise.tasks.plausible import implausible
 from gatewise.tasks.seen import record
@@ -198,6 +198,10 @@ class Forecaster(AfterFit, BaseEstimator):  # type: ignore[misc]
     ) -> Self:
         """Train on the first rows of each series; the last decide which weights are kept.
 
+        Of several series those that cannot be used are left out, and `cautions_` names them: too short to train on,
+        missing readings that are refused, readings too large or without a logarithm that `transform` asks for, times
+        out of order. One series alone is refused.
+
         Args:
             data: the series.
             y: not used.
@@ -220,7 +224,7 @@ class Forecaster(AfterFit, BaseEstimator):  # type: ignore[misc]
         check_files(data, start, checkpoint, metrics)
         old = started(self, start)
         subtract = to_subtract(self, old)
-        table = read_table(data, self.time, self.columns, self.missing, self.series, subtract=subtract)
+        table = read_table(data, self.time, self.columns, self.missing, self.series, subtract=subtract, leave_out=True)
         if old is not None:
             table = in_order(table, old.provenance["forecaster"]["columns"])
         layout, targets = choose(table.columns, self.target, self.covariates, self.calendar, self.horizons)
@@ -231,7 +235,8 @@ class Forecaster(AfterFit, BaseEstimator):  # type: ignore[misc]
         if old is not None:
             untrained = with_weights(self, untrained, old)
         check_room(untrained, {**self.get_params(), "random_state": seed}, table)
-        check_logs(read, ends.columns)
+        read = without_far(read.without(no_logs(read, ends.columns)), self.missing, ends.columns)
+        table = table.without(dict(read.left_out[len(table.left_out) :]))
         cuts = cut(read, layout, targets, untrained.window or 1, self.validation)
         lasting = [k for k in range(len(read.columns)) if not (self.normalise or (self.anchor and k in targets))]
         doubts = implausible(read, cuts.training, cuts.held, lasting)
@@ -283,6 +288,7 @@ class Forecaster(AfterFit, BaseEstimator):  # type: ignore[misc]
             "calendar": list(layout.calendar),
             "split": list(cuts.split),
             "cautions": [
+                *says_left_out(table.left_out, len(table.series)),
                 *uneven,
                 *table.cautions,
                 *cuts.cautions,
@@ -319,7 +325,8 @@ class Forecaster(AfterFit, BaseEstimator):  # type: ignore[misc]
             units of the data. Where the series or the time is called as one of the others, "_" is put behind it.
 
             Of several series those that cannot be forecast are left out, and a warning names them: too few rows, or
-            too few in `future`, missing readings that are refused, times out of order.
+            too few in `future`, missing readings that are refused, readings too large or without a logarithm that
+            `transform` asks for, times out of order.
 
         Raises:
             InputError: data that do not fit, or too few rows.
@@ -330,7 +337,9 @@ class Forecaster(AfterFit, BaseEstimator):  # type: ignore[misc]
         covariates = None if constants is None else constants[len(self.layout_.readings) :]
         ahead, faults = known_ahead(table, future, self.layout_, self.time, self.series, self.timeline_, covariates)
         table = table.without(faults)
-        check_ahead(ahead, self.layout_, self._transform())
+        table = table.without(
+            no_logs_ahead({name: ahead[name] for name, *_ in table.series}, self.layout_, self._transform())
+        )
         warn_left_out(table.left_out, len(table.series))
         times = self.timeline_.ahead(table, self.horizons_)
         model, frames = self.model_.relative(), []
@@ -358,7 +367,8 @@ class Forecaster(AfterFit, BaseEstimator):  # type: ignore[misc]
         Returns:
             Forecasts, what came, and what repeating the last reading, or the last season, would have said:
             `.scores()`, `.compare()`, `.frame()`. Of several series those with too few rows, with missing readings
-            that are refused, or with times out of order, are left out, and a warning names them.
+            that are refused, with readings too large or without a logarithm, or with times out of order, are left out,
+            and a warning names them.
 
         Raises:
             InputError: data that do not fit, too few rows, or a season that is longer than they are.
@@ -453,7 +463,7 @@ class Forecaster(AfterFit, BaseEstimator):  # type: ignore[misc]
         for caution in self.timeline_.compare(table):
             warnings.warn(caution, UserWarning, stacklevel=3)
         table = table.select([self.columns_.index(name) for name in self.layout_.read])
-        check_logs(table, self._transform())
+        table = table.without(no_logs(table, self._transform()))
         offset, scale = (self.model_.tensors[f"input.{name}"][: len(table.columns)] for name in ("offset", "scale"))
         return within_reach(table, offset, scale, self.missing, FITTED, leave_out=True, transform=self._transform())
 

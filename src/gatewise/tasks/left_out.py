@@ -5,31 +5,62 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 
-from gatewise.tasks.table import Table
+import numpy as np
+
+from gatewise.inputs.numeric.spec import transformed
+from gatewise.tasks.robust import location_scale
+from gatewise.tasks.table import Table, within_reach
 
 MOST = 100
 """Names in a warning."""
+
+
+def says_left_out(left_out: Sequence[tuple[str | int | None, str]], kept: int) -> list[str]:
+    """What to say of the series that are left out: one text, or none where there are no such series.
+
+    Args:
+        left_out: their ids, and why.
+        kept: how many others there are.
+    """
+    if not left_out:
+        return []
+    names = [repr(name) for name, _ in left_out]
+    more = f" and {len(names) - MOST:,} more" if len(names) > MOST else ""
+    are, because = ("is", "because") if len(names) == 1 else ("are", "the first because")
+    return [
+        f"{len(names):,} of {len(names) + kept:,} series {are} left out: {', '.join(names[:MOST])}{more}; {because} "
+        f"{left_out[0][1]}"
+    ]
 
 
 def warn_left_out(left_out: Sequence[tuple[str | int | None, str]], kept: int, stacklevel: int = 3) -> None:
     """Warn of the series that are left out.
 
     Args:
-        left_out: their ids, and why.
-        kept: how many others there are.
+        left_out, kept: as for `says_left_out`.
         stacklevel: as `warnings.warn` takes it; 3 = of who called the caller.
     """
-    if not left_out:
-        return
-    names = [repr(name) for name, _ in left_out]
-    more = f" and {len(names) - MOST:,} more" if len(names) > MOST else ""
-    are, because = ("is", "because") if len(names) == 1 else ("are", "the first because")
-    warnings.warn(
-        f"{len(names):,} of {len(names) + kept:,} series {are} left out: {', '.join(names[:MOST])}{more}; {because} "
-        f"{left_out[0][1]}",
-        UserWarning,
-        stacklevel=stacklevel,
-    )
+    for text in says_left_out(left_out, kept):
+        warnings.warn(text, UserWarning, stacklevel=stacklevel)
+
+
+def without_far(table: Table, missing: str, transform: Sequence[str | None] | None = None) -> Table:
+    """The table to fit on without those of several series that hold a reading too far from all others to be scaled.
+
+    Args:
+        table: the readings.
+        missing: as for `read_table`; only with "raise" is such a reading refused.
+        transform: of the columns before they are scaled.
+
+    Raises:
+        InputError: no series would be left.
+    """
+    if missing != "raise" or table.id is None:
+        return table
+    scaled = transformed(table.values, transform).astype(np.float64)
+    offset, scale = np.transpose([location_scale(scaled[:, k]) for k in range(scaled.shape[1])])
+    scale = np.where(scale > 0, scale, np.inf)  # a constant column is refused later, for what it is
+    return within_reach(table, offset, scale, missing, leave_out=True, transform=transform)
 
 
 def too_short(table: Table, window: int) -> dict[str | int | None, str]:

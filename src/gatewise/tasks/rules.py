@@ -15,16 +15,13 @@ import numpy as np
 
 from gatewise.errors import InputError, MissingExtraError
 from gatewise.layers.base import Array
-from gatewise.tasks.step_lengths import DATES, DURATIONS, NUMBERS, step_length
+from gatewise.tasks.step_lengths import DATES, DURATIONS, NUMBERS, SLACK, step_length
 from gatewise.tasks.times import numbers
 
 try:
     import pandas as pd
 except ImportError as error:  # pragma: no cover - tried in an environment without the extra
     raise MissingExtraError("tasks read tables with pandas: pip install 'gatewise[train]'") from error
-
-SLACK = 0.1
-"""Share of a step by which one that is not exact may differ from the usual."""
 
 MOST_TIMES = 20_000
 """Times in a week, of which each has to come again."""

@@ -7,6 +7,12 @@ from datetime import timedelta
 DATES, DURATIONS, NUMBERS = "dates", "durations", "numbers"
 """What times may be."""
 
+COUNTS = "the model counts steps, not time"
+"""Why it matters how far apart rows are."""
+
+SLACK = 0.1
+"""Share of the usual step by which one may differ from it: days of 23 hours, clocks that are read late."""
+
 _UNITS = ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
 
 

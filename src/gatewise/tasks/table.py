@@ -16,11 +16,11 @@ from gatewise.errors import InputError, MissingExtraError
 from gatewise.inputs.numeric.spec import MISSING, MOST, usable
 from gatewise.layers.base import Array
 from gatewise.readings import refuse_rounded
-from gatewise.tasks.columns import as_float32, as_float64, is_rounded, like_time
+from gatewise.tasks.columns import as_float32, as_float64, is_rounded, like_time, says_too_large, too_large
 from gatewise.tasks.constants import asked, constant_of, evenly_ascending
 from gatewise.tasks.frames import ARRAY, no_column, to_frame, unique_names, with_levels
 from gatewise.tasks.robust import location_scale, reach
-from gatewise.tasks.times import Where, check_order, find_times, listed
+from gatewise.tasks.times import Where, check_order, find_times, listed, out_of_order
 
 try:
     import pandas as pd
@@ -62,6 +62,7 @@ class Table:
         order: (rows,) the number that each row had in the data: rows are grouped by series.
         subtract: (columns,) float64, what was taken from each column before it was rounded to float32; mostly 0.
         left_out: ids of series of the data that are not in the table, and why.
+        given: rows of the data, those of series left out included.
     """
 
     values: Array
@@ -79,6 +80,7 @@ class Table:
     order: Array
     subtract: Array
     left_out: tuple[tuple[str | int | None, str], ...] = ()
+    given: int = 0
 
     def __len__(self) -> int:
         return len(self.values)
@@ -177,8 +179,8 @@ def read_table(
         subtract: (columns,) what to take from each column in float64; `FIND`, for all or for one, = a constant near the
             readings where float32 is too coarse for how they vary; None = nothing. Or a function that says so, given
             the names of the columns.
-        leave_out: whether of several series one with missing readings that are refused, or with times out of order, is
-            left out, instead of refusing all.
+        leave_out: whether of several series one with missing readings that are refused, with readings too large for
+            float32, or with times out of order, is left out, instead of refusing all.
 
     Raises:
         InputError: with the place, when the table is empty, a name is missing or twice there, a column is not numeric,
@@ -209,7 +211,7 @@ def read_table(
         except InputError:
             if not (leave_out and series is not None):
                 raise
-            faults = _out_of_order(times, ranges, where)
+            faults = out_of_order(times, ranges, where)
         where = _places(first_line, times, None if series is None else ranges, order)
     chosen = _choose(names, time, series, columns, origin, frame)
     values, deviations = np.empty((len(frame), len(chosen)), np.float32), np.zeros(len(chosen))
@@ -224,7 +226,10 @@ def read_table(
                 raise InputError(like_time(name, time, wide))
         elif is_rounded(column):
             refuse_rounded(column.dtype, f"the readings of column {name!r}", float(constants[k]))
-        values[:, k], deviations[k] = as_float32(wide - constants[k] if constants[k] else wide, name, where)
+        wide = wide - constants[k] if constants[k] else wide
+        if leave_out and series is not None:
+            wide = _without_too_large(wide, name, ranges, where, faults)
+        values[:, k], deviations[k] = as_float32(wide, name, where)
         if leave_out and series is not None and missing == "raise":
             _faulty(values[:, k], name, ranges, where, advice, faults)
         else:
@@ -245,23 +250,9 @@ def read_table(
         series,
         order,
         constants,
+        given=len(frame),
     )
     return table.without(faults) if faults else table
-
-
-def _out_of_order(times: pd.Index, ranges: _Ranges, where: Where) -> dict[str | int | None, str]:
-    """Of each series whose times do not ascend its id, and why."""
-    found: dict[str | int | None, str] = {}
-    for name, start, stop in ranges:
-
-        def own(row: int, start: int = start) -> str:
-            return where(start + row)
-
-        try:
-            check_order(times[start:stop], [0], own)
-        except InputError as error:
-            found[name] = str(error)
-    return found
 
 
 def _faulty(
@@ -270,6 +261,20 @@ def _faulty(
     """Note each series that lacks a reading of this column."""
     for id, row in _first_of(np.flatnonzero(~np.isfinite(values)), ranges):
         faults.setdefault(id, f"column {name!r} has a non-finite reading at {where(row)}: {values[row]}; {advice}")
+
+
+def _without_too_large(
+    wide: Array, name: str, ranges: _Ranges, where: Where, faults: dict[str | int | None, str]
+) -> Array:
+    """Note each series with readings of this column that float32 does not hold, which become NaN."""
+    bad = too_large(wide)
+    if not bad.size:
+        return wide
+    for id, row in _first_of(bad, ranges):
+        faults.setdefault(id, says_too_large(wide, name, row, where))
+    wide = wide.copy()
+    wide[bad] = np.nan
+    return wide
 
 
 def _first_of(rows: Array, ranges: _Ranges) -> list[tuple[str | int | None, int]]:
@@ -436,7 +441,8 @@ def standardise(table: Table, rows: int | Array, transform: Sequence[str | None]
             empty.append(f"column {name!r} has no readings")
             continue
         offset[k], scale[k] = location_scale(values)
-        step = float(max(np.spacing(np.float32(np.abs(reach(values)).max())), np.spacing(np.abs(table.subtract[k]))))
+        usual = np.clip(np.abs(values).max(), 0, np.abs(reach(values)).max())  # a single wild reading may be coarse
+        step = float(max(np.spacing(np.float32(usual)), np.spacing(np.abs(table.subtract[k]))))
         varies = float(scale[k])
         if (values == values[0]).all():
             whole = table.values[:, k]

@@ -18,8 +18,8 @@ import numpy as np
 from gatewise.errors import InputError, MissingExtraError
 from gatewise.layers.base import Array
 from gatewise.tasks.calendars import GAPS, Calendar, find
-from gatewise.tasks.rules import Steps, differences, kind_of
-from gatewise.tasks.step_lengths import DATES, NUMBERS, step_length
+from gatewise.tasks.rules import DAY, WEEK, Steps, differences, kind_of
+from gatewise.tasks.step_lengths import COUNTS, DATES, NUMBERS, step_length
 from gatewise.tasks.table import Table
 from gatewise.tasks.times import listed
 
@@ -31,9 +31,11 @@ except ImportError as error:  # pragma: no cover - tried in an environment witho
 Id = str | int | None
 """Of a series; None where there is but one, without an id."""
 
-COUNTS = "the model counts steps, not time"
 LIKELY = 0.05
 """Chance from which a time ahead that falls where the data have none is worth a word."""
+YEAR = 366 * DAY
+LONG_BREAK = 3600.0
+"""Seconds from which a step of another length, however rare, may be one from closing to opening."""
 
 
 @dataclass(frozen=True)
@@ -91,9 +93,20 @@ class Timeline:
         return None if calendar is None else calendar.season()
 
     def compare(self, table: Table) -> list[str]:
-        """What to say of the times of a table: another rate, rows left out. Empty where they are as at fit."""
-        if self.calendar is None or table.times is None:
+        """What to say of the times of a table: another rate, rows left out, no times at all.
+
+        Empty where they are as at fit, and of an array, which has no times to give.
+        """
+        if self.calendar is None:
             return []
+        if table.times is None:
+            if not table.named:  # an array has none to give
+                return []
+            return [
+                f"the rows have no times, and the model was fitted on rows {self.calendar.describe()}, so nothing "
+                "shows whether these are as far apart, nor whether some are left out; give a frame whose index holds "
+                "the times, or set time to the name of their column"
+            ]
         if (kind := kind_of(table.times)) != self.calendar.kind:
             return [
                 f"the times are {kind}, and the model was fitted on {self.calendar.kind}, so nothing shows whether the "
@@ -209,12 +222,35 @@ def _doubts(calendars: Mapping[Id, Calendar | None], horizon: int) -> list[str]:
             f"{step_length(calendar.usual, calendar.kind)} and are estimates"
         ]
     for calendar in known.values():
+        if doubt := _too_short(calendar, horizon):
+            return [doubt]
         if calendar.odd >= 3 and calendar.odd * horizon >= LIKELY * calendar.steps:
             return [
                 f"the times of the forecast leave out no rows, as holidays do: {calendar.odd:,} of {calendar.steps:,} "
                 f"steps of the data were not those of rows {calendar.describe()}"
             ]
     return []
+
+
+def _too_short(calendar: Calendar, horizon: int) -> str | None:
+    """A doubt where steps were odd, and the data too short to show whether they come again each week or year."""
+    if not calendar.odd:
+        return None
+    period, name = (WEEK, "weeks") if calendar.usual < WEEK else (YEAR, "years")
+    dated = calendar.kind != NUMBERS
+    if dated and calendar.span >= 2 * period:
+        return None
+    likely = calendar.odd * horizon >= LIKELY * calendar.steps
+    if not likely and not (dated and calendar.longest >= LONG_BREAK):
+        return None
+    if not dated and calendar.odd >= 3:  # of numbers nobody knows the period
+        return None
+    less = f", and less than two {name} do not show whether such steps come again" if dated else ""
+    return (
+        f"the times of the forecast go on with rows {calendar.describe()} and may be wrong: {calendar.odd:,} of "
+        f"{calendar.steps:,} steps of the data {'was' if calendar.odd == 1 else 'were'} not so{less}; fit on more "
+        "rows, or set the times yourself"
+    )
 
 
 def _fit(main: Calendar, own: pd.Index) -> tuple[Array, Calendar | None]:

@@ -159,6 +159,23 @@ def check_order(times: pd.Index, starts: Sequence[int], where: Where) -> None:
     )
 
 
+def out_of_order(
+    times: pd.Index, ranges: Sequence[tuple[str | int | None, int, int]], where: Where
+) -> dict[str | int | None, str]:
+    """Of each series whose times do not ascend its id, and why; `ranges` holds ids, first rows and ends."""
+    found: dict[str | int | None, str] = {}
+    for name, start, stop in ranges:
+
+        def own(row: int, start: int = start) -> str:
+            return where(start + row)
+
+        try:
+            check_order(times[start:stop], [0], own)
+        except InputError as error:
+            found[name] = str(error)
+    return found
+
+
 def numbers(times: pd.Index) -> Array:
     """Times as numbers: int64 where they are dates or whole numbers, else float64."""
     if isinstance(times, (pd.DatetimeIndex, pd.TimedeltaIndex)):
