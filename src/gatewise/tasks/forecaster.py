@@ -20,7 +20,6 @@ those too short to give it an example are left out, and `cautions_` names them. 
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
@@ -46,6 +45,7 @@ from gatewise.tasks.seen import record
 from gatewise.tasks.start import flattering, in_order, origin, rows_seen, started, with_weights
 from gatewise.tasks.table import FITTED, Table, read_table, standardise, unused, within_reach
 from gatewise.tasks.timeline import Timeline, timeline
+from gatewise.tasks.warn import warn
 
 try:
     import pandas as pd
@@ -306,7 +306,7 @@ class Forecaster(AfterFit, BaseEstimator):  # type: ignore[misc]
         self._take(subtracting(trained, constants, {**trained.provenance, "forecaster": described}))
         self.history_: History = history
         for caution in self.cautions_:
-            warnings.warn(caution, UserWarning, stacklevel=2)
+            warn(caution)
         return self
 
     def predict(self, data: Any, future: Any = None) -> pd.DataFrame:
@@ -461,7 +461,7 @@ class Forecaster(AfterFit, BaseEstimator):  # type: ignore[misc]
                 f"{table.origin} has {len(table.columns)}"
             )
         for caution in self.timeline_.compare(table):
-            warnings.warn(caution, UserWarning, stacklevel=3)
+            warn(caution)
         table = table.select([self.columns_.index(name) for name in self.layout_.read])
         table = table.without(no_logs(table, self._transform()))
         offset, scale = (self.model_.tensors[f"input.{name}"][: len(table.columns)] for name in ("offset", "scale"))

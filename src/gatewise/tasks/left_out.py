@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,6 +9,7 @@ import numpy as np
 from gatewise.inputs.numeric.spec import transformed
 from gatewise.tasks.robust import location_scale
 from gatewise.tasks.table import Table, within_reach
+from gatewise.tasks.warn import warn
 
 MOST = 100
 """Names in a warning."""
@@ -33,15 +33,10 @@ def says_left_out(left_out: Sequence[tuple[str | int | None, str]], kept: int) -
     ]
 
 
-def warn_left_out(left_out: Sequence[tuple[str | int | None, str]], kept: int, stacklevel: int = 3) -> None:
-    """Warn of the series that are left out.
-
-    Args:
-        left_out, kept: as for `says_left_out`.
-        stacklevel: as `warnings.warn` takes it; 3 = of who called the caller.
-    """
+def warn_left_out(left_out: Sequence[tuple[str | int | None, str]], kept: int) -> None:
+    """Warn of the series that are left out; `left_out` and `kept` are as for `says_left_out`."""
     for text in says_left_out(left_out, kept):
-        warnings.warn(text, UserWarning, stacklevel=stacklevel)
+        warn(text)
 
 
 def without_far(table: Table, missing: str, transform: Sequence[str | None] | None = None) -> Table:

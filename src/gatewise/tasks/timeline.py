@@ -8,7 +8,6 @@ news.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -22,6 +21,7 @@ from gatewise.tasks.rules import DAY, WEEK, Steps, differences, kind_of
 from gatewise.tasks.step_lengths import COUNTS, DATES, NUMBERS, step_length
 from gatewise.tasks.table import Table
 from gatewise.tasks.times import listed
+from gatewise.tasks.warn import warn
 
 try:
     import pandas as pd
@@ -83,7 +83,7 @@ class Timeline:
             unknown = np.nan if kind_of(own) == NUMBERS else pd.NaT
             found[name] = [unknown] * len(horizons) if calendar is None else calendar.after(own, horizons)
         for doubt in _doubts(used, horizons[-1]):
-            warnings.warn(doubt, UserWarning, stacklevel=3)
+            warn(doubt)
         return found
 
     def season(self, table: Table) -> int | None:
