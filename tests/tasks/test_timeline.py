@@ -342,3 +342,13 @@ def test_series_of_a_panel_are_no_longer_for_being_many() -> None:
     read = read_table(table(np.tile(times, 40), np.repeat(names, 26)), "t", series="place")
     with pytest.warns(UserWarning, match="less than two weeks do not show"):
         timeline(read)[0].ahead(read, [1])
+
+
+def test_times_of_which_only_some_say_their_zone_are_told() -> None:
+    def rows(start: str, zone: str | None) -> pd.DataFrame:
+        rng = np.random.default_rng(0)
+        return pd.DataFrame({"t": pd.date_range(start, periods=600, freq="h", tz=zone), "y": rng.normal(size=600)})
+
+    detector = Detector(time="t", steps=2, units=3, false_alarms_per_1000=100).fit(rows("2024-01-01", "Europe/Oslo"))
+    with pytest.warns(UserWarning, match="only one of them says its zone"):
+        detector.explain(rows("2024-03-05", None), detector.state_)

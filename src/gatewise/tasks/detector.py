@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from gatewise.drift import tell_drift
-from gatewise.errors import InputError, MissingExtraError, StateError
+from gatewise.errors import InputError, MissingExtraError
 from gatewise.heads.tail_probability.spec import Spec as Head
 from gatewise.layers.base import Array
 from gatewise.spec import LayerSpec, ModelSpec
@@ -50,9 +50,9 @@ from gatewise.tasks.start import (
     started,
     with_weights,
 )
+from gatewise.tasks.states import MOST_STATE_BYTES, States, after_training, by_series, join_states, split_states
 from gatewise.tasks.table import FITTED, Table, read_table, standardise, within_reach
 from gatewise.tasks.timeline import Timeline, timeline
-from gatewise.tasks.times import listed
 from gatewise.tasks.warn import warn
 
 try:
@@ -67,12 +67,6 @@ if TYPE_CHECKING:
 
 EXPLAINED = ("score", "expected", "low", "high")
 """What a model answers about each target."""
-
-MOST_STATE_BYTES = 1 << 19
-"""Of all series together: they stand in the provenance of the file."""
-
-States = State | bytes | Mapping[str | int, State | bytes] | None
-"""Where to start: the state of one series, or of each of several."""
 
 
 class Detector(AfterFit, OutlierMixin, BaseEstimator):  # type: ignore[misc]
@@ -293,7 +287,7 @@ class Detector(AfterFit, OutlierMixin, BaseEstimator):  # type: ignore[misc]
             "calibration": {k: v for k, v in asdict(calibration).items() if k not in ("statistic", "score")},
             "cautions": list(cautions),
             "series": None if self.series is None else [name for name, _, _ in table.series],
-            "state": base64.b64encode(_joined(model, ends).to_bytes()).decode(),
+            "state": base64.b64encode(join_states(model, ends).to_bytes()).decode(),
             "times": times.to_json(),
             "seen": record(cuts.of(read), used, None if old is None else old.provenance["detector"]["seen"]),
             **origin(self, old),
@@ -396,7 +390,7 @@ class Detector(AfterFit, OutlierMixin, BaseEstimator):  # type: ignore[misc]
         ids, state = described["series"], State.from_bytes(base64.b64decode(described["state"], validate=True))
         if ids is not None and not (isinstance(ids, list) and all(type(name) in (str, int) for name in ids)):
             raise InputError("its series are no list of ids")
-        ends = _split_states(model, state, 1 if ids is None else len(ids))
+        ends = split_states(model, state, 1 if ids is None else len(ids))
         self.split_ = Split(**{k: number(k, v) for k, v in described["split"].items()})
         self.cautions_: tuple[str, ...] = tuple(map(str, described["cautions"]))
         self.columns_ = columns
@@ -475,30 +469,10 @@ class Detector(AfterFit, OutlierMixin, BaseEstimator):  # type: ignore[misc]
         offset, scale = (self.model_.tensors[f"input.{name}"] for name in ("offset", "scale"))
         return within_reach(table, offset, scale, self.missing, FITTED, leave_out=True)
 
-    def _check_ids(self, state: Mapping[Any, Any], ids: Sequence[Any]) -> None:
-        """Refuse states that are for no series. Those of series that were fitted may be left over."""
-        unused = [key for key in state if key not in ids]
-        if len(unused) < len(state):
-            alike = set(map(str, ids))
-            unused = [key for key in unused if str(key) in alike or key not in self.state_]
-        if unused:
-            kinds = " and ".join(sorted({type(key).__name__ for key in unused}))
-            raise StateError(
-                f"no series of the data is called {listed(unused)} ({kinds}), which state has a State for; "
-                f"they are called {listed(ids)} ({type(ids[0]).__name__}); give the ids as the data has them"
-            )
-
     def _answers(self, table: Table, state: States) -> Array:
         """What the model answers to each row, (rows, outputs) float32 in the order of the table."""
-        if state is not None and (self.series is None) == isinstance(state, Mapping):
-            wanted = "one State" if self.series is None else "a dict from ids to States"
-            raise StateError(f"this detector was fitted with series={self.series!r}, so state must be {wanted}")
-        given: Mapping[Any, Any] = state if isinstance(state, Mapping) else {None: state}
-        if isinstance(state, Mapping):
-            self._check_ids(state, [name for name, *_ in (*table.series, *table.left_out)])
-        ends: Mapping[Any, Any] = self.state_ if isinstance(self.state_, Mapping) else {None: self.state_}
-        after_training = [name for name, each in given.items() if name in ends and _same(each, ends[name])]
-        for caution in self.timeline_.follows(table, after_training):
+        given = by_series(state, self.series, [name for name, *_ in (*table.series, *table.left_out)], self.state_)
+        for caution in self.timeline_.follows(table, after_training(given, self.state_)):
             warn(caution)
         model = self.model_.relative()
         answers = np.empty((len(table), model.outputs), np.float32)
@@ -513,18 +487,3 @@ class Detector(AfterFit, OutlierMixin, BaseEstimator):  # type: ignore[misc]
             others = f" (and so have {len(told) - 1} other series)" if len(told) > 1 else ""
             warn(f"{table.where(told[0][0])}: {told[0][1]}{others}")
         return answers
-
-
-def _same(state: State | bytes | None, end: State) -> bool:
-    """Whether a state is the one after training."""
-    return state == (end if isinstance(state, State) else end.to_bytes())
-
-
-def _joined(model: Model, states: Sequence[State]) -> State:
-    """The states of several series as one of so many sessions."""
-    return State.from_rows(model.graph, np.concatenate([state.rows(model.graph, 1) for state in states]))
-
-
-def _split_states(model: Model, state: State, count: int) -> list[State]:
-    """The reverse. Raises StateError where it is no state of so many sessions of the model."""
-    return [State.from_rows(model.graph, row[None]) for row in state.rows(model.graph, count)]

@@ -125,11 +125,19 @@ class Timeline:
             return []
         told = []
         for name, start, _ in table.series:
-            end = _end(self.ends[name], table.times) if name in names and name in self.ends else None
+            if name not in names or name not in self.ends:
+                continue
+            begins = table.times[start : start + 1]
+            end = _end(self.ends[name], table.times)
             if end is None:
+                told.append((
+                    name,
+                    f"the state given is that after {self.ends[name]}, the last row fitted, and the rows begin at "
+                    f"{begins[0]}: only one of them says its zone, so nothing shows whether the rows follow on those; "
+                    "give times as they were fitted on",
+                ))  # fmt: skip
                 continue
             calendar = self.others.get(name, self.calendar)
-            begins = table.times[start : start + 1]
             both = end.append(begins)
             step = float(differences(both)[0])
             if step > 0 and (calendar.measure(both)[0] == 1 or step <= calendar.longest):

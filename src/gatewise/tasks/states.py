@@ -1,0 +1,69 @@
+"""States where a task begins: one for one series, or one for each of several."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from gatewise.errors import StateError
+from gatewise.state import State
+from gatewise.stream import Model
+from gatewise.tasks.times import listed
+
+MOST_STATE_BYTES = 1 << 19
+"""Of all series together: they stand in the provenance of the file."""
+
+States = State | bytes | Mapping[str | int, State | bytes] | None
+"""Where to start: the state of one series, or of each of several."""
+
+
+def by_series(state: States, series: str | None, ids: Sequence[Any], fitted: Any) -> Mapping[Any, Any]:
+    """States by the id of their series, None where there is but one.
+
+    Args:
+        state: as a user gives it.
+        series: name of the column of ids that the task was fitted with.
+        ids: of the series in the data.
+        fitted: the states after training, which may be left over.
+
+    Raises:
+        StateError: one state for several series or the other way round, or states that are for no series.
+    """
+    if state is not None and (series is None) == isinstance(state, Mapping):
+        wanted = "one State" if series is None else "a dict from ids to States"
+        raise StateError(f"this detector was fitted with series={series!r}, so state must be {wanted}")
+    if not isinstance(state, Mapping):
+        return {None: state}
+    unused: list[Any] = [key for key in state if key not in ids]
+    if len(unused) < len(state):
+        alike = set(map(str, ids))
+        unused = [key for key in unused if str(key) in alike or key not in fitted]
+    if unused:
+        kinds = " and ".join(sorted({type(key).__name__ for key in unused}))
+        raise StateError(
+            f"no series of the data is called {listed(unused)} ({kinds}), which state has a State for; "
+            f"they are called {listed(ids)} ({type(ids[0]).__name__}); give the ids as the data has them"
+        )
+    return state
+
+
+def after_training(given: Mapping[Any, Any], fitted: Any) -> list[Any]:
+    """The ids of series that begin at the state after training."""
+    ends: Mapping[Any, Any] = fitted if isinstance(fitted, Mapping) else {None: fitted}
+    return [
+        name
+        for name, state in given.items()
+        if name in ends and state == (ends[name] if isinstance(state, State) else ends[name].to_bytes())
+    ]
+
+
+def join_states(model: Model, states: Sequence[State]) -> State:
+    """The states of several series as one of so many sessions."""
+    return State.from_rows(model.graph, np.concatenate([state.rows(model.graph, 1) for state in states]))
+
+
+def split_states(model: Model, state: State, count: int) -> list[State]:
+    """The reverse. Raises StateError where it is no state of so many sessions of the model."""
+    return [State.from_rows(model.graph, row[None]) for row in state.rows(model.graph, count)]
