@@ -349,7 +349,7 @@ def test_only_layers_that_are_recurrent_are_recurrences() -> None:
 def test_too_few_rows_are_refused_saying_how_many_are_needed() -> None:
     data = frame()["vibration"]
     with pytest.raises(
-        InputError, match=r"200 rows are too few: 150 to train on .* 20 to decide.* 30 to .*at least 280"
+        InputError, match=r"200 rows are too few: with validation=0.25 .* at least 280, of which 100 train"
     ):
         fitted(data[:200])
     assert fitted(data[:280]).split_.calibration >= 50

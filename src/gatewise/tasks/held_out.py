@@ -129,10 +129,11 @@ def _cut(table: Table, share: Any, seen: Array | None) -> Cuts | list[str | int 
     split = Split(sum(lengths) - sum(held), sum(stopping), sum(held) - sum(stopping))
     if split.training < LEAST_TRAINING or split.calibration < LEAST:
         needed = math.ceil(max(LEAST_TRAINING / (1 - share), (LEAST_STOPPING + LEAST) / share))
+        of = f" in {len(lengths):,} series" if len(lengths) > 1 else ""
         raise InputError(
-            f"{sum(lengths)} rows are too few: {split.training} to train on (at least {LEAST_TRAINING}), "
-            f"{split.stopping} to decide when to stop, {max(split.calibration, 0)} to calibrate on (at least {LEAST}); "
-            f"give at least {needed}"
+            f"{sum(lengths):,} rows{of} are too few: with validation={share:g} a detector needs at least {needed}, of "
+            f"which {LEAST_TRAINING} train, {LEAST_STOPPING} decide when to stop and {LEAST} calibrate"
+            + ("; is it the column of series that tells them apart?" if len(lengths) > sum(lengths) / 4 else "")
         )
     validation = Cuts(split, (), ()).validation
     trained = [rows - round(validation * rows) for rows in used]  # as fit cuts them
