@@ -87,3 +87,12 @@ def test_predict_warns_and_ends_with_what_it_found(tmp_path: Path) -> None:
     summary = ran.stderr[ran.stderr.index(caution) + len(caution) :].splitlines()[1:]
     assert summary[0].startswith(f"gatewise: {alarms} alarms in 400 rows, 0.4 expected, in ")
     assert "column 'w'" in summary[1]
+
+
+def test_a_model_of_several_series_asks_for_the_column_that_tells_them_apart(model: Path, tmp_path: Path) -> None:
+    fleet = gw.load(model)
+    fleet.replace(provenance={"detector": {"series": ["a", "b"]}}).save(tmp_path / "fleet.safetensors")
+    one = gatewise("stream", tmp_path / "fleet.safetensors", stdin="9\n")
+    assert "trained on several series; if these readings are of several, pass --series COL" in one.stderr
+    each = gatewise("stream", tmp_path / "fleet.safetensors", "--series", "id", stdin='{"v": 9, "id": "a"}\n')
+    assert "several series" not in each.stderr

@@ -83,6 +83,7 @@ def test_a_wild_residual_of_a_usual_value_is_named() -> None:
         detector = Detector(units=8, steps=250, learning_rate=1e-2).fit(data)
     named = [caution for caution in detector.cautions_ if f"row {peak}" in caution]
     assert len(named) == 1, detector.cautions_
+    assert named[0].startswith(f"column 'a' is -0.9 at row {peak}")
     assert detector.calibration_.wild >= 1
 
 
