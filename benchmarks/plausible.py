@@ -26,9 +26,9 @@ from scipy import signal
 
 import calibration
 from common import FOLDER, record
+from gatewise.tables.plausible import doubts, implausible
+from gatewise.tables.table import Table, read_table
 from gatewise.tasks.held_out import cut
-from gatewise.tasks.plausible import doubts, implausible
-from gatewise.tasks.table import Table, read_table
 
 PAGE = FOLDER.parent / "docs" / "guides" / "detect.md"
 FOUND = FOLDER / "results" / "plausible.json"

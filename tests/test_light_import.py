@@ -74,7 +74,7 @@ except gw.errors.InputError:
 def light_modules() -> list[str]:
     """Every module of the package that is not for training, by name."""
     root = Path(gatewise.__file__).parent
-    heavy = {"train", "tasks", "demo"}
+    heavy = {"train", "tasks", "tables", "demo"}
     found = []
     for path in sorted(root.rglob("*.py")):
         parts = path.relative_to(root.parent).with_suffix("").parts

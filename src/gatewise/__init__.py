@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from gatewise import errors as errors
+    from gatewise.model import Model as Model
+    from gatewise.model import init as init
+    from gatewise.model import load as load
     from gatewise.spec import LayerSpec as LayerSpec
     from gatewise.spec import ModelSpec as ModelSpec
     from gatewise.spec import bidirectional as bidirectional
     from gatewise.spec import residual as residual
     from gatewise.state import State as State
-    from gatewise.stream import Model as Model
     from gatewise.stream import Pool as Pool
     from gatewise.stream import Stream as Stream
-    from gatewise.stream import init as init
-    from gatewise.stream import load as load
     from gatewise.tasks.detector import Detector as Detector
     from gatewise.tasks.forecaster import Forecaster as Forecaster
 
@@ -30,12 +30,12 @@ _HOME = {
     "ModelSpec": "gatewise.spec",
     "bidirectional": "gatewise.spec",
     "residual": "gatewise.spec",
-    "Model": "gatewise.stream",
+    "Model": "gatewise.model",
     "Pool": "gatewise.stream",
     "State": "gatewise.state",
     "Stream": "gatewise.stream",
-    "init": "gatewise.stream",
-    "load": "gatewise.stream",
+    "init": "gatewise.model",
+    "load": "gatewise.model",
     "Detector": "gatewise.tasks.detector",
     "Forecaster": "gatewise.tasks.forecaster",
 }

@@ -11,8 +11,8 @@ import numpy as np
 
 from gatewise.heads.tail_probability.spec import SPANS
 from gatewise.layers.base import Array, Drift
+from gatewise.model import Model
 from gatewise.state import State
-from gatewise.stream import Model
 
 CHUNK = 512
 

@@ -89,7 +89,7 @@ def test_interrupt(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Monke
     def interrupted(path: object, cpu: object = None) -> None:
         raise KeyboardInterrupt("step 7 was kept")
 
-    monkeypatch.setattr("gatewise.stream.load", interrupted)
+    monkeypatch.setattr("gatewise.model.load", interrupted)
     with pytest.raises(SystemExit) as ended:
         main(["inspect", str(one)])
     assert ended.value.code == 130

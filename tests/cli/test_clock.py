@@ -13,8 +13,8 @@ import gatewise as gw
 from cli.program import gatewise
 from gatewise.cli.clock import Clock
 from gatewise.cli.lines import LineError
-from gatewise.tasks.table import read_table
-from gatewise.tasks.timeline import timeline
+from gatewise.tables.table import read_table
+from gatewise.tables.timeline import timeline
 
 COUNTS = "the model counts steps, not time"
 

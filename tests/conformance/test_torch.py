@@ -6,8 +6,8 @@ import torch
 
 from conformance.cases import CASES, FAMILIES, FEW, SMALL, Case, readings, tensors
 from gatewise.graph import reference_run, resolve
+from gatewise.model import Model
 from gatewise.nn import Recurrent, from_torch, to_torch
-from gatewise.stream import Model
 
 BATCH, TIME = 3, 20
 TOLERANCES = {torch.float64: 1e-12, torch.float32: 1e-5}

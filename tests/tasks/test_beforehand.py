@@ -13,7 +13,7 @@ import pytest
 
 import gatewise as gw
 from gatewise.errors import InputError
-from gatewise.tasks.files import TextFile
+from gatewise.tables.files import TextFile
 from gatewise.tasks.held_out import significant
 from nodes import NODES, node, number_of
 

@@ -11,8 +11,8 @@ import pytest
 
 import gatewise as gw
 from gatewise.errors import FileError, InputError
+from gatewise.tables.table import read_table
 from gatewise.tasks import held_out
-from gatewise.tasks.table import read_table
 
 TINY: dict[str, Any] = {"units": 4, "steps": 3, "batch": 4, "window": 16}
 STILL = {**TINY, "steps": 1, "learning_rate": 1e-12}

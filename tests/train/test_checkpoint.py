@@ -13,8 +13,8 @@ import torch
 
 from gatewise.errors import FileError, InputError
 from gatewise.file import seal, unseal
+from gatewise.model import Model, init, load
 from gatewise.spec import LayerSpec, ModelSpec
-from gatewise.stream import Model, init, load
 from gatewise.train import History, Status, checkpoint, fit, loop, recover
 from nodes import NODES, node, number_of
 
@@ -72,7 +72,7 @@ sys.path.insert(0, sys.argv[1])
 import torch
 torch.set_num_threads(1)
 from train.test_checkpoint import OPTIONS, SPEC, series
-from gatewise.stream import init
+from gatewise.model import init
 from gatewise.train import fit
 import gatewise.file
 

@@ -9,9 +9,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gatewise.errors import InputError
+from gatewise.model import init
 from gatewise.nn import to_torch
 from gatewise.spec import LayerSpec, ModelSpec
-from gatewise.stream import init
 from gatewise.train.data import WARM, Data, Tape, held_batches, held_lanes, lanes_for, plan_epoch, prepare, window_of
 
 FORECASTER = ModelSpec(

@@ -16,9 +16,9 @@ from conformance.cases import CASES, FEW, Case, readings, tensors
 from gatewise.errors import InputError
 from gatewise.graph import resolve
 from gatewise.layers.base import Array
+from gatewise.model import init
 from gatewise.nn import Recurrent, to_torch
 from gatewise.spec import LayerSpec, ModelSpec
-from gatewise.stream import init
 from gatewise.train import without_kernels
 
 LIKE_NO_OTHER = (

@@ -15,9 +15,9 @@ import torch
 import gatewise
 from gatewise.errors import InputError, SpecError, TrainError
 from gatewise.graph import reference_run, resolve
+from gatewise.model import Model, init
 from gatewise.nn import to_torch
 from gatewise.spec import LayerSpec, ModelSpec, bidirectional
-from gatewise.stream import Model, init
 from gatewise.train import Status, fit, recover
 
 Array = np.ndarray[Any, Any]

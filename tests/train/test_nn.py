@@ -13,9 +13,9 @@ from gatewise.graph import Graph, initial_tensors, reference_run, resolve
 from gatewise.inputs.numeric.spec import MISSING
 from gatewise.layers import KINDS, registry
 from gatewise.layers.train.dropout import Dropout
+from gatewise.model import Model, init
 from gatewise.nn import Recurrent, from_torch, to_torch
 from gatewise.spec import LayerSpec, ModelSpec
-from gatewise.stream import Model, init
 
 HARD = {"kind": "hard_sigmoid", "slope": 0.2, "offset": 0.5}
 ACTIVATIONS: list[Any] = ["linear", "relu", "tanh", "sigmoid", HARD]

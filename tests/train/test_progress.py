@@ -11,8 +11,8 @@ import pytest
 from rich.console import Console
 
 from gatewise.errors import InputError
+from gatewise.model import init
 from gatewise.spec import LayerSpec, ModelSpec
-from gatewise.stream import init
 from gatewise.train import Status, fit
 from gatewise.train.progress import describe, lines, reporter
 

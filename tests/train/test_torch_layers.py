@@ -11,9 +11,9 @@ from torch import nn
 
 from gatewise.errors import InputError, SpecError
 from gatewise.layers.base import Array
+from gatewise.model import init
 from gatewise.nn import from_torch, to_torch
 from gatewise.spec import LayerSpec, ModelSpec
-from gatewise.stream import init
 
 RECURRENT: list[Callable[..., nn.Module]] = [nn.RNN, nn.LSTM, nn.GRU]
 OPTIONS: list[dict[str, Any]] = [

@@ -13,8 +13,8 @@ from sklearn.metrics import mean_pinball_loss
 
 from gatewise.errors import InputError
 from gatewise.layers.base import Array
+from gatewise.model import Model, init
 from gatewise.spec import LayerSpec, ModelSpec, bidirectional
-from gatewise.stream import Model, init
 from gatewise.train import Status, fit
 from gatewise.train.data import Tape
 from gatewise.train.windows import MOST_HELD, last_of, plan_windows, spread, window_ends

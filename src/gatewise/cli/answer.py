@@ -17,7 +17,7 @@ from gatewise.cli.session import Session, path_of
 from gatewise.cli.signals import Stop
 from gatewise.errors import InputError, StateError
 from gatewise.layers.base import Array
-from gatewise.stream import Model
+from gatewise.model import Model
 
 CHUNK = 1 << 16
 MOST_LINE = 1 << 20

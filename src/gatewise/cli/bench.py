@@ -27,7 +27,7 @@ def bench(model: str, seconds: float, cpu: str | None, as_json: bool) -> None:
     fall below it.
     """
     from gatewise.measure.bench import bench as measure
-    from gatewise.stream import load
+    from gatewise.model import load
 
     found = describe(model, measure(load(model, cpu), seconds))
     if as_json:

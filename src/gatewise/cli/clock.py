@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any
 from gatewise.cli.common import say
 from gatewise.cli.lines import LineError, LineReader
 from gatewise.cli.series import SeriesReader
-from gatewise.tasks.step_lengths import COUNTS, DATES, NUMBERS, SLACK, step_length
+from gatewise.tables.step_lengths import COUNTS, DATES, NUMBERS, SLACK, step_length
 
 if TYPE_CHECKING:
-    from gatewise.stream import Model
+    from gatewise.model import Model
 
 
 _YEAR_FIRST = re.compile(r"(\d{4})(?:[-/.](\d{1,2})(?:[-/.](\d{1,2}))?)?(?!\d)(.*)")
@@ -32,7 +32,7 @@ class Clock:
     """Compares the times of one or many series with those that a model was trained on, and says once what differs.
 
     Args:
-        told: what the model keeps of times, as `gatewise.tasks.timeline.Timeline.to_json` writes it, or anything else.
+        told: what the model keeps of times, as `gatewise.tables.timeline.Timeline.to_json` writes it, or anything else.
         ends: whether the streams begin where the training data ended, so that the first rows should follow on these.
         say: takes messages.
     """

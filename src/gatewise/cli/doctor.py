@@ -14,7 +14,7 @@ from gatewise.cli.common import duration, emit, heading, json_option, size, tabl
 
 if TYPE_CHECKING:
     from gatewise.measure.machine import Peaks
-    from gatewise.stream import Model
+    from gatewise.model import Model
 
 PACKAGES = ("numpy", "safetensors", "click")
 TRAIN_PACKAGES = ("torch", "pandas", "pyarrow", "scikit-learn", "scipy", "statsmodels", "matplotlib", "jinja2", "rich")
@@ -36,7 +36,7 @@ def doctor(model: str | None, cpu: str | None, as_json: bool) -> None:
     with the bandwidth of the cache that holds the weights. Measured beside it: the step in C, and through Stream.push.
     """  # noqa: D301
     from gatewise.measure.machine import machine_peaks
-    from gatewise.stream import load
+    from gatewise.model import load
 
     loaded = load(model, cpu) if model is not None else None
     found = _machine(machine_peaks(cpu))

@@ -15,7 +15,7 @@ from gatewise.cli.common import check_output, emit, facts, heading, json_option,
 
 if TYPE_CHECKING:
     from gatewise.file import ModelFile, Seal
-    from gatewise.stream import Model
+    from gatewise.model import Model
 
 RECORD = "resealed"
 """The key of the provenance that lists how often a file was sealed again, and what had changed."""
@@ -111,7 +111,7 @@ def _sound(path: str, stored: ModelFile) -> Model:
     """
     from gatewise.errors import FileError, SpecError
     from gatewise.file import brief
-    from gatewise.stream import Model
+    from gatewise.model import Model
 
     try:
         return Model(stored.spec, stored.tensors, stored.provenance)

@@ -9,7 +9,7 @@ import click
 from gatewise.cli.common import emit, facts, heading, json_option, names, short_value, size, table, wrap
 
 if TYPE_CHECKING:
-    from gatewise.stream import Model
+    from gatewise.model import Model
 
 TASKS = ("detector", "forecaster")
 """Keys of the provenance under which a task describes what it fitted."""
@@ -29,7 +29,7 @@ def inspect(model: str, as_json: bool) -> None:
     MACs are multiply-accumulates in one step; where the context is a window, an answer takes as many steps as there
     are in it. Packed bytes are what a step reads on this machine. The state is what a stream keeps between two steps.
     """
-    from gatewise.stream import load
+    from gatewise.model import load
 
     found = describe(load(model), model)
     if as_json:

@@ -13,7 +13,7 @@ import re
 from collections.abc import Sequence
 
 from gatewise.errors import InputError
-from gatewise.tasks.separators import SEPARATORS
+from gatewise.tables.separators import SEPARATORS
 
 FORMATS = ("auto", "ndjson", "csv")
 MISSING = frozenset({"", "nan", "na", "n/a", "null", "none"})

@@ -28,9 +28,9 @@ from gatewise.errors import InputError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from gatewise.stream import Model
+    from gatewise.model import Model
+    from gatewise.tables.files import TextFile
     from gatewise.tasks.backtest import Backtest
-    from gatewise.tasks.files import TextFile
 
 MOST_SHOWN = 24
 """Horizons of a backtest on a page."""
@@ -96,7 +96,7 @@ def predict(
         raise click.UsageError(f"{given[0]} is for a backtest; give --backtest as well")
     if backtest and future is not None:
         raise click.UsageError("--future is for a forecast; a backtest finds the future of its rows in FILE")
-    from gatewise.stream import load
+    from gatewise.model import load
 
     loaded = load(model)
     task = next((task for task in ("forecaster", "detector") if task in loaded.provenance), None)
@@ -111,7 +111,7 @@ def predict(
     if output is not None:
         check_output(output, "" if backtest else "or leave out --output to write to standard output")
     from gatewise.cli.rows import write_rows
-    from gatewise.tasks.files import TextFile
+    from gatewise.tables.files import TextFile
 
     data = TextFile(file, sep, decimal)
     with cautions(), advice():
@@ -157,7 +157,7 @@ def _answers(
     """What a model that belongs to no task answers to each row."""
     import numpy as np
 
-    from gatewise.tasks.table import FITTED, read_table
+    from gatewise.tables.table import FITTED, read_table
 
     chosen = columns or (None if model.columns is None else list(model.columns))
     missing = "raise" if model.graph.refuses_missing else "hold"

@@ -20,8 +20,8 @@ from gatewise.cli.session import may_go_on
 from gatewise.drift import has_drifted, state_of, tell_drift
 from gatewise.errors import InputError
 from gatewise.layers.base import Array
+from gatewise.model import Model
 from gatewise.state import State
-from gatewise.stream import Model
 
 MOST_SERIES = 1 << 20
 """Series in one stream; a float32 holds each of their places exactly."""

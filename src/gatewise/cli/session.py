@@ -48,9 +48,10 @@ from gatewise.drift import drifted, has_drifted, state_of, tell_drift
 from gatewise.errors import FileError, GatewiseError, StateError
 from gatewise.file import MOST_HEADER, digest, read_bytes, seal, target_of, unseal
 from gatewise.layers.base import Array
+from gatewise.model import Model
 from gatewise.spec import parse_json
 from gatewise.state import State
-from gatewise.stream import Model, Stream
+from gatewise.stream import Stream
 
 FORMAT = 1
 FLUSH_EVERY = 1.0

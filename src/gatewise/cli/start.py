@@ -42,7 +42,7 @@ def parameters_of(path: str, task: str, given: Mapping[str, Any], seconds: float
         FileError: the file is damaged.
         OSError: no such file, or no permission.
     """
-    from gatewise.stream import load
+    from gatewise.model import load
 
     context = click.get_current_context()
 

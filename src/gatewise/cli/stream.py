@@ -13,8 +13,8 @@ from gatewise.cli.lines import FORMATS, LineReader
 from gatewise.errors import StateError
 
 if TYPE_CHECKING:
+    from gatewise.model import Model
     from gatewise.state import State
-    from gatewise.stream import Model
 
 
 @click.command(short_help="Answer readings as they come.")
@@ -98,7 +98,7 @@ def stream(
     from gatewise.cli.series import SeriesReader, SeriesSession
     from gatewise.cli.session import Session, path_of
     from gatewise.cli.source import source_of
-    from gatewise.stream import load
+    from gatewise.model import load
 
     refuse_same_file({"MODEL": model, "FILE": file, "--state": state, "standard output": path_of(1) if file else None})
     if series is not None and state is not None:

@@ -229,7 +229,7 @@ def train(
     check_output(output)
     if not os.path.exists(file):
         raise InputError(f"{file}: no such file")
-    from gatewise.tasks.files import TextFile
+    from gatewise.tables.files import TextFile
 
     fitted: Detector | Forecaster
     if task == DETECT:

@@ -11,8 +11,8 @@ import pandas as pd
 
 from gatewise.demo.findings import Findings
 from gatewise.layers.base import Array
+from gatewise.model import Model
 from gatewise.state import State
-from gatewise.stream import Model
 from gatewise.tasks.detector import Detector
 
 UNITS = 16

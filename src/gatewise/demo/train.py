@@ -19,7 +19,7 @@ from torch import Tensor
 from gatewise.demo.findings import LagCurve
 from gatewise.layers.base import Array
 from gatewise.measure.gradients import gradient_by_lag
-from gatewise.stream import init
+from gatewise.model import init
 from gatewise.tasks.detector import Detector
 from gatewise.train import to_torch
 from gatewise.train.process import torch_settings

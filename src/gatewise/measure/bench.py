@@ -15,7 +15,8 @@ import numpy as np
 from gatewise.errors import InputError
 from gatewise.layers.base import Array
 from gatewise.measure.machine import StepBound, step_bound
-from gatewise.stream import Model, Stream
+from gatewise.model import Model
+from gatewise.stream import Stream
 
 SESSIONS = (16, 256)
 ROUNDS = 10

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from gatewise.layers.base import Field
-from gatewise.stream import Model
+from gatewise.model import Model
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ import numpy as np
 
 from gatewise import _core
 from gatewise.measure.cost import cost
-from gatewise.stream import Model
+from gatewise.model import Model
 
 KIB = 1024
 SIZES = (16 * KIB, 64 * KIB, 256 * KIB, 1024 * KIB, 4096 * KIB, 16384 * KIB, 65536 * KIB)

@@ -17,7 +17,7 @@ from gatewise.inputs.numeric.spec import MOST
 from gatewise.layers.base import Array, Field
 from gatewise.layers.train import check_tensors, live_steps, running_maximum, traced
 from gatewise.layers.train.dropout import MATRIX, Dropout, checked
-from gatewise.stream import Model
+from gatewise.model import Model
 
 
 class Recurrent(torch.nn.Module):

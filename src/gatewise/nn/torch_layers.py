@@ -23,9 +23,9 @@ from torch import nn
 
 from gatewise.errors import InputError
 from gatewise.layers.base import Array
+from gatewise.model import Model
 from gatewise.nn.module import Recurrent, tensors_of
 from gatewise.spec import LayerSpec, ModelSpec, bidirectional
-from gatewise.stream import Model
 
 LAYERS = (nn.RNN, nn.LSTM, nn.GRU, nn.Linear, nn.LayerNorm, nn.RMSNorm)
 """What becomes layers."""

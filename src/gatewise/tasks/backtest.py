@@ -32,11 +32,11 @@ from gatewise.heads.quantiles.spec import Spec as Head
 from gatewise.heads.quantiles.spec import level_name
 from gatewise.inputs.numeric.spec import held
 from gatewise.layers.base import Array
+from gatewise.model import Model
 from gatewise.state import COUNT, READINGS, State
-from gatewise.stream import Model
-from gatewise.tasks.table import unused
-from gatewise.tasks.times import listed
-from gatewise.tasks.warn import warn
+from gatewise.tables.table import unused
+from gatewise.tables.times import listed
+from gatewise.tables.warn import warn
 
 try:
     import pandas as pd

@@ -14,13 +14,13 @@ import numpy as np
 
 from gatewise.errors import InputError
 from gatewise.file import same_file
+from gatewise.model import Model
 from gatewise.spec import MOST_JSON, canonical_json
-from gatewise.stream import Model
+from gatewise.tables.files import TextFile
+from gatewise.tables.table import Table, enumerated
 from gatewise.tasks.calibrate import LEAST
-from gatewise.tasks.files import TextFile
 from gatewise.tasks.held_out import Cuts
 from gatewise.tasks.parameters import plain
-from gatewise.tasks.table import Table, enumerated
 
 ADDED = 1 << 15
 """Characters of a description that are kept for what the training and the calibration add: versions, metrics, figures

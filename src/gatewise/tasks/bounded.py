@@ -17,10 +17,10 @@ import numpy as np
 from gatewise.errors import InputError
 from gatewise.inputs.numeric.spec import transformed
 from gatewise.layers.base import TRANSFORMS, Array
+from gatewise.tables.table import Table, enumerated
+from gatewise.tables.times import listed
 from gatewise.tasks.forecast_inputs import Layout
 from gatewise.tasks.parameters import plain
-from gatewise.tasks.table import Table, enumerated
-from gatewise.tasks.times import listed
 
 Each = list[str | None] | None
 """For each column how it is transformed; None = none is."""

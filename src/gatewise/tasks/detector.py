@@ -28,18 +28,21 @@ from gatewise.drift import tell_drift
 from gatewise.errors import InputError, MissingExtraError
 from gatewise.heads.tail_probability.spec import Spec as Head
 from gatewise.layers.base import Array
+from gatewise.model import Model, init
 from gatewise.spec import LayerSpec, ModelSpec
 from gatewise.state import State
-from gatewise.stream import Model, init
+from gatewise.tables.constants import FIND
+from gatewise.tables.left_out import says_left_out, warn_left_out, without_far
+from gatewise.tables.plausible import implausible
+from gatewise.tables.seen import record
+from gatewise.tables.table import FITTED, Table, read_table, standardise, within_reach
+from gatewise.tables.timeline import Timeline, timeline
+from gatewise.tables.warn import warn
 from gatewise.tasks.beforehand import check_calibration, check_files, check_room
 from gatewise.tasks.calibrate import Calibration
-from gatewise.tasks.constants import FIND, subtracting
 from gatewise.tasks.episodes import Found, of_rows, summarise
 from gatewise.tasks.held_out import Split, cut, faults, measure, unsupported
-from gatewise.tasks.left_out import says_left_out, warn_left_out, without_far
 from gatewise.tasks.parameters import AfterFit, is_array, number, plain, positions, recurrent_layers, seed_of
-from gatewise.tasks.plausible import implausible
-from gatewise.tasks.seen import record
 from gatewise.tasks.start import (
     constants_of,
     flattering,
@@ -51,9 +54,6 @@ from gatewise.tasks.start import (
     with_weights,
 )
 from gatewise.tasks.states import MOST_STATE_BYTES, States, after_training, by_series, join_states, split_states
-from gatewise.tasks.table import FITTED, Table, read_table, standardise, within_reach
-from gatewise.tasks.timeline import Timeline, timeline
-from gatewise.tasks.warn import warn
 
 try:
     import pandas as pd
@@ -196,7 +196,7 @@ class Detector(AfterFit, OutlierMixin, BaseEstimator):  # type: ignore[misc]
             y: not used.
             start: a fitted task of this class, its model or the path of its file, to go on from. Its weights are
                 trained on; its scaling, columns, targets, layers and sizes are kept. Rows that it was trained on or
-                stopped by, as their times or readings tell, never calibrate: see `gatewise.tasks.seen`.
+                stopped by, as their times or readings tell, never calibrate: see `gatewise.tables.seen`.
             seconds: budget of the training in seconds.
             progress: True to show how far it is, with a bar on a terminal and a line every ten seconds elsewhere; "bar"
                 for the bar alone; a function called with a `gatewise.train.Status`, which explains the words; or None.
@@ -292,7 +292,7 @@ class Detector(AfterFit, OutlierMixin, BaseEstimator):  # type: ignore[misc]
             "seen": record(cuts.of(read), used, None if old is None else old.provenance["detector"]["seen"]),
             **origin(self, old),
         }
-        self._take(subtracting(model, table.constants, {**model.provenance, "detector": described}))
+        self._take(model.replace(provenance={**model.provenance, "detector": described}).absolute(table.constants))
         self.history_: History = history
         for caution in cautions:
             warn(caution)

@@ -24,9 +24,9 @@ import pandas as pd
 from gatewise.errors import InputError
 from gatewise.heads.quantiles.spec import Spec as Head
 from gatewise.layers.base import Array
+from gatewise.tables.table import Table
+from gatewise.tables.times import listed
 from gatewise.tasks.parameters import plain, positions
-from gatewise.tasks.table import Table
-from gatewise.tasks.times import listed
 
 PERIODS: Mapping[str, float] = {"day": 86400.0, "week": 7 * 86400.0, "year": 365.2425 * 86400.0}
 """Calendar features and the seconds of their period."""

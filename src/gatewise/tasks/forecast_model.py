@@ -10,10 +10,10 @@ import numpy as np
 from gatewise.errors import InputError
 from gatewise.heads.quantiles.spec import Spec as Head
 from gatewise.layers.base import Array
+from gatewise.model import Model, init
 from gatewise.spec import LayerSpec, ModelSpec
-from gatewise.stream import Model, init
+from gatewise.tables.constants import FIND
 from gatewise.tasks.bounded import Bounded, bounded
-from gatewise.tasks.constants import FIND
 from gatewise.tasks.forecast_inputs import Layout, choose
 from gatewise.tasks.parameters import plain, recurrent_layers
 from gatewise.tasks.start import constants_of

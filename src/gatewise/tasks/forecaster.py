@@ -30,22 +30,21 @@ from gatewise.errors import InputError, MissingExtraError
 from gatewise.heads.quantiles.spec import Spec as Head
 from gatewise.heads.quantiles.spec import level_name
 from gatewise.layers.base import Array
-from gatewise.stream import Model
+from gatewise.model import Model
+from gatewise.tables.left_out import says_left_out, too_short, warn_left_out, without_far
+from gatewise.tables.plausible import implausible
+from gatewise.tables.seen import record
+from gatewise.tables.table import FITTED, Table, read_table, standardise, unused, within_reach
+from gatewise.tables.timeline import Timeline, timeline
+from gatewise.tables.warn import warn
 from gatewise.tasks import backtest as rolling
 from gatewise.tasks.beforehand import check_files, check_room
 from gatewise.tasks.bounded import beyond, bounded, logged, no_logs, no_logs_ahead
-from gatewise.tasks.constants import subtracting
 from gatewise.tasks.forecast_inputs import PERIODS, Layout, choose, cut, first_row, wanted_of
 from gatewise.tasks.forecast_model import in_units, to_subtract, untrained_model
 from gatewise.tasks.future import known_ahead
-from gatewise.tasks.left_out import says_left_out, too_short, warn_left_out, without_far
 from gatewise.tasks.parameters import AfterFit, is_array, plain, seed_of
-from gatewise.tasks.plausible import implausible
-from gatewise.tasks.seen import record
 from gatewise.tasks.start import flattering, in_order, origin, rows_seen, started, with_weights
-from gatewise.tasks.table import FITTED, Table, read_table, standardise, unused, within_reach
-from gatewise.tasks.timeline import Timeline, timeline
-from gatewise.tasks.warn import warn
 
 try:
     import pandas as pd
@@ -207,7 +206,7 @@ class Forecaster(AfterFit, BaseEstimator):  # type: ignore[misc]
             y: not used.
             start: a fitted task of this class, its model or the path of its file, to go on from. Its weights are
                 trained on; its scaling, columns, targets, layers and sizes are kept. Validation rows that it was
-                trained on, as their times or readings tell, are cautioned against: see `gatewise.tasks.seen`.
+                trained on, as their times or readings tell, are cautioned against: see `gatewise.tables.seen`.
             seconds: budget of the training in seconds.
             progress: True to show how far it is, with a bar on a terminal and a line every ten seconds elsewhere; "bar"
                 for the bar alone; a function called with a `gatewise.train.Status`, which explains the words; or None.
@@ -303,7 +302,7 @@ class Forecaster(AfterFit, BaseEstimator):  # type: ignore[misc]
         if ends.targets is not None:  # by which errors in standard units are measured
             described["deviations"] = np.nanstd(read.values[cuts.training][:, targets], axis=0, dtype=float).tolist()
         constants = None if read.constants is None else layout.spread(read.subtract, 0.0)
-        self._take(subtracting(trained, constants, {**trained.provenance, "forecaster": described}))
+        self._take(trained.replace(provenance={**trained.provenance, "forecaster": described}).absolute(constants))
         self.history_: History = history
         for caution in self.cautions_:
             warn(caution)

@@ -14,12 +14,12 @@ import numpy as np
 
 from gatewise.errors import InputError, MissingExtraError
 from gatewise.layers.base import Array
+from gatewise.tables.rules import Steps, differences, kind_of
+from gatewise.tables.step_lengths import step_length
+from gatewise.tables.table import FUTURE, Table, read_table
+from gatewise.tables.timeline import Id, Timeline
 from gatewise.tasks.forecast_inputs import Layout
 from gatewise.tasks.parameters import is_array
-from gatewise.tasks.rules import Steps, differences, kind_of
-from gatewise.tasks.step_lengths import step_length
-from gatewise.tasks.table import FUTURE, Table, read_table
-from gatewise.tasks.timeline import Id, Timeline
 
 try:
     import pandas as pd

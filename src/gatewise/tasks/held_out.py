@@ -18,12 +18,12 @@ import numpy as np
 from gatewise.errors import InputError
 from gatewise.heads.tail_probability.spec import KNOTS
 from gatewise.layers.base import Array
-from gatewise.stream import Model
+from gatewise.model import Model
+from gatewise.tables.table import Table
+from gatewise.tables.times import listed
 from gatewise.tasks.calibrate import LEAST, NEEDED, Calibration, calibrate
 from gatewise.tasks.levels import level_tests
 from gatewise.tasks.recovery import recovery
-from gatewise.tasks.table import Table
-from gatewise.tasks.times import listed
 
 LEAST_TRAINING = 100
 LEAST_STOPPING = 20

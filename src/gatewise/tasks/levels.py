@@ -26,7 +26,7 @@ from gatewise.errors import MissingExtraError
 from gatewise.heads.tail_probability.spec import SPANS, TOLERATED, UNBOUNDED
 from gatewise.inputs.numeric.spec import held
 from gatewise.layers.base import Array
-from gatewise.tasks.robust import reach
+from gatewise.tables.robust import reach
 
 try:
     from scipy import fft, signal

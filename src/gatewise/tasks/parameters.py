@@ -10,9 +10,9 @@ import numpy as np
 
 from gatewise import layers as kinds
 from gatewise.errors import FileError, GatewiseError, InputError, MissingExtraError
+from gatewise.model import Model
+from gatewise.model import load as load_model
 from gatewise.spec import LayerSpec, short
-from gatewise.stream import Model
-from gatewise.stream import load as load_model
 
 try:
     from sklearn.utils.validation import check_is_fitted

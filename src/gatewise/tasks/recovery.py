@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from gatewise.layers.base import Array
-from gatewise.stream import Model
+from gatewise.model import Model
 
 SPIKE = 20.0
 """Size of the wild reading that is put in, in standard deviations of its column."""

@@ -14,12 +14,12 @@ from typing import Any
 from gatewise.errors import InputError
 from gatewise.file import digest
 from gatewise.layers.base import Array
-from gatewise.stream import Model
-from gatewise.stream import load as load_model
+from gatewise.model import Model
+from gatewise.model import load as load_model
+from gatewise.tables.seen import seen
+from gatewise.tables.table import Table
+from gatewise.tables.times import listed
 from gatewise.tasks.parameters import AfterFit, changes
-from gatewise.tasks.seen import seen
-from gatewise.tasks.table import Table
-from gatewise.tasks.times import listed
 
 FREE = {
     *("time", "series", "columns", "target"),  # of which the model itself tells

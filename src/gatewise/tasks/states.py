@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from gatewise.errors import StateError
+from gatewise.model import Model
 from gatewise.state import State
-from gatewise.stream import Model
-from gatewise.tasks.times import listed
+from gatewise.tables.times import listed
 
 MOST_STATE_BYTES = 1 << 19
 """Of all series together: they stand in the provenance of the file."""

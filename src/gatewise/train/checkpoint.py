@@ -23,8 +23,8 @@ from typing import Any
 from gatewise.errors import FileError, GatewiseError
 from gatewise.file import atomic_write, digest, read_bytes, seal, unseal, verify
 from gatewise.layers.base import Array
+from gatewise.model import Model
 from gatewise.spec import ModelSpec
-from gatewise.stream import Model
 
 FORMAT = 1
 KEYS = ("format", "run", "model", "counters", "tensors")

@@ -14,7 +14,7 @@ from typing import Any
 from gatewise.errors import InputError, SpecError, TrainError
 from gatewise.file import check_writable, same_file
 from gatewise.layers.train.dropout import Dropout
-from gatewise.stream import Model
+from gatewise.model import Model
 from gatewise.train.data import Series
 from gatewise.train.history import History, write_csv
 from gatewise.train.process import Interrupt, threads_for, torch_settings

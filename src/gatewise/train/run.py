@@ -20,8 +20,8 @@ from gatewise.errors import FileError, GatewiseError, InputError, TrainError
 from gatewise.file import digest
 from gatewise.layers.base import Array
 from gatewise.layers.train.dropout import Dropout, checked
+from gatewise.model import Model
 from gatewise.nn import tensors_of, to_torch
-from gatewise.stream import Model
 from gatewise.train import checkpoint as checkpoints
 from gatewise.train.checkpoint import Checkpoint
 from gatewise.train.data import (

@@ -15,8 +15,8 @@ import numpy as np
 
 from gatewise.errors import InputError, MissingExtraError
 from gatewise.layers.base import Array
-from gatewise.tasks.step_lengths import DATES, DURATIONS, NUMBERS, SLACK, step_length
-from gatewise.tasks.times import numbers
+from gatewise.tables.step_lengths import DATES, DURATIONS, NUMBERS, SLACK, step_length
+from gatewise.tables.times import numbers
 
 try:
     import pandas as pd

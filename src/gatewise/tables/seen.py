@@ -28,8 +28,8 @@ import pandas as pd
 
 from gatewise.errors import InputError
 from gatewise.layers.base import Array
-from gatewise.tasks.table import Table
-from gatewise.tasks.times import numbers
+from gatewise.tables.table import Table
+from gatewise.tables.times import numbers
 
 SPAN = 16
 """Rows of a run."""

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from gatewise.errors import InputError
-from gatewise.tasks.table import read_table
+from gatewise.tables.table import read_table
 
 HOURS = pd.date_range("2024-10-26 20:00", periods=12, freq="h", tz="Europe/Berlin")
 

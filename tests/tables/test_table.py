@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from gatewise.errors import InputError
-from gatewise.tasks.table import read_table, standardise, within_reach
+from gatewise.tables.table import read_table, standardise, within_reach
 
 STAMPS = pd.date_range("2024-03-01", periods=6, freq="5min")
 

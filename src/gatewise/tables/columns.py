@@ -9,8 +9,8 @@ import numpy as np
 from gatewise.errors import InputError, MissingExtraError
 from gatewise.layers.base import Array
 from gatewise.readings import rounded
-from gatewise.tasks.separators import misread
-from gatewise.tasks.times import Where
+from gatewise.tables.separators import misread
+from gatewise.tables.times import Where
 
 try:
     import pandas as pd

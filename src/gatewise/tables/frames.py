@@ -21,8 +21,8 @@ import numpy as np
 
 from gatewise.errors import InputError, MissingExtraError
 from gatewise.layers.base import Array
-from gatewise.tasks.files import TextFile, read_file
-from gatewise.tasks.times import listed
+from gatewise.tables.files import TextFile, read_file
+from gatewise.tables.times import listed
 
 try:
     import pandas as pd

@@ -8,8 +8,8 @@ import pytest
 
 from gatewise.errors import InputError
 from gatewise.layers.base import Array
-from gatewise.tasks.seen import MOST_MARKS, record, seen
-from gatewise.tasks.table import Table, read_table
+from gatewise.tables.seen import MOST_MARKS, record, seen
+from gatewise.tables.table import Table, read_table
 
 RNG = np.random.default_rng(0)
 A: Array = RNG.normal(size=(600, 2)).astype(np.float32)

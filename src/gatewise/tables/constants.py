@@ -9,14 +9,12 @@ keeps it as the option `subtract` of its input stage, subtracts it from what it 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from gatewise.layers.base import Array
-from gatewise.spec import LayerSpec
-from gatewise.stream import Model
 
 FIND = "find"
 """Tells `read_table` to find the constants."""
@@ -77,18 +75,3 @@ def evenly_ascending(values: Array, starts: Sequence[int]) -> bool:
         and (steps > 0).all()
         and (np.abs(steps - np.median(steps)) <= 0.1 * np.median(steps)).mean() > 0.9
     )
-
-
-def subtracting(model: Model, constants: Array | None, provenance: Mapping[str, Any]) -> Model:
-    """A model of readings less `constants`, with another provenance, as one of the readings themselves.
-
-    Args:
-        model: it reads what remains.
-        constants: (inputs,) float64; None = nothing was subtracted.
-        provenance: where the model came from.
-    """
-    if constants is None:
-        return model.replace(provenance=provenance)
-    stage = model.spec.input
-    options = {**stage.options, "subtract": constants.tolist()}
-    return model.replace(spec=model.spec.replace(input=LayerSpec(stage.kind, **options)), provenance=provenance)

@@ -1,6 +1,6 @@
 """What `fit` says about data that can be read, but that hardly mean what they say.
 
-Form is checked by `gatewise.tasks.table`. A column may have the form of readings and still be a counter, a time or an
+Form is checked by `gatewise.tables.table`. A column may have the form of readings and still be a counter, a time or an
 id, leave the range that was trained on and not come back, or hold values that look like errors. None of this is
 refused: each is a caution that names column, row and value, and says what to do. Columns of one kind share a caution,
 so that wide tables do not bury it. What is looked for is written down in `wild_readings` and `column_kinds`;
@@ -14,9 +14,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from gatewise.layers.base import Array
-from gatewise.tasks.column_kinds import Lasting, lasting_change, no_reading, steps_within
-from gatewise.tasks.table import Table
-from gatewise.tasks.wild_readings import Wild, wild_readings
+from gatewise.tables.column_kinds import Lasting, lasting_change, no_reading, steps_within
+from gatewise.tables.table import Table
+from gatewise.tables.wild_readings import Wild, wild_readings
 
 SHOWN = 3
 """Columns, and rows of one column, that a caution describes; it names or counts the others."""

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from gatewise.inputs.numeric.spec import transformed
-from gatewise.tasks.robust import location_scale
-from gatewise.tasks.table import Table, within_reach
-from gatewise.tasks.warn import warn
+from gatewise.tables.robust import location_scale
+from gatewise.tables.table import Table, within_reach
+from gatewise.tables.warn import warn
 
 MOST = 100
 """Names in a warning."""

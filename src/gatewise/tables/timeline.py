@@ -16,12 +16,12 @@ import numpy as np
 
 from gatewise.errors import InputError, MissingExtraError
 from gatewise.layers.base import Array
-from gatewise.tasks.calendars import GAPS, Calendar, find
-from gatewise.tasks.rules import DAY, WEEK, Steps, differences, kind_of
-from gatewise.tasks.step_lengths import COUNTS, DATES, NUMBERS, step_length
-from gatewise.tasks.table import Table
-from gatewise.tasks.times import listed
-from gatewise.tasks.warn import warn
+from gatewise.tables.calendars import GAPS, Calendar, find
+from gatewise.tables.rules import DAY, WEEK, Steps, differences, kind_of
+from gatewise.tables.step_lengths import COUNTS, DATES, NUMBERS, step_length
+from gatewise.tables.table import Table
+from gatewise.tables.times import listed
+from gatewise.tables.warn import warn
 
 try:
     import pandas as pd

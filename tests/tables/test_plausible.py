@@ -13,13 +13,13 @@ import pytest
 from scipy import signal
 
 from gatewise.layers.base import Array
-from gatewise.tasks import wild_readings
-from gatewise.tasks.column_kinds import no_reading
+from gatewise.tables import wild_readings
+from gatewise.tables.column_kinds import no_reading
+from gatewise.tables.plausible import doubts, implausible
+from gatewise.tables.table import Table, read_table
 from gatewise.tasks.detector import Detector
 from gatewise.tasks.forecaster import Forecaster
 from gatewise.tasks.held_out import cut
-from gatewise.tasks.plausible import doubts, implausible
-from gatewise.tasks.table import Table, read_table
 
 ROWS = 8000
 TINY: dict[str, Any] = {"units": 4, "steps": 3, "batch": 8, "window": 32}

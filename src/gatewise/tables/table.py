@@ -16,11 +16,11 @@ from gatewise.errors import InputError, MissingExtraError
 from gatewise.inputs.numeric.spec import MISSING, MOST, usable
 from gatewise.layers.base import Array
 from gatewise.readings import refuse_rounded
-from gatewise.tasks.columns import as_float32, as_float64, is_rounded, like_time, says_too_large, too_large
-from gatewise.tasks.constants import asked, constant_of, evenly_ascending
-from gatewise.tasks.frames import ARRAY, no_column, to_frame, unique_names, with_levels
-from gatewise.tasks.robust import location_scale, reach
-from gatewise.tasks.times import Where, check_order, find_times, listed, out_of_order
+from gatewise.tables.columns import as_float32, as_float64, is_rounded, like_time, says_too_large, too_large
+from gatewise.tables.constants import asked, constant_of, evenly_ascending
+from gatewise.tables.frames import ARRAY, no_column, to_frame, unique_names, with_levels
+from gatewise.tables.robust import location_scale, reach
+from gatewise.tables.times import Where, check_order, find_times, listed, out_of_order
 
 try:
     import pandas as pd

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gatewise.errors import InputError
-from gatewise.tasks.table import read_table
+from gatewise.tables.table import read_table
 
 STAMPS = pd.date_range("2024-03-01", periods=6, freq="5min")
 

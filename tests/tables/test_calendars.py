@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from gatewise.errors import InputError
-from gatewise.tasks.calendars import Calendar, find
+from gatewise.tables.calendars import Calendar, find
 
 AHEAD = list(range(1, 41))
 SUNDAY_TO_THURSDAY = pd.offsets.CustomBusinessDay(weekmask="Sun Mon Tue Wed Thu")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gatewise.errors import InputError, MissingExtraError
-from gatewise.tasks.separators import SEPARATORS, check_given, counted, find_separator
+from gatewise.tables.separators import SEPARATORS, check_given, counted, find_separator
 
 try:
     import pandas as pd

@@ -15,8 +15,8 @@ import gatewise as gw
 from gatewise import Detector, Forecaster
 from gatewise import heads as kinds
 from gatewise.errors import InputError, SpecError
-from gatewise.tasks.constants import FIND, constant_of
-from gatewise.tasks.table import read_table, standardise
+from gatewise.tables.constants import FIND, constant_of
+from gatewise.tables.table import read_table, standardise
 
 LEVEL = 623_000_000.0
 QUICK: dict[str, Any] = {"units": 3, "steps": 3}

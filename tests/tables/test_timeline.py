@@ -11,8 +11,8 @@ import pytest
 
 from gatewise import Detector, Forecaster
 from gatewise.errors import FileError
-from gatewise.tasks.table import read_table
-from gatewise.tasks.timeline import Timeline, timeline
+from gatewise.tables.table import read_table
+from gatewise.tables.timeline import Timeline, timeline
 
 TINY: dict[str, Any] = {"time": "t", "steps": 2, "units": 3}
 

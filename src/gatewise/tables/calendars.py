@@ -22,7 +22,7 @@ import numpy as np
 
 from gatewise.errors import InputError, MissingExtraError
 from gatewise.layers.base import Array
-from gatewise.tasks.rules import (
+from gatewise.tables.rules import (
     DAY,
     MOST_TIMES,
     RULES,
@@ -39,7 +39,7 @@ from gatewise.tasks.rules import (
     positive,
     read_rule,
 )
-from gatewise.tasks.step_lengths import DATES, DURATIONS, NUMBERS, SLACK, step_length
+from gatewise.tables.step_lengths import DATES, DURATIONS, NUMBERS, SLACK, step_length
 
 try:
     import pandas as pd

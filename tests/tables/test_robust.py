@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from gatewise.tables.robust import location_scale, reach
 from gatewise.tasks.calibrate import calibrate, find_wild
 from gatewise.tasks.detector import Detector
-from gatewise.tasks.robust import location_scale, reach
 
 
 @pytest.mark.parametrize("law", [stats.norm(5, 2), stats.t(3), stats.lognorm(1), stats.uniform(), stats.expon()])

@@ -1,0 +1,10 @@
+"""From a ModelSpec to a checked graph, and the reference run of it."""
+
+from gatewise.graph.graph import Graph as Graph
+from gatewise.graph.graph import Node as Node
+from gatewise.graph.reference import reference_run as reference_run
+from gatewise.graph.reference import zero_state as zero_state
+from gatewise.graph.resolve import resolve as resolve
+from gatewise.graph.tensors import check_tensors as check_tensors
+from gatewise.graph.tensors import initial_tensors as initial_tensors
+from gatewise.graph.tensors import own_tensors as own_tensors

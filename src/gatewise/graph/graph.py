@@ -1,0 +1,187 @@
+"""A checked spec: edges with widths, tensors with shapes, one layout of the state."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from gatewise.inputs.numeric.spec import MOST
+from gatewise.layers.base import Array, Edge, Field, Layer
+from gatewise.layers.registry import Registry
+from gatewise.spec import ModelSpec, canonical_json
+
+
+@dataclass(frozen=True)
+class Node:
+    """One entry of the flat list.
+
+    Attributes:
+        name: as in the spec; "input" and "head" for the stage and the head.
+        registry: the family it belongs to, which finds its faces.
+        layer: its checked options.
+        reads: numbers of the edges it reads.
+        writes: number of the edge it writes.
+        edges: the edges it reads, in order.
+    """
+
+    name: str
+    registry: Registry
+    layer: Layer
+    reads: tuple[int, ...]
+    writes: int
+    edges: tuple[Edge, ...]
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Full tensor name, e.g. "gru0.weight_ih" -> shape, in canonical order."""
+        return {f"{self.name}.{key}": shape for key, shape in self.layer.tensors(self.edges).items()}
+
+    @property
+    def state(self) -> tuple[Field, ...]:
+        """State fields under their full names, e.g. "gru0.hidden"."""
+        fields = self.layer.state(self.edges)
+        return tuple(Field(f"{self.name}.{field.name}", field.dtype, field.shape, field.evidence) for field in fields)
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates in one step."""
+        return self.layer.macs(self.edges)
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A spec with everything found out that follows from it.
+
+    Attributes:
+        spec: the spec, every option written out.
+        nodes: the flat list, in order of execution.
+        edges: all edges by number.
+        output: number of the edge that is the model's answer.
+        body: number of the edge that the last layer writes.
+    """
+
+    spec: ModelSpec
+    nodes: tuple[Node, ...]
+    edges: tuple[Edge, ...]
+    output: int
+    body: int
+
+    @cached_property
+    def tensors(self) -> dict[str, tuple[int, ...]]:
+        """Full name -> shape of every tensor, in canonical order."""
+        return {name: shape for node in self.nodes for name, shape in node.shapes.items()}
+
+    @property
+    def window(self) -> int | None:
+        """Steps that one answer is made from; None where the state is carried for ever."""
+        return None if isinstance(self.spec.context, str) else self.spec.context["window"]
+
+    @cached_property
+    def node_state(self) -> tuple[Field, ...]:
+        """The state fields of all nodes, in canonical order: what goes from one step to the next."""
+        return tuple(field for node in self.nodes for field in node.state)
+
+    @cached_property
+    def state(self) -> tuple[Field, ...]:
+        """The state fields of a session, in canonical order.
+
+        With a window, each answer begins at a zero state of the nodes, so what a session keeps is the readings: how
+        many there have been, up to the length of the window L, and the last L of them, zero where there have been
+        fewer, the newest last; see `holds_in_window` for those missing.
+        """
+        if self.window is None:
+            return self.node_state
+        shape = (self.window, self.edges[0].width)
+        return Field("window.count", "float32", (1,)), Field("window.readings", "float32", shape)
+
+    @cached_property
+    def evidence(self) -> Array:
+        """Places, among the values of a session's state, of the evidence of sequential tests: (count,) int."""
+        places, at = [], 0
+        for field in self.state:
+            places += list(range(at, at + field.size)) if field.evidence else []
+            at += field.size
+        return np.array(places, np.int64)
+
+    @cached_property
+    def tail(self) -> int:
+        """From this node on none has a state or needs a sequence: for the last answer they run once."""
+        return max((i + 1 for i, node in enumerate(self.nodes) if node.state or node.layer.whole), default=0)
+
+    @cached_property
+    def streams(self) -> bool:
+        """Whether it can be run step by step."""
+        return self.window is not None or not self.whole
+
+    @property
+    def whole(self) -> tuple[str, ...]:
+        """Names of the nodes that need the whole sequence."""
+        return tuple(node.name for node in self.nodes if node.layer.whole)
+
+    @property
+    def state_values(self) -> int:
+        """Values in the state of one session."""
+        return sum(field.size for field in self.state)
+
+    @property
+    def state_bytes(self) -> int:
+        """Bytes of the state of one session."""
+        return sum(field.nbytes for field in self.state)
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of one step of all nodes."""
+        return sum(node.macs for node in self.nodes)
+
+    @property
+    def push_macs(self) -> int:
+        """Multiply-accumulates of one answer: with a window, those of all its steps, and of the tail once."""
+        repeated = sum(node.macs for node in self.nodes[: self.tail])
+        return self.macs + (repeated * (self.window - 1) if self.window else 0)
+
+    @property
+    def refuses_missing(self) -> bool:
+        """Whether missing readings are refused: non-finite ones, and those that scaling takes too far."""
+        return bool(self.spec.input.options.get("missing", "raise") == "raise")
+
+    @property
+    def missing_readings(self) -> str:
+        """Which readings are missing, for messages."""
+        logs = ", of -1 or less where 1 + x is to have a logarithm" if self.spec.input.options.get("transform") else ""
+        return f"not finite{logs}, or beyond {MOST:g} once scaled"
+
+    @property
+    def holds_in_window(self) -> bool:
+        """Whether a missing reading comes into the window as the last one of its column that came.
+
+        So what is held goes back further than the window does: a gap at its beginning would leave nothing to hold.
+        """
+        return self.window is not None and self.spec.input.options.get("missing") == "hold"
+
+    @cached_property
+    def output_names(self) -> tuple[str, ...]:
+        """Names of the output values: those of the head, else y0, y1, ..."""
+        names = self.nodes[-1].layer.output_names()
+        return names or tuple(f"y{i}" for i in range(self.edges[self.output].width))
+
+    @cached_property
+    def structure(self) -> str:
+        """SHA-256 in hexadecimal of what a state must match: kinds, options and edges, but no weights.
+
+        Left out is what does not touch the state, names of columns and how a head was calibrated, and each option that
+        has its default: so a kind can gain options, and states saved before still fit.
+        """
+        described = [
+            [node.name, node.layer.kind, list(node.reads), node.writes, _structural(node.layer)] for node in self.nodes
+        ]
+        fields = [[field.name, field.dtype, list(field.shape)] for field in self.state]
+        context = self.spec.plain()["context"]
+        text = canonical_json({"width": self.edges[0].width, "nodes": described, "state": fields, "context": context})
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _structural(layer: Layer) -> dict[str, object]:
+    return {key: value for key, value in layer.given_options().items() if key not in layer.not_structural}

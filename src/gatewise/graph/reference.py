@@ -1,0 +1,75 @@
+"""A whole graph in float64 NumPy: the truth that every other execution is held to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from gatewise.graph.graph import Graph
+from gatewise.graph.tensors import own_tensors
+from gatewise.inputs.numeric.spec import usable
+from gatewise.layers.base import Array
+
+
+def zero_state(graph: Graph, batch: int, dtype: str | None = None) -> dict[str, Array]:
+    """The state at the start of a sequence: field name -> zeros (batch, *shape)."""
+    return {field.name: np.zeros((batch, *field.shape), dtype or field.dtype) for field in graph.state}
+
+
+def reference_run(
+    graph: Graph, tensors: Mapping[str, Array], x: Array, state: Mapping[str, Array] | None = None
+) -> tuple[Array, dict[str, Array]]:
+    """Run the whole graph in float64 NumPy: the truth that every other execution is held to.
+
+    Args:
+        graph: a resolved spec.
+        tensors: full name -> array.
+        x: raw readings (batch, time, inputs).
+        state: full field name -> (batch, *shape); None = zeros.
+
+    Returns:
+        y (batch, time, outputs) and the state after the last step, float64.
+    """
+    own = [{k: v.astype(np.float64) for k, v in own_tensors(node, tensors).items()} for node in graph.nodes]
+    now = zero_state(graph, x.shape[0], "float64")
+    now.update({name: np.asarray(value, np.float64) for name, value in (state or {}).items()})
+    if graph.window is None:
+        return _reference_sequence(graph, own, x.astype(np.float64), now)
+    answers = np.zeros((*x.shape[:2], graph.edges[graph.output].width))
+    count, kept = now["window.count"], now["window.readings"]
+    unit: list[Any] = [tensors.get(f"input.{name}") for name in ("offset", "scale")]
+    unit.append(graph.spec.input.options.get("transform"))
+    zeros = {field.name: np.zeros((1, *field.shape)) for field in graph.node_state}
+    for t in range(x.shape[1]):
+        reading = x[:, t].astype(np.float64)
+        if graph.holds_in_window:
+            known = (count > 0) & usable(kept[:, -1], *unit)
+            reading = np.where(~usable(reading, *unit) & known, kept[:, -1], reading)
+        kept = np.concatenate([kept[:, 1:], reading[:, None]], axis=1)
+        count = np.minimum(count + 1, graph.window)
+        for row, steps in enumerate(count[:, 0].astype(int)):
+            window = kept[row : row + 1, graph.window - steps :]
+            answers[row, t] = _reference_sequence(graph, own, window, zeros)[0][0, -1]
+    return answers, {"window.count": count, "window.readings": kept}
+
+
+def _reference_sequence(
+    graph: Graph, own: Sequence[Mapping[str, Array]], x: Array, state: Mapping[str, Array]
+) -> tuple[Array, dict[str, Array]]:
+    """One node after the other, each over all steps."""
+    values = {0: x}
+    end: dict[str, Array] = {}
+    for node, weights in zip(graph.nodes, own, strict=True):
+        read = [values[i] for i in node.reads]
+        now = {field.name.partition(".")[2]: state[field.name] for field in node.state}
+        if node.layer.whole:
+            values[node.writes] = node.layer.sequence(weights, *read)
+        else:
+            y = np.zeros((*x.shape[:2], graph.edges[node.writes].width))
+            for t in range(x.shape[1]):
+                y[:, t], now = node.layer.step(weights, now, *(value[:, t] for value in read))
+            values[node.writes] = y
+        end.update({f"{node.name}.{key}": value for key, value in now.items()})
+    return values[graph.output], end

@@ -1,0 +1,60 @@
+"""The tensors of a graph: checked, taken apart by node, or freshly initialised."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from gatewise.errors import InputError, SpecError
+from gatewise.graph.graph import Graph, Node
+from gatewise.layers.base import Array
+
+
+def check_tensors(graph: Graph, tensors: Mapping[str, Array]) -> dict[str, Array]:
+    """The tensors a graph needs, in canonical order, contiguous float32 and read-only.
+
+    Raises:
+        SpecError: a tensor missing, left over, of another shape or type, not finite, or senseless for its layer.
+    """
+    if missing := [name for name in graph.tensors if name not in tensors]:
+        raise SpecError(f"tensor {missing[0]!r} is missing ({len(missing)} of {len(graph.tensors)} are)")
+    if extra := [name for name in tensors if name not in graph.tensors]:
+        raise SpecError(f"tensor {extra[0]!r} belongs to no layer of this model; remove it or add its layer")
+    checked = {}
+    for name, shape in graph.tensors.items():
+        value = np.asarray(tensors[name])
+        if value.dtype != np.float32 or value.shape != shape:
+            raise SpecError(f"tensor {name!r} must be float32 {shape}, got {value.dtype} {value.shape}")
+        if not np.isfinite(value).all():
+            raise SpecError(f"tensor {name!r} holds {np.count_nonzero(~np.isfinite(value))} non-finite values")
+        copy = np.array(value, np.float32, order="C")
+        copy.flags.writeable = False
+        checked[name] = copy
+    for node in graph.nodes:
+        try:
+            node.layer.check(own_tensors(node, checked))
+        except SpecError as error:
+            raise SpecError(f"layer {node.name!r}: {error}") from None
+    return checked
+
+
+def own_tensors(node: Node, tensors: Mapping[str, Array]) -> dict[str, Array]:
+    """The tensors of one node under their short names, e.g. "weight_ih"."""
+    return {name.partition(".")[2]: tensors[name] for name in node.shapes}
+
+
+def initial_tensors(graph: Graph, seed: int = 0) -> dict[str, Array]:
+    """Freshly initialised tensors under their full names; the same seed gives the same numbers everywhere.
+
+    Raises:
+        InputError: the seed is no whole number of at least 0.
+    """
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
+        raise InputError(f"seed must be a whole number of at least 0, got {seed!r}")
+    streams = np.random.SeedSequence(int(seed)).spawn(len(graph.nodes))
+    found: dict[str, Array] = {}
+    for node, stream in zip(graph.nodes, streams, strict=True):
+        values = node.layer.initial(node.edges, np.random.default_rng(stream))
+        found.update({f"{node.name}.{key}": value for key, value in values.items()})
+    return found

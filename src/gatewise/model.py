@@ -1,0 +1,349 @@
+"""Model: a spec and its weights, ready to run over whole sequences.
+
+A `Model` is immutable and may be shared by all threads. It runs in the native core, float32, without torch. One step,
+any chunking, a whole sequence, a batch and a pool give equal bits. `gatewise.stream` runs it step by step.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+import gatewise
+from gatewise import _core
+from gatewise.errors import FileError, SpecError, StateError
+from gatewise.file import ModelFile, brief, read_model, write_model
+from gatewise.graph import Graph, check_tensors, initial_tensors, own_tensors, resolve
+from gatewise.inputs.numeric.spec import limits
+from gatewise.layers.base import Array, Drift
+from gatewise.readings import as_float32
+from gatewise.spec import LayerSpec, ModelSpec
+from gatewise.state import State
+
+
+class Model:
+    """A model: a spec and its weights, packed for one instruction set. Immutable, safe to share between threads.
+
+    Args:
+        spec: the description.
+        tensors: full name, e.g. "gru0.weight_ih" -> float32 array, exactly those that the spec needs.
+        provenance: where the model came from, plain JSON values; stored in the file.
+        cpu: instruction set: "avx512", "avx2", "neon" or "base"; None = the best this machine has.
+
+    Attributes:
+        spec: the description, every option written out.
+        graph: what follows from it: edges, shapes, state.
+        tensors: full name -> read-only array.
+        provenance: read-only.
+        cpu: the instruction set in use.
+
+    Raises:
+        SpecError: a spec that cannot be, tensors that do not fit it, or an instruction set this machine lacks.
+    """
+
+    __slots__ = ("_asked_cpu", "_native", "cpu", "graph", "provenance", "spec", "tensors")
+    spec: ModelSpec
+    graph: Graph
+    tensors: Mapping[str, Array]
+    provenance: Mapping[str, Any]
+    cpu: str
+    _asked_cpu: str | None
+    _native: _core.Model
+
+    def __init__(
+        self,
+        spec: ModelSpec,
+        tensors: Mapping[str, Array],
+        provenance: Mapping[str, Any] | None = None,
+        cpu: str | None = None,
+    ) -> None:
+        graph = resolve(spec)
+        checked = check_tensors(graph, tensors)
+        best = _known_cpu(cpu)
+        nodes = [
+            (node.layer.kind, node.reads, node.writes, node.layer.native(), list(own_tensors(node, checked).values()))
+            for node in graph.nodes
+        ]
+        set_ = object.__setattr__
+        set_(self, "spec", graph.spec)
+        set_(self, "graph", graph)
+        set_(self, "tensors", MappingProxyType(checked))
+        set_(self, "provenance", MappingProxyType(dict(provenance or {})))
+        set_(self, "cpu", best)
+        set_(self, "_asked_cpu", cpu)
+        widths, window = [edge.width for edge in graph.edges], self.window or 0
+        ends = (graph.output, graph.refuses_missing, best, window, graph.holds_in_window, self.columns)
+        set_(self, "_native", _core.Model(nodes, widths, *ends))
+
+    def run(
+        self, X: npt.ArrayLike, state: State | bytes | None = None, return_state: bool = False
+    ) -> Array | tuple[Array, State]:
+        """Run over whole sequences.
+
+        With a window of L steps each answer is made from the last L readings up to its step, fewer at the start of a
+        sequence: what a stream answers.
+
+        Args:
+            X: readings (time, inputs) or (batch, time, inputs), real numbers; converted to float32. What has names of
+                columns (a frame, a series, a dict, a table of Arrow) goes by name where the model names its columns.
+            state: where to start, with the same batch (1 for a single sequence); None = zeros.
+            return_state: whether to return the state after the last step as well.
+
+        Returns:
+            y float32 (time, outputs) or (batch, time, outputs), and the State if asked for. float64 where the model
+            subtracts constants, see `subtract`.
+
+        Raises:
+            InputError: the shape, type or names of X do not fit, or X holds missing readings and the model refuses
+                them.
+            StateError: the state does not fit.
+        """
+        x = as_float32(X, self.inputs, (2, 3), self.columns, subtract=self.subtract)
+        batch = x if x.ndim == 3 else x[None]
+        if not self.graph.streams and (state is not None or return_state):
+            raise StateError(f"{self.why_whole()}, so there is no state between steps; run it without a state")
+        rows = as_state(state).rows(self.graph, len(batch)) if state is not None else self._zeros(len(batch))
+        y = np.empty((*batch.shape[:2], self.outputs), np.float32)
+        self._native.run(batch, rows, y)
+        answer = self._with_levels(y if x.ndim == 3 else y[0])
+        return (answer, State.from_rows(self.graph, rows)) if return_state else answer
+
+    def stream(self, state: State | bytes | None = None) -> gatewise.Stream:
+        """A new Stream at the start of a sequence, or at a saved state (a State, or bytes from `Stream.save`)."""
+        return gatewise.Stream(self, state)  # by the index: streams lie above models
+
+    def pool(self, sessions: int) -> gatewise.Pool:
+        """A new Pool of so many sessions, each at the start of a sequence."""
+        return gatewise.Pool(self, sessions)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model file, atomically. `gatewise.load` reads it; any safetensors tool opens it."""
+        write_model(path, ModelFile(self.spec, self.tensors, self.graph.structure, self.provenance))
+
+    def replace(
+        self,
+        spec: ModelSpec | None = None,
+        tensors: Mapping[str, Array] | None = None,
+        provenance: Mapping[str, Any] | None = None,
+        cpu: str | None = None,
+    ) -> Model:
+        """A new model with some parts exchanged."""
+        return Model(
+            self.spec if spec is None else spec,
+            self.tensors if tensors is None else tensors,
+            self.provenance if provenance is None else provenance,
+            self._asked_cpu if cpu is None else cpu,
+        )
+
+    @property
+    def window(self) -> int | None:
+        """Steps that one answer is made from; None where the state is carried for ever."""
+        return self.graph.window
+
+    @property
+    def inputs(self) -> int:
+        """Readings in one step."""
+        return self.graph.edges[0].width
+
+    @property
+    def columns(self) -> tuple[str, ...] | None:
+        """Names of the readings in one step, in order; None where they have none."""
+        names = self.spec.input.options.get("columns")
+        return None if names is None else tuple(names)
+
+    @property
+    def subtract(self) -> Array | None:
+        """What is taken from each reading in float64, before it is rounded to float32: (inputs,) float64, or None.
+
+        A total of 623,000,000 that varies by 1,000 has steps of 64 in float32. So a task finds a constant near such
+        readings, and the model of it reads what remains. Its readings are then float64, and what it answers in their
+        units (`levels`) is float64 as well.
+        """
+        given = self.spec.input.options.get("subtract")
+        return None if given is None else np.array(given, np.float64)
+
+    @property
+    def levels(self) -> Array | None:
+        """What is added to each answer in float64, as it is in the units of a column: (outputs,) float64, or None."""
+        subtract, of = self.subtract, self.graph.nodes[-1].layer.levels()
+        if subtract is None or of is None:
+            return None
+        return np.array([0.0 if column is None else subtract[column] for column in of])
+
+    def relative(self) -> Model:
+        """The same model of readings from which `subtract` was taken already; itself where nothing is subtracted.
+
+        Its readings and answers are float32, less the constants. Their states are the same.
+        """
+        if self.subtract is None:
+            return self
+        options = {**self.spec.input.options, "subtract": None}
+        return self.replace(spec=self.spec.replace(input=LayerSpec(self.spec.input.kind, **options)))
+
+    def absolute(self, constants: Array | None) -> Model:
+        """The reverse of `relative`: a model of what remains of readings, as one of the readings themselves.
+
+        Args:
+            constants: (inputs,) float64, what was subtracted from them; None = nothing.
+        """
+        if constants is None:
+            return self
+        options = {**self.spec.input.options, "subtract": constants.tolist()}
+        return self.replace(spec=self.spec.replace(input=LayerSpec(self.spec.input.kind, **options)))
+
+    @property
+    def limits(self) -> tuple[Array, Array]:
+        """The least and the largest that a reading may be, (inputs,) float64 each; what lies beyond is missing."""
+        one = np.ones(self.inputs)
+        units = self.tensors.get("input.offset", 0 * one), self.tensors.get("input.scale", one)
+        least, most = limits(*units, self.spec.input.options.get("transform"))
+        subtract = 0.0 if self.subtract is None else self.subtract
+        return least + subtract, most + subtract
+
+    @property
+    def outputs(self) -> int:
+        """Values in one answer."""
+        return self.graph.edges[self.graph.output].width
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """What the values of one answer are called."""
+        return self.graph.output_names
+
+    @property
+    def alarm_score(self) -> float | None:
+        """The score at and above which an answer of a detector is an alarm; None for other models."""
+        return self.graph.nodes[-1].layer.alarm_score
+
+    def drifts(self, state: State | bytes) -> tuple[Drift, ...]:
+        """Signs that the readings of a session are no longer like those the model was calibrated on.
+
+        A detector tests at each step whether alarms come more than twice as often as stated, and whether the level of a
+        column has left the range in which it was fitted. The evidence is part of the state. While all is well, the
+        tests decide wrongly once in 10^7 steps at most; what they have decided stays until `settled`.
+
+        Args:
+            state: of one session, or its bytes.
+
+        Returns:
+            The tests that have decided, the one with the most evidence first, each with the name of its column; empty
+            while there is none, and for models that test nothing.
+
+        Raises:
+            StateError: the state does not fit, or is that of several sessions.
+        """
+        state = as_state(state)
+        rows = state.rows(self.graph, 1)
+        if not (self.graph.evidence.size and (rows[0, self.graph.evidence] >= 1.0).any()):
+            return ()
+        own = {name.removeprefix(f"{self.graph.nodes[-1].name}."): value[0] for name, value in state.fields.items()}
+        names = self.columns or tuple(f"x{i}" for i in range(self.inputs))
+        return tuple(replace(drift, column=names[drift.column]) for drift in self.graph.nodes[-1].layer.drifts(own))
+
+    def settled(self, state: State | bytes) -> State:
+        """The same state without evidence of drift, as after a warning was heeded."""
+        state = as_state(state)
+        rows = state.rows(self.graph, state.batch)
+        rows[:, self.graph.evidence] = 0.0
+        return State.from_rows(self.graph, rows)
+
+    @property
+    def parameters(self) -> int:
+        """Number of values in all tensors."""
+        return sum(value.size for value in self.tensors.values())
+
+    def _with_levels(self, answers: Array) -> Array:
+        """Answers (..., outputs) in the units of the columns: float64 where a constant is added."""
+        levels = self.levels
+        return answers if levels is None else answers + levels
+
+    def why_whole(self) -> str:
+        """Says, for messages, because of which layers the model cannot be run step by step."""
+        kinds = {node.name: node.layer.kind for node in self.graph.nodes}
+        names = ", ".join(f"{name} ({kinds[name]})" for name in self.graph.whole)
+        return f"this model needs whole sequences, because of {names}"
+
+    def _zeros(self, batch: int) -> Array:
+        return np.zeros((batch, self.graph.state_values), np.float32)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError("a Model is immutable; use replace()")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Model, (self.spec, dict(self.tensors), dict(self.provenance), self._asked_cpu)
+
+    def __repr__(self) -> str:
+        graph = self.graph
+        lines = []
+        for node in graph.nodes:
+            read = " + ".join(str(edge.width) for edge in node.edges)
+            count = sum(int(np.prod(shape)) for shape in node.shapes.values())
+            lines.append(
+                f"  {node.name:<8} {node.layer.kind:<16} {read + ' -> ' + str(graph.edges[node.writes].width):<12}"
+                f" {count:>9,} parameters {node.macs:>9,} MACs"
+            )
+        size = sum(value.nbytes for value in self.tensors.values())
+        window = f" (a window of {self.window})" if self.window else ""
+        return "\n".join(
+            [
+                f"Model({self.inputs} inputs -> {self.outputs} outputs, cpu={self.cpu!r})",
+                *lines,
+                f"  total {self.parameters:,} parameters, {size:,} bytes, {graph.push_macs:,} MACs a step{window}, "
+                f"state {graph.state_bytes:,} bytes",
+            ]
+        )
+
+
+def init(spec: ModelSpec, seed: int = 0, cpu: str | None = None) -> Model:
+    """An untrained model with freshly initialised weights; the same seed gives the same weights everywhere.
+
+    Raises:
+        SpecError: a spec that cannot be.
+    """
+    return Model(spec, initial_tensors(resolve(spec), seed), {"seed": seed}, cpu)
+
+
+def load(path: str | os.PathLike[str], cpu: str | None = None) -> Model:
+    """Read a model file that `Model.save` wrote.
+
+    Raises:
+        FileError: not a model file, truncated, altered, hostile, or of another version; the message says which.
+        SpecError: an instruction set this machine lacks.
+        OSError: no such file, or no permission.
+    """
+    cpu = _known_cpu(cpu)
+    found = read_model(path)
+    try:
+        model = Model(found.spec, found.tensors, found.provenance, cpu)
+    except SpecError as error:
+        raise FileError(f"{path}: {brief(error)}") from None
+    if model.graph.structure != found.structure:
+        raise FileError(
+            f"{path}: the stored structure hash does not match the model: "
+            "the file was altered, or written by another version of gatewise"
+        )
+    return model
+
+
+def _known_cpu(cpu: str | None) -> str:
+    known = _core.instruction_sets()
+    if cpu is None:
+        return known[0]
+    if cpu not in known:
+        raise SpecError(f"cpu must be one of {', '.join(known)} on this machine, got {cpu!r}")
+    return cpu
+
+
+def as_state(state: State | bytes) -> State:
+    """A state, also from its bytes. Raises StateError."""
+    if isinstance(state, State):
+        return state
+    if isinstance(state, (bytes, bytearray, memoryview)):
+        return State.from_bytes(bytes(state))
+    raise StateError(f"a state is a State or bytes from save(), got {type(state).__name__}")
