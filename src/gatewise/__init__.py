@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from gatewise.stream import Stream as Stream
     from gatewise.tasks.detector import Detector as Detector
     from gatewise.tasks.forecaster import Forecaster as Forecaster
+    from gatewise.tasks.loading import load_task as load_task
+    from gatewise.tasks.task import Task as Task
 
 __version__ = "0.1.0"
 
@@ -38,6 +40,8 @@ _HOME = {
     "load": "gatewise.model",
     "Detector": "gatewise.tasks.detector",
     "Forecaster": "gatewise.tasks.forecaster",
+    "Task": "gatewise.tasks.task",
+    "load_task": "gatewise.tasks.loading",
 }
 _MODULES = ("errors", "train", "measure")
 
@@ -50,10 +54,12 @@ __all__ = [
     "Pool",
     "State",
     "Stream",
+    "Task",
     "bidirectional",
     "errors",
     "init",
     "load",
+    "load_task",
     "residual",
 ]
 

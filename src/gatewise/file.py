@@ -1,8 +1,9 @@
 """The model file: safetensors with one metadata key. docs/format.md describes it byte by byte.
 
-The key `gatewise` holds canonical JSON: the model description, provenance, and three SHA-256 sums in hexadecimal:
-`structure` (what a saved state must match), `weights` (names, shapes and bytes of all tensors), and `sha256` over the
-JSON without that key. Together they cover everything in the file that means anything.
+The key `gatewise` holds canonical JSON: the model description, provenance, the section of the task that fitted the
+model, and SHA-256 sums in hexadecimal: `structure` (what a saved state must match), `weights` (names, shapes and bytes
+of the model's tensors), one over the tensors of the task, and `sha256` over the JSON without that key. Together they
+cover everything in the file that means anything.
 """
 
 from __future__ import annotations
@@ -26,11 +27,29 @@ from gatewise.errors import FileError, GatewiseError, SpecError
 from gatewise.spec import FORMAT, ModelSpec, canonical_json, parse_json, short
 
 KEY = "gatewise"
-KEYS = ("format", "model", "provenance", "structure", "weights")
+KEYS = ("format", "model", "provenance", "structure", "task", "weights")
+OF_TASK = "task."
+"""What the names of tensors that belong to the task begin with; no layer is called so."""
+
 MOST_BYTES = 1 << 31
 MOST_HEADER = 1 << 22
 
 Tensors = Mapping[str, np.ndarray[Any, Any]]
+
+
+@dataclass(frozen=True)
+class Section:
+    """What a task keeps in a model file for itself: only the task knows what it means.
+
+    Attributes:
+        kind: name of the task, e.g. "detector".
+        described: plain JSON values.
+        tensors: name -> array, of any dtype and shape.
+    """
+
+    kind: str
+    described: Mapping[str, Any]
+    tensors: Tensors
 
 
 @dataclass(frozen=True)
@@ -42,12 +61,14 @@ class ModelFile:
         tensors: full name -> array.
         structure: SHA-256 that a saved state must match.
         provenance: where the model came from: plain JSON values.
+        task: what the task that fitted the model keeps; None where there was none.
     """
 
     spec: ModelSpec
     tensors: Tensors
     structure: str
     provenance: Mapping[str, Any]
+    task: Section | None = None
 
 
 @dataclass(frozen=True)
@@ -56,41 +77,54 @@ class Seal:
 
     Attributes:
         described: whether the description matches its checksum.
-        stated: the checksum of the tensors, as the description has it.
+        stated: the checksum of the model's tensors, as the description has it.
         found: that of the tensors which are there.
+        task: whether the tensors of the task match their checksum.
     """
 
     described: bool
     stated: str
     found: str
+    task: bool = True
 
     @property
     def fault(self) -> str | None:
         """What was altered, in words; None where nothing was."""
         if not self.described:
             return "the description does not match its checksum: it was altered"
-        return None if self.stated == self.found else "the tensors do not match their checksum: the file was altered"
+        if self.stated != self.found:
+            return "the tensors do not match their checksum: the file was altered"
+        return None if self.task else "the tensors of the task do not match their checksum: the file was altered"
 
 
 def write_model(path: str | os.PathLike[str], model: ModelFile) -> None:
     """Write a model file atomically: a crash leaves the old file or the new one, never a piece.
 
     Raises:
-        FileError: the provenance is not plain JSON.
+        FileError: the provenance or the section of the task is not plain JSON.
         OSError: the system cannot write there, or it is no place for a file: see `atomic_write`.
     """
-    described = {
+    task, tensors = model.task, dict(model.tensors)
+    described: dict[str, Any] = {
         "format": FORMAT,
         "model": model.spec.plain(),
         "provenance": dict(model.provenance),
         "structure": model.structure,
+        "task": None,
         "weights": digest(model.tensors),
     }
+    if task is not None:
+        described["task"] = {
+            "kind": task.kind,
+            "described": dict(task.described),
+            "tensors": digest(task.tensors),
+        }
+        tensors |= {OF_TASK + name: value for name, value in task.tensors.items()}
     try:
-        data = seal(model.tensors, described)
+        data = seal(tensors, described)
     except (TypeError, ValueError, RecursionError) as error:
-        raise FileError(f"{path}: provenance must be plain JSON values: {error}") from None
-    verify(data, model.tensors, FORMAT, KEYS)
+        raise FileError(f"{path}: provenance and what the task keeps must be plain JSON values: {error}") from None
+    verify(data, tensors, FORMAT, KEYS)
     atomic_write(path, data)
 
 
@@ -110,7 +144,7 @@ def read_edited(path: str | os.PathLike[str], sealed: bool = False) -> tuple[Mod
     Whether the parts fit one another is for `Model` to say, and `Model.save` seals them again::
 
         found, _ = read_edited("edited.safetensors")
-        Model(found.spec, found.tensors, found.provenance).save("sealed.safetensors")
+        Model(found.spec, found.tensors, found.provenance, task=found.task).save("sealed.safetensors")
 
     Args:
         path: the file.
@@ -122,8 +156,11 @@ def read_edited(path: str | os.PathLike[str], sealed: bool = False) -> tuple[Mod
     """
     data = read_bytes(path)
     try:
-        tensors, described, stated = _parts(data, FORMAT, KEYS)
-        found = Seal(stated == _sum(described), str(described["weights"]), digest(tensors))
+        every, described, stated = _parts(data, FORMAT, KEYS)
+        tensors = {name: value for name, value in every.items() if not name.startswith(OF_TASK)}
+        own = {name.removeprefix(OF_TASK): value for name, value in every.items() if name.startswith(OF_TASK)}
+        task, kept = _section(described["task"], own)
+        found = Seal(stated == _sum(described), str(described["weights"]), digest(tensors), kept)
         if sealed and found.fault:
             raise FileError(f"{found.fault}; if you edited it, seal it again: gatewise file MODEL --reseal")
         spec = ModelSpec.from_plain(described["model"])
@@ -131,7 +168,26 @@ def read_edited(path: str | os.PathLike[str], sealed: bool = False) -> tuple[Mod
         raise FileError(f"{path}: {brief(error)}") from None
     if not isinstance(described["provenance"], dict) or not isinstance(described["structure"], str):
         raise FileError(f"{path}: provenance must be an object and structure a text")
-    return ModelFile(spec, tensors, described["structure"], described["provenance"]), found
+    return ModelFile(spec, tensors, described["structure"], described["provenance"], task), found
+
+
+def _section(described: object, tensors: Tensors) -> tuple[Section | None, bool]:
+    """The section of the task, and whether its tensors match their checksum. Raises FileError."""
+    if described is None:
+        if tensors:
+            raise FileError(f"tensor {OF_TASK + min(tensors)!r} belongs to a task, but no task is described")
+        return None, True
+    keys = {"kind": str, "described": dict, "tensors": str}
+    if not isinstance(described, dict) or set(described) != set(keys):
+        raise FileError(f"the task must be null or have the keys {sorted(keys)}, got {short(described)}")
+    for key, kind in keys.items():
+        if not isinstance(described[key], kind):
+            raise FileError(f"{key} of the task must be {_JSON[kind]}, got {short(described[key])}")
+    section = Section(described["kind"], described["described"], tensors)
+    return section, described["tensors"] == digest(tensors)
+
+
+_JSON = {str: "a text", dict: "an object"}
 
 
 def seal(tensors: Tensors, described: Mapping[str, Any]) -> bytes:

@@ -18,7 +18,7 @@ import numpy.typing as npt
 import gatewise
 from gatewise import _core
 from gatewise.errors import FileError, SpecError, StateError
-from gatewise.file import ModelFile, brief, read_model, write_model
+from gatewise.file import ModelFile, Section, brief, read_model, write_model
 from gatewise.graph import Graph, check_tensors, initial_tensors, own_tensors, resolve
 from gatewise.inputs.numeric.spec import limits
 from gatewise.layers.base import Array, Drift
@@ -35,6 +35,7 @@ class Model:
         tensors: full name, e.g. "gru0.weight_ih" -> float32 array, exactly those that the spec needs.
         provenance: where the model came from, plain JSON values; stored in the file.
         cpu: instruction set: "avx512", "avx2", "neon" or "base"; None = the best this machine has.
+        task: what the task that fitted the model keeps with it; stored in the file, and of no meaning to the model.
 
     Attributes:
         spec: the description, every option written out.
@@ -42,17 +43,19 @@ class Model:
         tensors: full name -> read-only array.
         provenance: read-only.
         cpu: the instruction set in use.
+        task: as given.
 
     Raises:
         SpecError: a spec that cannot be, tensors that do not fit it, or an instruction set this machine lacks.
     """
 
-    __slots__ = ("_asked_cpu", "_native", "cpu", "graph", "provenance", "spec", "tensors")
+    __slots__ = ("_asked_cpu", "_native", "cpu", "graph", "provenance", "spec", "task", "tensors")
     spec: ModelSpec
     graph: Graph
     tensors: Mapping[str, Array]
     provenance: Mapping[str, Any]
     cpu: str
+    task: Section | None
     _asked_cpu: str | None
     _native: _core.Model
 
@@ -62,6 +65,7 @@ class Model:
         tensors: Mapping[str, Array],
         provenance: Mapping[str, Any] | None = None,
         cpu: str | None = None,
+        task: Section | None = None,
     ) -> None:
         graph = resolve(spec)
         checked = check_tensors(graph, tensors)
@@ -75,6 +79,7 @@ class Model:
         set_(self, "graph", graph)
         set_(self, "tensors", MappingProxyType(checked))
         set_(self, "provenance", MappingProxyType(dict(provenance or {})))
+        set_(self, "task", task)
         set_(self, "cpu", best)
         set_(self, "_asked_cpu", cpu)
         widths, window = [edge.width for edge in graph.edges], self.window or 0
@@ -124,7 +129,7 @@ class Model:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model file, atomically. `gatewise.load` reads it; any safetensors tool opens it."""
-        write_model(path, ModelFile(self.spec, self.tensors, self.graph.structure, self.provenance))
+        write_model(path, ModelFile(self.spec, self.tensors, self.graph.structure, self.provenance, self.task))
 
     def replace(
         self,
@@ -132,6 +137,7 @@ class Model:
         tensors: Mapping[str, Array] | None = None,
         provenance: Mapping[str, Any] | None = None,
         cpu: str | None = None,
+        task: Section | None = None,
     ) -> Model:
         """A new model with some parts exchanged."""
         return Model(
@@ -139,6 +145,7 @@ class Model:
             self.tensors if tensors is None else tensors,
             self.provenance if provenance is None else provenance,
             self._asked_cpu if cpu is None else cpu,
+            self.task if task is None else task,
         )
 
     @property
@@ -276,7 +283,7 @@ class Model:
         raise AttributeError("a Model is immutable; use replace()")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Model, (self.spec, dict(self.tensors), dict(self.provenance), self._asked_cpu)
+        return Model, (self.spec, dict(self.tensors), dict(self.provenance), self._asked_cpu, self.task)
 
     def __repr__(self) -> str:
         graph = self.graph
@@ -320,7 +327,7 @@ def load(path: str | os.PathLike[str], cpu: str | None = None) -> Model:
     cpu = _known_cpu(cpu)
     found = read_model(path)
     try:
-        model = Model(found.spec, found.tensors, found.provenance, cpu)
+        model = Model(found.spec, found.tensors, found.provenance, cpu, found.task)
     except SpecError as error:
         raise FileError(f"{path}: {brief(error)}") from None
     if model.graph.structure != found.structure:

@@ -19,6 +19,7 @@ from gatewise.cli.common import say
 from gatewise.cli.lines import LineError, LineReader
 from gatewise.cli.series import SeriesReader
 from gatewise.tables.step_lengths import COUNTS, DATES, NUMBERS, SLACK, step_length
+from gatewise.tasks.section import times_of
 
 if TYPE_CHECKING:
     from gatewise.model import Model
@@ -256,9 +257,7 @@ def watched(
     if time is None:
         yield reader
         return
-    tasks = [model.provenance.get(task) for task in ("detector", "forecaster")]
-    told = next((task["times"] for task in tasks if isinstance(task, Mapping) and "times" in task), None)
-    clock = Clock(told, follows, say)
+    clock = Clock(times_of(model), follows, say)
     yield TimedReader(reader, clock, time, time in keep)
     clock.end()
 

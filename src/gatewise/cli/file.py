@@ -62,7 +62,7 @@ def file(model: str, reseal: bool, output: str | None, as_json: bool) -> int:
         click.echo(_page(found))
     if reseal and "written" not in found:
         say("nothing was altered, and nothing was written")
-    if reseal and found["altered"] and "detector" in found["provenance"]:
+    if reseal and found["altered"] and loaded.task is not None:
         say(
             "caution: the calibration of the scores and the state after training were found with the old tensors; "
             "train anew if the alarms matter"
@@ -114,7 +114,7 @@ def _sound(path: str, stored: ModelFile) -> Model:
     from gatewise.model import Model
 
     try:
-        return Model(stored.spec, stored.tensors, stored.provenance)
+        return Model(stored.spec, stored.tensors, stored.provenance, task=stored.task)
     except SpecError as error:
         raise FileError(f"{path}: {brief(error)}") from None
 

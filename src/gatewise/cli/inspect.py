@@ -11,12 +11,6 @@ from gatewise.cli.common import emit, facts, heading, json_option, names, short_
 if TYPE_CHECKING:
     from gatewise.model import Model
 
-TASKS = ("detector", "forecaster")
-"""Keys of the provenance under which a task describes what it fitted."""
-
-STATE = "state"
-"""The key of such a description that holds where the training data ended: bytes, for `stream --after-training`."""
-
 MISSING = {"hold": "last reading repeated", "mask": "last reading repeated, and marked", "raise": "refused"}
 
 
@@ -24,7 +18,7 @@ MISSING = {"hold": "last reading repeated", "mask": "last reading repeated, and 
 @click.argument("model", metavar="MODEL")
 @json_option
 def inspect(model: str, as_json: bool) -> None:
-    """Show a model file: layers, costs, state, provenance, cautions, hashes.
+    """Show a model file: layers, costs, state, task, provenance, warnings, hashes.
 
     MACs are multiply-accumulates in one step; where the context is a window, an answer takes as many steps as there
     are in it. Packed bytes are what a step reads on this machine. The state is what a stream keeps between two steps.
@@ -42,16 +36,9 @@ def describe(model: Model, path: str) -> dict[str, Any]:
     """What `inspect` shows, as plain JSON values."""
     from gatewise.file import digest
     from gatewise.measure.cost import cost
+    from gatewise.tasks.section import shown, warnings_of
 
     found = cost(model)
-    # A file may come from anywhere, and its provenance be any JSON.
-    provenance = dict(model.provenance)
-    cautions: list[str] = []
-    for task in TASKS:
-        if isinstance(described := provenance.get(task), dict):
-            told = described.get("cautions")
-            cautions += [text for text in told if isinstance(text, str)] if isinstance(told, list) else []
-            provenance[task] = {key: value for key, value in described.items() if key != STATE}
     return {
         "file": path,
         "inputs": model.inputs,
@@ -82,8 +69,9 @@ def describe(model: Model, path: str) -> dict[str, Any]:
             for field in model.graph.state
         ],
         "state_bytes": found.state_bytes,
-        "cautions": [f"{node.name}: {text}" for node in found.nodes for text in node.cautions] + cautions,
-        "provenance": provenance,
+        "warnings": [f"{node.name}: {text}" for node in found.nodes for text in node.cautions] + warnings_of(model),
+        "task": shown(model),
+        "provenance": dict(model.provenance),
         "structure": model.graph.structure,
         "weights": digest(model.tensors),
         "spec": model.spec.plain(),
@@ -137,11 +125,16 @@ def _page(found: dict[str, Any]) -> str:
             ],
             "lllr",
         ),
+        *([] if found["task"] is None else [heading("task"), facts(_short(found["task"]))]),
         heading("provenance"),
-        facts({key: short_value(value) for key, value in found["provenance"].items()} or {"": "none recorded"}),
+        facts(_short(found["provenance"]) or {"": "none recorded"}),
         heading("hashes"),
         facts({"structure": found["structure"], "weights": found["weights"]}),
     ]
-    if found["cautions"]:
-        parts += [heading("cautions"), *(wrap(text, "  ", "  ") for text in found["cautions"])]
+    if found["warnings"]:
+        parts += [heading("warnings"), *(wrap(text, "  ", "  ") for text in found["warnings"])]
     return "\n".join(parts)
+
+
+def _short(found: dict[str, Any]) -> dict[str, str]:
+    return {key: short_value(value) for key, value in found.items() if key != "warnings"}

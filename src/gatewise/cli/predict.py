@@ -99,7 +99,7 @@ def predict(
     from gatewise.model import load
 
     loaded = load(model)
-    task = next((task for task in ("forecaster", "detector") if task in loaded.provenance), None)
+    task = None if loaded.task is None else loaded.task.kind
     if (backtest or future is not None) and task != "forecaster":
         raise InputError(f"{model} is no forecaster, so it knows nothing of --backtest and --future; leave them out")
     if after_training and task != "detector":

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 from click.core import ParameterSource
 
 from gatewise.errors import InputError
 
-if TYPE_CHECKING:
-    from gatewise.tasks.detector import Detector
-    from gatewise.tasks.forecaster import Forecaster
-
 DETECT, FORECAST = "detect", "forecast"
 TASKS = {"detector": DETECT, "forecaster": FORECAST}
-"""What a provenance calls them, and what an option does."""
+"""What a model file calls them, and what an option does."""
 
 BUDGETS = ("steps", "epochs")
 OPTIONS = {"random_state": "seed"}
@@ -43,31 +39,21 @@ def parameters_of(path: str, task: str, given: Mapping[str, Any], seconds: float
         OSError: no such file, or no permission.
     """
     from gatewise.model import load
+    from gatewise.tasks.loading import load_task
 
     context = click.get_current_context()
 
     def said(name: str) -> bool:
         return context.get_parameter_source(OPTIONS.get(name, name)) is not ParameterSource.DEFAULT
 
-    provenance = load(path).provenance
-    found = next((name for name in TASKS if name in provenance), None)
-    if found is None:
+    section = load(path).task
+    found = None if section is None else section.kind
+    if found not in TASKS:
         raise InputError(f"{path} is no model that gatewise train has made, so there is nothing to go on from")
     if said("task") and task != TASKS[found]:
         raise click.UsageError(f"{path} of --start was trained to {TASKS[found]}, not to {task}; leave --task out")
     own = {name: value for name, value in given.items() if said(name)}
-    kept = _fitted(found, path).get_params()
+    kept = load_task(path).get_params()
     if seconds is not None or any(name in own for name in BUDGETS):
         kept.update(dict.fromkeys(BUDGETS))
     return TASKS[found], {**kept, **own}
-
-
-def _fitted(kind: str, path: str) -> Detector | Forecaster:
-    """The task in a file. Raises FileError."""
-    if kind == "detector":
-        from gatewise.tasks.detector import Detector
-
-        return Detector.load(path)
-    from gatewise.tasks.forecaster import Forecaster
-
-    return Forecaster.load(path)

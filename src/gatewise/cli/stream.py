@@ -11,6 +11,7 @@ import click
 from gatewise.cli.common import refuse_same_file, say, separators
 from gatewise.cli.lines import FORMATS, LineReader
 from gatewise.errors import StateError
+from gatewise.tasks.section import Id, end_states, of_several
 
 if TYPE_CHECKING:
     from gatewise.model import Model
@@ -166,37 +167,9 @@ def stream(
     return 128 + signal.SIGINT if stopped == signal.SIGINT else 0
 
 
-def of_several(model: Model) -> bool:
-    """Whether a detector says that it was trained on several series, told apart by an id."""
-    described = model.provenance.get("detector")
-    return isinstance(described, dict) and described.get("series") is not None
-
-
-def ends_of_training(model: Model, path: str) -> dict[str | int | None, State]:
-    """The state of each series at the end of the training data, which a detector keeps in its provenance.
-
-    Returns:
-        id -> state; None -> state where there was but one series, without an id.
-
-    Raises:
-        StateError: there is none, it is damaged, or does not fit the model.
-    """
-    import base64
-
-    from gatewise.state import State
-
-    detector = model.provenance.get("detector")
-    text, ids = (detector.get("state"), detector.get("series")) if isinstance(detector, dict) else (None, None)
-    if not isinstance(text, str):
-        raise StateError(
-            f"{path} does not say where its training data ended, which 'gatewise train' and Detector.save write; "
-            "leave out --after-training"
-        )
-    names = [None] if ids is None else ids
+def ends_of_training(model: Model, path: str) -> dict[Id, State]:
+    """The state of each series after the last row fitted. Raises StateError, naming the file."""
     try:
-        if not isinstance(names, list) or not all(name is None or type(name) in (str, int) for name in names):
-            raise ValueError("its series are no list of ids")
-        rows = State.from_bytes(base64.b64decode(text, validate=True)).rows(model.graph, len(names))
-    except ValueError as error:  # StateError is one
+        return end_states(model)
+    except StateError as error:
         raise StateError(f"{path}: the state after training: {error}; leave out --after-training") from None
-    return {name: State.from_rows(model.graph, row[None]) for name, row in zip(names, rows, strict=True)}

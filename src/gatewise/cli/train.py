@@ -121,6 +121,11 @@ def _recurrences(context: click.Context, parameter: click.Parameter, begun: str)
 @click.option("--units", type=COUNT, metavar="N",
               help="Size of each recurrent layer.  [default: 32 to detect, 64 to forecast]")  # fmt: skip
 @click.option("--layers", type=COUNT, metavar="N", default=1, show_default=True, help="How many, one upon the other.")
+@click.option("--blocks", type=click.IntRange(min=0), metavar="N",
+              help="Residual blocks, each around one recurrent layer, in place of plain layers.  [default: 0]")  # fmt: skip
+@click.option(
+    "--width", type=COUNT, metavar="N", help="Values that each block reads and writes.  [default: as --units]"
+)
 @click.option("--option", "options", multiple=True, callback=_options, metavar="KEY=VALUE",
               help="A further option of each recurrent layer, e.g. chrono=96 of an lstm; may be repeated. The value is "
                    "JSON, or else a text.")  # fmt: skip
@@ -162,7 +167,8 @@ def _recurrences(context: click.Context, parameter: click.Parameter, begun: str)
 @click.option("--learning-rate", type=POSITIVE, metavar="RATE", help="At its peak.  [default: 0.003]")
 @click.option("--batch", type=COUNT, metavar="N",
               help="Sequences side by side.  [default: 16 to detect, 32 to forecast]")  # fmt: skip
-@click.option("--window", type=COUNT, metavar="N", help="Steps that the gradient goes back.  [default: 64, or context]")
+@click.option("--bptt", type=COUNT, metavar="N",
+              help="Steps of back-propagation through time.  [default: 64, or the window of --context]")  # fmt: skip
 @click.option("--dropout", type=PROBABILITY, metavar="P",
               help="Share of what recurrent layers write that training leaves out at random."
                    "  [default: 0]")  # fmt: skip

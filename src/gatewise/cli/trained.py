@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from gatewise.tasks.forecaster import Forecaster
 
 ENDED = {"budget": "the budget was used up", "patience": "it no longer got better"}
-USES = {"training": "to train on", "stopping": "to stop by", "validation": "to stop by", "calibration": "to calibrate"}
+USES = {"training": "to train on", "validation": "to validate on", "calibration": "to calibrate on"}
 
 
 def summary(fitted: Detector | Forecaster, file: str, output: str) -> dict[str, Any]:
@@ -31,6 +31,7 @@ def summary(fitted: Detector | Forecaster, file: str, output: str) -> dict[str, 
         "columns": list(fitted.columns_),
         "time": fitted.time,
         "series": fitted.series,
+        "rows": {part: rows for part, rows in asdict(fitted.split_).items() if rows},
         "steps": last.step if last else 0,
         "seconds": last.seconds if last else 0.0,
         "epochs": last.epoch if last else 0,
@@ -41,7 +42,7 @@ def summary(fitted: Detector | Forecaster, file: str, output: str) -> dict[str, 
         "parameters": model.parameters,
         "macs": cost(model).push_macs,
         "state_bytes": model.graph.state_bytes,
-        "cautions": list(fitted.cautions_),
+        "warnings": list(fitted.warnings_),
     }
     return common | (_forecaster(fitted) if hasattr(fitted, "horizons_") else _detector(fitted))
 
@@ -54,17 +55,14 @@ def _finite(record: dict[str, float]) -> dict[str, float | None]:
 def _detector(detector: Any) -> dict[str, Any]:
     return {
         "task": "detect",
-        "rows": asdict(detector.split_),
         "alarm_score": detector.threshold_,
         "false_alarms_per_1000": detector.false_alarms_per_1000,
     }
 
 
 def _forecaster(forecaster: Any) -> dict[str, Any]:
-    training, validation = forecaster.split_
     return {
         "task": "forecast",
-        "rows": {"training": training, "validation": validation},
         "horizons": list(forecaster.horizons_),
         "quantiles": list(forecaster.quantiles_),
         "covariates": list(forecaster.layout_.covariates),

@@ -48,7 +48,7 @@ def summarise(
             "first": f"{past['month'].iloc[0]:%Y-%m}",
             "last": f"{past['month'].iloc[-1]:%Y-%m}",
             "training_months": split.training,
-            "stopping_months": split.stopping,
+            "stopping_months": split.validation,
             "calibration_months": split.calibration,
             "streamed_first": months[0],
             "streamed_last": months[-1],

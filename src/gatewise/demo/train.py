@@ -77,7 +77,7 @@ def lag_curves(detector: Detector, readings: Array, seed: int, steps: int | None
     untrained = init(model.spec, seed)
     scaling = {name: value for name, value in model.tensors.items() if name.startswith("input.")}
     untrained = untrained.replace(tensors={**untrained.tensors, **scaling})
-    raw = np.asarray(readings, np.float32)[: split.training + split.stopping]
+    raw = np.asarray(readings, np.float32)[: split.training + split.validation]
     scaled = (raw - model.tensors["input.offset"]) / model.tensors["input.scale"]
     head: Any = to_torch(model).head
     curves = []

@@ -15,7 +15,7 @@ FORMAT = 1
 """Version of the description, stored with it."""
 
 MOST_NODES = 1000
-RESERVED = ("input", "head", "window")
+RESERVED = ("input", "head", "task", "window")
 
 
 class ModelSpec:

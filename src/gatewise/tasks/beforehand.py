@@ -17,9 +17,9 @@ from gatewise.file import same_file
 from gatewise.model import Model
 from gatewise.spec import MOST_JSON, canonical_json
 from gatewise.tables.files import TextFile
+from gatewise.tables.split import Parts
 from gatewise.tables.table import Table, enumerated
 from gatewise.tasks.calibrate import LEAST
-from gatewise.tasks.held_out import Cuts
 from gatewise.tasks.parameters import plain
 
 ADDED = 1 << 15
@@ -47,18 +47,18 @@ def check_files(
         raise InputError(f"{name} and {other} are the same file, {places[other]}; give each a file of its own")
 
 
-def check_calibration(table: Table, targets: Sequence[int], cuts: Cuts) -> None:
+def check_calibration(table: Table, targets: Sequence[int], parts: Parts) -> None:
     """Refuse targets that the calibration part cannot calibrate, all of them at once.
 
     Args:
         table: the readings, with those that count as missing as NaN.
         targets: columns of the table that are forecast.
-        cuts: where the calibration part begins.
+        parts: where the calibration part begins.
 
     Raises:
         InputError: a target has fewer than 50 readings there, or the same one throughout.
     """
-    rows = cuts.rows(table, "calibration")
+    rows = parts.calibration
     flat, few = [], []
     for target in targets:
         readings = table.values[rows, target]
@@ -82,14 +82,13 @@ def check_calibration(table: Table, targets: Sequence[int], cuts: Cuts) -> None:
     )
 
 
-def check_room(model: Model, parameters: Mapping[str, Any], table: Table, state_bytes: int = 0) -> None:
+def check_room(model: Model, parameters: Mapping[str, Any], table: Table) -> None:
     """Refuse what a model file could not hold.
 
     Args:
         model: before its training.
         parameters: of the task.
         table: the readings; names of columns and ids of series stand in the file.
-        state_bytes: of the states that are kept in the file, of all series together.
 
     Raises:
         InputError: a parameter is no plain JSON value, or it is all too long.
@@ -102,12 +101,11 @@ def check_room(model: Model, parameters: Mapping[str, Any], table: Table, state_
     ids = [name for name, _, _ in table.series]
     given = {name: plain(value) for name, value in parameters.items()}
     told: list[Any] = [model.spec.plain(), given, table.columns, ids, table.cautions]
-    needed = len(canonical_json(told)) + 4 * state_bytes // 3
+    needed = len(canonical_json(told))
     if needed > MOST_JSON - ADDED:
         raise InputError(
-            f"the names of columns ({len(table.columns):,}) and series ({len(ids):,}), and the states that are kept, "
-            f"take {needed:,} characters, and a model file holds {MOST_JSON - ADDED:,}; shorten the names, read fewer "
-            "columns, or fit on fewer series"
+            f"the names of columns ({len(table.columns):,}) and series ({len(ids):,}) take {needed:,} characters, and "
+            f"a model file holds {MOST_JSON - ADDED:,}; shorten the names, read fewer columns, or fit on fewer series"
         )
 
 

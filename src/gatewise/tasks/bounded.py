@@ -19,7 +19,7 @@ from gatewise.inputs.numeric.spec import transformed
 from gatewise.layers.base import TRANSFORMS, Array
 from gatewise.tables.table import Table, enumerated
 from gatewise.tables.times import listed
-from gatewise.tasks.forecast_inputs import Layout
+from gatewise.tasks.layout import Layout
 from gatewise.tasks.parameters import plain
 
 Each = list[str | None] | None
@@ -51,27 +51,18 @@ class Bounded:
 
         return replace(self, minimum=shifted(self.minimum), maximum=shifted(self.maximum))
 
-    def inputs(self, layout: Layout) -> Each:
-        """How each column of the model's input is transformed: none of the calendar, and what is known ahead too."""
-        if self.columns is None:
-            return None
-        known = self.columns[len(layout.readings) :]
-        ahead = [one for one in known for _ in layout.horizons]
-        return [*self.columns, *[None] * (2 * len(layout.calendar)), *ahead]
 
-
-def bounded(minimum: Any, maximum: Any, transform: Any, layout: Layout, targets: Sequence[int]) -> Bounded:
+def bounded(minimum: Any, maximum: Any, transform: Any, layout: Layout) -> Bounded:
     """What a user says about the ends of columns, for each of them.
 
     Args:
         minimum, maximum, transform: as a Forecaster takes them.
-        layout: what its model reads.
-        targets: positions of the columns that are forecast.
+        layout: what its model reads and forecasts.
 
     Raises:
         InputError: no such column, no number, no such transform, or a minimum that is not below its maximum.
     """
-    names = [layout.readings[k] for k in targets]
+    names = layout.target_names
     given = _by_column("transform", transform, names, layout.read)
     for name, one in given.items():
         if one is not None and one not in TRANSFORMS:
@@ -85,7 +76,7 @@ def bounded(minimum: Any, maximum: Any, transform: Any, layout: Layout, targets:
         low,
         high,
         columns if any(columns) else None,
-        [columns[k] for k in targets] if any(columns[k] for k in targets) else None,
+        [columns[k] for k in layout.targets] if any(columns[k] for k in layout.targets) else None,
     )
 
 
@@ -124,14 +115,12 @@ def no_logs(table: Table, columns: Sequence[str | None] | None) -> dict[str | in
     return found
 
 
-def no_logs_ahead(
-    ahead: Mapping[str | int | None, Array | None], layout: Layout, columns: Sequence[str | None] | None
-) -> dict[str | int | None, str]:
+def no_logs_ahead(ahead: Mapping[str | int | None, Array | None], layout: Layout) -> dict[str | int | None, str]:
     """The same of the covariates of the rows to come: by series (rows, covariates)."""
     found: dict[str | int | None, str] = {}
-    if columns is None:
+    if layout.transform is None:
         return found
-    own = columns[len(layout.readings) :]
+    own = layout.transform[len(layout.readings) :]
     for name, values in ahead.items():
         for k, one in enumerate(own):
             if one is not None and values is not None and (values[:, k] <= -1).any():

@@ -1,20 +1,8 @@
-"""What a forecaster's model reads at each step: the readings, the calendar, and what is known of the steps ahead.
-
-::
-
-    readings      columns whose future is not known; targets are among them           OT, load
-    covariates    columns whose future is known: plans, prices, weather forecasts     price
-    calendar      sine and cosine of where the time lies in the day, week or year     day_sin, day_cos
-    ahead         each covariate at each horizon ahead of the step                    price+1, price+24
-
-All horizons are forecast from one step, so what is known of the steps ahead has to be read there. The calendar of the
-steps ahead follows from that of the step itself.
-"""
+"""Which columns a forecaster reads and forecasts, how its rows are split, and what its forecasts are held to."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from itertools import count
 from typing import Any
 
@@ -24,93 +12,15 @@ import pandas as pd
 from gatewise.errors import InputError
 from gatewise.heads.quantiles.spec import Spec as Head
 from gatewise.layers.base import Array
+from gatewise.tables.split import Parts, Span
 from gatewise.tables.table import Table
 from gatewise.tables.times import listed
+from gatewise.tasks.layout import PERIODS, Layout
 from gatewise.tasks.parameters import plain, positions
 
-PERIODS: Mapping[str, float] = {"day": 86400.0, "week": 7 * 86400.0, "year": 365.2425 * 86400.0}
-"""Calendar features and the seconds of their period."""
 
-_EPOCH = {"day": 0.0, "week": 4 * 86400.0, "year": 0.0}  # 1970-01-05 was a Monday
-
-
-@dataclass(frozen=True)
-class Layout:
-    """The columns of a model's input, in order.
-
-    Attributes:
-        readings: names of the columns whose future is not known.
-        covariates: names of those whose future is known.
-        calendar: names out of `PERIODS`.
-        horizons: steps ahead, ascending.
-    """
-
-    readings: tuple[str, ...]
-    covariates: tuple[str, ...]
-    calendar: tuple[str, ...]
-    horizons: tuple[int, ...]
-
-    @property
-    def read(self) -> tuple[str, ...]:
-        """The columns of a table, in the order of the input."""
-        return (*self.readings, *self.covariates)
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Of all columns of the input."""
-        calendar = [f"{name}_{wave}" for name in self.calendar for wave in ("sin", "cos")]
-        return (*self.read, *calendar, *(f"{name}+{h}" for name in self.covariates for h in self.horizons))
-
-    @property
-    def lead(self) -> int:
-        """Steps ahead for which covariates must be known."""
-        return self.horizons[-1] if self.covariates else 0
-
-    def inputs(self, values: Array, times: pd.Index | None, future: Array | None = None) -> Array:
-        """The input of one series.
-
-        Args:
-            values: (rows, columns read) float32, in the order of `read`.
-            times: of the rows; needed for a calendar.
-            future: (rows ahead, covariates) float32 that follow on the last row; None = none.
-
-        Returns:
-            (rows, inputs) float32. Without all of the future the last rows, up to `lead`, are not known and left out.
-        """
-        known = values[:, len(self.readings) :]
-        if future is not None:
-            known = np.concatenate([known, future])
-        rows = max(0, min(len(values), len(known) - self.lead))
-        ahead = [known[h : h + rows, k, None] for k in range(len(self.covariates)) for h in self.horizons]
-        parts = [values[:rows], self._waves(times, rows), *ahead]
-        return np.ascontiguousarray(np.concatenate(parts, axis=1, dtype=np.float32))
-
-    def units(self, offset: Array, scale: Array) -> tuple[Array, Array]:
-        """Offset and scale of all inputs, given those of the columns read. The calendar stays as it is."""
-        return self.spread(offset, 0.0).astype(np.float32), self.spread(scale, 1.0).astype(np.float32)
-
-    def spread(self, values: Array, calendar: float) -> Array:
-        """One number for each input (inputs,) float64, given those of the columns read and that of the calendar.
-
-        Nothing is rounded, so that constants to subtract stay what they are.
-        """
-        wide = np.asarray(values, np.float64)
-        ahead = np.repeat(wide[len(self.readings) :], len(self.horizons))
-        return np.concatenate([wide, np.full(2 * len(self.calendar), calendar), ahead])
-
-    def _waves(self, times: pd.Index | None, rows: int) -> Array:
-        """(rows, 2 * calendar): each period's sine and cosine."""
-        if not self.calendar:
-            return np.zeros((rows, 0))
-        seconds = clock_seconds(times)[:rows]
-        phases = [2 * np.pi * ((seconds - _EPOCH[name]) / PERIODS[name] % 1.0) for name in self.calendar]
-        return np.stack([wave(phase) for phase in phases for wave in (np.sin, np.cos)], axis=1)
-
-
-def choose(
-    names: Sequence[str], target: Any, covariates: Any, calendar: Any, horizons: Any
-) -> tuple[Layout, list[int]]:
-    """The columns of the model's input, and the positions of the targets in it, from what a user says.
+def choose(names: Sequence[str], target: Any, covariates: Any, calendar: Any, horizons: Any) -> Layout:
+    """The columns of the model's input, and the targets among them, from what a user says.
 
     Args:
         names: of the columns read.
@@ -135,54 +45,24 @@ def choose(
     periods = plain(calendar)
     if not isinstance(periods, list) or not set(periods) <= set(PERIODS) or len(set(periods)) < len(periods):
         raise InputError(f"calendar must be a list out of {list(PERIODS)}, got {calendar!r}")
-    layout = Layout(readings, tuple(names[i] for i in known), tuple(periods), tuple(Head(horizons=ahead).horizons))
-    if target is None:
-        return layout, list(range(len(readings)))
-    chosen = [names[i] for i in positions("target", target, names)]
+    steps = tuple(Head(horizons=ahead).horizons)
+    chosen = list(readings) if target is None else [names[i] for i in positions("target", target, names)]
     if clash := [name for name in chosen if name not in readings]:
         raise InputError(f"column {clash[0]!r} cannot be both a target and a covariate")
     if not chosen:
         raise InputError("target is an empty list; name at least one, or give None for all")
-    return layout, [readings.index(name) for name in chosen]
+    targets = tuple(readings.index(name) for name in chosen)
+    return Layout(readings, tuple(names[i] for i in known), tuple(periods), steps, targets)
 
 
-@dataclass(frozen=True)
-class Cuts:
-    """Which series are trained on, and where they are cut.
-
-    Attributes:
-        spans: of each series trained on its first row, the row its validation part begins at, and that it ends before.
-        cautions: which series are left out.
-    """
-
-    spans: tuple[tuple[int, int, int], ...]
-    cautions: tuple[str, ...]
-
-    @property
-    def training(self) -> Array:
-        """The rows of the training part: (rows,) int."""
-        return np.concatenate([np.arange(start, end) for start, end, _ in self.spans])
-
-    @property
-    def held(self) -> Array:
-        """The rows of the validation part: (rows,) int."""
-        return np.concatenate([np.arange(end, stop) for _, end, stop in self.spans])
-
-    @property
-    def split(self) -> tuple[int, int]:
-        """Rows in the training and in the validation part."""
-        return sum(end - start for start, end, _ in self.spans), sum(stop - end for _, end, stop in self.spans)
-
-
-def cut(table: Table, layout: Layout, targets: Sequence[int], window: int, validation: Any) -> Cuts:
+def cut(table: Table, layout: Layout, window: int, validation: Any) -> Parts:
     """Cut each series in two, as `gatewise.train.fit` cuts the inputs, and leave out those that give no example.
 
     An example is a row of the training part with a window up to it, and a reading of a target ahead in that part.
 
     Args:
         table: the data, with its columns in the order of the input.
-        layout: what the model reads.
-        targets: positions of the columns that are forecast.
+        layout: what the model reads and forecasts.
         window: rows that a forecast is made from at the least.
         validation: share of the rows of each series, at their end, that is kept from training.
 
@@ -203,15 +83,15 @@ def cut(table: Table, layout: Layout, targets: Sequence[int], window: int, valid
             f"the longest series{own} has {training} rows to train on and {kept} to validate on, too few to look "
             f"{far} steps ahead in each; give more rows, or nearer horizons"
         )
-    seen: Array = np.isfinite(table.values[:, list(targets)])
+    seen: Array = np.isfinite(table.values[:, list(layout.targets)])
     spans, out = [], []
     for (name, start, stop), length, rows in zip(table.series, lengths, trained, strict=True):
         if seen[start + window - 1 + near : start + rows].any() and _can_be_cut(length, share):
-            spans.append((start, start + rows, stop))
+            spans.append(Span(start, start + rows, stop, stop))
         else:
             out.append((name, stop - start))
     if not out:
-        return Cuts(tuple(spans), ())
+        return Parts(tuple(spans), float(share))
     takes = f"that takes at least {layout.lead + _least(window + near, share)} rows, with readings of a target"
     most = max(rows for _, rows in out)
     if not spans:
@@ -220,11 +100,11 @@ def cut(table: Table, layout: Layout, targets: Sequence[int], window: int, valid
             "give more rows, a shorter context or nearer horizons"
         )
     gives, are = ("gives", "is") if len(out) == 1 else ("give", "are")
-    caution = (
+    warning = (
         f"{len(out)} of {len(lengths)} series {gives} no example to train on, and {are} left out: "
         f"{listed([name for name, _ in out])}; {takes}, and the longest of these has {most}"
     )
-    return Cuts(tuple(spans), (caution,))
+    return Parts(tuple(spans), float(share), (warning,))
 
 
 def _least(training: int, share: float) -> int:
@@ -252,14 +132,6 @@ def wanted_of(scaled: Array, horizons: Sequence[int], rows: int, end: int) -> Ar
     seen = (at < len(scaled)) & ((at < end) | (row >= end))
     found = np.where(seen[:, :, None], scaled[np.minimum(at, len(scaled) - 1)], np.nan)  # (rows, H, K)
     return np.ascontiguousarray(found.transpose(0, 2, 1).reshape(rows, -1), np.float32)
-
-
-def clock_seconds(times: pd.Index | None) -> Array:
-    """Seconds since 1970 on the clock of the place (rows,), float64. Raises InputError where the times are no dates."""
-    if not isinstance(times, pd.DatetimeIndex):
-        raise InputError("a calendar needs dates: pass time= with the name of a column of dates, or calendar=()")
-    local = times.tz_localize(None) if times.tz is not None else times
-    return np.asarray(local.as_unit("ns").asi8 / 1e9)
 
 
 def first_row(table: Table, start: Any) -> int | None:

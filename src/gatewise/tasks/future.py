@@ -18,7 +18,7 @@ from gatewise.tables.rules import Steps, differences, kind_of
 from gatewise.tables.step_lengths import step_length
 from gatewise.tables.table import FUTURE, Table, read_table
 from gatewise.tables.timeline import Id, Timeline
-from gatewise.tasks.forecast_inputs import Layout
+from gatewise.tasks.layout import Layout
 from gatewise.tasks.parameters import is_array
 
 try:

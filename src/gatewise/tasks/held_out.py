@@ -2,7 +2,7 @@
 
 The rows of each series are cut in order of time::
 
-    |-- training -------------------------------|-- stopping --|-- calibration ----------------|
+    |-- training -------------------------------|-- validation --|-- calibration --------------|
                   1 - validation                 validation / 5        4 validation / 5
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from gatewise.errors import InputError
 from gatewise.heads.tail_probability.spec import KNOTS
 from gatewise.layers.base import Array
 from gatewise.model import Model
+from gatewise.tables.split import Parts, Span
 from gatewise.tables.table import Table
 from gatewise.tables.times import listed
 from gatewise.tasks.calibrate import LEAST, NEEDED, Calibration, calibrate
@@ -29,61 +30,7 @@ LEAST_TRAINING = 100
 LEAST_STOPPING = 20
 
 
-@dataclass(frozen=True)
-class Split:
-    """Rows in each part, in all series together.
-
-    Attributes:
-        training: weights are trained on these.
-        stopping: these decide which weights are kept.
-        calibration: the tables of scores are measured on these.
-    """
-
-    training: int
-    stopping: int
-    calibration: int
-
-
-@dataclass(frozen=True)
-class Cuts:
-    """Where the series are cut.
-
-    Attributes:
-        split: rows in each part.
-        used: rows of each series that are trained on or decide when to stop; the others calibrate.
-        trained: rows of each series that are trained on.
-        left_out: ids of the series that are too short to be cut; the others are those that the tuples are about.
-        cautions: names these series.
-        seen: rows of the table without these series that must not calibrate, (rows,) bool; None = none.
-    """
-
-    split: Split
-    used: tuple[int, ...]
-    trained: tuple[int, ...]
-    left_out: tuple[str | int | None, ...] = ()
-    cautions: tuple[str, ...] = ()
-    seen: Array | None = None
-
-    @property
-    def validation(self) -> float:
-        """The share of the used rows that decides when to stop, as `gatewise.train.fit` takes it."""
-        return self.split.stopping / (self.split.training + self.split.stopping)
-
-    def of(self, table: Table) -> Table:
-        """The table without the series left out."""
-        return table.without(dict.fromkeys(self.left_out, "too short"))
-
-    def rows(self, table: Table, part: str) -> Array:
-        """The rows of a part, "training", "stopping" or "calibration", in the order of the table: (rows,) int."""
-        found = []
-        for (_, start, stop), used, trained in zip(table.series, self.used, self.trained, strict=True):
-            ends = {"training": (0, trained), "stopping": (trained, used), "calibration": (used, stop - start)}[part]
-            found.append(np.arange(start + ends[0], start + ends[1]))
-        rows = np.concatenate(found)
-        return rows if self.seen is None or part != "calibration" else rows[~self.seen[rows]]
-
-
-def cut(table: Table, share: Any, seen: Array | None = None) -> Cuts:
+def cut(table: Table, share: Any, seen: Array | None = None) -> Parts:
     """Cut each series in order of time, and leave out those that are too short for it.
 
     Args:
@@ -96,38 +43,37 @@ def cut(table: Table, share: Any, seen: Array | None = None) -> Cuts:
     """
     if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0.0 < share < 1.0:
         raise InputError(f"validation must be a share between 0 and 1, got {share!r}")
-    left_out: list[str | int | None] = []
+    left_out: list[Any] = []
     while True:
-        kept = table.without(dict.fromkeys(left_out, "too short"))
-        found = _cut(kept, share, None if seen is None else seen[np.isin(table.order, kept.order)])
-        if isinstance(found, Cuts):
+        kept = [span for span in table.series if span[0] not in left_out]
+        found = _cut(kept, share, seen, table.id)
+        if isinstance(found, Parts):
             break
         left_out += found
     if not left_out:
         return found
     are = "is" if len(left_out) == 1 else "are"
     rows = {name: stop - start for name, start, stop in table.series}
-    caution = (
+    warning = (
         f"{len(left_out)} of {len(table.series)} series {are} too short to train on, and {are} left out of the "
         f"training: {listed(left_out)}; the longest of these has {max(rows[name] for name in left_out)} rows. They "
         "can be scored all the same"
     )
-    return replace(found, left_out=tuple(left_out), cautions=(caution,))
+    return replace(found, warnings=(warning,))
 
 
-def _cut(table: Table, share: Any, seen: Array | None) -> Cuts | list[str | int | None]:
+def _cut(series: Sequence[tuple[Any, int, int]], share: Any, seen: Array | None, id: str | None) -> Parts | list[Any]:
     """Cut all series, or name those that are too short for it. Raises InputError where all are."""
-    lengths = [stop - start for _, start, stop in table.series]
+    names, lengths = [name for name, _, _ in series], [stop - start for _, start, stop in series]
     held = [round(share * length) for length in lengths]
     least = max(2, math.ceil(LEAST_STOPPING / len(lengths)))
     stopping = [max(least, rows // 5) for rows in held]
     used = [length - rows + stop for length, rows, stop in zip(lengths, held, stopping, strict=True)]
-    names = [name for name, _, _ in table.series]
     short = [name for name, length, rows in zip(names, lengths, used, strict=True) if rows > length]
     if 0 < len(short) < len(names):
         return short
-    split = Split(sum(lengths) - sum(held), sum(stopping), sum(held) - sum(stopping))
-    if split.training < LEAST_TRAINING or split.calibration < LEAST:
+    training, calibration = sum(lengths) - sum(held), sum(held) - sum(stopping)
+    if training < LEAST_TRAINING or calibration < LEAST:
         needed = math.ceil(max(LEAST_TRAINING / (1 - share), (LEAST_STOPPING + LEAST) / share))
         of = f" in {len(lengths):,} series" if len(lengths) > 1 else ""
         raise InputError(
@@ -135,30 +81,31 @@ def _cut(table: Table, share: Any, seen: Array | None) -> Cuts | list[str | int 
             f"which {LEAST_TRAINING} train, {LEAST_STOPPING} decide when to stop and {LEAST} calibrate"
             + ("; is it the column of series that tells them apart?" if len(lengths) > sum(lengths) / 4 else "")
         )
-    validation = Cuts(split, (), ()).validation
+    validation = sum(stopping) / (training + sum(stopping))
     trained = [rows - round(validation * rows) for rows in used]  # as fit cuts them
     each = zip(names, lengths, used, trained, strict=True)
     short = [name for name, length, rows, begun in each if rows > length or not 2 <= begun <= rows - 2]
     if len(short) == len(names):
-        own = f"series {short[0]!r}" if table.id is not None else "the series"
+        own = f"series {short[0]!r}" if id is not None else "the series"
         raise InputError(f"{own} has {lengths[0]} rows, too few to be cut in three; give more, or leave it out")
     if short:
         return short
-    done = Split(sum(trained), sum(used) - sum(trained), split.calibration)
-    cuts = Cuts(done, tuple(used), tuple(trained), seen=seen)
-    if seen is None or (left := len(cuts.rows(table, "calibration"))) == split.calibration:
-        return cuts
-    if left < LEAST:
+    spans = tuple(
+        Span(start, start + begun, start + rows, stop)
+        for (_, start, stop), begun, rows in zip(series, trained, used, strict=True)
+    )
+    parts = Parts(spans, (sum(used) - sum(trained)) / sum(used), seen=seen)
+    if seen is not None and (left := len(parts.calibration)) < LEAST:
         raise InputError(
-            f"of the {split.calibration:,} rows of the calibration part {split.calibration - left:,} are rows that "
+            f"of the {calibration:,} rows of the calibration part {calibration - left:,} are rows that "
             f"start was trained on or stopped by, which leaves {left:,} to calibrate on (at least {LEAST}); "
             f"give rows that came later, at least {LEAST - left:,} more of them"
         )
-    return replace(cuts, split=replace(done, calibration=left))
+    return parts
 
 
 def measure(
-    model: Model, table: Table, targets: Sequence[int], cuts: Cuts, coverage: float
+    model: Model, table: Table, targets: Sequence[int], parts: Parts, coverage: float
 ) -> tuple[Model, Calibration]:
     """The model with the tables and bands of its head, measured on the calibration part.
 
@@ -170,7 +117,7 @@ def measure(
         model: trained.
         table: the readings.
         targets: columns of the table that are forecast.
-        cuts: where the calibration part begins.
+        parts: where the calibration part begins.
         coverage: share of held-out residuals that the band is to hold.
 
     Returns:
@@ -179,15 +126,17 @@ def measure(
     Raises:
         InputError: too few residuals, or residuals that hardly vary.
     """
+    assert model.spec.head is not None
     K = len(targets)
     ruler = np.arange(KNOTS, dtype=np.float32)
     bare = np.tile(np.array([0.0, 1.0], np.float32), (K, 1))
     given = {"statistic": np.tile(ruler, (K, 1)), "score": np.tile(ruler, (K, 1)), "band": bare, "unit": bare}
     if K > 1:
         given |= {"joint_statistic": ruler, "joint_score": ruler}
-    rows = cuts.rows(table, "calibration")
-    answers = run_all(_with_head(model, given), table)[rows].astype(np.float64)
-    own = answers[:, 1:-1].reshape(len(rows), K, -1) if K > 1 else answers[:, None, :4]  # (rows, K, 4)
+    rows = parts.calibration
+    bare_model = _with_head(model, given)
+    answers = _answers(bare_model, table, parts)[rows].astype(np.float64)
+    own = _of_targets(answers, K)  # (rows, K, 4)
     readings = table.values[rows][:, list(targets)].astype(np.float64)  # (rows, K)
     observed = np.isfinite(readings)
     tables, bands, scores = [], [], np.zeros((len(rows), K))
@@ -211,34 +160,45 @@ def measure(
     }
     if K > 1:
         given |= {"joint_statistic": calibration.statistic, "joint_score": calibration.score}
-    assert model.spec.head is not None
-    spec = model.spec.replace(head=model.spec.head.replace(samples=calibration.samples))
-    given |= level_tests(_scaled(model, table), masked=bool(model.spec.head.options["masked"]))
-    calibrated = _with_head(model.replace(spec=spec), given)
-    kept = [table.values[start + used : stop] for (_, start, stop), used in zip(table.series, cuts.used, strict=True)]
-    head = calibrated.spec.head
-    assert head is not None
-    pause = max(calibration.run - 1, recovery(calibrated, kept, targets))
-    return calibrated.replace(spec=calibrated.spec.replace(head=head.replace(pause=pause))), calibration
+    given |= level_tests(_scaled(model, table, parts), masked=bool(model.spec.head.options["masked"]))
+
+    def score(answers: Array) -> Array:
+        """What the calibrated head makes of what the bare one answers: (..., outputs) -> (...)."""
+        each = [table.at(_of_targets(answers, K)[..., k, 0]) for k, table in enumerate(tables)]
+        return each[0] if K == 1 else calibration.at(np.max(each, axis=0))
+
+    alarm = model.alarm_score
+    assert alarm is not None
+    kept = [table.values[span.calibration : span.stop] for span in parts.spans]
+    pause = max(calibration.run - 1, recovery(bare_model, score, alarm, kept, targets))
+    head = model.spec.head.replace(samples=calibration.samples, pause=pause)
+    return _with_head(model.replace(spec=model.spec.replace(head=head)), given), calibration
 
 
-def _scaled(model: Model, table: Table) -> list[Array]:
+def _of_targets(answers: Array, count: int) -> Array:
+    """What the head answers about each target: (..., outputs) -> (..., targets, 4)."""
+    every = answers[..., 1:-1] if count > 1 else answers[..., :4]
+    return every.reshape(*answers.shape[:-1], count, -1)
+
+
+def _scaled(model: Model, table: Table, parts: Parts) -> list[Array]:
     """The rows of each series in the units of the model: (rows, columns) float64."""
     offset, scale = (model.tensors[f"input.{name}"].astype(np.float64) for name in ("offset", "scale"))
-    return [(table.values[start:stop] - offset) / scale for _, start, stop in table.series]
+    return [(table.values[span.training : span.stop] - offset) / scale for span in parts.spans]
 
 
-def faults(model: Model, calibration: Calibration, table: Table, cuts: Cuts, said: Sequence[str]) -> list[str]:
-    """A caution where calibration rows were left out as faults, unless `said` names that with the largest score."""
+def faults(model: Model, calibration: Calibration, table: Table, parts: Parts, said: Sequence[str]) -> list[str]:
+    """A warning where calibration rows were left out as faults, unless `said` names that with the largest score."""
     if not calibration.wild:
         return []
-    rows = cuts.rows(table, "calibration")
-    scores = run_all(model, table)[rows, 0]
+    rows = parts.calibration
+    answers = _answers(model, table, parts)
+    scores = answers[rows, 0]
     first = int(np.argmax(scores))
     while first and scores[first - 1] >= 0.5 * scores.max():  # what comes after a fault may surprise even more
         first -= 1
     row = int(rows[first])
-    k = _largest(model, table, row)
+    k = _largest(model, answers[row])
     place, value = table.where(row), float(table.wide(k)[row])
     if any(place in text for text in said):
         return []
@@ -250,18 +210,15 @@ def faults(model: Model, calibration: Calibration, table: Table, cuts: Cuts, sai
     ]
 
 
-def _largest(model: Model, table: Table, row: int) -> int:
-    """The column of the target with the largest score of its own at a row."""
-    head = model.spec.head
-    assert head is not None
-    targets = head.options["targets"]
-    if len(targets) == 1:
-        return int(targets[0])
-    return int(targets[np.argmax(run_all(model, table)[row, 1:-1].reshape(len(targets), -1)[:, 0])])
+def _largest(model: Model, answer: Array) -> int:
+    """The column of the target with the largest score of its own in an answer (outputs,)."""
+    assert model.spec.head is not None
+    targets = model.spec.head.options["targets"]
+    return int(targets[np.argmax(_of_targets(answer, len(targets))[:, 0])])
 
 
 def unsupported(calibration: Calibration, rate: float) -> list[str]:
-    """A caution when the rate asked for, per 1,000, is finer than the calibration part can show."""
+    """A warning when the rate asked for, per 1,000, is finer than the calibration part can show."""
     finest = calibration.finest_per_1000
     if rate >= finest:
         return []
@@ -279,11 +236,14 @@ def significant(value: float, digits: int) -> str:
     return np.format_float_positional(value, precision=digits, unique=False, fractional=False, trim="-")
 
 
-def run_all(model: Model, table: Table) -> Array:
-    """What the model answers to each row, each series from the start: (rows, outputs) float32."""
-    answers = np.empty((len(table), model.outputs), np.float32)
-    for _, start, stop in table.series:
-        answers[start:stop] = np.asarray(model.run(table.values[start:stop]))
+def _answers(model: Model, table: Table, parts: Parts) -> Array:
+    """What the model answers to each row of the series that are split, each from its start: (rows, outputs) float32.
+
+    The rows of other series are NaN.
+    """
+    answers = np.full((len(table), model.outputs), np.nan, np.float32)
+    for span in parts.spans:
+        answers[span.training : span.stop] = np.asarray(model.run(table.values[span.training : span.stop]))
     return answers
 
 

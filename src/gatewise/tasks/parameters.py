@@ -1,88 +1,37 @@
-"""What the constructor parameters of all tasks have in common, before a fit and after it."""
+"""The constructor parameters of all tasks: what they may be, and what becomes of one that is set after a fit."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from gatewise import layers as kinds
-from gatewise.errors import FileError, GatewiseError, InputError, MissingExtraError
+from gatewise.errors import InputError
+from gatewise.file import Section
 from gatewise.model import Model
-from gatewise.model import load as load_model
 from gatewise.spec import LayerSpec, short
 
-try:
-    from sklearn.utils.validation import check_is_fitted
-except ImportError as error:  # pragma: no cover - tried in an environment without the extra
-    raise MissingExtraError("tasks need scikit-learn: pip install 'gatewise[train]'") from error
 
+class Parameters:
+    """What becomes of parameters that are set after `fit`, for a task to inherit from beside scikit-learn's estimator.
 
-class AfterFit:
-    """What a task does with its model after `fit`, for a scikit-learn estimator to inherit from: save it, load it, and
-    take over parameters that are set later.
-
-    The provenance of the fitted model says with which parameters it was fitted. Those of `_follows` need no training: a
-    fitted task takes them over when they are set, in its attributes, its model and what `save` writes. Where another
-    one is no longer what it was, the model is not what the parameters say, and `_check_unchanged` refuses to use it.
-    Until then those of `_follows` are stored as they are given.
+    The model of a fitted task says with which parameters it was fitted. Those of `follows` need no training: a fitted
+    task takes them over when they are set, in its attributes, its model and what `save` writes. Where another one is no
+    longer what it was, the model is not what the parameters say, and `_check_unchanged` refuses to use it. Until then
+    those of `follows` are stored as they are given.
 
     Attributes:
-        _about: the key of the provenance under which a task describes its fit.
-        _follows: names of the parameters that take effect without training.
+        follows: names of the parameters that take effect without training.
     """
 
-    _about: ClassVar[str]
-    _follows: ClassVar[tuple[str, ...]]
+    follows: ClassVar[tuple[str, ...]] = ()
 
     model_: Model
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the model file, with all that `load` needs. `gatewise.load` reads it as a model, without this class.
-
-        Raises:
-            InputError: a parameter was changed after `fit`.
-        """
-        check_is_fitted(self)
-        self._check_unchanged()
-        self.model_.save(path)
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Self:
-        """Read what `save` wrote; torch is not needed.
-
-        Raises:
-            FileError: damaged, or a model that was not made by a task of this class.
-            OSError: no such file, or no permission.
-        """
-        model, own = load_model(path), f"a {cls._about.capitalize()}"
-        described = model.provenance.get(cls._about)
-        try:
-            if not isinstance(described, Mapping):
-                raise InputError(f"it was not made by {own}; gatewise.load reads it as a model")
-            parameters = described["parameters"]
-            if set(parameters) - set(cls._get_param_names()):  # type: ignore[attr-defined]
-                raise InputError("its parameters are not those of this version; upgrade gatewise")
-            found = cls(**parameters)
-            found._take(model)
-        except KeyError as error:
-            raise FileError(f"{path} cannot be read as {own}: it does not say {error}") from None
-        except (GatewiseError, TypeError, ValueError, AttributeError) as error:
-            raise FileError(f"{path} cannot be read as {own}: {error}") from None
-        return found
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "model_")
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()  # type: ignore[misc]
-        tags.input_tags.allow_nan = self.missing != "raise"  # type: ignore[attr-defined]
-        return tags
-
     def __setattr__(self, name: str, value: Any) -> None:
-        if "model_" in vars(self) and name in self.__parameters():
+        if "model_" in vars(self) and name in self._parameters():
             self._set({name: value})
         else:
             super().__setattr__(name, value)
@@ -101,7 +50,7 @@ class AfterFit:
             ValueError: no parameter of this name.
             InputError, SpecError: a fitted task cannot take a value over.
         """
-        known = self.__parameters()
+        known = self._parameters()
         unknown = {name: value for name, value in params.items() if name not in known}
         super().set_params(**unknown)  # type: ignore[misc]  # scikit-learn refuses them
         self._set(params)
@@ -113,24 +62,23 @@ class AfterFit:
         While a parameter is changed that needs another fit, those that follow wait for it, or for that one to be set
         back: which columns there are to be bounds of, for example, only a fit can tell.
         """
-        before = self.__parameters()
+        before = self._parameters()
         vars(self).update(values)
         if "model_" not in vars(self):
             return
-        described = self.model_.provenance[self._about]["parameters"]
-        changed = {name: now for name, _, now in changes(self, described)}
-        if not changed or not changed.keys() <= set(self._follows):
+        changed = {name: now for name, _, now in changes(self, self._section().described["parameters"])}
+        if not changed or not changed.keys() <= set(self.follows):
             return
         try:
             model = self._following(changed)
-            about = model.provenance[self._about]
-            about = {**about, "parameters": {**about["parameters"], **changed}}
-            self._take(model.replace(provenance={**model.provenance, self._about: about}))
+            section = model.task or self._section()
+            told = {**section.described, "parameters": {**section.described["parameters"], **changed}}
+            self._take(model.replace(task=replace(section, described=told)))
         except BaseException:
             vars(self).update(before)
             raise
 
-    def __parameters(self) -> dict[str, Any]:
+    def _parameters(self) -> dict[str, Any]:
         task: Any = self
         found: dict[str, Any] = task.get_params(deep=False)
         return found
@@ -141,16 +89,16 @@ class AfterFit:
         Raises:
             InputError: naming them, as they were and as they are.
         """
-        changed = changes(self, self.model_.provenance[self._about]["parameters"])
+        changed = changes(self, self._section().described["parameters"])
         if not changed:
             return
-        changed = [one for one in changed if one[0] not in self._follows] or changed  # those that follow only wait
+        changed = [one for one in changed if one[0] not in self.follows] or changed  # those that follow only wait
         each = [f"{name} was changed after fit from {short(before)} to {short(now)}" for name, before, now in changed]
         them = "it" if len(each) == 1 else "them"
         raise InputError(f"{', '.join(each)}; fit again, or set {them} back")
 
     def _following(self, values: Mapping[str, Any]) -> Model:
-        """The model with other values of parameters of `_follows`, as plain JSON values.
+        """The model with other values of parameters of `follows`, as plain JSON values.
 
         Raises:
             InputError, SpecError: a bad value, or values that do not fit together.
@@ -158,8 +106,13 @@ class AfterFit:
         return self.model_
 
     def _take(self, model: Model) -> None:
-        """Set every fitted attribute from a model and its provenance."""
+        """Set every fitted attribute from a model and what the task keeps with it."""
         raise NotImplementedError
+
+    def _section(self) -> Section:
+        """What the task keeps with its model."""
+        assert self.model_.task is not None
+        return self.model_.task
 
 
 def changes(task: Any, described: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
@@ -186,30 +139,6 @@ def _equal(one: Any, other: Any) -> bool:
         return bool(one == other)
     except (TypeError, ValueError):
         return False
-
-
-def recurrent_layers(recurrence: Any, units: Any, layers: Any, options: Any = None) -> list[LayerSpec]:
-    """The recurrent layers of a model, one upon the other, all with the same further options.
-
-    Raises:
-        InputError: a parameter that makes no sense.
-        SpecError: an option that the layer has not, or a value of one that it refuses.
-    """
-    known = [kind for kind in kinds.KINDS if kinds.registry.spec(kind).recurrent]
-    if recurrence not in known:
-        raise InputError(f"recurrence must be one of {known}, got {recurrence!r}")
-    if isinstance(layers, bool) or not isinstance(layers, (int, np.integer)) or layers < 1:
-        raise InputError(f"layers must be a whole number of at least 1, got {layers!r}")
-    further = {} if options is None else plain(options)
-    if not isinstance(further, dict) or not all(isinstance(name, str) for name in further):
-        raise InputError(
-            f'options must be those of the recurrence by name, e.g. {{"activation": "tanh"}}, got {options!r}'
-        )
-    if "units" in further:
-        raise InputError("options has units, which is a parameter of its own; take it out and give units")
-    given = {"units": plain(units), **further}
-    kinds.registry.spec(recurrence).parse(f"{recurrence}0", given)  # "name" and the like are no options of a layer
-    return [LayerSpec(recurrence, **given) for _ in range(layers)]
 
 
 def seed_of(random_state: Any) -> int:
@@ -245,7 +174,9 @@ def positions(what: str, chosen: Any, names: Sequence[str]) -> list[int]:
 
 
 def plain(value: Any) -> Any:
-    """NumPy scalars, arrays, ranges, tuples and mappings as plain JSON values."""
+    """NumPy scalars, arrays, ranges, tuples, mappings and layers as plain JSON values."""
+    if isinstance(value, LayerSpec):
+        return value.plain()
     if hasattr(value, "tolist"):
         return value.tolist()
     if isinstance(value, Mapping):

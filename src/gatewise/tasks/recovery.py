@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -16,22 +16,24 @@ LONGEST = 32
 _BEFORE, _PLACES, _MOST_TARGETS = 64, 16, 16
 
 
-def recovery(model: Model, series: Sequence[Array], targets: Sequence[int]) -> int:
+def recovery(
+    model: Model, score: Callable[[Array], Array], alarm: float, series: Sequence[Array], targets: Sequence[int]
+) -> int:
     """Rows after a wild reading in which alarms may still be due to it.
 
     In copies of held-out stretches a reading of a target is moved by 20 deviations up or down. The answer is the number
     of rows after it up to the last alarm which the stretch has only then, in 9 of 10 stretches at most.
 
     Args:
-        model: calibrated.
+        model: trained.
+        score: of its answers: (..., outputs) -> (...).
+        alarm: the score at and above which a row is an alarm.
         series: held-out rows of each series, (rows, columns) raw.
         targets: columns that are forecast.
 
     Returns:
         0 to 32.
     """
-    alarm = model.alarm_score
-    assert alarm is not None
     length = _BEFORE + 1 + LONGEST
     starts = [(k, start) for k, rows in enumerate(series) for start in range(0, len(rows) - length + 1, length)]
     if not starts:
@@ -43,7 +45,7 @@ def recovery(model: Model, series: Sequence[Array], targets: Sequence[int]) -> i
     for i, target in enumerate(np.repeat(targets[:_MOST_TARGETS], 2).tolist()):
         rows = spiked[i * len(plain) : (i + 1) * len(plain)]
         rows[:, _BEFORE, target] += (-1) ** i * SPIKE * scale[target]
-    before, after = (np.asarray(model.run(x))[:, _BEFORE + 1 :, 0] >= alarm for x in (plain, spiked))
+    before, after = (score(np.asarray(model.run(x))[:, _BEFORE + 1 :]) >= alarm for x in (plain, spiked))
     due = after & ~np.tile(before, (len(after) // len(before), 1))
     last = np.where(due.any(axis=1), LONGEST - np.argmax(due[:, ::-1], axis=1), 0)
     return int(np.quantile(last, 0.9, method="lower"))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gatewise.errors import InputError
 from gatewise.file import digest
@@ -19,17 +19,20 @@ from gatewise.model import load as load_model
 from gatewise.tables.seen import seen
 from gatewise.tables.table import Table
 from gatewise.tables.times import listed
-from gatewise.tasks.parameters import AfterFit, changes
+from gatewise.tasks.parameters import Parameters, changes
+
+if TYPE_CHECKING:
+    from gatewise.tasks.task import Task
 
 FREE = {
     *("time", "series", "columns", "target"),  # of which the model itself tells
-    *("validation", "learning_rate", "batch", "window", "dropout", "variational_dropout", "weight_drop"),
+    *("validation", "learning_rate", "batch", "bptt", "dropout", "variational_dropout", "weight_drop"),
     *("steps", "epochs", "random_state", "smooth", "false_alarms_per_1000", "coverage", "minimum", "maximum"),
 }
 """Parameters that may differ from those of the start."""
 
 
-def started(task: AfterFit, start: Any) -> Model | None:
+def started(task: Task, start: Any) -> Model | None:
     """The model that a task goes on from; None where there is no start.
 
     Args:
@@ -44,7 +47,7 @@ def started(task: AfterFit, start: Any) -> Model | None:
     if start is None:
         return None
     own = type(task).__name__
-    if isinstance(start, AfterFit) and start._about == task._about:
+    if isinstance(start, Parameters) and type(start) is type(task):
         if not hasattr(start, "model_"):
             raise InputError(f"start is a {own} that is not fitted; fit it, or leave start out")
         start._check_unchanged()
@@ -55,10 +58,10 @@ def started(task: AfterFit, start: Any) -> Model | None:
         model = load_model(start)
     else:
         raise InputError(f"start must be a fitted {own}, its model or the path of its file, got {type(start).__name__}")
-    described = model.provenance.get(task._about)
-    if not isinstance(described, Mapping) or not isinstance(described.get("parameters"), Mapping):
+    section = model.task
+    if section is None or section.kind != task.kind or not isinstance(section.described.get("parameters"), Mapping):
         raise InputError(f"start was not fitted by a {own}; weights of another origin go on with gatewise.train.fit")
-    if not isinstance(described.get("seen"), Mapping):
+    if not isinstance(section.described.get("seen"), Mapping):
         raise InputError(
             "start does not say on which rows it was trained, as it is of an older version; fit it again, or leave "
             "start out"
@@ -66,18 +69,14 @@ def started(task: AfterFit, start: Any) -> Model | None:
     return model
 
 
-def start_columns(start: Model) -> tuple[str, ...]:
-    """Names of the inputs of the start, as a table calls them: those of an array are x0, x1, ..."""
-    return start.columns or tuple(f"x{i}" for i in range(start.inputs))
-
-
-def constants_of(start: Model, columns: Sequence[str]) -> Callable[[Sequence[str]], list[float]]:
+def subtracted(start: Model, told: Mapping[str, Any]) -> Callable[[Sequence[str]], list[float]]:
     """What the start subtracts from columns, as `read_table` takes it: a function from their names.
 
     Args:
         start: the model.
-        columns: names of its first inputs.
+        told: what its task keeps with it.
     """
+    columns = [*told["readings"], *told["covariates"]]
     own = {} if start.subtract is None else dict(zip(columns, start.subtract.tolist(), strict=False))
     return lambda names: [own.get(name, 0.0) for name in names]
 
@@ -94,7 +93,7 @@ def in_order(table: Table, columns: Sequence[str]) -> Table:
     return table.select([table.columns.index(name) for name in columns])
 
 
-def with_weights(task: AfterFit, untrained: Model, start: Model) -> Model:
+def with_weights(task: Task, untrained: Model, start: Model) -> Model:
     """The model of a task before training, with the weights and the scaling of the start.
 
     Args:
@@ -108,7 +107,7 @@ def with_weights(task: AfterFit, untrained: Model, start: Model) -> Model:
     start = start.relative()
     if _kept(untrained) == _kept(start):
         return untrained.replace(tensors=start.tensors)
-    described = start.provenance[task._about]["parameters"]
+    described = task._told(start)["parameters"]
     each = [f"{name} is {before!r} there and {now!r} here" for name, before, now in changes(task, described)
             if name not in FREE]  # fmt: skip
     inputs = [model.spec.input.options["columns"] for model in (start, untrained)]
@@ -123,29 +122,34 @@ def with_weights(task: AfterFit, untrained: Model, start: Model) -> Model:
     )
 
 
-def rows_seen(table: Table, task: AfterFit, start: Model | None) -> Array | None:
+def rows_seen(table: Table, task: Task, start: Model | None) -> Array | None:
     """Which rows of a table the start was trained on, (rows,) bool; None where there is no start. Raises InputError."""
     if start is None:
         return None
     try:
-        return seen(table, start.provenance[task._about]["seen"])
+        return seen(table, task._told(start)["seen"])
     except InputError as error:
         raise InputError(f"start cannot be used: {error}") from None
 
 
-def origin(task: AfterFit, start: Model | None) -> dict[str, Any]:
-    """What the provenance says of the start: nothing where there is none, else the digest of its weights."""
+def origin(start: Model | None) -> dict[str, Any]:
+    """What a task keeps of the start: nothing where there is none, else the digest of its weights."""
     return {} if start is None else {"start": {"weights": digest(start.tensors)}}
 
 
-def flattering(seen: Array | None, rows: Array, what: str) -> list[str]:
-    """A caution where the rows that choose the weights are some that the start was trained on."""
+def flattering(seen: Array | None, rows: Array) -> list[str]:
+    """A warning where the rows that choose the weights are some that the start was trained on.
+
+    Args:
+        seen: rows that the start was trained on, (rows,) bool; None = there is no start.
+        rows: of the validation part, (some,) int.
+    """
     count = 0 if seen is None else int(seen[rows].sum())
     if not count:
         return []
     return [
-        f"of the {len(rows):,} rows {what} {count:,} are rows that start was trained on or stopped by, so the held-out "
-        "loss flatters; give rows that came later"
+        f"of the {len(rows):,} rows of the validation part {count:,} are rows that start was trained on or stopped by, "
+        "so the held-out loss flatters; give rows that came later"
     ]
 
 

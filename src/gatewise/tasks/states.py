@@ -5,15 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from gatewise.errors import StateError
-from gatewise.model import Model
 from gatewise.state import State
 from gatewise.tables.times import listed
-
-MOST_STATE_BYTES = 1 << 19
-"""Of all series together: they stand in the provenance of the file."""
 
 States = State | bytes | Mapping[str | int, State | bytes] | None
 """Where to start: the state of one series, or of each of several."""
@@ -57,13 +51,3 @@ def after_training(given: Mapping[Any, Any], fitted: Any) -> list[Any]:
         for name, state in given.items()
         if name in ends and state == (ends[name] if isinstance(state, State) else ends[name].to_bytes())
     ]
-
-
-def join_states(model: Model, states: Sequence[State]) -> State:
-    """The states of several series as one of so many sessions."""
-    return State.from_rows(model.graph, np.concatenate([state.rows(model.graph, 1) for state in states]))
-
-
-def split_states(model: Model, state: State, count: int) -> list[State]:
-    """The reverse. Raises StateError where it is no state of so many sessions of the model."""
-    return [State.from_rows(model.graph, row[None]) for row in state.rows(model.graph, count)]

@@ -1,0 +1,81 @@
+"""How the rows of each series are split in order of time: to train on, to validate on, and to calibrate on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from gatewise.layers.base import Array
+
+
+@dataclass(frozen=True)
+class Split:
+    """Rows in each part, in all series together.
+
+    Attributes:
+        training: weights are trained on these.
+        validation: these decide which weights are kept.
+        calibration: what a task measures once it is trained is measured on these; most tasks have none.
+    """
+
+    training: int
+    validation: int
+    calibration: int = 0
+
+
+class Span(NamedTuple):
+    """Where one series is cut: rows of the table at which its parts begin, and the row before which it ends."""
+
+    training: int
+    validation: int
+    calibration: int
+    stop: int
+
+
+@dataclass(frozen=True)
+class Parts:
+    """How a table is split.
+
+    Attributes:
+        spans: of each series that is long enough, in the order of the table.
+        share: of the rows that are not for calibration, the share that validates, as `gatewise.train.fit` takes it.
+        warnings: which series are left out, and why.
+        seen: rows of the table that must not calibrate, (rows,) bool; None = none.
+    """
+
+    spans: tuple[Span, ...]
+    share: float
+    warnings: tuple[str, ...] = ()
+    seen: Array | None = None
+
+    @property
+    def training(self) -> Array:
+        """The rows of the training part: (rows,) int."""
+        return _rows([(span.training, span.validation) for span in self.spans])
+
+    @property
+    def validation(self) -> Array:
+        """The rows of the validation part: (rows,) int."""
+        return _rows([(span.validation, span.calibration) for span in self.spans])
+
+    @property
+    def calibration(self) -> Array:
+        """The rows of the calibration part: (rows,) int."""
+        rows = _rows([(span.calibration, span.stop) for span in self.spans])
+        return rows if self.seen is None else rows[~self.seen[rows]]
+
+    @property
+    def used(self) -> list[tuple[int, int]]:
+        """Of each series the row at which the training begins, and the one before which the validation ends."""
+        return [(span.training, span.calibration) for span in self.spans]
+
+    @property
+    def split(self) -> Split:
+        """Rows in each part."""
+        return Split(len(self.training), len(self.validation), len(self.calibration))
+
+
+def _rows(ranges: list[tuple[int, int]]) -> Array:
+    return np.concatenate([np.arange(start, stop) for start, stop in ranges])

@@ -1,0 +1,499 @@
+"""Task: what fits a model to a table, and all that every task does alike.
+
+A task says which columns its model reads and what it is about (`_layout`), how rows are split (`_parts`), what the
+model is (`_spec`), and what its answers mean. Everything else is here: reading and checking of the data, scaling,
+starting weights, the training with its budget, progress and checkpoints, what is kept in the model file, the states
+after training, and parameters that are set later.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import KW_ONLY, asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import numpy as np
+
+from gatewise.errors import FileError, GatewiseError, InputError, MissingExtraError
+from gatewise.layers.base import Array
+from gatewise.model import Model, init
+from gatewise.model import load as load_model
+from gatewise.spec import LayerSpec, ModelSpec
+from gatewise.tables.constants import FIND
+from gatewise.tables.left_out import says_left_out, without_far
+from gatewise.tables.plausible import implausible
+from gatewise.tables.seen import record
+from gatewise.tables.split import Parts, Split
+from gatewise.tables.table import FITTED, Table, read_table, standardise, within_reach
+from gatewise.tables.timeline import Timeline, timeline
+from gatewise.tables.warn import warn
+from gatewise.tasks.beforehand import check_files, check_room
+from gatewise.tasks.bounded import logged, no_logs
+from gatewise.tasks.layout import Layout
+from gatewise.tasks.parameters import Parameters, is_array, number, plain, positions, seed_of
+from gatewise.tasks.section import end_states, section
+from gatewise.tasks.stack import stack
+from gatewise.tasks.start import flattering, in_order, origin, rows_seen, started, subtracted, with_weights
+
+try:
+    from sklearn.base import BaseEstimator
+    from sklearn.utils.validation import check_is_fitted
+except ImportError as error:  # pragma: no cover - tried in an environment without the extra
+    raise MissingExtraError("tasks need scikit-learn: pip install 'gatewise[train]'") from error
+
+if TYPE_CHECKING:
+    from gatewise.train import History
+
+
+@dataclass
+class Fitting:
+    """What a `fit` works with once the data are read.
+
+    Attributes:
+        table: all series that can be read, with the columns of `layout.read` in its order.
+        layout: what the model reads and is about.
+        parts: how the rows are split.
+        offset, scale: (columns,) float32 each, by which the columns are scaled.
+        warnings: what was found about the data.
+    """
+
+    table: Table
+    layout: Layout
+    parts: Parts
+    offset: Array
+    scale: Array
+    warnings: list[str]
+
+
+@dataclass
+class Fitted:
+    """What a task makes of a trained model: `model` ready for use, what it keeps, and what it warns of."""
+
+    model: Model
+    described: dict[str, Any] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+
+
+KINDS: dict[str, type[Task]] = {}
+"""The classes of tasks that are defined so far, by the name that model files have for them."""
+
+
+@dataclass(eq=False, repr=False)
+class Task(Parameters, BaseEstimator):  # type: ignore[misc]
+    """What fits a model to a table of readings, in the manner of scikit-learn.
+
+    Parameters are stored as given, `fit` checks them, and fitted attributes end in `_`. The data may be a frame of
+    pandas, polars, Arrow or xarray, a dict of columns, a NumPy array (rows,) or (rows, columns), or the path of a .csv
+    or .parquet file; rows are steps in order of time.
+
+    Args:
+        recurrence: the kind of the recurrent layers, e.g. "gru"; or a list of `LayerSpec`, which is taken as it is.
+        units: size of each recurrent layer.
+        layers: how many, one upon the other.
+        options: further options of each, as its kind has them, e.g. {"chrono": 96} of an "lstm"; None = none.
+        blocks: how many residual blocks (`gatewise.residual`), each around one recurrent layer, stand in place of the
+            plain layers; 0 = none.
+        width: values that each block reads and writes; None = as many as units.
+        target: the columns that the task is about, by name or position: one or a list; None = all that can be.
+        time: name of the time column; None = the frame's index if it holds dates, else none.
+        series: name of the column that tells several series apart; None = one series.
+        columns: names of the columns to read; None = all but time and series.
+        missing: "raise" refuses non-finite readings, "hold" repeats the last finite one of the column, "mask" also
+            tells the model where it did.
+        validation: share of the rows of each series, at their end, that is kept from training.
+        learning_rate, batch, bptt: of the training, see `gatewise.train.fit`.
+        dropout, variational_dropout, weight_drop: shares, from 0 to below 1, that the training leaves out of the
+            recurrent layers at random: of what they write, at each step anew or for all steps of a sequence, and of
+            their recurrent weights; see `gatewise.train.Dropout`. The trained model runs without.
+        steps, epochs: budget of the training; also `seconds` of `fit`. None at all = 2,000 steps.
+        random_state: seed of weights and sampling. The same seed, machine and data give the same bits, unless the
+            budget is in seconds. None = another one each time.
+
+    Attributes:
+        kind: name of the task in model files.
+        keeps_states: whether the state after the last row fitted is kept.
+        model_: the trained `gatewise.Model`, whose `stream()` answers step by step.
+        columns_: names of the columns read, as in the data.
+        targets_: names of the columns that the task is about.
+        layout_: how a step of the model's input is made of a row.
+        split_: rows in each part.
+        timeline_: what is known of the times of the rows fitted, with which those of later data are compared.
+        state_: `gatewise.State` after the last row fitted: where rows that follow on directly begin; with `series` a
+            dict from the id of each to its state.
+        warnings_: what to know about the data and the fit; `fit` also issues each as a warning.
+        history_: what the training went through (after `fit`, not after `load`).
+        n_features_in_: columns of the data, as in scikit-learn.
+        feature_names_in_: their names, only where the data have them.
+    """
+
+    recurrence: Any = "gru"
+    units: int = 32
+    layers: int = 1
+    _: KW_ONLY
+    options: Mapping[str, Any] | None = None
+    blocks: int = 0
+    width: int | None = None
+    target: str | int | Sequence[str | int] | None = None
+    time: str | None = None
+    series: str | None = None
+    columns: Sequence[str] | None = None
+    missing: str = "raise"
+    validation: float = 0.2
+    learning_rate: float = 3e-3
+    batch: int = 16
+    bptt: int | None = 64
+    dropout: float = 0.0
+    variational_dropout: float = 0.0
+    weight_drop: float = 0.0
+    steps: int | None = None
+    epochs: int | None = None
+    random_state: Any = 0
+
+    kind: ClassVar[str]
+    keeps_states: ClassVar[bool] = True
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "kind" in vars(cls):
+            KINDS[cls.kind] = cls
+
+    # What a task says itself
+
+    def _check(self) -> None:
+        """Refuse parameters that only come into play after the training. Raises InputError."""
+
+    def _layout(self, names: Sequence[str]) -> Layout:
+        """What the model reads, given the names of the columns. Raises InputError."""
+        chosen = list(range(len(names))) if self.target is None else positions("target", self.target, names)
+        if not chosen:
+            raise InputError("target is an empty list; name at least one, or give None for all")
+        return Layout(tuple(names), targets=tuple(chosen))
+
+    def _parts(self, table: Table, layout: Layout, seen: Array | None) -> Parts:
+        """How the rows of each series are split. Raises InputError."""
+        raise NotImplementedError
+
+    def _lasting(self, layout: Layout) -> Sequence[int] | None:
+        """The columns of which it matters that they stay in the range trained on; None = all."""
+        return None
+
+    def _spec(self, table: Table, layout: Layout) -> ModelSpec:
+        """The model. Raises InputError or SpecError."""
+        raise NotImplementedError
+
+    def _tensors(self, model: Model, fitting: Fitting) -> Mapping[str, Array]:
+        """Tensors that begin otherwise than `gatewise.init` draws them, those of the input stage aside."""
+        return {}
+
+    def _examples(self, fitting: Fitting) -> tuple[list[Array], list[Array] | None]:
+        """For each series that is split, what the model reads (rows, inputs) and what its answers are held to.
+
+        The latter is as `gatewise.train.fit` takes it; None = the head finds it in the readings.
+        """
+        values, times, layout = fitting.table.values, fitting.table.times, fitting.layout
+        return [layout.inputs(values[a:b], at(times, slice(a, b))) for a, b in fitting.parts.used], None
+
+    def _finish(self, model: Model, fitting: Fitting) -> Fitted:
+        """What is measured once the model is trained."""
+        return Fitted(model)
+
+    def _take_own(self, model: Model, described: Mapping[str, Any]) -> None:
+        """Set the fitted attributes that only this task has; raises many kinds of errors where they lie."""
+
+    # What all do alike
+
+    def fit(
+        self,
+        data: Any,
+        y: Any = None,
+        *,
+        start: Any = None,
+        seconds: float | None = None,
+        progress: Any = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        resume: bool = True,
+        metrics: str | os.PathLike[str] | None = None,
+    ) -> Self:
+        """Train on the first rows of each series, and validate on rows that come later.
+
+        Of several series those that cannot be used are left out, and `warnings_` names them: too short to train on,
+        missing readings that are refused, readings too large, times out of order. One series alone is refused.
+
+        Args:
+            data: the series.
+            y: not used.
+            start: a fitted task of this class, its model or the path of its file, to go on from. Its weights are
+                trained on; its scaling, columns, targets, layers and sizes are kept. Rows that it was trained on or
+                stopped by, as their times or readings tell, never calibrate, and a warning tells where they validate:
+                see `gatewise.tables.seen`.
+            seconds: budget of the training in seconds.
+            progress: True to show how far it is, with a bar on a terminal and a line every ten seconds elsewhere; "bar"
+                for the bar alone; a function called with a `gatewise.train.Status`, which explains the words; or None.
+            checkpoint: a file from which an interrupted training goes on; see `gatewise.train.fit`.
+            resume: False = start anew whatever the checkpoint holds.
+            metrics: a CSV file for the course of the training.
+
+        Raises:
+            InputError: data or parameters that do not fit, saying where.
+            SpecError: options or sizes that make no model.
+            TrainError: the training diverged.
+            MissingExtraError: torch is not installed.
+        """
+        self._check()
+        check_files(data, start, checkpoint, metrics)
+        old = started(self, start)
+        given = self._read_to_fit(data, old)
+        layout = self._layout(given.columns)
+        table = given.select([given.columns.index(name) for name in layout.read])
+        table = without_far(table.without(no_logs(table, layout.transform)), self.missing, layout.transform)
+        seen = rows_seen(table, self, old)
+        parts = self._parts(table, layout, seen)
+        held_out = parts.calibration if parts.split.calibration else parts.validation
+        doubts = implausible(table, parts.training, held_out, self._lasting(layout))
+        trained_on = record(table, parts.used, None if old is None else self._told(old)["seen"])
+        if old is None:
+            offset, scale = standardise(logged(table, layout.transform), parts.training, layout.transform)
+        else:
+            offset, scale = (old.tensors[f"input.{name}"][: len(layout.read)] for name in ("offset", "scale"))
+        table = within_reach(table, offset, scale, self.missing, transform=layout.transform)
+        fitting = Fitting(table, layout, parts, offset, scale, doubts)
+        seed = seed_of(self.random_state)
+        parameters = {key: plain(value) for key, value in {**self.get_params(), "random_state": seed}.items()}
+        model = self._untrained(fitting, seed, old)
+        check_room(model, parameters, table)
+        inputs, wanted = self._examples(fitting)
+        from gatewise.train import Dropout, fit  # torch takes seconds, and what is refused is refused at once
+
+        trained, history = fit(
+            model,
+            inputs,
+            wanted,
+            validation=parts.share,
+            steps=plain(self.steps),
+            seconds=plain(seconds),
+            epochs=plain(self.epochs),
+            batch=plain(self.batch),
+            window=plain(self.bptt),
+            learning_rate=plain(self.learning_rate),
+            dropout=Dropout(plain(self.dropout), plain(self.variational_dropout), plain(self.weight_drop)),
+            seed=seed,
+            checkpoint=checkpoint,
+            resume=resume,
+            metrics=metrics,
+            progress=progress,
+        )
+        fitted = self._finish(trained, fitting)
+        times, uneven = timeline(table, ends=self.keeps_states)
+        warnings = [
+            *says_left_out(table.left_out, len(table.series)),
+            *uneven,
+            *table.cautions,
+            *parts.warnings,
+            *doubts,
+            *flattering(seen, parts.validation),
+            *fitted.warnings,
+        ]
+        described = {
+            "parameters": parameters,
+            "columns": list(given.columns),
+            "named": table.named,
+            **{role: list(getattr(layout, role)) for role in ("readings", "covariates", "calendar", "horizons")},
+            "targets": list(layout.targets),
+            "split": asdict(parts.split),
+            "warnings": warnings,
+            "series": None if self.series is None else [name for name, _, _ in table.series],
+            "times": times.to_json(),
+            "seen": trained_on,
+            **origin(old),
+            **fitted.described,
+        }
+        states = (
+            [fitted.model.settled(self._end(fitted.model, fitting, span)) for span in table.series]
+            if self.keeps_states
+            else []
+        )
+        constants = None if table.constants is None else layout.spread(table.subtract, 0.0)
+        self._take(fitted.model.absolute(constants).replace(task=section(self.kind, described, states)))
+        self.history_: History = history
+        for text in warnings:
+            warn(text)
+        return self
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model file, with all that `load` needs. `gatewise.load` reads it as a model, without this class.
+
+        Raises:
+            InputError: a parameter was changed after `fit`.
+        """
+        check_is_fitted(self)
+        self._check_unchanged()
+        self.model_.save(path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Read what `save` wrote; torch is not needed.
+
+        Raises:
+            FileError: damaged, or a model that was not fitted by a task of this class.
+            OSError: no such file, or no permission.
+        """
+        return cls.of(load_model(path), path)
+
+    @classmethod
+    def of(cls, model: Model, path: str | os.PathLike[str] = "the model") -> Self:
+        """The task that fitted a model.
+
+        Args:
+            model: as `gatewise.load` reads it.
+            path: what to call it in messages.
+
+        Raises:
+            FileError: it was not fitted by a task of this class, or what the task keeps is damaged.
+        """
+        own = f"a {cls.__name__}"
+        try:
+            if model.task is None or model.task.kind != cls.kind:
+                raise InputError(f"it was not made by {own}; gatewise.load reads it as a model")
+            parameters = dict(model.task.described["parameters"])
+            if set(parameters) - set(cls._get_param_names()):
+                raise InputError("its parameters are not those of this version; upgrade gatewise")
+            if isinstance(layers := parameters.get("recurrence"), list):
+                parameters["recurrence"] = [LayerSpec.from_plain(one, "recurrence") for one in layers]
+            found = cls(**parameters)
+            found._take(model)
+        except KeyError as error:
+            raise FileError(f"{path} cannot be read as {own}: it does not say {error}") from None
+        except (GatewiseError, TypeError, ValueError, AttributeError) as error:
+            raise FileError(f"{path} cannot be read as {own}: {error}") from None
+        return found
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "model_")
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = self.missing != "raise"
+        return tags
+
+    def _stack(self) -> list[LayerSpec]:
+        """The layers between the input and the head of the model."""
+        return stack(self.recurrence, self.units, self.layers, self.options, self.blocks, self.width)
+
+    def _input(self, table: Table, layout: Layout) -> LayerSpec:
+        """The input stage of the model: scaled columns, under their names where they have any."""
+        wide = layout.names
+        return LayerSpec(
+            "numeric",
+            width=len(wide),
+            columns=list(wide) if table.named or len(wide) > len(layout.read) else None,
+            scaling="standard",
+            missing=self.missing,
+            transform=layout.transforms,
+        )
+
+    def _untrained(self, fitting: Fitting, seed: int, old: Model | None) -> Model:
+        """The model before its training, in the units of the data."""
+        model = init(self._spec(fitting.table, fitting.layout), seed)
+        if old is not None:
+            return with_weights(self, model, old)
+        offset, scale = fitting.layout.units(fitting.offset, fitting.scale)
+        given = {"input.offset": offset, "input.scale": scale, **self._tensors(model, fitting)}
+        return model.replace(tensors={**model.tensors, **given})
+
+    def _read_to_fit(self, data: Any, old: Model | None) -> Table:
+        """The table to fit on, with its columns in the order of the start if there is one."""
+        if old is None:
+            return read_table(
+                data, self.time, self.columns, self.missing, self.series, subtract=self._find, leave_out=True
+            )
+        subtract = subtracted(old, self._told(old))
+        table = read_table(data, self.time, self.columns, self.missing, self.series, subtract=subtract, leave_out=True)
+        return in_order(table, self._told(old)["columns"])
+
+    def _find(self, names: Sequence[str]) -> Sequence[Any]:
+        """For which columns a constant to subtract is looked for: the logarithm is one of the readings as they are."""
+        layout = self._layout(names)
+        logs = {name for name, one in zip(layout.read, layout.transform or (), strict=False) if one}
+        return [None if name in logs else FIND for name in names]
+
+    def _read(self, data: Any) -> Table:
+        """A table for the fitted model, with its columns in the order of the input."""
+        check_is_fitted(self)
+        self._check_unchanged()
+        by_name = hasattr(self, "feature_names_in_") and not is_array(data)
+        time, columns = None if is_array(data) else self.time, self.columns_ if by_name else None
+        constants, layout, dated = self._constants(), self.layout_, self.timeline_.dated
+        if constants is not None:
+            constants = constants[[layout.read.index(name) for name in self.columns_]]
+        table = read_table(data, time, columns, self.missing, self.series, FITTED, dated, constants, leave_out=True)
+        if len(table.columns) != self.n_features_in_:
+            raise InputError(
+                f"this {type(self).__name__.lower()} was fitted on {self.n_features_in_} columns, "
+                f"{list(self.columns_)}; {table.origin} has {len(table.columns)}"
+            )
+        for text in self.timeline_.compare(table):
+            warn(text)
+        table = table.select([self.columns_.index(name) for name in layout.read])
+        table = table.without(no_logs(table, layout.transform))
+        offset, scale = (self.model_.tensors[f"input.{name}"][: len(table.columns)] for name in ("offset", "scale"))
+        return within_reach(table, offset, scale, self.missing, FITTED, leave_out=True, transform=layout.transform)
+
+    def _constants(self) -> Array | None:
+        """What is subtracted from the columns of `layout_.read`; None = nothing."""
+        constants = self.model_.subtract
+        return None if constants is None else constants[: len(self.layout_.read)]
+
+    def _end(self, model: Model, fitting: Fitting, span: tuple[Any, int, int]) -> Any:
+        """The state of a series after its last row."""
+        rows = slice(span[1], span[2])
+        x = fitting.layout.inputs(fitting.table.values[rows], at(fitting.table.times, rows))
+        return model.run(x, return_state=True)[1]
+
+    def _told(self, model: Model) -> Mapping[str, Any]:
+        """What this task keeps with a model that it fitted."""
+        assert model.task is not None
+        return model.task.described
+
+    def _take(self, model: Model) -> None:
+        """Set every fitted attribute from a model and what the task keeps with it; raises errors where they lie."""
+        told = self._told(model)
+        names = {role: tuple(map(str, told[role])) for role in ("columns", "readings", "covariates", "calendar")}
+        steps, targets = (tuple(int(number(role, one)) for one in told[role]) for role in ("horizons", "targets"))
+        transform = model.spec.input.options.get("transform")
+        read = (*names["readings"], *names["covariates"])
+        layout = Layout(
+            names["readings"],
+            names["covariates"],
+            names["calendar"],
+            steps,
+            targets,
+            None if transform is None else tuple(transform[: len(read)]),
+        )
+        if sorted(read) != sorted(names["columns"]) or len(layout.names) != model.inputs:
+            raise InputError("its columns are not those that its model reads")
+        if not targets or not 0 <= min(targets) <= max(targets) < len(layout.readings):
+            raise InputError("its targets are none of its columns")
+        if not isinstance(told["warnings"], list):
+            raise InputError("its warnings are no list")
+        self._take_own(model, told)
+        if self.keeps_states:
+            ends = end_states(model)
+            self.state_: Any = ends if told["series"] is not None else ends[None]
+        self.split_ = Split(**{part: int(number(part, rows)) for part, rows in told["split"].items()})
+        self.warnings_: tuple[str, ...] = tuple(map(str, told["warnings"]))
+        self.timeline_ = Timeline.from_json(told["times"])
+        self.layout_ = layout
+        self.columns_ = names["columns"]
+        self.targets_ = layout.target_names
+        self.n_features_in_ = len(self.columns_)
+        if told["named"]:
+            self.feature_names_in_ = np.array(self.columns_, object)
+        elif hasattr(self, "feature_names_in_"):
+            del self.feature_names_in_
+        self.model_ = model
+
+
+def at(times: Any, span: slice) -> Any:
+    """The times of some rows; None where there are no times."""
+    return None if times is None else times[span]
