@@ -72,6 +72,7 @@ def test_the_bytes_are_those_of_the_format(tmp_path: Path) -> None:
         "model": file.spec.plain(),
         "provenance": {"loss": 0.25, "columns": ["\u00e9"]},
         "structure": file.structure,
+        "task": None,
         "weights": sums.hexdigest(),
     }
 
@@ -157,7 +158,9 @@ def test_what_could_not_be_read_again_is_not_written(tmp_path: Path, value: Any,
     path = tmp_path / "model.safetensors"
     saved(path)
     before = path.read_bytes()
-    with pytest.raises(FileError, match=f"model.safetensors: provenance must be plain JSON values: .*{words}"):
+    with pytest.raises(
+        FileError, match=f"model.safetensors: provenance and what the task keeps must be plain JSON values: .*{words}"
+    ):
         saved(path, value=value)
     assert path.read_bytes() == before
     assert os.listdir(tmp_path) == ["model.safetensors"]

@@ -43,7 +43,7 @@ def test_the_split_and_the_measure_are_those_stated(script: Any, raw: pd.DataFra
     yesterday = came - z[origins[:, None] + steps - 24 * np.ceil(steps / 24).astype(int)]
 
     forecaster = script.fit(script.read(data_dir, script.VALIDATION), 96, **TINY)
-    assert forecaster.split_ == (7 * 8640, 7 * 2880)
+    assert forecaster.split_ == Split(7 * 8640, 7 * 2880)
     found = script.score(forecaster, script.read(data_dir, script.TEST), script.VALIDATION)
     assert len(found.origins) == 7 * len(origins)
     answer = script.errors(found)

@@ -1,6 +1,5 @@
 """Model files for the command line."""
 
-import base64
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +7,7 @@ import pytest
 
 import gatewise as gw
 from cli.program import detector
+from sections import ended as after
 
 
 @pytest.fixture(scope="session")
@@ -25,13 +25,12 @@ def one(folder: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def ended(folder: Path, one: Path) -> Path:
-    """The same, with the state after training of the series p, q and r in its provenance."""
+    """The same, with the state after training of the series p, q and r."""
     path = folder / "ended.safetensors"
     model = gw.load(one)
     past = np.random.default_rng(0).normal(size=(3, 20, 1))
-    state = model.run(past, return_state=True)[1]
-    told = {"state": base64.b64encode(state.to_bytes()).decode(), "series": ["p", "q", "r"]}
-    model.replace(provenance={"detector": told}).save(path)
+    states = [model.run(rows, return_state=True)[1] for rows in past]
+    after(model, ["p", "q", "r"], *states).save(path)
     return path
 
 

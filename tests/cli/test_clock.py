@@ -1,6 +1,5 @@
 """gatewise stream --time: what differs from the times of the training data is said once on standard error."""
 
-import base64
 import json
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from gatewise.cli.clock import Clock
 from gatewise.cli.lines import LineError
 from gatewise.tables.table import read_table
 from gatewise.tables.timeline import timeline
+from sections import ended
 
 COUNTS = "the model counts steps, not time"
 
@@ -34,8 +34,7 @@ def fitted(model: Path, path: Path, kept: dict[str, Any], ids: list[Any] | None 
     """A detector that keeps these times, and a state after training."""
     loaded = gw.load(model)
     past = np.random.default_rng(0).normal(size=(len(ids or [0]), 20, 1))
-    state = base64.b64encode(loaded.run(past, return_state=True)[1].to_bytes()).decode()
-    loaded.replace(provenance={"detector": {"state": state, "series": ids, "times": kept}}).save(path)
+    ended(loaded, ids, *(loaded.run(rows, return_state=True)[1] for rows in past), times=kept).save(path)
     return path
 
 

@@ -12,6 +12,7 @@ import pytest
 import gatewise as gw
 from cli.program import detector, gatewise
 from gatewise.drift import first_drift
+from sections import retold
 
 FAR = np.full((80, 1), 1e3, np.float32)
 LINES = "\n".join(["1000"] * 80) + "\n"
@@ -91,7 +92,7 @@ def test_predict_warns_and_ends_with_what_it_found(tmp_path: Path) -> None:
 
 def test_a_model_of_several_series_asks_for_the_column_that_tells_them_apart(model: Path, tmp_path: Path) -> None:
     fleet = gw.load(model)
-    fleet.replace(provenance={"detector": {"series": ["a", "b"]}}).save(tmp_path / "fleet.safetensors")
+    retold(fleet, {"series": ["a", "b"]}).save(tmp_path / "fleet.safetensors")
     one = gatewise("stream", tmp_path / "fleet.safetensors", stdin="9\n")
     assert "trained on several series; if these readings are of several, pass --series COL" in one.stderr
     each = gatewise("stream", tmp_path / "fleet.safetensors", "--series", "id", stdin='{"v": 9, "id": "a"}\n')

@@ -15,6 +15,7 @@ import gatewise as gw
 from cli.program import gatewise
 from gatewise.errors import FileError
 from gatewise.file import read_edited
+from sections import retold
 
 
 def edit(path: Path, tensors: Callable[[dict[str, Any]], object] = id, told: Callable[[Any], object] = id) -> None:
@@ -202,7 +203,7 @@ def test_truncated(copy: Path) -> None:
 
 
 def test_a_detector_is_warned_about_its_calibration(copy: Path) -> None:
-    gw.load(copy).replace(provenance={"detector": {}, "resealed": "odd"}).save(copy)
+    retold(gw.load(copy), {}).replace(provenance={"resealed": "odd"}).save(copy)
     edit(copy, double)
     ran = gatewise("file", copy, "--reseal")
     assert ran.returncode == 0

@@ -8,6 +8,7 @@ import pytest
 
 import gatewise as gw
 from cli.program import gatewise
+from sections import ended, retold
 
 
 def test_json(two: Path) -> None:
@@ -67,17 +68,21 @@ def test_page(two: Path, bare: Path) -> None:
     assert "2 (y0, y1)" in page
 
 
-def test_cautions_and_provenance(two: Path, tmp_path: Path) -> None:
+def test_warnings_task_and_provenance(two: Path, tmp_path: Path) -> None:
     model = gw.load(two)
     assert model.spec.head is not None
     spec = model.spec.replace(head=model.spec.head.replace(samples=0))
-    told = {"data": "f" * 64, "detector": {"cautions": ["few rows"], "s": "A" * 500, "x": {"y": 0.5}, "z": None}}
+    told = {"warnings": ["few rows"], "s": "A" * 500, "x": {"y": 0.5}, "seen": {"rows": "AAAA"}}
     path = tmp_path / "m.safetensors"
-    model.replace(spec=spec, provenance=told).save(path)
+    retold(model, told).replace(spec=spec, provenance={"data": "f" * 64}).save(path)
     page = gatewise("inspect", path).stdout
-    assert page.endswith("cautions\n  head: scores are not calibrated: they assume normal residuals\n  few rows\n")
-    assert "  detector  cautions (1), s AAAAAAAAAAAA..., x (y 0.5)\n" in page.replace('["few rows"]', "(1)")
-    assert json.loads(gatewise("inspect", path, "--json").stdout)["provenance"] == told
+    assert page.endswith("warnings\n  head: scores are not calibrated: they assume normal residuals\n  few rows\n")
+    assert "task\n  kind  detector\n  s     AAAAAAAAAAAA" in page
+    assert "\n  x     y 0.5\n" in page
+    found = json.loads(gatewise("inspect", path, "--json").stdout)
+    assert found["provenance"] == {"data": "f" * 64}
+    del told["seen"]
+    assert found["task"] == {"kind": "detector", **told}
 
 
 def test_empty_provenance(two: Path, tmp_path: Path) -> None:
@@ -86,12 +91,12 @@ def test_empty_provenance(two: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("told", [5, [1], [None, {}], "text", {"a": "b"}, [["x"]], None])
-def test_odd_cautions(two: Path, tmp_path: Path, told: object) -> None:
+def test_odd_warnings(two: Path, tmp_path: Path, told: object) -> None:
     path = tmp_path / "m.safetensors"
-    gw.load(two).replace(provenance={"detector": {"cautions": told}}).save(path)
+    retold(gw.load(two), {"warnings": told}).save(path)
     ran = gatewise("inspect", path)
     assert (ran.returncode, ran.stderr) == (0, "")
-    assert json.loads(gatewise("inspect", path, "--json").stdout)["cautions"] == []
+    assert json.loads(gatewise("inspect", path, "--json").stdout)["warnings"] == []
 
 
 @pytest.mark.parametrize("detector", [5, [1], "text", None, [], {}])
@@ -111,8 +116,8 @@ def test_control_characters_and_surrogates_are_escaped(two: Path, tmp_path: Path
     escaped = r"\x1b[31m\x07\u202e\x7f\ud800\x9b"
     path = tmp_path / "m.safetensors"
     spec = model.spec.replace(input=model.spec.input.replace(columns=[evil, "b\nb"]))
-    told = {evil: {evil: evil}, "detector": {"cautions": [evil + " x"]}, "t": evil, "l": [evil]}
-    model.replace(spec=spec, provenance=told).save(path)
+    told = {evil: {evil: evil}, "t": evil, "l": [evil]}
+    retold(model, {**told, "warnings": [evil + " x"]}).replace(spec=spec, provenance=told).save(path)
     for arguments in ([], ["--json"]):
         ran = gatewise("inspect", path, *arguments)
         assert (ran.returncode, ran.stderr) == (0, "")
@@ -127,9 +132,10 @@ def test_control_characters_and_surrogates_are_escaped(two: Path, tmp_path: Path
 
 def test_state_after_training_is_not_shown(two: Path, tmp_path: Path) -> None:
     path = tmp_path / "m.safetensors"
-    gw.load(two).replace(provenance={"detector": {"state": "QUJD" * 99, "until": "t"}}).save(path)
-    assert "QUJD" not in gatewise("inspect", path).stdout
-    assert json.loads(gatewise("inspect", path, "--json").stdout)["provenance"] == {"detector": {"until": "t"}}
+    model = gw.load(two)
+    ended(model, None, model.stream().state, until="t").save(path)
+    found = json.loads(gatewise("inspect", path, "--json").stdout)["task"]
+    assert found == {"kind": "detector", "series": None, "until": "t"}
 
 
 def test_window(tmp_path: Path) -> None:
@@ -169,14 +175,14 @@ def test_many_outputs_are_counted(tmp_path: Path) -> None:
     head = gw.LayerSpec("quantiles", targets=list(range(40)), horizons=[1, 2], names=names)
     layers = [gw.LayerSpec("gru", units=2), gw.LayerSpec("dense", units=240)]
     spec = gw.ModelSpec(input=gw.LayerSpec("numeric", width=40, columns=names), layers=layers, head=head)
-    gw.init(spec).replace(provenance={"forecaster": {"cautions": ["gaps"], "split": [3, 4]}}).save(tmp_path / "m")
+    retold(gw.init(spec), {"warnings": ["gaps"], "split": [3, 4]}, "forecaster").save(tmp_path / "m")
     page = gatewise("inspect", tmp_path / "m").stdout
     assert "  inputs   40 (c0, c1, c2, c3, c4, c5, c6, ..., c39)\n" in page
     assert "  outputs  240 (c0+1:0.1, " in page
     assert "..., c39+2:0.9)\n" in page
-    assert page.endswith("cautions\n  gaps\n")
+    assert page.endswith("warnings\n  gaps\n")
     assert "forecaster" in page
     found = json.loads(gatewise("inspect", tmp_path / "m", "--json").stdout)
     assert found["columns"] == names
     assert found["outputs"] == [f"{n}+{h}:{q:g}" for n in names for h in (1, 2) for q in (0.1, 0.5, 0.9)]
-    assert found["cautions"] == ["gaps"]
+    assert found["warnings"] == ["gaps"]

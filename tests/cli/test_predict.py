@@ -23,6 +23,7 @@ from gatewise.cli.app import cli, main
 from gatewise.cli.predict import describe, page
 from gatewise.cli.rows import json_rows, write_rows
 from gatewise.tasks.forecaster import Forecaster
+from sections import retold
 
 RNG = np.random.default_rng(0)
 ROWS = 160
@@ -465,8 +466,8 @@ def test_files_that_only_look_like_tasks(
     tmp_path: Path, one: Path, tables: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for task in ("forecaster", "detector"):
-        for told in (5, {}, {"parameters": {}}):
-            gw.load(one).replace(provenance={task: told}).save(tmp_path / "m")
+        for told in ({}, {"parameters": 5}, {"parameters": {}}):
+            retold(gw.load(one), told, task).save(tmp_path / "m")
             status, said = refused(capsys, tmp_path / "m", tables / "north.csv")
             assert status == 1
             assert f"cannot be read as a {task.capitalize()}" in said

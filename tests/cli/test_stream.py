@@ -17,6 +17,7 @@ import pytest
 import gatewise as gw
 from cli.program import PROGRAM, diverging, gatewise
 from gatewise.cli.session import Session
+from sections import retold
 
 RNG = np.random.default_rng(7)
 V = RNG.normal(size=(60, 1)).astype(np.float32)
@@ -316,17 +317,21 @@ def test_state_that_would_not_be_finite(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("provenance", "message"),
+    ("told", "tensors", "message"),
     [
-        ({}, "does not say where its training data ended"),
-        ({"detector": 5}, "does not say where its training data ended"),
-        ({"detector": {"state": [1]}}, "does not say where its training data ended"),
-        ({"detector": {"state": "\u00e9"}}, "the state after training: "),
-        ({"detector": {"state": "QUJD"}}, "the state after training: saved state: "),
+        (None, {}, "it does not keep the state after training"),
+        ({}, {}, "it does not keep the state after training"),
+        ({"series": 5}, {}, "the series of the task are no list of ids"),
+        ({"series": [["a"]]}, {}, "the series of the task are no list of ids"),
+        ({}, {"state.gru0.hidden": np.zeros((2, 1), np.float32)}, "state field "),
+        ({}, {"state.gru0.hidden": np.full((1, 1), np.nan, np.float32)}, "state field "),
     ],
 )
-def test_no_state_after_training(one: Path, tmp_path: Path, provenance: dict[str, Any], message: str) -> None:
-    gw.load(one).replace(provenance=provenance).save(tmp_path / "m")
+def test_no_state_after_training(
+    one: Path, tmp_path: Path, told: dict[str, Any] | None, tensors: dict[str, Any], message: str
+) -> None:
+    model = gw.load(one)
+    (model if told is None else retold(model, told, **tensors)).save(tmp_path / "m")
     ran = gatewise("stream", tmp_path / "m", "--after-training", "--state", tmp_path / "s", stdin="1\n")
     assert (ran.returncode, ran.stdout) == (1, "")
     assert ran.stderr.startswith(f"gatewise: {tmp_path}/m")

@@ -90,7 +90,7 @@ def sites(tmp_path_factory: pytest.TempPathFactory) -> Path:
             },
         ),
         ("--recurrence rnn --validation 0.3 --seed 3", {"recurrence": "rnn", "validation": 0.3, "random_state": 3}),
-        ("--learning-rate 0.01 --batch 4 --window 16", {"learning_rate": 0.01, "batch": 4, "window": 16}),
+        ("--learning-rate 0.01 --batch 4 --bptt 16", {"learning_rate": 0.01, "batch": 4, "bptt": 16}),
         (
             "--dropout 0.2 --variational-dropout 0.1 --weight-drop 0.3",
             {"dropout": 0.2, "variational_dropout": 0.1, "weight_drop": 0.3},

@@ -30,6 +30,9 @@ TINY = ModelSpec(1, [LayerSpec("gru", units=1)])
 TINIEST = ModelSpec(1, [LayerSpec("dense", units=1)])
 
 
+TASK = {"kind": "detector", "described": {}, "tensors": ""}
+
+
 def canonical(value: object) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"))
 
@@ -61,6 +64,7 @@ class Forgery:
     structure: Any
     tensors: dict[str, Tensor]
     format: Any = 1
+    task: Any = None
     provenance: Any = field(default_factory=dict)
     weights: Any = None
     sha256: Any = None
@@ -83,6 +87,7 @@ class Forgery:
             "model": self.model,
             "provenance": self.provenance,
             "structure": self.structure,
+            "task": self.task,
             "weights": sums.hexdigest() if self.weights is None else self.weights,
             **self.extra,
         }
@@ -264,6 +269,7 @@ def _descriptions() -> list[Attack]:
     def forged(name: str, words: str, **changes: Any) -> Attack:
         return Attack(f"description-{name}", replace(whole(), **changes).bytes(), words)
 
+    of_task = {**whole().tensors, "task.state.gru0.hidden": Tensor.of([[0.0]])}
     good = canonical(whole().description())
     return [
         text("empty", "", "description is no valid JSON"),
@@ -299,6 +305,13 @@ def _descriptions() -> list[Attack]:
         forged("format-true", "format True, this version reads 1", format=True),
         forged("format-text", "format '1', this version reads 1", format="1"),
         forged("format-list", "format .1., this version reads 1", format=[1]),
+        forged("task-a-list", "the task must be null or have the keys", task=[]),
+        forged("task-without-kind", "the task must be null or have the keys", task={"described": {}, "tensors": ""}),
+        forged("task-of-a-number", "kind of the task must be a text", task={**TASK, "kind": 5}),
+        forged("task-described-by-a-list", "described of the task must be an object", task={**TASK, "described": []}),
+        forged("task-sum-a-number", "tensors of the task must be a text", task={**TASK, "tensors": 3}),
+        forged("task-sum-of-others", "the tensors of the task do not match", task={**TASK, "tensors": "0" * 64}),
+        forged("tensors-of-no-task", "belongs to a task, but no task is described", tensors=of_task),
         forged("provenance-a-list", "provenance must be an object", provenance=[]),
         forged("provenance-null", "provenance must be an object", provenance=None),
         forged("structure-a-number", "structure a text", structure=5),

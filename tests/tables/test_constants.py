@@ -262,7 +262,7 @@ def test_a_bound_far_off_changes_nothing() -> None:
     free, held = (
         Forecaster(**QUICK, horizons=2, **more).fit(large()) for more in ({}, {"minimum": {"total": 0}, "maximum": 1e9})
     )
-    assert held.cautions_ == ()
+    assert held.warnings_ == ()
     assert held.model_.subtract is not None
     pd.testing.assert_frame_equal(held.predict(large()), free.predict(large()))
     with pytest.raises(InputError, match="minimum of column 'total' must lie below its maximum, got 623000000 and 5"):
@@ -274,7 +274,7 @@ def test_a_bound_far_off_changes_nothing() -> None:
 def test_readings_just_beyond_a_bound_are_told_where_the_level_is_large() -> None:
     least = float(large()["total"].min())
     held = Forecaster(**QUICK, target="total", minimum=least).fit(large())
-    assert held.cautions_ == ()
+    assert held.warnings_ == ()
     with pytest.warns(UserWarning, match=f"beyond its minimum of {least + 1:.12g}, where no forecast goes"):
         Forecaster(**QUICK, target="total", minimum=least + 1).fit(large())
 

@@ -22,7 +22,7 @@ from gatewise.tasks.forecaster import Forecaster
 from gatewise.tasks.held_out import cut
 
 ROWS = 8000
-TINY: dict[str, Any] = {"units": 4, "steps": 3, "batch": 8, "window": 32}
+TINY: dict[str, Any] = {"units": 4, "steps": 3, "batch": 8, "bptt": 32}
 
 
 def season(rows: int = ROWS, seed: int = 0) -> Array:
@@ -39,7 +39,7 @@ def changed(values: Array, *placed: tuple[int, float]) -> Array:
 def cut_as_usual(data: Any, **reading: str) -> tuple[Table, Array, Array]:
     table = read_table(data, missing="hold", **reading)
     cuts = cut(table, 0.25)
-    return table, cuts.rows(table, "training"), cuts.rows(table, "calibration")
+    return table, cuts.training, cuts.calibration
 
 
 def said(data: Any, **reading: str) -> list[str]:
@@ -258,9 +258,9 @@ def test_a_detector_says_it_and_keeps_it(tmp_path: Path) -> None:
     detector = Detector(**TINY, false_alarms_per_1000=200)
     with pytest.warns(UserWarning, match="column 'a' is 100 at row 1900"):
         detector.fit(data)
-    assert [caution.partition(",")[0] for caution in detector.cautions_] == ["column 'a' is 100 at row 1900"]
+    assert [caution.partition(",")[0] for caution in detector.warnings_] == ["column 'a' is 100 at row 1900"]
     detector.save(tmp_path / "d.safetensors")
-    assert Detector.load(tmp_path / "d.safetensors").cautions_ == detector.cautions_
+    assert Detector.load(tmp_path / "d.safetensors").warnings_ == detector.warnings_
 
 
 def test_a_forecaster_minds_levels_only_where_it_is_not_anchored() -> None:
@@ -273,7 +273,7 @@ def test_a_forecaster_minds_levels_only_where_it_is_not_anchored() -> None:
     def cautioned(**options: Any) -> list[str]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            found = Forecaster(**common, **options).fit(data).cautions_
+            found = Forecaster(**common, **options).fit(data).warnings_
         return [name for name in data.columns if any(f"column {name!r}" in caution for caution in found)]
 
     assert cautioned() == []

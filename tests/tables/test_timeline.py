@@ -13,6 +13,7 @@ from gatewise import Detector, Forecaster
 from gatewise.errors import FileError
 from gatewise.tables.table import read_table
 from gatewise.tables.timeline import Timeline, timeline
+from sections import retold
 
 TINY: dict[str, Any] = {"time": "t", "steps": 2, "units": 3}
 
@@ -124,8 +125,8 @@ def test_each_series_has_an_end_of_its_own() -> None:
 
 
 def test_a_model_without_its_times_says_nothing(forecaster: Forecaster, tmp_path: Path) -> None:
-    told = {k: v for k, v in forecaster.model_.provenance["forecaster"].items() if k != "times"}
-    forecaster.model_.replace(provenance={"forecaster": told}).save(tmp_path / "m")
+    told = {k: v for k, v in forecaster.model_.task.described.items() if k != "times"}
+    retold(forecaster.model_, {**told, "times": None}).save(tmp_path / "m")
     older = Forecaster.load(tmp_path / "m")
     assert older.timeline_ == Timeline()
     hours = dates("2024-03-01", 52, "h")
@@ -139,7 +140,7 @@ def test_a_model_without_its_times_says_nothing(forecaster: Forecaster, tmp_path
         pd.Timestamp("2024-03-03"),
     ]
     for bad in ({"calendar": 5}, {"calendar": None, "others": [], "ends": [["a", None]]}, [], {"others": []}):
-        forecaster.model_.replace(provenance={"forecaster": {**told, "times": bad}}).save(tmp_path / "m")
+        retold(forecaster.model_, {**told, "times": bad}).save(tmp_path / "m")
         with pytest.raises(FileError, match="cannot be read as a Forecaster"):
             Forecaster.load(tmp_path / "m")
 
@@ -147,7 +148,7 @@ def test_a_model_without_its_times_says_nothing(forecaster: Forecaster, tmp_path
 def test_forecasts_go_on_by_the_calendar_of_the_training_data() -> None:
     days = dates("2023-01-02", 200, "B")
     forecaster = Forecaster(**TINY, horizons=3, context={"window": 2}).fit(table(days))
-    assert forecaster.cautions_ == ()
+    assert forecaster.warnings_ == ()
     friday = table(pd.DatetimeIndex(["2024-05-02", "2024-05-03"]))
     assert forecaster.predict(friday)["t"].tolist() == list(dates("2024-05-06", 3)), "two rows do not tell"
     with pytest.warns(UserWarning, match=r"^the rows are 1 day apart, but the model was fitted on rows on Mon to Fri"):

@@ -68,22 +68,22 @@ def test_another_rate_is_that_of_a_fit_with_it(detector: gw.Detector, change: An
     detector.save(tmp_path / "m")
     again = gw.Detector.load(tmp_path / "m")
     assert again.model_.spec == truth.model_.spec
-    assert again.model_.provenance["detector"] == truth.model_.provenance["detector"]
+    assert again.model_.task.described == truth.model_.task.described
     assert again.false_alarms_per_1000 == 200
     assert again.threshold_ == truth.threshold_
 
 
 def test_a_rate_without_support_is_cautioned_against(detector: gw.Detector) -> None:
-    assert detector.cautions_ == ()
+    assert detector.warnings_ == ()
     with pytest.warns(UserWarning, match="the rate of false alarms, 0.1 in 1,000, rests on a fitted tail"):
         detector.false_alarms_per_1000 = 0.1
-    (caution,) = detector.cautions_
+    (caution,) = detector.warnings_
     with pytest.warns(UserWarning, match="the rate of false alarms, 0.2 in 1,000, rests on a fitted tail"):
         detector.set_params(false_alarms_per_1000=0.2)
-    assert len(detector.cautions_) == 1
-    assert detector.cautions_ != (caution,)
+    assert len(detector.warnings_) == 1
+    assert detector.warnings_ != (caution,)
     detector.false_alarms_per_1000 = 100
-    assert detector.cautions_ == ()
+    assert detector.warnings_ == ()
 
 
 @pytest.mark.parametrize("rate", [0, -1, 1e6, "often", None, float("nan")])

@@ -127,7 +127,7 @@ def test_readings_beyond_a_bound_are_cautioned_against() -> None:
         UserWarning, match=r"column 'y' is -1 at row 5 and in 1 more rows, beyond its minimum of 0, where"
     ):
         found = Forecaster(minimum=0, maximum=1000, **QUICK).fit(data)
-    assert sum("beyond its" in caution for caution in found.cautions_) == 1
+    assert sum("beyond its" in caution for caution in found.warnings_) == 1
 
 
 @pytest.mark.parametrize(

@@ -19,9 +19,10 @@ from sklearn.utils import estimator_checks
 import gatewise as gw
 from gatewise.errors import FileError, InputError, StateError
 from gatewise.tasks.detector import Detector
+from sections import retold
 
 ROWS = 1200
-TINY: dict[str, Any] = {"units": 4, "steps": 20, "batch": 8, "window": 32}
+TINY: dict[str, Any] = {"units": 4, "steps": 20, "batch": 8, "bptt": 32}
 
 
 def frame(rows: int = ROWS, seed: int = 0) -> pd.DataFrame:
@@ -73,9 +74,9 @@ def test_weights_never_see_the_calibration_rows() -> None:
     data = frame()
     one = fitted(data, target="vibration", time="stamp")
     split = one.split_
-    assert (split.training, split.stopping, split.calibration) == (900, 60, 240)
+    assert (split.training, split.validation, split.calibration) == (900, 60, 240)
     other = data.copy()
-    other.loc[split.training + split.stopping :, ["load", "vibration"]] *= 1.7
+    other.loc[split.training + split.validation :, ["load", "vibration"]] *= 1.7
     two = fitted(other, target="vibration", time="stamp")
     for name, value in one.model_.tensors.items():
         same = np.array_equal(value, two.model_.tensors[name])
@@ -86,7 +87,7 @@ def test_weights_never_see_the_calibration_rows() -> None:
 def test_scores_on_the_calibration_rows_are_their_own_tail_probabilities(detector: Detector) -> None:
     """Counted independently: of n held-out rows, about n p have a score of -log10 p or more."""
     split = detector.split_
-    held = detector.explain(frame()).iloc[split.training + split.stopping :]
+    held = detector.explain(frame()).iloc[split.training + split.validation :]
     n = len(held)
     assert detector.calibration_.samples == n == split.calibration
     for p in (0.5, 0.2, 0.1, 0.05):
@@ -214,7 +215,7 @@ def test_saved_and_loaded_it_is_the_same(tmp_path: Path, detector: Detector) -> 
     new = frame(100, seed=9)
     np.testing.assert_array_equal(loaded.score_samples(new), detector.score_samples(new))
     assert loaded.get_params() == detector.get_params()
-    for name in ("columns_", "targets_", "threshold_", "offset_", "split_", "state_", "cautions_", "n_features_in_"):
+    for name in ("columns_", "targets_", "threshold_", "offset_", "split_", "state_", "warnings_", "n_features_in_"):
         assert getattr(loaded, name) == getattr(detector, name), name
     assert list(loaded.feature_names_in_) == ["load", "vibration"]
     assert loaded.calibration_.finest_per_1000 == detector.calibration_.finest_per_1000
@@ -227,34 +228,32 @@ def test_saved_and_loaded_it_is_the_same(tmp_path: Path, detector: Detector) -> 
 def test_a_file_that_no_detector_wrote_is_refused(tmp_path: Path, detector: Detector) -> None:
     path = tmp_path / "other.safetensors"
     model = detector.model_
-    model.replace(provenance={}).save(path)
+    gw.Model(model.spec, model.tensors).save(path)
     with pytest.raises(
         FileError, match=r"other.safetensors cannot be read as a Detector: it was not made by a Detector"
     ):
         Detector.load(path)
-    good = model.provenance["detector"]
+    good = model.task.described
     for change in (
         {"parameters": {"unit": 3}},
-        {"state": "no base64!"},
-        {"state": ""},
         {"split": {"training": 1}},
         {"split": {**good["split"], "training": "all"}},
         {"calibration": {}},
         {"calibration": {**good["calibration"], "effective": "many"}},
-        {"cautions": 3},
-        {"cautions": "text"},
+        {"warnings": 3},
+        {"warnings": "text"},
         {"parameters": None},
     ):
-        model.replace(provenance={"detector": {**good, **change}}).save(path)
+        retold(model, {**good, **change}).save(path)
         with pytest.raises(FileError, match="cannot be read as a Detector"):
             Detector.load(path)
-    for lost in ("parameters", "split", "calibration", "cautions", "state"):
-        model.replace(provenance={"detector": {k: v for k, v in good.items() if k != lost}}).save(path)
+    for lost in ("parameters", "split", "calibration", "warnings"):
+        retold(model, {k: v for k, v in good.items() if k != lost}).save(path)
         with pytest.raises(FileError, match=f"cannot be read as a Detector: it does not say '{lost}'"):
             Detector.load(path)
     spec = model.spec.replace(head=None)
     tensors = {name: value for name, value in model.tensors.items() if not name.startswith("head.")}
-    gw.Model(spec, tensors, model.provenance).save(path)
+    gw.Model(spec, tensors, task=model.task).save(path)
     with pytest.raises(FileError, match="cannot be read as a Detector: it has no head tail_probability"):
         Detector.load(path)
     with pytest.raises(FileNotFoundError):
@@ -264,12 +263,12 @@ def test_a_file_that_no_detector_wrote_is_refused(tmp_path: Path, detector: Dete
 def test_cautions_are_kept_and_issued(detector: Detector) -> None:
     with pytest.warns(UserWarning, match=r"rate of false alarms, 1 in 1,000, rests on a fitted tail .*would support 1"):
         found = Detector(**TINY, target="vibration", time="stamp").fit(frame())
-    assert len(found.cautions_) == 1
-    assert "the 240 calibration rows are worth" in found.cautions_[0]
+    assert len(found.warnings_) == 1
+    assert "the 240 calibration rows are worth" in found.warnings_[0]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         quiet = Detector(**TINY, target="vibration", time="stamp", false_alarms_per_1000=200.0).fit(frame())
-    assert quiet.cautions_ == ()
+    assert quiet.warnings_ == ()
 
 
 def test_budget_metrics_and_progress_reach_the_training(tmp_path: Path) -> None:
@@ -336,7 +335,7 @@ def test_parameters_may_be_numpy_scalars() -> None:
     one, two = (fitted(values, **p).model_ for p in (given, {k: v.item() for k, v in given.items()}))
     for name, value in one.tensors.items():
         np.testing.assert_array_equal(value, two.tensors[name], name)
-    assert one.provenance["detector"]["parameters"] == two.provenance["detector"]["parameters"]
+    assert one.task.described["parameters"] == two.task.described["parameters"]
 
 
 def test_only_layers_that_are_recurrent_are_recurrences() -> None:

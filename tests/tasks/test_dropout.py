@@ -12,6 +12,7 @@ import gatewise as gw
 from gatewise.errors import InputError
 from gatewise.layers.base import Array
 from gatewise.train import Status, loop
+from sections import retold
 
 X: Array = np.sin(np.arange(900.0) / 7) + 0.1 * np.random.default_rng(0).normal(size=900)
 TASKS = [gw.Detector, gw.Forecaster]
@@ -46,10 +47,10 @@ def test_they_reach_the_training(task: Any, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("task", TASKS)
 def test_a_file_that_says_nothing_of_them_is_read(task: Any, tmp_path: Path) -> None:
-    model, key = fitted(task).model_, task.__name__.lower()
-    described = dict(model.provenance[key])
+    model = fitted(task).model_
+    described = dict(model.task.described)
     described["parameters"] = {name: value for name, value in described["parameters"].items() if name not in GIVEN}
-    model.replace(provenance={**model.provenance, key: described}).save(tmp_path / "m")
+    retold(model, described).save(tmp_path / "m")
     assert [getattr(task.load(tmp_path / "m"), name) for name in GIVEN] == [0.0, 0.0, 0.0]
 
 

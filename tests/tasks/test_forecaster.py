@@ -14,6 +14,8 @@ import gatewise
 from gatewise import Forecaster
 from gatewise.errors import FileError, InputError, SpecError
 from gatewise.layers.base import Array
+from gatewise.tables.split import Split
+from sections import retold
 
 WINDOW = 12
 QUICK: dict[str, Any] = {"units": 4, "horizons": 3, "batch": 8, "steps": 3}
@@ -62,7 +64,7 @@ def test_learns_a_sine_and_beats_the_naive_forecasts() -> None:
 
 def test_carried_state_knows_the_period() -> None:
     x = waves(700)[:, :1]
-    forecaster = Forecaster(units=16, horizons=6, window=48, batch=8, steps=250, learning_rate=0.01).fit(x[:500])
+    forecaster = Forecaster(units=16, horizons=6, bptt=48, batch=8, steps=250, learning_rate=0.01).fit(x[:500])
     errors = forecaster.backtest(x, start=500, season=12).compare()
     assert (errors["model"] < 0.5 * errors["repeat_last"]).all()
 
@@ -116,9 +118,9 @@ def announced(rows: int = 1500) -> Array:
 @pytest.mark.parametrize("context", ["carried", {"window": 4}])
 def test_what_a_gap_announces_is_learned_from_the_mask_alone(context: Any) -> None:
     x = announced()
-    options: dict[str, Any] = {"units": 8, "horizons": 1, "anchor": False, "batch": 16, "steps": 200, "window": None}
+    options: dict[str, Any] = {"units": 8, "horizons": 1, "anchor": False, "batch": 16, "steps": 200}
     if context == "carried":
-        options["window"] = 8
+        options["bptt"] = 8
     found = {}
     for missing in ("hold", "mask"):
         forecaster = Forecaster(**options, learning_rate=0.02, missing=missing, context=context, quantiles=[0.5])
@@ -238,7 +240,7 @@ def test_many_series_share_one_model_and_stay_apart() -> None:
     parts = [dated(n, seed).assign(place=name) for n, seed, name in ((150, 0, "b"), (120, 1, "a"), (90, 2, "c"))]
     frame = pd.concat(parts)
     forecaster = Forecaster(**QUICK, time="time", series="place", target=["load", "heat"], missing="mask").fit(frame)
-    assert forecaster.split_ == (120 + 96 + 72, 30 + 24 + 18)
+    assert forecaster.split_ == Split(120 + 96 + 72, 30 + 24 + 18)
     whole = forecaster.predict(frame)
     assert whole.columns.tolist() == ["place", "time", "horizon", "target", "0.1", "0.5", "0.9"]
     assert whole["place"].drop_duplicates().tolist() == ["b", "a", "c"]
@@ -314,7 +316,7 @@ def test_saved_and_loaded_it_is_the_same(tmp_path: Path) -> None:
     forecaster.save(path)
     again = Forecaster.load(path)
     assert again.predict(frame[:250], frame[250:]).equals(forecaster.predict(frame[:250], frame[250:]))
-    for name in ("columns_", "targets_", "horizons_", "quantiles_", "layout_", "split_", "cautions_", "n_features_in_"):
+    for name in ("columns_", "targets_", "horizons_", "quantiles_", "layout_", "split_", "warnings_", "n_features_in_"):
         assert getattr(again, name) == getattr(forecaster, name), name
     assert again.get_params()["context"] == {"window": 6}
     assert gatewise.load(path).output_names[0] == "load+1:0.1"
@@ -336,8 +338,7 @@ def test_saved_and_loaded_it_is_the_same(tmp_path: Path) -> None:
 def test_a_file_that_was_tampered_with_is_refused(tmp_path: Path, key: str, value: Any) -> None:
     path = tmp_path / "load.safetensors"
     model = Forecaster(**QUICK, time="time", calendar=("day",)).fit(dated()).model_
-    described = {**model.provenance["forecaster"], key: value}
-    model.replace(provenance={**model.provenance, "forecaster": described}).save(path)
+    retold(model, {**model.task.described, key: value}).save(path)
     with pytest.raises(FileError, match="cannot be read as a Forecaster"):
         Forecaster.load(path)
 

@@ -12,6 +12,7 @@ from sklearn.base import clone
 import gatewise as gw
 from gatewise.errors import InputError, SpecError
 from gatewise.layers.base import Array
+from sections import retold
 
 X: Array = np.sin(np.arange(900.0) / 7) + 0.1 * np.random.default_rng(0).normal(size=900)
 TASKS = [gw.Detector, gw.Forecaster]
@@ -50,11 +51,10 @@ def test_none_are_needed(task: Any, tmp_path: Path) -> None:
     """And a file that says nothing of them is read."""
     found = fitted(task)
     assert found.options is None
-    key = task.__name__.lower()
-    described = dict(found.model_.provenance[key])
+    described = dict(found.model_.task.described)
     assert described["parameters"]["options"] is None
     described["parameters"] = {name: value for name, value in described["parameters"].items() if name != "options"}
-    found.model_.replace(provenance={**found.model_.provenance, key: described}).save(tmp_path / "m")
+    retold(found.model_, described).save(tmp_path / "m")
     assert task.load(tmp_path / "m").options is None
 
 

@@ -46,14 +46,14 @@ def test_a_series_without_an_example_is_left_out_of_all(options: dict[str, Any],
     )
     with pytest.warns(UserWarning, match=f"^{message}$"):
         forecaster.fit(whole)
-    assert forecaster.cautions_ == (message,)
+    assert forecaster.warnings_ == (message,)
     without = Forecaster(**QUICK, **options).fit(whole[whole["s"] != "b"])
-    assert without.cautions_ == ()
+    assert without.warnings_ == ()
     assert forecaster.split_ == without.split_
     assert sum(without.split_) == 800
     for name, value in without.model_.tensors.items():
         assert np.array_equal(forecaster.model_.tensors[name], value), name
-    assert Forecaster(**QUICK, **options).fit(table(a=400, b=least)).cautions_ == ()
+    assert Forecaster(**QUICK, **options).fit(table(a=400, b=least)).warnings_ == ()
 
 
 def test_readings_of_a_target_are_what_counts() -> None:
@@ -67,7 +67,7 @@ def test_readings_of_a_target_are_what_counts() -> None:
             warnings.simplefilter("ignore", UserWarning)
             forecaster.fit(frame)
         assert sum(forecaster.split_) == used, row
-        assert any("left out: 'b'" in caution for caution in forecaster.cautions_) == (used == 200)
+        assert any("left out: 'b'" in caution for caution in forecaster.warnings_) == (used == 200)
 
 
 def test_no_series_at_all_is_refused() -> None:
@@ -156,7 +156,7 @@ def test_one_bad_series_is_left_out_at_every_verb(why: str, spoil: Spoil) -> Non
     for task in (detector, forecaster):
         with pytest.warns(UserWarning, match=message):
             task.fit(bad)
-        assert re.match(message, task.cautions_[0])
+        assert re.match(message, task.warnings_[0])
         without = type(task)(**task.get_params()).fit(good)
         assert without.split_ == task.split_
         for name, value in without.model_.tensors.items():
@@ -224,7 +224,7 @@ def test_a_detector_trains_without_the_short_ones_and_scores_them_all_the_same()
     )
     with pytest.warns(UserWarning, match=f"^{message}$"):
         detector.fit(frame)
-    assert message in detector.cautions_
+    assert message in detector.warnings_
     without = Detector(**QUICK, false_alarms_per_1000=50.0).fit(frame[frame["s"].isin(["a", "c"])])
     assert detector.split_ == without.split_
     for name, value in without.model_.tensors.items():

@@ -11,10 +11,12 @@ import pytest
 
 import gatewise as gw
 from gatewise.errors import FileError, InputError
+from gatewise.tables.split import Split
 from gatewise.tables.table import read_table
 from gatewise.tasks import held_out
+from sections import retold
 
-TINY: dict[str, Any] = {"units": 4, "steps": 3, "batch": 4, "window": 16}
+TINY: dict[str, Any] = {"units": 4, "steps": 3, "batch": 4, "bptt": 16}
 STILL = {**TINY, "steps": 1, "learning_rate": 1e-12}
 """A training that changes nothing that can be seen."""
 
@@ -43,7 +45,7 @@ def joined(*frames: pd.DataFrame) -> pd.DataFrame:
 @pytest.fixture(scope="module")
 def first() -> gw.Detector:
     found: gw.Detector = quiet(gw.Detector(**TINY), A)
-    assert (found.split_.training, found.split_.stopping, found.split_.calibration) == SPLIT
+    assert (found.split_.training, found.split_.validation, found.split_.calibration) == SPLIT
     return found
 
 
@@ -126,7 +128,7 @@ def test_weights_and_scaling_are_those_of_the_start(first: gw.Detector, form: st
         if not name.startswith("head.") or name == "head.unit":
             np.testing.assert_allclose(found.model_.tensors[name], value, atol=1e-9, err_msg=name)
     assert found.model_.alarm_score == pytest.approx(-np.log10(0.05))
-    assert found.model_.provenance["detector"]["start"]["weights"] == gw.file.digest(first.model_.tensors)
+    assert found.model_.task.described["start"]["weights"] == gw.file.digest(first.model_.tensors)
     learnt = quiet(gw.Detector(**TINY), data, start=start)
     assert not np.allclose(learnt.model_.tensors["gru0.weight_hh"], first.model_.tensors["gru0.weight_hh"], atol=1e-6)
 
@@ -161,7 +163,7 @@ def test_each_series_is_told_by_its_own_times(monkeypatch: pytest.MonkeyPatch) -
 
 def test_stopping_by_rows_that_were_trained_on_is_cautioned_against(first: gw.Detector) -> None:
     found = quiet(gw.Detector(**TINY, validation=0.5), joined(A[:900], B[:200]), start=first)
-    (caution,) = [text for text in found.cautions_ if "flatters" in text]
+    (caution,) = [text for text in found.warnings_ if "flatters" in text]
     assert caution == (
         "of the 110 rows that decide when to stop 110 are rows that start was trained on or stopped by, so the "
         "held-out loss flatters; give rows that came later"
@@ -200,16 +202,16 @@ def test_columns_in_another_order_are_put_in_that_of_the_start(first: gw.Detecto
 
 def test_what_is_no_start(first: gw.Detector, forecast: gw.Forecaster, tmp_path: Path) -> None:
     changed = quiet(gw.Detector(**TINY), A).set_params(smooth=4)
-    old = {key: value for key, value in first.model_.provenance["detector"].items() if key != "seen"}
-    broken = {**first.model_.provenance["detector"], "seen": {"times": {}}}
+    old = {key: value for key, value in first.model_.task.described.items() if key != "seen"}
+    broken = {**first.model_.task.described, "seen": {"times": {}}}
     cases: list[tuple[Any, str]] = [
         (forecast, "start must be a fitted Detector, its model or the path of its file, got Forecaster"),
         (forecast.model_, "start was not fitted by a Detector"),
         (3, "got int"),
         (gw.Detector(), "start is a Detector that is not fitted"),
         (changed, "smooth was changed after fit from 1 to 4"),
-        (first.model_.replace(provenance={"detector": old}), "does not say on which rows it was trained"),
-        (first.model_.replace(provenance={"detector": broken}), "start cannot be used: its record .* is damaged"),
+        (retold(first.model_, old), "does not say on which rows it was trained"),
+        (retold(first.model_, broken), "start cannot be used: its record .* is damaged"),
     ]
     for start, words in cases:
         with pytest.raises(InputError, match=words):
@@ -223,8 +225,8 @@ def test_what_is_no_start(first: gw.Detector, forecast: gw.Forecaster, tmp_path:
 
 def test_a_file_keeps_the_record_and_no_readings(first: gw.Detector, tmp_path: Path) -> None:
     first.save(tmp_path / "m")
-    kept = gw.load(tmp_path / "m").provenance["detector"]["seen"]
-    assert kept == first.model_.provenance["detector"]["seen"]
+    kept = gw.load(tmp_path / "m").task.described["seen"]
+    assert kept == first.model_.task.described["seen"]
     for name in ("digests", "rows", "parts", "used"):
         base64.b64decode(kept[name], validate=True)
 
@@ -234,8 +236,8 @@ def test_a_forecaster_goes_on(forecast: gw.Forecaster) -> None:
     found = gw.Forecaster(horizons=2, **STILL, minimum=-3).fit(data, start=forecast)
     for name, value in forecast.model_.tensors.items():
         np.testing.assert_allclose(found.model_.tensors[name], value, atol=1e-9, err_msg=name)
-    assert found.cautions_ == ()
-    assert found.split_ == (1280, 320)
+    assert found.warnings_ == ()
+    assert found.split_ == Split(1280, 320)
     with pytest.raises(InputError, match=r"horizons is 2 there and 3 here"):
         gw.Forecaster(horizons=3, **TINY).fit(data, start=forecast)
     with pytest.raises(InputError, match=r"transform is None there and 'log1p' here"):
@@ -246,14 +248,14 @@ def test_a_forecaster_validates_on_rows_it_has_not_trained_on(forecast: gw.Forec
     with pytest.warns(UserWarning, match=r"of the 160 rows of the validation part 160 are rows that start"):
         gw.Forecaster(horizons=2, **TINY).fit(A[:800], start=forecast)
     found = gw.Forecaster(horizons=2, **TINY).fit(A, start=forecast)
-    assert found.cautions_ == (), "those that it validated on may validate again"
+    assert found.warnings_ == (), "those that it validated on may validate again"
 
 
 @pytest.mark.parametrize(
     "more", [{"transform": "log1p"}, {"covariates": ["b"]}, {"context": {"window": 8}, "normalise": True}]
 )
 def test_every_form_of_a_forecaster_goes_on(more: dict[str, Any]) -> None:
-    options = {**TINY, "horizons": 2, "window": None, **more}
+    options = {**TINY, "horizons": 2, **more}
     data = joined(A, B) + 7.0
     start = gw.Forecaster(**options).fit(data[:1000])
     found = gw.Forecaster(**{**options, "steps": 1, "learning_rate": 1e-12}).fit(data, start=start)

@@ -122,10 +122,10 @@ def _recurrences(context: click.Context, parameter: click.Parameter, begun: str)
               help="Size of each recurrent layer.  [default: 32 to detect, 64 to forecast]")  # fmt: skip
 @click.option("--layers", type=COUNT, metavar="N", default=1, show_default=True, help="How many, one upon the other.")
 @click.option("--blocks", type=click.IntRange(min=0), metavar="N",
-              help="Residual blocks, each around one recurrent layer, in place of plain layers.  [default: 0]")  # fmt: skip
-@click.option(
-    "--width", type=COUNT, metavar="N", help="Values that each block reads and writes.  [default: as --units]"
-)
+              help="Residual blocks, each around one recurrent layer, in place of plain layers."
+                   "  [default: 0]")  # fmt: skip
+@click.option("--width", type=COUNT, metavar="N",
+              help="Values that each block reads and writes.  [default: as many as units]")  # fmt: skip
 @click.option("--option", "options", multiple=True, callback=_options, metavar="KEY=VALUE",
               help="A further option of each recurrent layer, e.g. chrono=96 of an lstm; may be repeated. The value is "
                    "JSON, or else a text.")  # fmt: skip

@@ -21,12 +21,9 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
-import pandas as pd
-from sklearn.base import OutlierMixin
-from sklearn.utils.validation import check_is_fitted
 
 from gatewise.drift import tell_drift
-from gatewise.errors import InputError
+from gatewise.errors import InputError, MissingExtraError
 from gatewise.heads.tail_probability.spec import Spec as Head
 from gatewise.layers.base import Array
 from gatewise.model import Model
@@ -43,6 +40,13 @@ from gatewise.tasks.layout import Layout
 from gatewise.tasks.parameters import number, plain
 from gatewise.tasks.states import States, after_training, by_series
 from gatewise.tasks.task import Fitted, Fitting, Task
+
+try:
+    import pandas as pd
+    from sklearn.base import OutlierMixin
+    from sklearn.utils.validation import check_is_fitted
+except ImportError as error:  # pragma: no cover - tried in an environment without the extra
+    raise MissingExtraError("tasks need scikit-learn: pip install 'gatewise[train]'") from error
 
 EXPLAINED = ("score", "expected", "low", "high")
 """What a model answers about each target."""

@@ -24,9 +24,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
-from gatewise.errors import InputError
+from gatewise.errors import InputError, MissingExtraError
 from gatewise.heads.quantiles.spec import Spec as Head
 from gatewise.layers.base import Array
 from gatewise.model import Model
@@ -42,6 +41,11 @@ from gatewise.tasks.future import known_ahead
 from gatewise.tasks.layout import PERIODS, Layout
 from gatewise.tasks.parameters import plain
 from gatewise.tasks.task import Fitted, Fitting, Task, at
+
+try:
+    import pandas as pd
+except ImportError as error:  # pragma: no cover - tried in an environment without the extra
+    raise MissingExtraError("tasks read tables with pandas: pip install 'gatewise[train]'") from error
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
