@@ -1,4 +1,4 @@
-"""Windows, lanes and the held-out part, counted step by step."""
+"""Lanes, segments, targets, masks and the held-out part, counted step by step."""
 
 import math
 
@@ -12,7 +12,8 @@ from gatewise.errors import InputError
 from gatewise.model import init
 from gatewise.nn import to_torch
 from gatewise.spec import LayerSpec, ModelSpec
-from gatewise.train.data import WARM, Data, Tape, held_batches, held_lanes, lanes_for, plan_epoch, prepare, window_of
+from gatewise.train.data import Concatenated, Data, prepare
+from gatewise.train.sampling.carried import WARM_UP, held_out_batches, held_out_lanes, lanes_for, plan_epoch, segments
 
 FORECASTER = ModelSpec(
     input=LayerSpec("numeric", width=2, scaling="standard", missing="hold"),
@@ -22,23 +23,23 @@ FORECASTER = ModelSpec(
 PLAIN = ModelSpec(inputs=2, layers=[LayerSpec("dense", units=3)])
 
 
-def tape_of(*lengths: int) -> Tape:
-    """A tape whose reading at each step is the step's number."""
+def numbered(*lengths: int) -> Concatenated:
+    """Series in which the reading at each step is the number of the step."""
     steps = torch.arange(sum(lengths), dtype=torch.float32)
-    return Tape(steps[:, None], steps, torch.ones_like(steps, dtype=torch.bool), lengths)
+    return Concatenated(steps[:, None], steps, torch.ones_like(steps, dtype=torch.bool), lengths)
 
 
 @given(
     lengths=st.lists(st.integers(1, 300), min_size=1, max_size=12),
     batch=st.integers(1, 16),
-    window=st.integers(1, 64),
+    bptt=st.integers(1, 64),
     seed=st.integers(0, 1000),
 )
-@example(lengths=[800], batch=16, window=8, seed=0)  # 15 pieces for 16 lanes
-def test_an_epoch_visits_each_step_once(lengths: list[int], batch: int, window: int, seed: int) -> None:
-    lanes = lanes_for(tape_of(*lengths), batch, window)
+@example(lengths=[800], batch=16, bptt=8, seed=0)  # 15 pieces for 16 lanes
+def test_an_epoch_visits_each_step_once(lengths: list[int], batch: int, bptt: int, seed: int) -> None:
+    lanes = lanes_for(numbered(*lengths), batch, bptt)
     assert 1 <= lanes <= batch
-    plan = plan_epoch(lengths, lanes, window, np.random.default_rng(seed))
+    plan = plan_epoch(lengths, lanes, bptt, np.random.default_rng(seed))
     assert plan.start.shape == (len(plan), lanes)
     series = np.repeat(np.arange(len(lengths)), lengths)
     visits = np.zeros(sum(lengths), int)
@@ -49,7 +50,7 @@ def test_an_epoch_visits_each_step_once(lengths: list[int], batch: int, window: 
         rows = [row for row in rows if row[1]]
         assert all(length == 0 for length in plan.length[len(rows) :, lane])
         for i, (start, length, fresh) in enumerate(rows):
-            assert 1 <= length <= window
+            assert 1 <= length <= bptt
             visits[start : start + length] += 1
             assert len(set(series[start : start + length])) == 1  # never over the end of a series
             if fresh and int(start) not in begins:
@@ -63,7 +64,7 @@ def test_an_epoch_visits_each_step_once(lengths: list[int], batch: int, window: 
 
 @pytest.mark.parametrize(("steps", "lanes"), [(4000, 16), (4001, 16), (999, 7), (130, 2), (20, 1)])
 def test_one_series_fills_its_lanes_evenly(steps: int, lanes: int) -> None:
-    assert lanes_for(tape_of(steps), 16 if lanes == 16 else lanes, 64) == lanes
+    assert lanes_for(numbered(steps), 16 if lanes == 16 else lanes, 64) == lanes
     first = plan_epoch([steps], lanes, 64, np.random.default_rng(0))
     fewest = math.ceil(math.ceil(steps / lanes) / 64)
     assert len(first) == fewest  # no lane makes the others wait
@@ -74,12 +75,12 @@ def test_one_series_fills_its_lanes_evenly(steps: int, lanes: int) -> None:
     assert (again.start == first.start).all()
 
 
-def test_a_window_holds_what_the_plan_says() -> None:
-    tape = tape_of(10, 5)
-    full = window_of(tape, np.array([0, 11]), np.array([3, 3]))
+def test_a_batch_holds_what_the_plan_says() -> None:
+    series = numbered(10, 5)
+    full = segments(series, np.array([0, 11]), np.array([3, 3]))
     assert full.lengths is None
     assert full.x[:, :, 0].tolist() == [[0, 1, 2], [11, 12, 13]]
-    ragged = window_of(tape, np.array([8, 15, 14]), np.array([2, 0, 1]))
+    ragged = segments(series, np.array([8, 15, 14]), np.array([2, 0, 1]))
     assert ragged.lengths is not None
     assert ragged.lengths.tolist() == [2, 0, 1]
     assert ragged.target[ragged.mask].tolist() == [8, 9, 14]
@@ -88,23 +89,23 @@ def test_a_window_holds_what_the_plan_says() -> None:
 @given(
     ranges=st.lists(st.tuples(st.integers(0, 90), st.integers(1, 400)), min_size=1, max_size=5),
     batch=st.integers(1, 8),
-    window=st.integers(1, 20),
+    bptt=st.integers(1, 20),
 )
-def test_validation_counts_each_held_out_step_once(ranges: list[tuple[int, int]], batch: int, window: int) -> None:
-    tape = tape_of(*(before + held for before, held in ranges))
+def test_validation_counts_each_held_out_step_once(ranges: list[tuple[int, int]], batch: int, bptt: int) -> None:
+    series = numbered(*(before + held_out for before, held_out in ranges))
     parts, at = [], 0
-    for before, held in ranges:
-        parts.append((at, at + before, at + before + held))
-        at += before + held
-    data = Data(tape, tape, tuple(parts), "")
-    lanes = held_lanes(data, batch, window)
+    for before, held_out in ranges:
+        parts.append((at, at + before, at + before + held_out))
+        at += before + held_out
+    data = Data(series, series, tuple(parts), "")
+    lanes = held_out_lanes(data, batch, bptt)
     seen: list[float] = []
     last: dict[int, float] = {}
-    for first, found in held_batches(tape, lanes, batch, 2 * window):
+    for found, goes_on in held_out_batches(series, lanes, batch, 2 * bptt):
         seen += found.target[found.mask].tolist()
         for row in range(len(found.x)):
             steps = found.x.shape[1] if found.lengths is None else int(found.lengths[row])
-            if first:
+            if not goes_on:
                 last[row] = found.x[row, 0, 0].item() - 1
             if steps:  # each row goes on where it was
                 assert found.x[row, :steps, 0].tolist() == list(np.arange(steps) + last[row] + 1)
@@ -112,31 +113,31 @@ def test_validation_counts_each_held_out_step_once(ranges: list[tuple[int, int]]
     assert sorted(seen) == [float(i) for _, start, end in parts for i in range(start, end)]
     for begin, start, _ in lanes:
         floor = next(first for first, a, b in parts if first <= start < b)
-        assert begin == max(floor, start - WARM * window)
+        assert begin == max(floor, start - WARM_UP * bptt)
 
 
-def test_a_forecast_is_held_to_the_next_reading_where_it_was_seen() -> None:
+def test_the_target_of_a_forecast_is_the_next_reading_where_there_is_one() -> None:
     module = to_torch(init(FORECASTER))
     x = np.arange(24.0).reshape(12, 2)
     x[4, 1] = np.nan
     x[7, 0] = np.nan  # another column: no matter
     data = prepare(module, x, None, 0.25)
-    tape = data.train
-    assert tape.lengths == (9,)
+    train = data.train
+    assert train.lengths == (9,)
     seen = [i for i in range(8) if i != 3]  # not the gap, and not beyond the training part
-    assert torch.nonzero(tape.mask[:, 0]).flatten().tolist() == seen
-    assert tape.target[tape.mask].tolist() == [x[i + 1, 1] for i in seen]
-    assert data.held is not None
+    assert torch.nonzero(train.mask[:, 0]).flatten().tolist() == seen
+    assert train.target[train.mask].tolist() == [x[i + 1, 1] for i in seen]
+    assert data.held_out is not None
     assert data.ranges == ((0, 9, 12),)
-    assert torch.nonzero(data.held.mask[:, 0]).flatten().tolist() == [*seen, 8, 9, 10]
+    assert torch.nonzero(data.held_out.mask[:, 0]).flatten().tolist() == [*seen, 8, 9, 10]
 
 
 def test_targets_may_have_gaps() -> None:
     module = to_torch(init(PLAIN))
     x = np.zeros((6, 2))
-    tape = prepare(module, [x], [np.array([[1, np.nan], [2, 3], [np.nan, np.nan], [4, 5], [6, 7], [8, 9]])], 0).train
-    assert tape.target.tolist() == [[1, 0], [2, 3], [0, 0], [4, 5], [6, 7], [8, 9]]
-    assert tape.mask.tolist() == [[True, False], [True, True], [False, False], *[[True, True]] * 3]
+    train = prepare(module, [x], [np.array([[1, np.nan], [2, 3], [np.nan, np.nan], [4, 5], [6, 7], [8, 9]])], 0).train
+    assert train.target.tolist() == [[1, 0], [2, 3], [0, 0], [4, 5], [6, 7], [8, 9]]
+    assert train.mask.tolist() == [[True, False], [True, True], [False, False], *[[True, True]] * 3]
     whole = prepare(module, x, np.arange(6), 0).train
     assert whole.target.dtype == torch.int64
     assert whole.mask.shape == (6,)

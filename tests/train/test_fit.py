@@ -55,7 +55,7 @@ def test_equals_a_loop_written_by_hand() -> None:
     x, target = rng.standard_normal((40, 2)), rng.standard_normal(40)
     target[5] = np.nan
     settings = {"learning_rate": 0.02, "weight_decay": 0.1, "clip": 0.3, "warmup": 0.2}
-    fitted, history = fit(model, x, target, loss=squares, validation=0, epochs=4, window=10, batch=1, **settings)
+    fitted, history = fit(model, x, target, loss=squares, validation=0, epochs=4, bptt=10, batch=1, **settings)
 
     gru, dense = torch.nn.GRU(2, 4, batch_first=True).double(), torch.nn.Linear(4, 1).double()
     own = {f"gru0.{name[:-3]}": parameter for name, parameter in gru.named_parameters()}
@@ -107,7 +107,7 @@ def test_the_held_out_loss_equals_the_reference_run() -> None:
     model = init(forecaster(scaling="standard", missing="hold"))
     scaling = {"input.offset": np.array([10.0], np.float32), "input.scale": np.array([3.0], np.float32)}
     model = model.replace(tensors={**model.tensors, **scaling})
-    fitted, history = fit(model, series, steps=30, validate_every=30, window=20, validation=0.25)
+    fitted, history = fit(model, series, steps=30, evaluate_every=30, bptt=20, validation=0.25)
     assert history.best_step == 30
 
     losses: list[float] = []
@@ -143,13 +143,13 @@ def test_learns_an_autoregression_to_its_entropy() -> None:
     assert np.abs(answers["expected"][2:] - ideal)[100:].mean() < 0.1
 
 
-def test_carried_state_reaches_beyond_the_window() -> None:
+def test_carried_state_reaches_further_back_than_the_gradient() -> None:
     """The sign seen every 40 steps must be told all the time; the gradient goes back 10 steps only."""
     rng = np.random.default_rng(0)
     signs = np.repeat(rng.choice([-1.0, 1.0], 100), 40)
     x = np.where(np.arange(4000) % 40 < 10, signs, 0.0)[:, None]
     model = init(ModelSpec(inputs=1, layers=[LayerSpec("gru", units=8), LayerSpec("dense", units=1)]))
-    _, history = fit(model, x, signs, loss=squares, steps=600, window=10, learning_rate=0.01)
+    _, history = fit(model, x, signs, loss=squares, steps=600, bptt=10, learning_rate=0.01)
     assert history.best_validation is not None
     # Without memory the 30 silent steps of each 40 could not be told: a loss of 0.75.
     assert history.best_validation < 0.1
@@ -230,7 +230,7 @@ def test_a_model_says_where_it_came_from(tmp_path: Path) -> None:
 def test_stops_when_it_no_longer_improves_and_keeps_the_best(tmp_path: Path) -> None:
     """Noise teaches nothing: the loss on the held-out part soon rises."""
     x = np.random.default_rng(0).standard_normal((300, 1))
-    options: dict[str, Any] = {"steps": 5000, "validate_every": 5, "patience": 4}
+    options: dict[str, Any] = {"steps": 5000, "evaluate_every": 5, "patience": 4}
     options |= {"learning_rate": 0.02, "validation": 0.4}
     fitted, history = fit(init(forecaster(32)), x, **options)
     losses = [record.validation for record in history.records]
@@ -240,7 +240,7 @@ def test_stops_when_it_no_longer_improves_and_keeps_the_best(tmp_path: Path) -> 
     assert history.best_step == history.records[-5].step
     assert history.best_validation == min(losses)
 
-    # The weights are those of that moment: a run with a look there and no more gives the same.
+    # The weights are those of that moment: a run that is broken off just after that evaluation has the same.
     def keep(status: Status) -> None:
         if status.step == history.best_step + 1:
             raise _Enough
@@ -262,7 +262,7 @@ def test_a_run_that_diverges_says_so_and_keeps_the_best(tmp_path: Path, checkpoi
     path = None if checkpoint is None else tmp_path / checkpoint
     kept = "weights of step 3" if checkpoint else "checkpoint=... the best weights would have been kept"
     message = rf"the loss is not finite in step 4, at a learning rate of 0.00\d+; .*{kept}"
-    options: dict[str, Any] = {"loss": squares, "batch": 1, "validation": 0.2, "validate_every": 1}
+    options: dict[str, Any] = {"loss": squares, "batch": 1, "validation": 0.2, "evaluate_every": 1}
     with pytest.raises(TrainError, match=message):
         fit(model, x, x[:, 0].clip(-5, 5) * np.where(x[:, 0] > 1e16, 1e30, 1), epochs=2, checkpoint=path, **options)
     if path is not None:
@@ -286,12 +286,12 @@ def test_a_held_out_loss_that_is_never_finite_is_no_success(context: Any, extrem
         return (out[..., 0] - target).abs() ** 3
 
     with pytest.raises(TrainError, match=rf"held-out loss is not finite \(inf\) after step \d\d, .* {where}"):
-        fit(init(spec), series, targets, loss=cubes, steps=60, window=8, learning_rate=1e-4)
+        fit(init(spec), series, targets, loss=cubes, steps=60, bptt=8, learning_rate=1e-4)
 
 
 def test_budgets() -> None:
     model, x = init(forecaster()), autoregression(400)
-    options: dict[str, Any] = {"window": 20, "batch": 4, "validation": 0}
+    options: dict[str, Any] = {"bptt": 20, "batch": 4, "validation": 0}
     assert fit(model, x, steps=7, **options)[1].records[-1].step == 7
     by_epochs = fit(model, x, epochs=3, **options)[1].records[-1]
     assert (by_epochs.step, by_epochs.epoch) == (15, 3)  # 4 lanes of 100 steps in 5 windows
@@ -303,7 +303,7 @@ def test_budgets() -> None:
 
 def test_records_are_written_as_a_table(tmp_path: Path) -> None:
     path = tmp_path / "metrics.csv"
-    _, history = fit(init(forecaster()), autoregression(300), steps=10, validate_every=4, metrics=path)
+    _, history = fit(init(forecaster()), autoregression(300), steps=10, evaluate_every=4, metrics=path)
     with path.open() as file:
         rows = list(csv.DictReader(file))
     assert [int(row["step"]) for row in rows] == [4, 8, 10]
@@ -327,7 +327,7 @@ def test_runs_in_a_thread() -> None:
     ("options", "message"),
     [
         ({"steps": 0}, "steps must be a whole number of at least 1, got 0"),
-        ({"window": 2.5}, "window must be a whole number"),
+        ({"bptt": 2.5}, "bptt must be a whole number"),
         ({"seed": -1}, "seed must be"),
         ({"learning_rate": 0}, "learning_rate must be a number above 0, got 0"),
         ({"clip": -1.0}, "clip must be a number above 0"),

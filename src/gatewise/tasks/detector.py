@@ -257,7 +257,7 @@ class Detector(AfterFit, OutlierMixin, BaseEstimator):  # type: ignore[misc]
             seconds=plain(seconds),
             epochs=plain(self.epochs),
             batch=plain(self.batch),
-            window=plain(self.window),
+            bptt=plain(self.window),
             learning_rate=plain(self.learning_rate),
             dropout=Dropout(plain(self.dropout), plain(self.variational_dropout), plain(self.weight_drop)),
             seed=seed,

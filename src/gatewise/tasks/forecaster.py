@@ -268,7 +268,7 @@ class Forecaster(AfterFit, BaseEstimator):  # type: ignore[misc]
             seconds=plain(seconds),
             epochs=plain(self.epochs),
             batch=plain(self.batch),
-            window=plain(self.window),
+            bptt=plain(self.window),
             learning_rate=plain(self.learning_rate),
             dropout=Dropout(plain(self.dropout), plain(self.variational_dropout), plain(self.weight_drop)),
             seed=seed,
