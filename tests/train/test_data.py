@@ -143,6 +143,41 @@ def test_targets_may_have_gaps() -> None:
     assert whole.mask.shape == (6,)
 
 
+def test_a_mask_says_which_targets_are_present() -> None:
+    module = to_torch(init(PLAIN))
+    x, labels = np.zeros((6, 2)), np.arange(6)
+    present = np.array([True, False, True, True, False, True])
+    one = prepare(module, x, labels, 0, present).train
+    assert one.target.tolist() == [0, 0, 2, 3, 0, 5]
+    assert one.target.dtype == torch.int64
+    assert one.mask.tolist() == present.tolist()
+    steps = prepare(module, [x], [np.ones((6, 2))], 0, [present]).train  # of a step, for each of its targets
+    assert steps.mask.tolist() == np.stack([present, present], 1).tolist()
+    both = np.stack([present, ~present], 1)
+    each = prepare(module, x[None], np.where(both, 1.0, np.nan)[None], 0, both[None]).train
+    assert each.mask.tolist() == both.tolist()
+    assert each.target.tolist() == both.astype(float).tolist()
+    nan = np.where(present, 1.0, np.nan)
+    assert torch.equal(prepare(module, x, nan, 0).train.mask, prepare(module, x, nan, 0, present).train.mask)
+
+
+def test_masks_are_cut_and_validated_like_their_targets() -> None:
+    module = to_torch(init(PLAIN))
+    x, labels = np.zeros((10, 2)), np.arange(10)
+    present = np.arange(10) % 3 > 0
+    shared = prepare(module, x, labels, 0.4, present)
+    assert shared.held_out is not None
+    assert shared.train.mask.tolist() == present[:6].tolist()
+    assert shared.held_out.mask.tolist() == present.tolist()
+    own = prepare(module, x, labels, (x, labels, ~present))
+    assert own.held_out is not None
+    assert own.held_out.mask.tolist() == (~present).tolist()
+    assert own.train.mask.all()
+    unmasked = prepare(module, [x], [labels], ([x, x], [labels, labels]), [present])
+    assert unmasked.held_out is not None
+    assert unmasked.held_out.mask.all()
+
+
 @pytest.mark.parametrize("dtype", [np.float64, np.int64])
 def test_what_masked_arrays_hide_is_missing(dtype: type) -> None:
     x, y = np.arange(20).reshape(10, 2).astype(dtype), np.arange(30).reshape(10, 3).astype(dtype)
@@ -151,6 +186,8 @@ def test_what_masked_arrays_hide_is_missing(dtype: type) -> None:
         data = prepare(to_torch(init(FORECASTER)), series, gaps if series is hidden else [gaps], 0)
         np.testing.assert_array_equal(data.train.x, np.where(x == 3, np.nan, x))
         np.testing.assert_array_equal(data.train.mask, y != 7)
+        np.testing.assert_array_equal(data.train.target, np.where(y == 7, 0, y))
+        assert data.train.target.dtype == (torch.float32 if dtype is np.float64 else torch.int64)
     with pytest.raises(InputError, match="is nan at step 1, input 1"):
         prepare(to_torch(init(PLAIN)), hidden, y, 0)
     whole = prepare(to_torch(init(PLAIN)), np.ma.masked_array(x), np.ma.masked_array(y), 0)
@@ -165,6 +202,9 @@ def test_another_series_has_another_fingerprint() -> None:
         for series, share in ((x, 0.2), (x, 0.3), (x + 1, 0.2), (x[:-1], 0.2), ([x[:25], x[25:]], 0.2), (x, x))
     }
     assert len(prints) == 6
+    labels = np.zeros(50, int)
+    masks = (None, np.arange(50) > 3, np.arange(50) > 4)
+    assert len({prepare(module, x, labels, 0.2, mask).fingerprint for mask in masks}) == 3
     assert prepare(module, x, None, 0.2).fingerprint == prepare(module, [x.copy()], None, 0.2).fingerprint
 
 
@@ -193,6 +233,47 @@ def test_another_series_has_another_fingerprint() -> None:
         (FORECASTER, np.zeros((9, 2)), None, np.zeros((1, 2)), "validation part has no step with a target"),
     ],
 )
-def test_what_does_not_fit_is_refused(spec, series, targets, validation, message) -> None:  # type: ignore[no-untyped-def]
+def test_data_that_do_not_fit_are_refused(spec, series, targets, validation, message) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(InputError, match=message):
         prepare(to_torch(init(spec)), series, targets, validation)
+
+
+@pytest.mark.parametrize(
+    ("targets", "mask", "message"),
+    [
+        (None, np.ones(5, bool), "so it needs targets; pass targets, or leave mask out"),
+        (
+            np.zeros(5),
+            np.ones(5),
+            r"mask of series 0 must be bool \(5,\), True where there is a target, got float64 \(5,\)",
+        ),
+        (np.zeros(5), np.ones((5, 1), bool), r"must be bool \(5,\), .* got bool \(5, 1\)"),
+        (np.zeros((5, 3)), np.ones(4, bool), r"must be bool \(5,\) or \(5, 3\), .* got bool \(4,\)"),
+        (np.zeros((5, 3)), np.ones((5, 2), bool), r"must be bool \(5,\) or \(5, 3\), .* got bool \(5, 2\)"),
+        (
+            np.array([0, 0, 0, np.nan, 0]),
+            np.arange(5) > 1,
+            "targets of series 0 are missing at step 3, where its mask is T",
+        ),
+        (np.ma.masked_equal(np.arange(5), 2), np.ones(5, bool), "missing at step 2, where its mask is True"),
+        (np.zeros(5), np.zeros(5, bool), "training part has no step with a target"),
+    ],
+)
+def test_masks_that_do_not_fit_are_refused(targets, mask, message) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(InputError, match=message):
+        prepare(to_torch(init(PLAIN)), np.zeros((5, 2)), targets, 0, mask)
+
+
+def test_the_number_of_masks_and_the_form_of_validation_are_checked() -> None:
+    module = to_torch(init(PLAIN))
+    x, y, present = np.zeros((5, 2)), np.zeros(5), np.ones(5, bool)
+    with pytest.raises(InputError, match="there are 2 series but 1 masks; pass one for each"):
+        prepare(module, [x, x], [y, y], 0, [present])
+    with pytest.raises(InputError, match="mask of validation series 0 must be bool"):
+        prepare(module, x, y, (x, y, y))
+    with pytest.raises(InputError, match="there are 1 validation series but 2 masks"):
+        prepare(module, x, y, ([x], [y], [present, present]))
+    with pytest.raises(InputError, match="the validation series need targets"):
+        prepare(module, x, y, (x, None))
+    with pytest.raises(InputError, match=r"\(series, targets\) or \(series, targets, masks\)"):
+        prepare(module, x, y, (x, y, present, present))

@@ -161,15 +161,80 @@ def test_classifies_with_whole_number_targets() -> None:
     target = np.array([int(np.argmax(x[t - 2 : t + 1])) if t > 1 else 0 for t in range(3000)])
     model = init(ModelSpec(inputs=1, layers=[LayerSpec("gru", units=16), LayerSpec("dense", units=3)]))
 
-    def loss(out: torch.Tensor, target: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        return torch.nn.functional.cross_entropy(out.transpose(1, 2), target, reduction="none")
-
     parts = (x[:2400], target[:2400]), (x[2400:], target[2400:])
-    fitted, history = fit(model, *parts[0], validation=parts[1], loss=loss, steps=300, learning_rate=0.02)
+    fitted, history = fit(model, *parts[0], validation=parts[1], loss=cross_entropy, steps=300, learning_rate=0.02)
     answers = np.asarray(fitted.run(x[2400:])).argmax(1)
     assert (answers[2:] == target[2402:]).mean() > 0.9
     assert history.best_validation is not None
     assert history.best_validation < 0.3 < math.log(3)
+
+
+def cross_entropy(out: torch.Tensor, target: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    return torch.nn.functional.cross_entropy(out.transpose(1, 2), target, reduction="none")
+
+
+def test_absent_labels_have_no_loss_and_no_gradient() -> None:
+    """Against torch's own GRU in float64, whose loss is the mean over the labels that are present alone."""
+    model = init(ModelSpec(inputs=2, layers=[LayerSpec("gru", units=4), LayerSpec("dense", units=3)]))
+    rng = np.random.default_rng(0)
+    x, labels, present = rng.standard_normal((40, 2)), rng.integers(0, 3, 40), rng.random(40) < 0.4
+    settings = {"learning_rate": 0.02, "weight_decay": 0.0, "clip": None, "warmup": 0.0, "evaluate_every": 1}
+    options: dict[str, Any] = {**settings, "epochs": 2, "bptt": 10, "batch": 1, "validation": (x, labels, ~present)}
+    _, history = fit(model, x, labels, mask=present, loss=cross_entropy, patience=None, **options)
+
+    gru, dense = torch.nn.GRU(2, 4, batch_first=True).double(), torch.nn.Linear(4, 3).double()
+    own = {f"gru0.{name[:-3]}": parameter for name, parameter in gru.named_parameters()}
+    own |= {f"dense0.{name}": parameter for name, parameter in dense.named_parameters()}
+    with torch.no_grad():
+        for name, parameter in own.items():
+            parameter.copy_(torch.tensor(model.tensors[name]))
+    optimiser = torch.optim.AdamW(own.values(), weight_decay=0.0)
+    for step, record in enumerate(history.records):
+        if step % 4 == 0:
+            h = torch.zeros(1, 1, 4, dtype=torch.float64)
+        part = slice(10 * (step % 4), 10 * (step % 4) + 10)
+        y, h = gru(torch.tensor(x[None, part]), h.detach())
+        there = present[part]
+        loss = torch.nn.functional.cross_entropy(dense(y)[0, there], torch.tensor(labels[part][there]))
+        optimiser.zero_grad()
+        loss.backward()
+        norm = math.sqrt(sum(float((p.grad**2).sum()) for p in own.values() if p.grad is not None))
+        assert record.loss == pytest.approx(loss.item(), rel=1e-5)
+        assert record.gradient_norm == pytest.approx(norm, rel=1e-5)
+        optimiser.param_groups[0]["lr"] = 0.02 * 0.5 * (1 + math.cos(math.pi * step / 8))
+        optimiser.step()
+        with torch.no_grad():
+            others = dense(gru(torch.tensor(x[None]))[0])[0, ~present]
+        held_out = torch.nn.functional.cross_entropy(others, torch.tensor(labels[~present]))
+        assert record.validation == pytest.approx(held_out.item(), rel=1e-5)
+    assert len(history.records) == 8
+    last, _ = fit(model, x, labels, mask=present, loss=cross_entropy, **{**options, "validation": 0})
+    for name, parameter in own.items():
+        np.testing.assert_allclose(last.tensors[name], parameter.detach().numpy(), rtol=1e-4, atol=1e-5)
+    assert not same_bits(last, model)
+
+
+@pytest.mark.parametrize("context", ["carried", {"window": 5}], ids=["carried", "window"])
+def test_the_value_of_an_absent_target_never_matters(context: Any) -> None:
+    layers = [LayerSpec("gru", units=4), LayerSpec("dense", units=3)]
+    model = init(ModelSpec(inputs=1, layers=layers, context=context))
+    rng = np.random.default_rng(0)
+    x, labels, present = rng.standard_normal((120, 1)), rng.integers(0, 3, 120), rng.random(120) < 0.4
+
+    def trained(labels: Array, mask: Array | None, loss: Any = cross_entropy) -> Model:
+        return fit(model, x, labels, mask=mask, loss=loss, steps=15, batch=3, bptt=None, evaluate_every=5)[0]
+
+    wanted = trained(labels, present)
+    for other in (-100, 7, 2**40):  # no labels of a class, and what torch itself would ignore
+        assert same_bits(trained(np.where(present, labels, other), present), wanted)
+    assert not same_bits(trained(np.where(present, labels, 0), None), wanted)
+    assert same_bits(trained(np.ma.masked_array(labels, ~present), None), wanted)
+
+    def of_floats(out: torch.Tensor, target: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        return cross_entropy(out, target.long(), mask)
+
+    for absent in (np.nan, np.inf, 1.5e30):
+        assert same_bits(trained(np.where(present, labels, absent), present, of_floats), wanted)
 
 
 def test_a_joint_loss_counts_steps_whose_targets_are_all_there() -> None:
