@@ -71,7 +71,7 @@ def prepare(module: Recurrent, series: Series, targets: Any, validation: Any, ma
         validation: the share at the end of each series that is held out, from 0 to below 1; or other series to validate
             on, with targets as a tuple (series, targets) or (series, targets, masks); None = 0.
         mask: for each series bool (time,), or of its targets' shape: True where there is a target; None = floats are
-            targets where they are finite, and whole numbers everywhere.
+            targets where they are finite, and integers everywhere.
 
     Raises:
         InputError: data that do not fit, naming the series and the step.

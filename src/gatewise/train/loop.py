@@ -73,12 +73,12 @@ def fit(
             of L steps in random order, each from a zero state, and on the answer to the last step of each; series
             shorter than L are not used.
         targets: for each series, what the model should answer at each step: floats (time, ...), which may be NaN where
-            there is no target, or whole numbers (time, ...), such as the labels of classes. None = the targets that the
+            there is no target, or integers (time, ...), such as the labels of classes. None = the targets that the
             model's head makes from the series.
         mask: for each series, a bool array (time,), or of the shape of its targets: True where there is a target. Steps
-            without a target are read, but have no loss, and the number that stands there never matters. None = floats
-            are targets where they are finite, and whole numbers are targets everywhere (except for those that a masked
-            array of NumPy hides).
+            without a target are read, but have no loss, and the value given for their target never matters. None =
+            floats are targets where they are finite, and integers are targets everywhere, except for those that a
+            masked array of NumPy masks.
         validation: what is held out to choose the best weights: the share at the end of each series, from 0 to below
             1; or other series, which are passed as (series, targets) or (series, targets, masks) where `targets` is
             given; 0 or None = nothing. To warm up, the state is run over up to 4 * bptt steps of the training part

@@ -50,7 +50,8 @@ def read_series(module: Recurrent, series: Series, targets: Any, masks: Any, wha
         module: the model, which says how many inputs there are and whether readings may be missing.
         series: one or several series.
         targets: for each series numbers (time, ...); None = those of the head.
-        masks: for each series bool (time,), or of its targets' shape; None = every target that is finite is present.
+        masks: for each series bool (time,), or of its targets' shape; None = every finite target that no masked array
+            masks is present.
         what: what the series are called in messages.
 
     Raises:
