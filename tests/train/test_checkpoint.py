@@ -184,16 +184,16 @@ def test_a_complete_run_returns_its_result_again(tmp_path: Path, whole: Any) -> 
 def test_the_first_checkpoint_comes_early(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, found = tmp_path / "run", []
 
-    def look(status: Status) -> None:
+    def count(status: Status) -> None:
         found.append(checkpoint.read(path).counters["step"] if path.exists() else 0)
 
     assert loop.FIRST_CHECKPOINT == 5.0
-    fit(init(SPEC), series(), checkpoint=path, checkpoint_every=1000, progress=look, **OPTIONS)
+    fit(init(SPEC), series(), checkpoint=path, checkpoint_every=1000, progress=count, **OPTIONS)
     assert set(found[:-1]) == {0}
     path.unlink()
     found.clear()
     monkeypatch.setattr(loop, "FIRST_CHECKPOINT", 0.0)
-    fit(init(SPEC), series(), checkpoint=path, checkpoint_every=1000, progress=look, **OPTIONS)
+    fit(init(SPEC), series(), checkpoint=path, checkpoint_every=1000, progress=count, **OPTIONS)
     assert set(found[:-1]) == {1}
     assert found[-1] > 1
 
