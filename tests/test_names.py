@@ -146,7 +146,7 @@ def test_a_training_takes_its_columns_by_name() -> None:
     stage = gw.LayerSpec("numeric", width=3, columns=COLUMNS)
     layers = [gw.LayerSpec("gru", units=4), gw.LayerSpec("dense", units=6)]
     model = gw.init(gw.ModelSpec(input=stage, layers=layers, head=gw.LayerSpec("tail_probability", targets=[0, 1, 2])))
-    by_name, by_position = (fit(model, data, steps=2, batch=2, window=5)[0] for data in (FRAME, X))
+    by_name, by_position = (fit(model, data, steps=2, batch=2, bptt=5)[0] for data in (FRAME, X))
     for name, value in by_position.tensors.items():
         assert np.array_equal(by_name.tensors[name], value), name
     with pytest.raises(InputError, match="series 0: the readings lack 'v'"):

@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from gatewise.tables.split import Split
+
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 TINY: dict[str, Any] = {"units": 2, "context": {"window": 4}, "normalise": True, "steps": 2}
 

@@ -172,7 +172,7 @@ def test_goes_on_from_its_checkpoint(
 ) -> None:
     """Ctrl-C ends it with 130 and a checkpoint; the same command then gives the bits of an uninterrupted run.
 
-    The program sends itself the signal at its first look, after 25 steps, so that no step hangs on how fast it runs.
+    The program sends itself the signal at its first evaluation, after 25 steps, so that the speed does not matter.
     """
     options = ["--target", "vibration", "--time", "time", "--units", "6", "--steps", "120", "--quiet"]
     out, metrics, checkpoint = (tmp_path / name for name in ("m.safetensors", "m.csv", "run.ckpt"))

@@ -23,7 +23,7 @@ SPEC = ModelSpec(
     layers=[LayerSpec("gru", units=4), LayerSpec("dense", units=2)],
     head=LayerSpec("tail_probability"),
 )
-OPTIONS: dict[str, Any] = {"steps": 24, "validate_every": 5, "window": 16, "batch": 3, "learning_rate": 0.01}
+OPTIONS: dict[str, Any] = {"steps": 24, "evaluate_every": 5, "bptt": 16, "batch": 3, "learning_rate": 0.01}
 
 
 def series() -> np.ndarray[Any, Any]:
@@ -184,16 +184,16 @@ def test_a_complete_run_returns_its_result_again(tmp_path: Path, whole: Any) -> 
 def test_the_first_checkpoint_comes_early(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, found = tmp_path / "run", []
 
-    def look(status: Status) -> None:
+    def count(status: Status) -> None:
         found.append(checkpoint.read(path).counters["step"] if path.exists() else 0)
 
     assert loop.FIRST_CHECKPOINT == 5.0
-    fit(init(SPEC), series(), checkpoint=path, checkpoint_every=1000, progress=look, **OPTIONS)
+    fit(init(SPEC), series(), checkpoint=path, checkpoint_every=1000, progress=count, **OPTIONS)
     assert set(found[:-1]) == {0}
     path.unlink()
     found.clear()
     monkeypatch.setattr(loop, "FIRST_CHECKPOINT", 0.0)
-    fit(init(SPEC), series(), checkpoint=path, checkpoint_every=1000, progress=look, **OPTIONS)
+    fit(init(SPEC), series(), checkpoint=path, checkpoint_every=1000, progress=count, **OPTIONS)
     assert set(found[:-1]) == {1}
     assert found[-1] > 1
 
@@ -323,7 +323,7 @@ GENERATOR = len(torch.get_rng_state())
         (_stopped_without_records, "the run is over, but has no records"),
         (_counter("stopped", "bored"), "counter stopped is 'bored'"),
         (_counter("seconds", 10**400), "counter seconds is 1000"),
-        (_counter("window", 10**6), "window 1000000 of an epoch of"),
+        (_counter("batches", 10**6), "it is at batch 1000000 of an epoch of"),
         (_counter("step", "many"), "counter step is 'many'"),
         (_counter("epoch", -1), "counter epoch is -1"),
         (_counter("more", 1), "must have the counters"),

@@ -381,7 +381,7 @@ SPEC = gw.ModelSpec(
     layers=[gw.LayerSpec("gru", units=6), gw.LayerSpec("lstm", units=4), gw.LayerSpec("dense", units=2)],
     head=gw.LayerSpec("tail_probability"),
 )
-SETTINGS: dict[str, Any] = {"steps": 14, "validate_every": 5, "window": 16, "batch": 3, "learning_rate": 0.01}
+SETTINGS: dict[str, Any] = {"steps": 14, "evaluate_every": 5, "bptt": 16, "batch": 3, "learning_rate": 0.01}
 
 
 def series() -> np.ndarray[Any, Any]:
@@ -427,12 +427,12 @@ def test_without_it_noise_is_learnt_by_heart() -> None:
     target = 0.7 * np.roll(x[:, :, 0], 2, axis=1) + rng.standard_normal((20, 20))
     target[:, :2] = np.nan
     model = gw.init(gw.ModelSpec(2, [gw.LayerSpec("gru", units=32), gw.LayerSpec("dense", units=1)]))
-    held = (list(x[10:]), list(target[10:]))
-    budget = {"steps": 120, "window": 20, "validate_every": 40, "learning_rate": 0.02}
+    held_out_rows = (list(x[10:]), list(target[10:]))
+    budget = {"steps": 120, "bptt": 20, "evaluate_every": 40, "learning_rate": 0.02}
 
     def losses(dropout: Dropout | None) -> tuple[float, float]:
         parts = (list(x[:10]), list(target[:10]))
-        _, history = fit(model, *parts, loss=squares, validation=held, dropout=dropout, **budget)
+        _, history = fit(model, *parts, loss=squares, validation=held_out_rows, dropout=dropout, **budget)
         return history.records[-1].loss, history.records[-1].validation
 
     learnt, held_out = losses(None)

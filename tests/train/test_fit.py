@@ -55,7 +55,7 @@ def test_equals_a_loop_written_by_hand() -> None:
     x, target = rng.standard_normal((40, 2)), rng.standard_normal(40)
     target[5] = np.nan
     settings = {"learning_rate": 0.02, "weight_decay": 0.1, "clip": 0.3, "warmup": 0.2}
-    fitted, history = fit(model, x, target, loss=squares, validation=0, epochs=4, window=10, batch=1, **settings)
+    fitted, history = fit(model, x, target, loss=squares, validation=0, epochs=4, bptt=10, batch=1, **settings)
 
     gru, dense = torch.nn.GRU(2, 4, batch_first=True).double(), torch.nn.Linear(4, 1).double()
     own = {f"gru0.{name[:-3]}": parameter for name, parameter in gru.named_parameters()}
@@ -107,7 +107,7 @@ def test_the_held_out_loss_equals_the_reference_run() -> None:
     model = init(forecaster(scaling="standard", missing="hold"))
     scaling = {"input.offset": np.array([10.0], np.float32), "input.scale": np.array([3.0], np.float32)}
     model = model.replace(tensors={**model.tensors, **scaling})
-    fitted, history = fit(model, series, steps=30, validate_every=30, window=20, validation=0.25)
+    fitted, history = fit(model, series, steps=30, evaluate_every=30, bptt=20, validation=0.25)
     assert history.best_step == 30
 
     losses: list[float] = []
@@ -143,13 +143,13 @@ def test_learns_an_autoregression_to_its_entropy() -> None:
     assert np.abs(answers["expected"][2:] - ideal)[100:].mean() < 0.1
 
 
-def test_carried_state_reaches_beyond_the_window() -> None:
+def test_carried_state_reaches_further_back_than_the_gradient() -> None:
     """The sign seen every 40 steps must be told all the time; the gradient goes back 10 steps only."""
     rng = np.random.default_rng(0)
     signs = np.repeat(rng.choice([-1.0, 1.0], 100), 40)
     x = np.where(np.arange(4000) % 40 < 10, signs, 0.0)[:, None]
     model = init(ModelSpec(inputs=1, layers=[LayerSpec("gru", units=8), LayerSpec("dense", units=1)]))
-    _, history = fit(model, x, signs, loss=squares, steps=600, window=10, learning_rate=0.01)
+    _, history = fit(model, x, signs, loss=squares, steps=600, bptt=10, learning_rate=0.01)
     assert history.best_validation is not None
     # Without memory the 30 silent steps of each 40 could not be told: a loss of 0.75.
     assert history.best_validation < 0.1
@@ -161,15 +161,80 @@ def test_classifies_with_whole_number_targets() -> None:
     target = np.array([int(np.argmax(x[t - 2 : t + 1])) if t > 1 else 0 for t in range(3000)])
     model = init(ModelSpec(inputs=1, layers=[LayerSpec("gru", units=16), LayerSpec("dense", units=3)]))
 
-    def loss(out: torch.Tensor, target: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        return torch.nn.functional.cross_entropy(out.transpose(1, 2), target, reduction="none")
-
     parts = (x[:2400], target[:2400]), (x[2400:], target[2400:])
-    fitted, history = fit(model, *parts[0], validation=parts[1], loss=loss, steps=300, learning_rate=0.02)
+    fitted, history = fit(model, *parts[0], validation=parts[1], loss=cross_entropy, steps=300, learning_rate=0.02)
     answers = np.asarray(fitted.run(x[2400:])).argmax(1)
     assert (answers[2:] == target[2402:]).mean() > 0.9
     assert history.best_validation is not None
     assert history.best_validation < 0.3 < math.log(3)
+
+
+def cross_entropy(out: torch.Tensor, target: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    return torch.nn.functional.cross_entropy(out.transpose(1, 2), target, reduction="none")
+
+
+def test_absent_labels_have_no_loss_and_no_gradient() -> None:
+    """Against torch's own GRU in float64, whose loss is the mean over the labels that are present alone."""
+    model = init(ModelSpec(inputs=2, layers=[LayerSpec("gru", units=4), LayerSpec("dense", units=3)]))
+    rng = np.random.default_rng(0)
+    x, labels, present = rng.standard_normal((40, 2)), rng.integers(0, 3, 40), rng.random(40) < 0.4
+    settings = {"learning_rate": 0.02, "weight_decay": 0.0, "clip": None, "warmup": 0.0, "evaluate_every": 1}
+    options: dict[str, Any] = {**settings, "epochs": 2, "bptt": 10, "batch": 1, "validation": (x, labels, ~present)}
+    _, history = fit(model, x, labels, mask=present, loss=cross_entropy, patience=None, **options)
+
+    gru, dense = torch.nn.GRU(2, 4, batch_first=True).double(), torch.nn.Linear(4, 3).double()
+    own = {f"gru0.{name[:-3]}": parameter for name, parameter in gru.named_parameters()}
+    own |= {f"dense0.{name}": parameter for name, parameter in dense.named_parameters()}
+    with torch.no_grad():
+        for name, parameter in own.items():
+            parameter.copy_(torch.tensor(model.tensors[name]))
+    optimiser = torch.optim.AdamW(own.values(), weight_decay=0.0)
+    for step, record in enumerate(history.records):
+        if step % 4 == 0:
+            h = torch.zeros(1, 1, 4, dtype=torch.float64)
+        part = slice(10 * (step % 4), 10 * (step % 4) + 10)
+        y, h = gru(torch.tensor(x[None, part]), h.detach())
+        there = present[part]
+        loss = torch.nn.functional.cross_entropy(dense(y)[0, there], torch.tensor(labels[part][there]))
+        optimiser.zero_grad()
+        loss.backward()
+        norm = math.sqrt(sum(float((p.grad**2).sum()) for p in own.values() if p.grad is not None))
+        assert record.loss == pytest.approx(loss.item(), rel=1e-5)
+        assert record.gradient_norm == pytest.approx(norm, rel=1e-5)
+        optimiser.param_groups[0]["lr"] = 0.02 * 0.5 * (1 + math.cos(math.pi * step / 8))
+        optimiser.step()
+        with torch.no_grad():
+            others = dense(gru(torch.tensor(x[None]))[0])[0, ~present]
+        held_out = torch.nn.functional.cross_entropy(others, torch.tensor(labels[~present]))
+        assert record.validation == pytest.approx(held_out.item(), rel=1e-5)
+    assert len(history.records) == 8
+    last, _ = fit(model, x, labels, mask=present, loss=cross_entropy, **{**options, "validation": 0})
+    for name, parameter in own.items():
+        np.testing.assert_allclose(last.tensors[name], parameter.detach().numpy(), rtol=1e-4, atol=1e-5)
+    assert not same_bits(last, model)
+
+
+@pytest.mark.parametrize("context", ["carried", {"window": 5}], ids=["carried", "window"])
+def test_the_value_of_an_absent_target_never_matters(context: Any) -> None:
+    layers = [LayerSpec("gru", units=4), LayerSpec("dense", units=3)]
+    model = init(ModelSpec(inputs=1, layers=layers, context=context))
+    rng = np.random.default_rng(0)
+    x, labels, present = rng.standard_normal((120, 1)), rng.integers(0, 3, 120), rng.random(120) < 0.4
+
+    def trained(labels: Array, mask: Array | None, loss: Any = cross_entropy) -> Model:
+        return fit(model, x, labels, mask=mask, loss=loss, steps=15, batch=3, bptt=None, evaluate_every=5)[0]
+
+    wanted = trained(labels, present)
+    for other in (-100, 7, 2**40):  # no labels of a class, and what torch itself would ignore
+        assert same_bits(trained(np.where(present, labels, other), present), wanted)
+    assert not same_bits(trained(np.where(present, labels, 0), None), wanted)
+    assert same_bits(trained(np.ma.masked_array(labels, ~present), None), wanted)
+
+    def of_floats(out: torch.Tensor, target: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        return cross_entropy(out, target.long(), mask)
+
+    for absent in (np.nan, np.inf, 1.5e30):
+        assert same_bits(trained(np.where(present, labels, absent), present, of_floats), wanted)
 
 
 def test_a_joint_loss_counts_steps_whose_targets_are_all_there() -> None:
@@ -230,7 +295,7 @@ def test_a_model_says_where_it_came_from(tmp_path: Path) -> None:
 def test_stops_when_it_no_longer_improves_and_keeps_the_best(tmp_path: Path) -> None:
     """Noise teaches nothing: the loss on the held-out part soon rises."""
     x = np.random.default_rng(0).standard_normal((300, 1))
-    options: dict[str, Any] = {"steps": 5000, "validate_every": 5, "patience": 4}
+    options: dict[str, Any] = {"steps": 5000, "evaluate_every": 5, "patience": 4}
     options |= {"learning_rate": 0.02, "validation": 0.4}
     fitted, history = fit(init(forecaster(32)), x, **options)
     losses = [record.validation for record in history.records]
@@ -240,7 +305,7 @@ def test_stops_when_it_no_longer_improves_and_keeps_the_best(tmp_path: Path) -> 
     assert history.best_step == history.records[-5].step
     assert history.best_validation == min(losses)
 
-    # The weights are those of that moment: a run with a look there and no more gives the same.
+    # The weights are those of that moment: a run that is broken off just after that evaluation has the same.
     def keep(status: Status) -> None:
         if status.step == history.best_step + 1:
             raise _Enough
@@ -262,7 +327,7 @@ def test_a_run_that_diverges_says_so_and_keeps_the_best(tmp_path: Path, checkpoi
     path = None if checkpoint is None else tmp_path / checkpoint
     kept = "weights of step 3" if checkpoint else "checkpoint=... the best weights would have been kept"
     message = rf"the loss is not finite in step 4, at a learning rate of 0.00\d+; .*{kept}"
-    options: dict[str, Any] = {"loss": squares, "batch": 1, "validation": 0.2, "validate_every": 1}
+    options: dict[str, Any] = {"loss": squares, "batch": 1, "validation": 0.2, "evaluate_every": 1}
     with pytest.raises(TrainError, match=message):
         fit(model, x, x[:, 0].clip(-5, 5) * np.where(x[:, 0] > 1e16, 1e30, 1), epochs=2, checkpoint=path, **options)
     if path is not None:
@@ -286,12 +351,12 @@ def test_a_held_out_loss_that_is_never_finite_is_no_success(context: Any, extrem
         return (out[..., 0] - target).abs() ** 3
 
     with pytest.raises(TrainError, match=rf"held-out loss is not finite \(inf\) after step \d\d, .* {where}"):
-        fit(init(spec), series, targets, loss=cubes, steps=60, window=8, learning_rate=1e-4)
+        fit(init(spec), series, targets, loss=cubes, steps=60, bptt=8, learning_rate=1e-4)
 
 
 def test_budgets() -> None:
     model, x = init(forecaster()), autoregression(400)
-    options: dict[str, Any] = {"window": 20, "batch": 4, "validation": 0}
+    options: dict[str, Any] = {"bptt": 20, "batch": 4, "validation": 0}
     assert fit(model, x, steps=7, **options)[1].records[-1].step == 7
     by_epochs = fit(model, x, epochs=3, **options)[1].records[-1]
     assert (by_epochs.step, by_epochs.epoch) == (15, 3)  # 4 lanes of 100 steps in 5 windows
@@ -303,7 +368,7 @@ def test_budgets() -> None:
 
 def test_records_are_written_as_a_table(tmp_path: Path) -> None:
     path = tmp_path / "metrics.csv"
-    _, history = fit(init(forecaster()), autoregression(300), steps=10, validate_every=4, metrics=path)
+    _, history = fit(init(forecaster()), autoregression(300), steps=10, evaluate_every=4, metrics=path)
     with path.open() as file:
         rows = list(csv.DictReader(file))
     assert [int(row["step"]) for row in rows] == [4, 8, 10]
@@ -327,7 +392,7 @@ def test_runs_in_a_thread() -> None:
     ("options", "message"),
     [
         ({"steps": 0}, "steps must be a whole number of at least 1, got 0"),
-        ({"window": 2.5}, "window must be a whole number"),
+        ({"bptt": 2.5}, "bptt must be a whole number"),
         ({"seed": -1}, "seed must be"),
         ({"learning_rate": 0}, "learning_rate must be a number above 0, got 0"),
         ({"clip": -1.0}, "clip must be a number above 0"),

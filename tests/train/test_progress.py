@@ -88,7 +88,7 @@ def test_quiet_by_default(capfd: pytest.CaptureFixture[str]) -> None:
     fit(init(spec), x, steps=3)
     fit(init(spec), x, steps=3, progress="bar")  # no terminal here
     assert capfd.readouterr() == ("", "")
-    fit(init(spec), x, steps=4, validate_every=2, progress=told.append)
+    fit(init(spec), x, steps=4, evaluate_every=2, progress=told.append)
     assert [s.step for s in told] == [1, 2, 3, 4]
     assert [s.fraction for s in told] == [0.25, 0.5, 0.75, 1.0]
     assert math.isnan(told[0].validation)

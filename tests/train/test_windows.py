@@ -16,8 +16,8 @@ from gatewise.layers.base import Array
 from gatewise.model import Model, init
 from gatewise.spec import LayerSpec, ModelSpec, bidirectional
 from gatewise.train import Status, fit
-from gatewise.train.data import Tape
-from gatewise.train.windows import MOST_HELD, last_of, plan_windows, spread, window_ends
+from gatewise.train.data import Concatenated
+from gatewise.train.sampling.window import MOST_HELD_OUT, evenly_spaced, plan_windows, window_ends, windows
 
 L = 6
 
@@ -74,9 +74,9 @@ def test_equals_a_loop_written_by_hand() -> None:
 
 @pytest.mark.parametrize("normalise", [False, True])
 def test_the_held_out_loss_is_that_of_what_the_model_answers(normalise: bool) -> None:
-    """On two series; windows reach back into the training part, what they are held to does not end there."""
+    """On two series; windows may begin in the training part, but their targets lie in the held-out part."""
     series = [walks(90), walks(40, 1)]
-    fitted, history = fit(forecaster(normalise=normalise), series, steps=30, validate_every=30, validation=0.25)
+    fitted, history = fit(forecaster(normalise=normalise), series, steps=30, evaluate_every=30, validation=0.25)
     losses = []
     for x in series:
         cut = len(x) - round(0.25 * len(x))
@@ -131,33 +131,33 @@ def test_an_epoch_visits_windows_at_most_once_and_leaves_less_than_a_batch(
     total = sum(lengths)
     rng = np.random.default_rng(seed)
     mask = torch.from_numpy(rng.random(total) < 0.8)
-    tape = Tape(torch.arange(float(total))[:, None], torch.arange(float(total)), mask, tuple(lengths))
-    ends = window_ends(tape, window)
+    series = Concatenated(torch.arange(float(total))[:, None], torch.arange(float(total)), mask, tuple(lengths))
+    ends = window_ends(series, window)
     bounds = list(pairwise(np.cumsum([0, *lengths]).tolist()))
     assert ends.tolist() == [e for a, b in bounds for e in range(a, b) if e - window + 1 >= a and mask[e]]
     if not len(ends):
         return
     lanes = min(batch, len(ends))
-    plan = plan_windows(ends, lanes, window, rng)
-    seen = (plan.start + window - 1).ravel().tolist()
+    plan = plan_windows(ends, lanes, rng)
+    seen = plan.ravel().tolist()
     assert len(set(seen)) == len(seen)
     assert set(seen) <= set(ends.tolist())
     assert len(ends) - len(seen) < lanes
-    found = last_of(tape, plan.start[0], window)
-    for row, start in enumerate(plan.start[0].tolist()):
-        assert found.x[row, :, 0].tolist() == list(range(start, start + window))
-        assert found.target[row].tolist() == [start + window - 1]
+    found = windows(series, plan[0], window)
+    for row, end in enumerate(plan[0].tolist()):
+        assert found.x[row, :, 0].tolist() == list(range(end - window + 1, end + 1))
+        assert found.target[row].tolist() == [end]
 
 
 def test_epochs_differ_and_held_out_windows_are_not_too_many() -> None:
     ends = np.arange(5000)
-    first, second = (plan_windows(ends, 8, 1, np.random.default_rng([0, epoch])).start for epoch in (0, 1))
+    first, second = (plan_windows(ends, 8, np.random.default_rng([0, epoch])) for epoch in (0, 1))
     assert (first != second).any()
-    assert len(spread(ends)) <= MOST_HELD < 2 * len(spread(ends))
-    assert set(np.diff(spread(ends))) == {5}
+    assert len(evenly_spaced(ends)) <= MOST_HELD_OUT < 2 * len(evenly_spaced(ends))
+    assert set(np.diff(evenly_spaced(ends))) == {5}
 
 
-OPTIONS: dict[str, Any] = {"steps": 20, "validate_every": 5, "batch": 8, "learning_rate": 0.01}
+OPTIONS: dict[str, Any] = {"steps": 20, "evaluate_every": 5, "batch": 8, "learning_rate": 0.01}
 
 
 def test_a_run_broken_off_ends_with_the_same_bits(tmp_path: Path) -> None:
@@ -179,14 +179,14 @@ def test_a_run_broken_off_ends_with_the_same_bits(tmp_path: Path) -> None:
     ]
 
 
-def test_too_short_series_and_another_window_are_refused() -> None:
+def test_too_short_series_and_another_bptt_are_refused() -> None:
     with pytest.raises(InputError, match="training part has no window of 50 steps with a target at its end"):
         fit(forecaster(50), walks(40))
     with pytest.raises(InputError, match="validation part has no window of 30 steps"):
         fit(forecaster(30), walks(60), validation=walks(20))
-    with pytest.raises(InputError, match="the model's context is a window of 6, but window is 64; leave window out"):
-        fit(forecaster(), walks(60), window=64)
-    fit(forecaster(), walks(60), window=L, steps=1)
+    with pytest.raises(InputError, match="a window of 6, .* but bptt is 64; leave bptt out"):
+        fit(forecaster(), walks(60), bptt=64)
+    fit(forecaster(), walks(60), bptt=L, steps=1)
 
 
 def test_a_gap_at_the_front_of_a_window_is_filled_from_before_it() -> None:

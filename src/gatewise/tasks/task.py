@@ -274,7 +274,7 @@ class Task(Parameters, BaseEstimator):  # type: ignore[misc]
             seconds=plain(seconds),
             epochs=plain(self.epochs),
             batch=plain(self.batch),
-            window=plain(self.bptt),
+            bptt=plain(self.bptt),
             learning_rate=plain(self.learning_rate),
             dropout=Dropout(plain(self.dropout), plain(self.variational_dropout), plain(self.weight_drop)),
             seed=seed,

@@ -1,16 +1,17 @@
 """Checkpoints: everything a training carries from step to step, in one safetensors file, written atomically.
 
-A run killed at any moment goes on from its last checkpoint and ends, on a budget of steps or epochs, with the bits it
-would have had. Nothing in a checkpoint is ever executed. The tensors, with P for a parameter's full name::
+A run that is killed at any moment goes on from its last checkpoint. With a budget of steps or epochs it ends with
+exactly the weights of a run that was never killed. Nothing in a checkpoint is ever executed. It holds these tensors,
+where P is the full name of a parameter::
 
-    weights.P            the weights now (all tensors of the model, float32)
+    weights.P            the current weights (all tensors of the model, float32)
     best.P               the best weights so far
-    adam.KEY.P           the optimiser's memory: exp_avg, exp_avg_sq, step
-    state.F              carried state field F (lanes, *field shape)
-    generator            torch's random generator (bytes)
+    adam.KEY.P           the state of the optimiser: exp_avg, exp_avg_sq, step
+    state.F              state field F that the next update starts from (lanes, *field shape), of models that carry it
+    generator            the state of torch's random generator (bytes)
     records              the history (records, columns) float64
 
-The sampler needs no generator of its own: the plan of an epoch follows from the seed and the epoch's number.
+No random generator of the sampler is stored: the batches of an epoch follow from the seed and the number of the epoch.
 """
 
 from __future__ import annotations
@@ -32,13 +33,13 @@ KEYS = ("format", "run", "model", "counters", "tensors")
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a checkpoint holds.
+    """The contents of a checkpoint.
 
     Attributes:
-        run: which run it belongs to: settings, and fingerprints of data and first weights; plain JSON.
-        spec: the model's description.
-        counters: where the run is: plain JSON numbers.
-        tensors: as in the head of this file.
+        run: which run it belongs to: the settings, and fingerprints of the data and of the first weights; plain JSON.
+        spec: the description of the model.
+        counters: how far the run has got: plain JSON numbers.
+        tensors: those listed at the top of this file.
     """
 
     run: Mapping[str, Any]
@@ -48,14 +49,14 @@ class Checkpoint:
 
 
 def write(path: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
-    """Write a checkpoint that can be read again; a crash leaves the old one or the new one.
+    """Write a checkpoint and make sure that it can be read again; a crash leaves either the old one or the new one.
 
-    A resumption is promised, so the bytes are read again before they replace the old checkpoint, and compared with
-    what the system gives back once they are written.
+    The bytes are parsed before they replace the old checkpoint, and read back from the disk after that.
 
     Raises:
-        FileError: it could not be read again: before it is written, which leaves the old checkpoint as it is, or after.
-        OSError: the system cannot write there, or it is no place for a file: see `gatewise.file.atomic_write`.
+        FileError: the checkpoint cannot be read again. Where this is noticed before it is written, the old checkpoint
+            is still there.
+        OSError: the system cannot write there, or the path is no place for a file: see `gatewise.file.atomic_write`.
     """
     described = {
         "format": FORMAT,
@@ -72,7 +73,7 @@ def write(path: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
     atomic_write(path, data)
     if read_bytes(path) != data:
         raise FileError(
-            f"checkpoint {path}: what was written cannot be read again; check the disk, or write it to another one"
+            f"checkpoint {path}: what was written cannot be read again; check the disk, or write to another one"
         )
 
 
@@ -80,8 +81,8 @@ def read(path: str | os.PathLike[str]) -> Checkpoint:
     """Read and verify a checkpoint.
 
     Raises:
-        FileError: not a checkpoint, truncated, altered, hostile or of another version.
-        OSError: no such file, or no permission.
+        FileError: the file is not a checkpoint, is truncated, altered or malicious, or of another version.
+        OSError: there is no such file, or no permission to read it.
     """
     try:
         tensors, described = unseal(read_bytes(path), FORMAT, KEYS)
@@ -95,7 +96,7 @@ def read(path: str | os.PathLike[str]) -> Checkpoint:
 
 
 def check_run(path: str | os.PathLike[str], found: Checkpoint, run: Mapping[str, Any]) -> None:
-    """Refuse a checkpoint of another run, naming what differs. Raises FileError."""
+    """Refuse a checkpoint of another run. Raises FileError, which names what differs."""
     differing = [
         f"{key} ({_short(found.run.get(key))} there, {_short(run.get(key))} here)"
         for key in sorted({*found.run, *run})
@@ -115,7 +116,7 @@ def check_run(path: str | os.PathLike[str], found: Checkpoint, run: Mapping[str,
 
 
 def take(found: Checkpoint, name: str, shape: tuple[int, ...], dtype: str) -> Array:
-    """One tensor, checked. Raises FileError."""
+    """One tensor of a checkpoint. Raises FileError where it is missing or has another shape or dtype."""
     value = found.tensors.get(name)
     if value is None or value.shape != shape or value.dtype != dtype:
         got = "nothing" if value is None else f"{value.dtype} {value.shape}"
@@ -124,7 +125,7 @@ def take(found: Checkpoint, name: str, shape: tuple[int, ...], dtype: str) -> Ar
 
 
 def recover(path: str | os.PathLike[str]) -> Model:
-    """The best model of a training so far, from its checkpoint; for a run that was stopped, or that diverged.
+    """The best model so far of a training that was stopped or that diverged, from its checkpoint.
 
     Raises:
         FileError: as `read`.
@@ -138,6 +139,7 @@ def recover(path: str | os.PathLike[str]) -> Model:
 
 
 def _short(value: Any) -> str:
-    most = 16 if isinstance(value, str) else 80  # a text is a digest, as a rule, of which the beginning will do
+    """A value for a message, shortened."""
+    most = 16 if isinstance(value, str) else 80  # most texts are digests, and their first characters are enough
     text = repr(value)
     return text if len(text) <= most else text[: most - 3] + "..."

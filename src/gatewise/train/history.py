@@ -1,4 +1,4 @@
-"""What a training went through: a record at each look, kept in checkpoints and written as a CSV."""
+"""The history of a training: a record of each evaluation. Checkpoints hold it, and it can be written as a CSV file."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from gatewise.layers.base import Array
 
 @dataclass(frozen=True)
 class Record:
-    """One look at the training; means are over the steps since the look before.
+    """The record of one evaluation; its means are over the updates since the evaluation before it.
 
     Attributes:
-        step: updates done.
-        epoch: whole passes over the data done.
+        step: number of updates made.
+        epoch: number of whole passes over the data made.
         loss: mean training loss.
-        validation: loss on the held-out part; NaN without one.
-        learning_rate: of the last update.
+        validation: mean loss on the held-out part; NaN where nothing is held out.
+        learning_rate: learning rate of the last update.
         gradient_norm: mean Euclidean norm of the gradient before clipping.
-        clip_rate: share of updates whose gradient was clipped.
-        seconds: since the start, over all sessions.
+        clip_rate: share of the updates whose gradient was clipped.
+        seconds: time since the training began, over all its sessions.
     """
 
     step: int
@@ -46,13 +46,13 @@ COLUMNS = tuple(field.name for field in fields(Record))
 
 @dataclass(frozen=True)
 class History:
-    """What a training went through.
+    """The history of a training.
 
     Attributes:
-        records: one for each look, in order.
-        best_step: the step whose weights were kept.
-        best_validation: their loss on the held-out part; None without one.
-        stopped: "budget" or "patience".
+        records: one for each evaluation, in order.
+        best_step: number of updates after which the weights were those of the returned model.
+        best_validation: the loss of these weights on the held-out part; None where nothing is held out.
+        stopped: why the training ended: "budget", it was used up, or "patience", the held-out loss no longer fell.
     """
 
     records: tuple[Record, ...]
@@ -62,12 +62,12 @@ class History:
 
 
 def to_array(records: Sequence[Record]) -> Array:
-    """float64 (records, columns)."""
+    """The records as an array, float64 (records, columns)."""
     return np.array([astuple(record) for record in records], np.float64).reshape(-1, len(COLUMNS))
 
 
 def from_array(values: Array) -> list[Record]:
-    """The reverse of `to_array`. Raises FileError for what no training writes."""
+    """The reverse of `to_array`. Raises FileError for values that no training writes."""
     for k, name in enumerate(COLUMNS):
         column = values[:, k]
         good = np.isfinite(column) | (np.isnan(column) & (name == "validation"))
@@ -80,7 +80,7 @@ def from_array(values: Array) -> list[Record]:
 
 
 def write_csv(path: str | os.PathLike[str], records: Sequence[Record]) -> None:
-    """Write all records, atomically, and whole each time: a resumed run neither repeats a row nor leaves a gap."""
+    """Write all records to a CSV file, atomically. The file is written anew each time, so resuming repeats no row."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)

@@ -1,4 +1,4 @@
-"""What a training borrows from its process, and gives back: torch's threads and generator, and Ctrl-C."""
+"""What a training changes in its process and restores at the end: torch's threads and generator, and Ctrl-C."""
 
 from __future__ import annotations
 
@@ -15,15 +15,17 @@ import torch
 from gatewise.graph import Graph
 
 SMALL_STEP = 500_000
-"""Multiply-accumulates in one step of all lanes below which a second thread costs more than it brings (measured, in
-windows of 64 steps: with two threads a GRU of 64 units over 16 lanes, 0.2 million, is slower by a tenth, one of 128
-units, 0.8 million, faster by a quarter)."""
+"""Below this number of multiply-accumulates in one step of a batch, a second thread costs more time than it saves.
+
+Measured over 64 steps with a batch of 16: with two threads a GRU of 64 units (0.2 million) is slower by a tenth, and
+one of 128 units (0.8 million) faster by a quarter."""
 
 
 def threads_for(graph: Graph, batch: int) -> int:
-    """Threads that torch should use: 1 for small models, else as many as are set.
+    """The number of threads that torch should use: 1 for small models, otherwise as many as are set.
 
-    With a window, what comes after the last layer with a state runs once for many steps, so it does not count.
+    Where the context is a window, the layers after the last one with a state run once for the whole window, so they do
+    not count.
     """
     macs = graph.macs if graph.window is None else sum(node.macs for node in graph.nodes[: graph.tail])
     return 1 if macs * batch < SMALL_STEP else torch.get_num_threads()
@@ -31,9 +33,10 @@ def threads_for(graph: Graph, batch: int) -> int:
 
 @contextmanager
 def torch_settings(seed: int, threads: int) -> Iterator[None]:
-    """Seed torch, set its threads, record gradients; put everything back as it was at the end.
+    """Seed torch, set its number of threads and enable gradients; restore everything at the end.
 
-    Not the threads in a child that was forked within: they are not there, and to wait for them has no end.
+    The number of threads is not restored in a child process that was forked in between: the threads do not exist there,
+    and torch would wait for them forever.
     """
     before, process = torch.get_num_threads(), os.getpid()
     with torch.random.fork_rng(devices=[]), torch.enable_grad():
@@ -47,11 +50,13 @@ def torch_settings(seed: int, threads: int) -> Iterator[None]:
 
 
 class Interrupt:
-    """Holds Ctrl-C back until the step is finished; a second Ctrl-C stops at once.
+    """Delays Ctrl-C until the step is finished; a second Ctrl-C stops at once.
 
-    So it does with the other signals that ask a process to end, where they are handled like Ctrl-C, as the program
-    `gatewise` does. Only in the main thread, and only where Python's own handler of Ctrl-C is installed: otherwise a
-    signal is somebody else's.
+    It also delays SIGTERM and SIGHUP where they are handled like Ctrl-C, as in the program `gatewise`. It does so only
+    in the main thread, and only for signals that Python's own handler of Ctrl-C handles; other handlers are left alone.
+
+    Attributes:
+        asked: whether such a signal has arrived.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Progress of a training: what a callback is told after each step, and the bar or the lines that show it."""
+"""Progress of a training: the status that a callback is given after each step, and the bar or lines that show it."""
 
 from __future__ import annotations
 
@@ -15,20 +15,21 @@ from gatewise.errors import InputError
 
 @dataclass(frozen=True)
 class Status:
-    """Where a training stands. The words in brackets are those of the bar and of the lines.
+    """How far a training has got. The words in brackets are those that the bar and the lines show.
 
     Attributes:
-        step: updates done ("step").
-        epoch: whole passes over the data done.
-        fraction: of the budget used, 0 to 1 (the bar).
-        loss: training loss, a mean over the last steps ("loss").
-        validation: latest loss on the held-out part ("val"); NaN without one.
-        best_validation: the lowest so far; NaN without one.
-        clip_rate: share of the updates since the latest record whose gradient was longer than `clip` allows and was
-            shortened to it ("clipped"). It says how strongly learning is damped, not that anything is wrong: from 0%
-            to 100% all is usual.
-        steps_per_second: of this session ("steps/s").
-        seconds_left: until the budget is used up, at this speed ("left"); the training may end sooner.
+        step: number of updates made ("step").
+        epoch: number of whole passes over the data made.
+        fraction: the part of the budget that is used, from 0 to 1 (the length of the bar).
+        loss: training loss, a mean over the last updates ("loss").
+        validation: latest loss on the held-out part ("val"); NaN before the first evaluation, and where nothing is held
+            out.
+        best_validation: the lowest such loss so far; NaN where there is none.
+        clip_rate: share of the updates since the latest evaluation whose gradient was longer than `clip` and was
+            shortened to it ("clipped"). It says how strongly learning is damped, not that anything is wrong: values
+            from 0% to 100% are all usual.
+        steps_per_second: updates in a second of this session ("steps/s").
+        seconds_left: time until the budget is used up, at this speed ("left"); the training may end sooner.
     """
 
     step: int
@@ -46,20 +47,20 @@ Callback = Callable[[Status], Any]
 
 
 EVERY = 10.0
-"""Seconds between two lines about the progress, where there is no terminal to draw a bar on."""
+"""Seconds between two lines about the progress, where there is no terminal that could show a bar."""
 
 
 @contextmanager
 def reporter(progress: str | bool | Callback | None, console: Any = None) -> Iterator[Callback | None]:
-    """The callback that `progress` asks for.
+    """The callback for the `progress` that `fit` was given.
 
     Args:
-        progress: a callback, "bar" for a bar on the terminal (nothing where there is none), True for a bar on the
-            terminal and lines where there is none, None or False for nothing.
+        progress: a callback; "bar" for a bar on a terminal, and nothing elsewhere; True for a bar on a terminal, and
+            lines elsewhere; None or False for nothing.
         console: a rich Console for the bar; None = standard error.
 
     Raises:
-        InputError: anything else.
+        InputError: `progress` is anything else.
     """
     if progress is None or progress is False or callable(progress):
         yield progress or None
@@ -77,11 +78,11 @@ def reporter(progress: str | bool | Callback | None, console: Any = None) -> Ite
 
 
 def lines(say: Callable[[str], Any] | None = None, end: bool = True) -> Callback:
-    """A callback for where there is no terminal: a line every ten seconds.
+    """A callback that writes a line every ten seconds, for logs and other places that are no terminal.
 
     Args:
-        say: takes each line; None = standard error.
-        end: whether there is one at the end of the training, too.
+        say: called with each line; None = write it to standard error.
+        end: whether a line is also written at the end of the training.
     """
     last = monotonic()
 
@@ -116,9 +117,9 @@ def _bar(console: Any) -> Iterator[Callback]:
 
 
 def describe(status: Status) -> str:
-    """Step, loss, validation loss, clip rate, speed and time left, in a line that a terminal has room for.
+    """Step, loss, validation loss, clip rate, speed and time left, in a line that is short enough for a terminal.
 
-    `Status` says what the words mean.
+    `Status` explains the words.
     """
     parts = [f"step {status.step}", f"loss {status.loss:.4f}"]
     if not math.isnan(status.validation):
