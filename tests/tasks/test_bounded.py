@@ -155,7 +155,7 @@ def test_a_transform_is_a_fit_on_logarithms(more: dict[str, Any], tmp_path: Path
         got = each.predict(data[:-3], data[["price"]][-3:])
         pd.testing.assert_frame_equal(got, wanted, rtol=2e-4, atol=2e-4)
     test, own = found.backtest(data, start=250), data["b"][:-3]
-    np.testing.assert_allclose(test.scale[0], own[: found.split_[0]].std(ddof=0), rtol=1e-4)
+    np.testing.assert_allclose(test.scale[0], own[: found.split_.training].std(ddof=0), rtol=1e-4)
     scores = test.scores("b")
     np.testing.assert_allclose(scores["mse_standard"], scores["mse"] / test.scale[0] ** 2, rtol=1e-6)
 

@@ -341,7 +341,9 @@ def test_parameters_may_be_numpy_scalars() -> None:
 def test_only_layers_that_are_recurrent_are_recurrences() -> None:
     for kind in ("norm", "dense"):
         known = r"\['rnn', 'lstm', 'gru', 'mingru', 'minlstm', 'rglru', 'lru'\]"
-        with pytest.raises(InputError, match=rf"recurrence must be one of {known}, got '{kind}'"):
+        with pytest.raises(
+            InputError, match=rf"recurrence must be one of {known}, or a list of LayerSpec, got '{kind}'"
+        ):
             fitted(frame()["vibration"], recurrence=kind)
 
 

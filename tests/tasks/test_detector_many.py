@@ -217,7 +217,7 @@ def test_the_states_of_many_series_are_kept(tmp_path: Path) -> None:
     again = Detector.load(tmp_path / "fleet.safetensors")
     assert again.state_ == detector.state_
     kept = safetensors.numpy.load_file(tmp_path / "fleet.safetensors")["task.state.gru0.hidden"]
-    np.testing.assert_array_equal(kept[17], detector.state_[17].fields["gru0.hidden"][0])
+    np.testing.assert_array_equal(kept[list(detector.state_).index(17)], detector.state_[17].fields["gru0.hidden"][0])
     assert kept.shape == (600, 227)
 
 

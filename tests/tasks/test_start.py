@@ -11,7 +11,7 @@ import pytest
 
 import gatewise as gw
 from gatewise.errors import FileError, InputError
-from gatewise.tables.split import Split
+from gatewise.tables.split import Parts, Span, Split
 from gatewise.tables.table import read_table
 from gatewise.tasks import held_out
 from sections import retold
@@ -59,7 +59,7 @@ def calibrated_on(monkeypatch: pytest.MonkeyPatch, task: gw.Detector, data: Any,
     rows: list[int] = []
 
     def measure(model: Any, table: Any, targets: Any, cuts: Any, coverage: float) -> Any:
-        rows.extend(table.order[cuts.rows(table, "calibration")].tolist())
+        rows.extend(table.order[cuts.calibration].tolist())
         return held_out.measure(model, table, targets, cuts, coverage)
 
     monkeypatch.setattr("gatewise.tasks.detector.measure", measure)
@@ -106,7 +106,7 @@ def test_a_table_of_scores_is_that_of_new_rows_alone(first: gw.Detector) -> None
     """Held to a calibration by hand: by the residuals of the same weights on the new rows."""
     data = joined(A[:800], B[:150])
     found = quiet(gw.Detector(target="a", **STILL), data, start=quiet(gw.Detector(target="a", **TINY), A))
-    cuts = held_out.Cuts(found.split_, (800,), (750,))
+    cuts = Parts((Span(0, 750, 800, 950),), 50 / 800)
     _, wanted = held_out.measure(found.model_, read_table(data), [0], cuts, 0.95)
     assert wanted.samples == found.calibration_.samples == 150
     np.testing.assert_array_equal(found.calibration_.statistic, wanted.statistic)
@@ -165,7 +165,7 @@ def test_stopping_by_rows_that_were_trained_on_is_cautioned_against(first: gw.De
     found = quiet(gw.Detector(**TINY, validation=0.5), joined(A[:900], B[:200]), start=first)
     (caution,) = [text for text in found.warnings_ if "flatters" in text]
     assert caution == (
-        "of the 110 rows that decide when to stop 110 are rows that start was trained on or stopped by, so the "
+        "of the 110 rows of the validation part 110 are rows that start was trained on or stopped by, so the "
         "held-out loss flatters; give rows that came later"
     )
 
@@ -252,7 +252,7 @@ def test_a_forecaster_validates_on_rows_it_has_not_trained_on(forecast: gw.Forec
 
 
 @pytest.mark.parametrize(
-    "more", [{"transform": "log1p"}, {"covariates": ["b"]}, {"context": {"window": 8}, "normalise": True}]
+    "more", [{"transform": "log1p"}, {"covariates": ["b"]}, {"context": {"window": 8}, "normalise": True, "bptt": None}]
 )
 def test_every_form_of_a_forecaster_goes_on(more: dict[str, Any]) -> None:
     options = {**TINY, "horizons": 2, **more}

@@ -72,6 +72,15 @@ class Parts:
         return [(span.training, span.calibration) for span in self.spans]
 
     @property
+    def learnt(self) -> list[tuple[int, int]]:
+        """Of each series the rows that are not unseen any more: the first, and the one before which they end.
+
+        Rows that validated may validate again, but must not calibrate.
+        """
+        calibrated = any(span.calibration < span.stop for span in self.spans)
+        return self.used if calibrated else [(span.training, span.validation) for span in self.spans]
+
+    @property
     def split(self) -> Split:
         """Rows in each part."""
         return Split(len(self.training), len(self.validation), len(self.calibration))

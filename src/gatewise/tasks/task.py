@@ -246,21 +246,25 @@ class Task(Parameters, BaseEstimator):  # type: ignore[misc]
         given = self._read_to_fit(data, old)
         layout = self._layout(given.columns)
         table = given.select([given.columns.index(name) for name in layout.read])
+        seed = seed_of(self.random_state)
+        model = init(self._spec(table, layout), seed)
+        if old is not None:
+            model = with_weights(self, model, old)
         table = without_far(table.without(no_logs(table, layout.transform)), self.missing, layout.transform)
         seen = rows_seen(table, self, old)
         parts = self._parts(table, layout, seen)
         held_out = parts.calibration if parts.split.calibration else parts.validation
         doubts = implausible(table, parts.training, held_out, self._lasting(layout))
-        trained_on = record(table, parts.used, None if old is None else self._told(old)["seen"])
+        trained_on = record(table, parts.learnt, None if old is None else self._told(old)["seen"])
         if old is None:
             offset, scale = standardise(logged(table, layout.transform), parts.training, layout.transform)
         else:
             offset, scale = (old.tensors[f"input.{name}"][: len(layout.read)] for name in ("offset", "scale"))
         table = within_reach(table, offset, scale, self.missing, transform=layout.transform)
         fitting = Fitting(table, layout, parts, offset, scale, doubts)
-        seed = seed_of(self.random_state)
+        if old is None:
+            model = self._in_units(model, fitting)
         parameters = {key: plain(value) for key, value in {**self.get_params(), "random_state": seed}.items()}
-        model = self._untrained(fitting, seed, old)
         check_room(model, parameters, table)
         inputs, wanted = self._examples(fitting)
         from gatewise.train import Dropout, fit  # torch takes seconds, and what is refused is refused at once
@@ -392,11 +396,8 @@ class Task(Parameters, BaseEstimator):  # type: ignore[misc]
             transform=layout.transforms,
         )
 
-    def _untrained(self, fitting: Fitting, seed: int, old: Model | None) -> Model:
+    def _in_units(self, model: Model, fitting: Fitting) -> Model:
         """The model before its training, in the units of the data."""
-        model = init(self._spec(fitting.table, fitting.layout), seed)
-        if old is not None:
-            return with_weights(self, model, old)
         offset, scale = fitting.layout.units(fitting.offset, fitting.scale)
         given = {"input.offset": offset, "input.scale": scale, **self._tensors(model, fitting)}
         return model.replace(tensors={**model.tensors, **given})
