@@ -21,7 +21,7 @@ from torch import Tensor
 
 from gatewise.errors import InputError
 from gatewise.file import digest
-from gatewise.inputs.numeric.spec import held
+from gatewise.inputs.base import fill_forward
 from gatewise.layers.base import Array
 from gatewise.layers.train import live_steps
 from gatewise.nn import Recurrent
@@ -354,7 +354,8 @@ def _tape(module: Recurrent, pairs: Sequence[tuple[Tensor, Tensor | None]]) -> T
     for x, target in pairs:
         if target is None:
             with torch.no_grad():
-                target, mask = module.head.targets(module.scaled(x[None])[0], torch.isfinite(x))  # type: ignore[union-attr,operator]
+                assert module.head is not None, "without targets, fit asks for a head"
+                target, mask = module.head.targets(module.scaled(x[None])[0], torch.isfinite(x))
         else:
             mask = torch.isfinite(target)
         found.append(torch.where(mask, target, 0))
@@ -363,5 +364,5 @@ def _tape(module: Recurrent, pairs: Sequence[tuple[Tensor, Tensor | None]]) -> T
         raise InputError("the targets of all series must have the same width and type")
     every = [x for x, _ in pairs]
     if module.graph.holds_in_window:  # as in use, where a window may begin with a gap
-        every = [torch.from_numpy(held(x.numpy())) for x in every]
+        every = [torch.from_numpy(fill_forward(x.numpy())) for x in every]
     return Tape(torch.cat(every), torch.cat(found), torch.cat(masks), tuple(len(x) for x, _ in pairs))

@@ -156,7 +156,11 @@ class Run:
         self.settings = settings
         self.module = to_torch(model, dropout=settings.dropout).train()
         self.data = prepare(self.module, series, targets, validation)
-        self.loss: Loss = self.module.head.loss if loss is None else loss  # type: ignore[assignment,union-attr]
+        if loss is None:
+            assert self.module.head is not None, "without a loss, fit asks for a head"
+            self.loss: Loss = self.module.head.loss
+        else:
+            self.loss = loss
         self.windows = model.graph.window is not None
         if self.windows:
             self.ends = self._ends(self.data.train, None, "training")
