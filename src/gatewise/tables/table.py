@@ -384,7 +384,7 @@ def within_reach(
     leave_out: bool = False,
     transform: Sequence[str | None] | None = None,
 ) -> Table:
-    """The table, where what scaling takes too far for any model to work with is missing, see `inputs/numeric/spec.py`.
+    """The table, where what scaling takes too far for any model to work with is missing, see `inputs/base.py`.
 
     Args:
         table: the readings.
