@@ -77,9 +77,8 @@ class Model:
         graph = resolve(spec)
         self._set(graph, check_tensors(graph, tensors), provenance, cpu)
 
-    @classmethod
+    @staticmethod
     def of_graph(
-        cls,
         graph: Graph,
         tensors: Mapping[str, Array],
         provenance: Mapping[str, Any] | None = None,
