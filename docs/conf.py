@@ -50,8 +50,8 @@ napoleon_preprocess_types = False
 python_use_unqualified_type_names = True
 python_maximum_signature_line_length = 88
 
-# Types of other libraries: their pages are not at hand, so there is nothing to link to.
-nitpick_ignore_regex = [("py:.*", r"(?!gatewise\b).*")]
+# Types of other libraries, whose pages are not at hand, and a variable that stands for types: nothing to link to.
+nitpick_ignore_regex = [("py:.*", r"(?!gatewise\b).*"), ("py:class", r"gatewise\.layers\.registry\.Base")]
 
 
 def skip(app: Sphinx, what: str, name: str, obj: Any, skipped: bool, options: Any) -> bool | None:

@@ -9,8 +9,7 @@ from collections.abc import Collection
 
 import numpy as np
 
-from gatewise.heads.tail_probability.spec import SPANS
-from gatewise.layers.base import Array, Drift
+from gatewise.layers.base import Array
 from gatewise.model import Model
 from gatewise.state import State
 
@@ -100,15 +99,17 @@ def describe(model: Model, state: State, before: Collection[str] = (), later: Co
     """
     drifts = [drift for drift in model.drifts(state) if drift.column not in before]
     first = drifts[0]
-    head = model.graph.nodes[-1].layer.options()
-    if first.kind == "rate":
+    if first.level is None:
         text = (
-            f"the alarms of {first.column!r} come more than twice as often as the {head['false_alarms_per_1000']:g} in "
+            f"the alarms of {first.column!r} come more than twice as often as the {first.false_alarms_per_1000:g} in "
             "1,000 rows that the model was calibrated for"
         )
     else:
-        level = _level(model, state, first)
-        text = f"the level of {first.column!r} has left the range in which the model was fitted: {level}"
+        level = first.level
+        text = (
+            f"the level of {first.column!r} has left the range in which the model was fitted: its mean over some "
+            f"{level.rows} rows is {level.mean:.5g}, not between {level.low:.5g} and {level.high:.5g}"
+        )
     others = sorted(({drift.column for drift in drifts} | {*later}) - {first.column, *before})
     if others:
         named = ", ".join(map(repr, others[:5])) + (f" and {len(others) - 5} more" if len(others) > 5 else "")
@@ -117,19 +118,3 @@ def describe(model: Model, state: State, before: Collection[str] = (), later: Co
         f"{text}. From here on scores are not calibrated: look at the readings, and if this is how they will be from "
         "now on, fit again on rows like these"
     )
-
-
-def _level(model: Model, state: State, drift: Drift) -> str:
-    """The level of a column and its range, in the units of the readings."""
-    w = list(model.columns or [f"x{i}" for i in range(model.inputs)]).index(drift.column)
-    span = int(np.argmax(state.fields["head.level_evidence"][0, w]))
-    unit = [model.tensors.get(f"input.{name}", np.full(model.inputs, still))[w] for name, still in _UNITS]
-    low, high = model.tensors["head.range"][w, 2 * span : 2 * span + 2]
-    constant = 0.0 if model.subtract is None else model.subtract[w]
-    values = [
-        float(value) * unit[1] + unit[0] + constant for value in (state.fields["head.level"][0, w, span], low, high)
-    ]
-    return f"its mean over some {SPANS[span]} rows is {values[0]:.5g}, not between {values[1]:.5g} and {values[2]:.5g}"
-
-
-_UNITS = (("offset", 0.0), ("scale", 1.0))

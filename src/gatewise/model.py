@@ -19,16 +19,27 @@ import gatewise
 from gatewise import _core
 from gatewise.errors import FileError, SpecError, StateError
 from gatewise.file import ModelFile, Section, brief, read_model, write_model
-from gatewise.graph import Graph, check_tensors, initial_tensors, own_tensors, resolve
-from gatewise.inputs.numeric.spec import limits
-from gatewise.layers.base import Array, Drift
+from gatewise.graph import (
+    Graph,
+    check_tensors,
+    initial_tensors,
+    own_tensors,
+    resolve,
+    stage_tensors,
+    with_options,
+)
+from gatewise.heads.base import Drift, Level
+from gatewise.layers.base import Array
+from gatewise.packed import Packed
 from gatewise.readings import as_float32
-from gatewise.spec import LayerSpec, ModelSpec
+from gatewise.spec import ModelSpec
 from gatewise.state import State
 
 
 class Model:
-    """A model: a spec and its weights, packed for one instruction set. Immutable, safe to share between threads.
+    """A model: a spec and its weights. Immutable, safe to share between threads.
+
+    All is checked when it is made. Its weights are packed for the instruction set when it first runs.
 
     Args:
         spec: the description.
@@ -49,7 +60,7 @@ class Model:
         SpecError: a spec that cannot be, tensors that do not fit it, or an instruction set this machine lacks.
     """
 
-    __slots__ = ("_asked_cpu", "_native", "cpu", "graph", "provenance", "spec", "task", "tensors")
+    __slots__ = ("_asked_cpu", "_packed", "cpu", "graph", "provenance", "spec", "task", "tensors")
     spec: ModelSpec
     graph: Graph
     tensors: Mapping[str, Array]
@@ -57,7 +68,7 @@ class Model:
     cpu: str
     task: Section | None
     _asked_cpu: str | None
-    _native: _core.Model
+    _packed: Packed
 
     def __init__(
         self,
@@ -68,23 +79,44 @@ class Model:
         task: Section | None = None,
     ) -> None:
         graph = resolve(spec)
-        checked = check_tensors(graph, tensors)
+        self._set(graph, check_tensors(graph, tensors), provenance, cpu, task)
+
+    @staticmethod
+    def of_graph(
+        graph: Graph,
+        tensors: Mapping[str, Array],
+        provenance: Mapping[str, Any] | None = None,
+        cpu: str | None = None,
+    ) -> Model:
+        """A model of a spec that was resolved already; arguments and errors otherwise as of `Model`."""
+        return _made(graph, check_tensors(graph, tensors), provenance, cpu)
+
+    def _set(
+        self,
+        graph: Graph,
+        checked: Mapping[str, Array],
+        provenance: Mapping[str, Any] | None,
+        cpu: str | None,
+        task: Section | None,
+        before: Packed | None = None,
+    ) -> None:
+        """Set everything; `before` is packed already, and shared where the core would make the same of this model."""
         best = _known_cpu(cpu)
-        nodes = [
-            (node.layer.kind, node.reads, node.writes, node.layer.native(), list(own_tensors(node, checked).values()))
-            for node in graph.nodes
-        ]
+        packed = Packed(graph, checked, best)
         set_ = object.__setattr__
         set_(self, "spec", graph.spec)
         set_(self, "graph", graph)
-        set_(self, "tensors", MappingProxyType(checked))
+        set_(self, "tensors", MappingProxyType(dict(checked)))
         set_(self, "provenance", MappingProxyType(dict(provenance or {})))
         set_(self, "task", task)
         set_(self, "cpu", best)
         set_(self, "_asked_cpu", cpu)
-        widths, window = [edge.width for edge in graph.edges], self.window or 0
-        ends = (graph.output, graph.refuses_missing, best, window, graph.holds_in_window, self.columns)
-        set_(self, "_native", _core.Model(nodes, widths, *ends))
+        set_(self, "_packed", before if before is not None and packed.same(before) else packed)
+
+    @property
+    def _native(self) -> _core.Model:
+        """The model in the native core, which is packed the first time."""
+        return self._packed.model
 
     def run(
         self, X: npt.ArrayLike, state: State | bytes | None = None, return_state: bool = False
@@ -139,14 +171,36 @@ class Model:
         cpu: str | None = None,
         task: Section | None = None,
     ) -> Model:
-        """A new model with some parts exchanged."""
-        return Model(
-            self.spec if spec is None else spec,
-            self.tensors if tensors is None else tensors,
+        """A new model with some parts exchanged. What stays as it is is neither checked nor copied again."""
+        graph = self.graph if spec is None or spec is self.spec or spec == self.spec else resolve(spec)
+        given = self.tensors if tensors is None else tensors
+        checked = given if graph is self.graph and tensors is None else check_tensors(graph, given, self.tensors)
+        return _made(
+            graph,
+            checked,
             self.provenance if provenance is None else provenance,
             self._asked_cpu if cpu is None else cpu,
             self.task if task is None else task,
+            self._packed,
         )
+
+    def with_options(self, input: Mapping[str, Any] | None = None, head: Mapping[str, Any] | None = None) -> Model:
+        """The same model with other options of its input stage or its head, such as another rate of false alarms.
+
+        It has the same tensors, and states of the one fit the other where these options do not touch the state. Options
+        that change an edge, a tensor or the state are for `replace(spec=...)`.
+
+        Args:
+            input: options of the input stage to change, plain JSON values, e.g. {"columns": ["v", "load"]}.
+            head: options of the head to change, e.g. {"false_alarms_per_1000": 2}.
+
+        Raises:
+            SpecError: a bad option, one that changes what layers, tensors or states are made for, options of a head
+                that the model does not have, or tensors that make no sense with them.
+        """
+        graph = with_options(self.graph, input, head)
+        checked = check_tensors(graph, self.tensors, self.tensors)
+        return _made(graph, checked, self.provenance, self._asked_cpu, self.task, self._packed)
 
     @property
     def window(self) -> int | None:
@@ -161,8 +215,7 @@ class Model:
     @property
     def columns(self) -> tuple[str, ...] | None:
         """Names of the readings in one step, in order; None where they have none."""
-        names = self.spec.input.options.get("columns")
-        return None if names is None else tuple(names)
+        return self.graph.stage.columns
 
     @property
     def subtract(self) -> Array | None:
@@ -172,26 +225,23 @@ class Model:
         readings, and the model of it reads what remains. Its readings are then float64, and what it answers in their
         units (`levels`) is float64 as well.
         """
-        given = self.spec.input.options.get("subtract")
+        given = self.graph.stage.subtract
         return None if given is None else np.array(given, np.float64)
 
     @property
     def levels(self) -> Array | None:
         """What is added to each answer in float64, as it is in the units of a column: (outputs,) float64, or None."""
-        subtract, of = self.subtract, self.graph.nodes[-1].layer.levels()
-        if subtract is None or of is None:
+        subtract, head = self.subtract, self.graph.head
+        if subtract is None or head is None:
             return None
-        return np.array([0.0 if column is None else subtract[column] for column in of])
+        return np.array([0.0 if column is None else subtract[column] for column in head.levels()])
 
     def relative(self) -> Model:
         """The same model of readings from which `subtract` was taken already; itself where nothing is subtracted.
 
         Its readings and answers are float32, less the constants. Their states are the same.
         """
-        if self.subtract is None:
-            return self
-        options = {**self.spec.input.options, "subtract": None}
-        return self.replace(spec=self.spec.replace(input=LayerSpec(self.spec.input.kind, **options)))
+        return self if self.subtract is None else self.with_options(input={"subtract": None})
 
     def absolute(self, constants: Array | None) -> Model:
         """The reverse of `relative`: a model of what remains of readings, as one of the readings themselves.
@@ -199,17 +249,12 @@ class Model:
         Args:
             constants: (inputs,) float64, what was subtracted from them; None = nothing.
         """
-        if constants is None:
-            return self
-        options = {**self.spec.input.options, "subtract": constants.tolist()}
-        return self.replace(spec=self.spec.replace(input=LayerSpec(self.spec.input.kind, **options)))
+        return self if constants is None else self.with_options(input={"subtract": constants.tolist()})
 
     @property
     def limits(self) -> tuple[Array, Array]:
         """The least and the largest that a reading may be, (inputs,) float64 each; what lies beyond is missing."""
-        one = np.ones(self.inputs)
-        units = self.tensors.get("input.offset", 0 * one), self.tensors.get("input.scale", one)
-        least, most = limits(*units, self.spec.input.options.get("transform"))
+        least, most = self.graph.stage.limits(stage_tensors(self.graph, self.tensors))
         subtract = 0.0 if self.subtract is None else self.subtract
         return least + subtract, most + subtract
 
@@ -226,7 +271,7 @@ class Model:
     @property
     def alarm_score(self) -> float | None:
         """The score at and above which an answer of a detector is an alarm; None for other models."""
-        return self.graph.nodes[-1].layer.alarm_score
+        return None if self.graph.head is None else self.graph.head.alarm_score
 
     def drifts(self, state: State | bytes) -> tuple[Drift, ...]:
         """Signs that the readings of a session are no longer like those the model was calibrated on.
@@ -239,19 +284,32 @@ class Model:
             state: of one session, or its bytes.
 
         Returns:
-            The tests that have decided, the one with the most evidence first, each with the name of its column; empty
-            while there is none, and for models that test nothing.
+            The tests that have decided, the one with the most evidence first, each with the name of its column, and
+            levels in the units of the readings; empty while there is none, and for models that test nothing.
 
         Raises:
             StateError: the state does not fit, or is that of several sessions.
         """
-        state = as_state(state)
+        state, head = as_state(state), self.graph.head
         rows = state.rows(self.graph, 1)
-        if not (self.graph.evidence.size and (rows[0, self.graph.evidence] >= 1.0).any()):
+        if head is None or not (self.graph.evidence.size and (rows[0, self.graph.evidence] >= 1.0).any()):
             return ()
-        own = {name.removeprefix(f"{self.graph.nodes[-1].name}."): value[0] for name, value in state.fields.items()}
+        node = self.graph.nodes[-1]
+        own = {name.removeprefix(f"{node.name}."): value[0] for name, value in state.fields.items()}
+        found = head.drifts(own_tensors(node, self.tensors), own)
         names = self.columns or tuple(f"x{i}" for i in range(self.inputs))
-        return tuple(replace(drift, column=names[drift.column]) for drift in self.graph.nodes[-1].layer.drifts(own))
+        return tuple(
+            replace(drift, column=names[drift.column], level=self._in_units(drift.column, drift.level))
+            for drift in found
+        )
+
+    def _in_units(self, column: int, level: Level | None) -> Level | None:
+        """A level in the units of the readings."""
+        if level is None:
+            return None
+        own, scaled = stage_tensors(self.graph, self.tensors), np.array([level.mean, level.low, level.high])
+        values = self.graph.stage.unscaled(own, column, scaled)
+        return Level(level.rows, *(values if self.subtract is None else values + self.subtract[column]).tolist())
 
     def settled(self, state: State | bytes) -> State:
         """The same state without evidence of drift, as after a warning was heeded."""
@@ -313,7 +371,8 @@ def init(spec: ModelSpec, seed: int = 0, cpu: str | None = None) -> Model:
     Raises:
         SpecError: a spec that cannot be.
     """
-    return Model(spec, initial_tensors(resolve(spec), seed), {"seed": seed}, cpu)
+    graph = resolve(spec)
+    return Model.of_graph(graph, initial_tensors(graph, seed), {"seed": seed}, cpu)
 
 
 def load(path: str | os.PathLike[str], cpu: str | None = None) -> Model:
@@ -335,6 +394,20 @@ def load(path: str | os.PathLike[str], cpu: str | None = None) -> Model:
             f"{path}: the stored structure hash does not match the model: "
             "the file was altered, or written by another version of gatewise"
         )
+    return model
+
+
+def _made(
+    graph: Graph,
+    checked: Mapping[str, Array],
+    provenance: Mapping[str, Any] | None,
+    cpu: str | None,
+    task: Section | None = None,
+    before: Packed | None = None,
+) -> Model:
+    """A model of parts that were checked already."""
+    model = object.__new__(Model)
+    model._set(graph, checked, provenance, cpu, task, before)
     return model
 
 

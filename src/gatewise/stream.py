@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 from gatewise import _core
 from gatewise.errors import InputError, SpecError
-from gatewise.layers.base import Array, Drift
+from gatewise.heads.base import Drift
+from gatewise.layers.base import Array
 from gatewise.model import Model, as_state
 from gatewise.readings import as_float32
 from gatewise.state import State

@@ -40,7 +40,7 @@ if __name__ == "__main__":
 
 import gatewise as gw
 from gatewise.errors import FileError, InputError, SpecError, StateError
-from gatewise.inputs.numeric.spec import usable
+from gatewise.inputs.base import usable
 from hostile import mutations
 
 CORPUS = Path(__file__).parent / "corpus"

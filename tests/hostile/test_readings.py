@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as arrays
 
 import gatewise as gw
 from gatewise.errors import InputError, StateError
-from gatewise.inputs.numeric.spec import usable
+from gatewise.inputs.base import usable
 from hostile.mutations import SPECS, STREAMS
 
 ANY_BITS = st.integers(0, 2**32 - 1).map(lambda bits: np.uint32(bits))

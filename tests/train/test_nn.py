@@ -10,7 +10,7 @@ import torch
 from gatewise import _core
 from gatewise.errors import InputError, SpecError, StateError
 from gatewise.graph import Graph, initial_tensors, reference_run, resolve
-from gatewise.inputs.numeric.spec import MISSING
+from gatewise.inputs.base import MISSING
 from gatewise.layers import KINDS, registry
 from gatewise.layers.train.dropout import Dropout
 from gatewise.model import Model, init

@@ -8,7 +8,8 @@ from functools import cached_property
 
 import numpy as np
 
-from gatewise.inputs.numeric.spec import MOST
+from gatewise.heads.base import Head
+from gatewise.inputs.base import InputStage
 from gatewise.layers.base import Array, Edge, Field, Layer
 from gatewise.layers.registry import Registry
 from gatewise.spec import ModelSpec, canonical_json
@@ -28,7 +29,7 @@ class Node:
     """
 
     name: str
-    registry: Registry
+    registry: Registry[Layer]
     layer: Layer
     reads: tuple[int, ...]
     writes: int
@@ -58,16 +59,22 @@ class Graph:
     Attributes:
         spec: the spec, every option written out.
         nodes: the flat list, in order of execution.
-        edges: all edges by number.
-        output: number of the edge that is the model's answer.
+        edges: all edges by number; edge 0 is the raw reading.
+        stage: the input stage, also where it changes nothing and is not among the nodes.
+        head: the head, or None.
+        scaled: number of the edge that the input stage writes; 0 where it changes nothing.
         body: number of the edge that the last layer writes.
+        output: number of the edge that is the model's answer.
     """
 
     spec: ModelSpec
     nodes: tuple[Node, ...]
     edges: tuple[Edge, ...]
-    output: int
+    stage: InputStage
+    head: Head | None
+    scaled: int
     body: int
+    output: int
 
     @cached_property
     def tensors(self) -> dict[str, tuple[int, ...]]:
@@ -144,14 +151,13 @@ class Graph:
 
     @property
     def refuses_missing(self) -> bool:
-        """Whether missing readings are refused: non-finite ones, and those that scaling takes too far."""
-        return bool(self.spec.input.options.get("missing", "raise") == "raise")
+        """Whether missing readings are refused."""
+        return self.stage.refuses_missing
 
     @property
     def missing_readings(self) -> str:
         """Which readings are missing, for messages."""
-        logs = ", of -1 or less where 1 + x is to have a logarithm" if self.spec.input.options.get("transform") else ""
-        return f"not finite{logs}, or beyond {MOST:g} once scaled"
+        return self.stage.missing_readings
 
     @property
     def holds_in_window(self) -> bool:
@@ -159,13 +165,14 @@ class Graph:
 
         So what is held goes back further than the window does: a gap at its beginning would leave nothing to hold.
         """
-        return self.window is not None and self.spec.input.options.get("missing") == "hold"
+        return self.window is not None and self.stage.fills_forward
 
     @cached_property
     def output_names(self) -> tuple[str, ...]:
         """Names of the output values: those of the head, else y0, y1, ..."""
-        names = self.nodes[-1].layer.output_names()
-        return names or tuple(f"y{i}" for i in range(self.edges[self.output].width))
+        if self.head is not None:
+            return self.head.output_names()
+        return tuple(f"y{i}" for i in range(self.edges[self.output].width))
 
     @cached_property
     def structure(self) -> str:

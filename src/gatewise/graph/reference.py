@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
 from gatewise.graph.graph import Graph
-from gatewise.graph.tensors import own_tensors
-from gatewise.inputs.numeric.spec import usable
+from gatewise.graph.tensors import own_tensors, stage_tensors
 from gatewise.layers.base import Array
 
 
@@ -39,14 +37,13 @@ def reference_run(
         return _reference_sequence(graph, own, x.astype(np.float64), now)
     answers = np.zeros((*x.shape[:2], graph.edges[graph.output].width))
     count, kept = now["window.count"], now["window.readings"]
-    unit: list[Any] = [tensors.get(f"input.{name}") for name in ("offset", "scale")]
-    unit.append(graph.spec.input.options.get("transform"))
+    stage = stage_tensors(graph, tensors)
     zeros = {field.name: np.zeros((1, *field.shape)) for field in graph.node_state}
     for t in range(x.shape[1]):
         reading = x[:, t].astype(np.float64)
         if graph.holds_in_window:
-            known = (count > 0) & usable(kept[:, -1], *unit)
-            reading = np.where(~usable(reading, *unit) & known, kept[:, -1], reading)
+            known = (count > 0) & graph.stage.usable(stage, kept[:, -1])
+            reading = np.where(~graph.stage.usable(stage, reading) & known, kept[:, -1], reading)
         kept = np.concatenate([kept[:, 1:], reading[:, None]], axis=1)
         count = np.minimum(count + 1, graph.window)
         for row, steps in enumerate(count[:, 0].astype(int)):

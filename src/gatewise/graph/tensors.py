@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 
 import numpy as np
 
@@ -10,9 +11,19 @@ from gatewise.errors import InputError, SpecError
 from gatewise.graph.graph import Graph, Node
 from gatewise.layers.base import Array
 
+NOTHING: Mapping[str, Array] = MappingProxyType({})
 
-def check_tensors(graph: Graph, tensors: Mapping[str, Array]) -> dict[str, Array]:
+
+def check_tensors(
+    graph: Graph, tensors: Mapping[str, Array], checked: Mapping[str, Array] = NOTHING
+) -> dict[str, Array]:
     """The tensors a graph needs, in canonical order, contiguous float32 and read-only.
+
+    Args:
+        graph: a resolved spec.
+        tensors: full name -> array.
+        checked: what this function gave before. An array of `tensors` that is one of these is taken as it is; all
+            others are copied.
 
     Raises:
         SpecError: a tensor missing, left over, of another shape or type, not finite, or senseless for its layer.
@@ -21,27 +32,37 @@ def check_tensors(graph: Graph, tensors: Mapping[str, Array]) -> dict[str, Array
         raise SpecError(f"tensor {missing[0]!r} is missing ({len(missing)} of {len(graph.tensors)} are)")
     if extra := [name for name in tensors if name not in graph.tensors]:
         raise SpecError(f"tensor {extra[0]!r} belongs to no layer of this model; remove it or add its layer")
-    checked = {}
+    found = {}
     for name, shape in graph.tensors.items():
         value = np.asarray(tensors[name])
         if value.dtype != np.float32 or value.shape != shape:
             raise SpecError(f"tensor {name!r} must be float32 {shape}, got {value.dtype} {value.shape}")
-        if not np.isfinite(value).all():
-            raise SpecError(f"tensor {name!r} holds {np.count_nonzero(~np.isfinite(value))} non-finite values")
-        copy = np.array(value, np.float32, order="C")
-        copy.flags.writeable = False
-        checked[name] = copy
+        found[name] = value if value is checked.get(name) else _frozen(name, value)
     for node in graph.nodes:
         try:
-            node.layer.check(own_tensors(node, checked))
+            node.layer.check(own_tensors(node, found))
         except SpecError as error:
             raise SpecError(f"layer {node.name!r}: {error}") from None
-    return checked
+    return found
+
+
+def _frozen(name: str, value: Array) -> Array:
+    """A read-only copy, contiguous. Raises SpecError where it is not finite."""
+    if not np.isfinite(value).all():
+        raise SpecError(f"tensor {name!r} holds {np.count_nonzero(~np.isfinite(value))} non-finite values")
+    copy = np.array(value, np.float32, order="C")
+    copy.flags.writeable = False
+    return copy
 
 
 def own_tensors(node: Node, tensors: Mapping[str, Array]) -> dict[str, Array]:
     """The tensors of one node under their short names, e.g. "weight_ih"."""
     return {name.partition(".")[2]: tensors[name] for name in node.shapes}
+
+
+def stage_tensors(graph: Graph, tensors: Mapping[str, Array]) -> dict[str, Array]:
+    """The tensors of the input stage under their short names; none where it changes nothing."""
+    return own_tensors(graph.nodes[0], tensors) if graph.scaled else {}
 
 
 def initial_tensors(graph: Graph, seed: int = 0) -> dict[str, Array]:

@@ -6,6 +6,7 @@ Adding a layer is one folder plus its name in KINDS; see CONTRIBUTING.md.
 
 from __future__ import annotations
 
+from gatewise.layers.base import Layer
 from gatewise.layers.registry import Registry
 
 KINDS = (
@@ -14,4 +15,4 @@ KINDS = (
 )
 """The names of all layers, which are the names of their folders."""
 
-registry = Registry("layer", "gatewise.layers", KINDS)
+registry = Registry("layer", "gatewise.layers", KINDS, Layer)

@@ -56,7 +56,7 @@ class Edge:
 class Field:
     """One typed field of a state: its name within the node, NumPy dtype name, and shape without a batch axis.
 
-    `evidence` marks values of sequential tests: 0 at the start, and from 1 on a test has decided (see `Drift`).
+    `evidence` marks values of sequential tests: 0 at the start, and from 1 on a test has decided (see `Head.drifts`).
     """
 
     name: str
@@ -76,24 +76,8 @@ class Field:
 
 
 @dataclass(frozen=True)
-class Drift:
-    """One sign that readings are no longer like those a model was calibrated on.
-
-    Attributes:
-        kind: "rate" where alarms come more often than twice the stated rate, "level" where the level of a column has
-            left the range in which it was fitted.
-        column: the column, by name, or by position among the readings.
-        evidence: how far the test has come: from 1 on it has decided.
-    """
-
-    kind: str
-    column: Any
-    evidence: float
-
-
-@dataclass(frozen=True)
 class Layer:
-    """Base of a layer, input stage or head: its options are dataclass fields, its faces are methods.
+    """Base of a layer, and of `InputStage` and `Head`: its options are dataclass fields, its faces are methods.
 
     A subclass is pure description. It holds no weights; `tensors` and `state` arrays are handed in.
     """
@@ -143,32 +127,6 @@ class Layer:
     def outputs(self, inputs: Sequence[Edge]) -> Edge:
         """The edge this layer writes, given those it reads. Raises SpecError where they do not fit."""
         raise NotImplementedError
-
-    @property
-    def identity(self) -> bool:
-        """Whether it changes nothing, so that the graph leaves it out (input stages)."""
-        return False
-
-    @property
-    def alarm_score(self) -> float | None:
-        """The first output value at and above which an answer is an alarm; None where there are no alarms."""
-        return None
-
-    def drifts(self, state: Mapping[str, Array]) -> tuple[Drift, ...]:
-        """The tests that have decided, the one with the most evidence first; none for kinds that test nothing.
-
-        Args:
-            state: field name -> array of the field's shape, of one session.
-        """
-        return ()
-
-    def output_names(self) -> tuple[str, ...] | None:
-        """Names of the output values, where they have a meaning of their own (heads)."""
-        return None
-
-    def levels(self) -> tuple[int | None, ...] | None:
-        """Of each output value the column that it is a level of, in its units (heads); None where it is of none."""
-        return None
 
     def tensors(self, inputs: Sequence[Edge]) -> dict[str, tuple[int, ...]]:
         """Name and shape of each tensor, in the order in which `kernel.c` receives them; none unless a kind says so."""
@@ -285,22 +243,6 @@ def check_mask(kind: str, masked: bool, read: Edge) -> None:
         )
 
 
-def check_units(kind: str, targets: Sequence[int], last: Edge, advice: str) -> None:
-    """Raise SpecError where a head would take what is in the units of a window for something in those of the data.
-
-    Args:
-        kind: of the head.
-        targets: positions of the columns that it is about.
-        last: what the last layer writes.
-        advice: what to do about it.
-    """
-    if (target := min(targets)) < last.own_units:
-        raise SpecError(
-            f"the last layer knows column {target} in the units of its window alone, and {kind} would take its answers "
-            f"for such in the units of the data; {advice}, or let a layer read 'input' or the moments as well"
-        )
-
-
 def check_transform(transform: Any, count: int, what: str) -> tuple[str | None, ...] | None:
     """How columns are transformed, one entry for each, as a tuple; None where none is. Raises SpecError."""
     if transform is None:
@@ -309,20 +251,6 @@ def check_transform(transform: Any, count: int, what: str) -> tuple[str | None, 
     if len(each) != count or any(one is not None and one not in TRANSFORMS for one in each):
         raise SpecError(f'transform must be {count} entries, one for each {what}, "log1p" or null, got {list(each)}')
     return each if any(each) else None
-
-
-def check_targets(targets: Any, names: Any) -> tuple[tuple[int, ...], tuple[str, ...] | None]:
-    """Positions of target columns and their names, as tuples. Raises SpecError where they make no sense."""
-    targets = check_list("targets", targets)
-    for target in targets:
-        check_count("a target", target, least=0)
-    if len(set(targets)) < len(targets):
-        raise SpecError(f"targets names a column twice: {list(targets)}")
-    if names is not None:
-        names = check_list("names", names)
-        if len(names) != len(targets) or not all(isinstance(name, str) for name in names):
-            raise SpecError(f"names must be {len(targets)} texts, one for each target, got {list(names)}")
-    return targets, names
 
 
 def check_list(name: str, value: object) -> tuple[Any, ...]:

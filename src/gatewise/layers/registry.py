@@ -6,24 +6,29 @@ import importlib
 import importlib.util
 from dataclasses import dataclass
 from types import ModuleType
+from typing import Generic, TypeVar
 
 from gatewise.errors import SpecError
 from gatewise.layers.base import Layer
 
+Base = TypeVar("Base", bound=Layer, covariant=True)
+
 
 @dataclass(frozen=True)
-class Registry:
+class Registry(Generic[Base]):
     """The kinds of one family: layers, input stages or heads.
 
     Attributes:
         family: what one of them is called in messages, e.g. "layer".
         package: dotted name of the package that holds one folder per kind.
         kinds: names of the folders.
+        base: the class that the options of each kind derive from.
     """
 
     family: str
     package: str
     kinds: tuple[str, ...]
+    base: type[Base]
 
     def face(self, kind: str, name: str) -> ModuleType:
         """The module `<kind>/<name>.py`, imported when first asked for.
@@ -39,7 +44,7 @@ class Registry:
             raise SpecError(f"{self.family} {kind!r} has no {name} face ({folder}/{kind}/{name}.py)")
         return importlib.import_module(module)
 
-    def spec(self, kind: str) -> type[Layer]:
+    def spec(self, kind: str) -> type[Base]:
         """The class of options of a kind."""
-        found: type[Layer] = self.face(kind, "spec").Spec
+        found: type[Base] = self.face(kind, "spec").Spec
         return found

@@ -13,7 +13,8 @@ from torch.utils.checkpoint import checkpoint
 
 from gatewise.errors import InputError, SpecError, StateError
 from gatewise.graph import Graph, Node
-from gatewise.inputs.numeric.spec import MOST
+from gatewise.heads.train import HeadModule
+from gatewise.inputs.train import StageModule, usable
 from gatewise.layers.base import Array, Field
 from gatewise.layers.train import check_tensors, live_steps, running_maximum, traced
 from gatewise.layers.train.dropout import MATRIX, Dropout, checked
@@ -69,6 +70,13 @@ class Recurrent(torch.nn.Module):
         """The type it computes in."""
         return next((value.dtype for value in chain(self.parameters(), self.buffers())), torch.float32)
 
+    @property
+    def head(self) -> HeadModule | None:
+        """The head, with what a training holds the model to; None where the model has none."""
+        head = self._modules.get("head")
+        assert head is None or isinstance(head, HeadModule)
+        return head
+
     def forward(
         self,
         x: Tensor,
@@ -118,29 +126,30 @@ class Recurrent(torch.nn.Module):
             last: only the answer to the last step is wanted; all rows must be full.
 
         Returns:
-            out (batch, time, width), what the loss is about: the head's `prediction` where it has one, else what the
-            last layer writes; scaled (batch, time, width), what the input stage makes of x; both 0 beyond the end of a
+            out (batch, time, width), what the loss is about: the head's `prediction`, without a head what the last
+            layer writes; scaled (batch, time, width), what the input stage makes of x; both 0 beyond the end of a
             row; and the state without the head's fields. With `last`, out is (batch, 1, width).
         """
         nodes = tuple(node for node in self.graph.nodes if node.name != "head")
         values, after = self._run(nodes, x, state, lengths, last)
-        scaled = values[1 if nodes[0].name == "input" else 0]
-        head = self._modules.get("head")
-        if head is None or not hasattr(head, "prediction"):
-            return values[self.graph.body], scaled, after
-        steps = values[self.graph.body].shape[1]
-        read = [values[i][:, -steps:] for i in self.graph.nodes[-1].reads]
-        return head.prediction(read), scaled, after  # type: ignore[operator]
+        out, scaled, head = values[self.graph.body], values[self.graph.scaled], self.head
+        if head is not None:
+            read = [values[edge] for edge in self.graph.nodes[-1].reads]
+            out = head.prediction([edge[:, -out.shape[1] :] for edge in read] if last else read)
+        return out, scaled, after
 
     def scaled(self, x: Tensor, state: Mapping[str, Tensor] | None = None, lengths: Tensor | None = None) -> Tensor:
         """What the input stage alone makes of x; arguments as those of `forward`, result as in `body`."""
-        stage = self.graph.nodes[:1] if self.graph.nodes[0].name == "input" else ()
-        return self._run(stage, x, state, lengths)[0][len(stage)]
+        stage = self.graph.nodes[:1] if self.graph.scaled else ()
+        return self._run(stage, x, state, lengths)[0][self.graph.scaled]
 
     def usable(self, x: Tensor) -> Tensor:
         """Where raw readings (..., inputs) are not missing: finite, and not too large once scaled."""
         stage = self._modules.get("input")
-        return (x.abs() <= MOST) if stage is None else stage.usable(x)  # type: ignore[operator]
+        if stage is None:  # it changes nothing
+            return usable(x)
+        assert isinstance(stage, StageModule)
+        return stage.usable(x)
 
     def _slide(
         self, window: int, x: Tensor, state: Mapping[str, Tensor] | None, lengths: Tensor | None

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from gatewise.inputs.numeric.spec import transformed
+from gatewise.inputs.base import transformed
 from gatewise.tables.robust import location_scale
 from gatewise.tables.table import Table, within_reach
 from gatewise.tables.warn import warn

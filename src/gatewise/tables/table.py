@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from gatewise.errors import InputError, MissingExtraError
-from gatewise.inputs.numeric.spec import MISSING, MOST, usable
+from gatewise.inputs.base import MISSING, MOST, usable
 from gatewise.layers.base import Array
 from gatewise.readings import refuse_rounded
 from gatewise.tables.columns import as_float32, as_float64, is_rounded, like_time, says_too_large, too_large
@@ -384,7 +384,7 @@ def within_reach(
     leave_out: bool = False,
     transform: Sequence[str | None] | None = None,
 ) -> Table:
-    """The table, where what scaling takes too far for any model to work with is missing, see `inputs/numeric/spec.py`.
+    """The table, where what scaling takes too far for any model to work with is missing, see `inputs/base.py`.
 
     Args:
         table: the readings.

@@ -30,7 +30,7 @@ import numpy as np
 from gatewise.errors import InputError, MissingExtraError
 from gatewise.heads.quantiles.spec import Spec as Head
 from gatewise.heads.quantiles.spec import level_name
-from gatewise.inputs.numeric.spec import held
+from gatewise.inputs.base import fill_forward
 from gatewise.layers.base import Array
 from gatewise.model import Model
 from gatewise.state import COUNT, READINGS, State
@@ -277,7 +277,7 @@ def backtest(
     observed = np.asarray(readings[ahead].transpose(0, 2, 1), np.float32)
     naive: dict[str, list[Array]] = {name: [] for name in (REPEAT, SEASONAL)[: 1 if season is None else 2]}
     for (_, a, b), own in zip(spans, each, strict=True):
-        known = held(readings[a:b]).astype(np.float64)
+        known = fill_forward(readings[a:b]).astype(np.float64)
         naive[REPEAT].append(np.repeat(known[own - a][:, :, None], len(head.horizons), axis=2))
         if season is not None:
             naive[SEASONAL].append(_seasonal(known, own - a, head.horizons, season))
@@ -332,7 +332,7 @@ def forecast_at(model: Model, inputs: Array, origins: Array) -> Array:
     """
     found = np.empty((len(origins), model.outputs), np.float32)
     if model.window is not None:
-        inputs = held(inputs) if model.graph.holds_in_window else inputs
+        inputs = fill_forward(inputs) if model.graph.holds_in_window else inputs
         for at in range(0, len(origins), CHUNK):
             some = origins[at : at + CHUNK]
             answers = np.asarray(model.run(inputs[some, None], _before(model, inputs, some)))

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from gatewise.errors import InputError
-from gatewise.inputs.numeric.spec import transformed
+from gatewise.inputs.base import transformed
 from gatewise.layers.base import TRANSFORMS, Array
 from gatewise.tables.table import Table, enumerated
 from gatewise.tables.times import listed

@@ -225,9 +225,7 @@ class Detector(OutlierMixin, Task):  # type: ignore[misc]
         for text in warnings:
             warn(text)
         told = {**section.described, "warnings": [*kept, *warnings]}
-        return model.replace(
-            spec=model.spec.replace(head=head.replace(**{name: new})), task=replace(section, described=told)
-        )
+        return model.with_options(head={name: new}).replace(task=replace(section, described=told))
 
     def _answers(self, table: Table, state: States) -> Array:
         """What the model answers to each row, (rows, outputs) float32 in the order of the table."""

@@ -243,5 +243,4 @@ class Forecaster(Task):
         ends = bounded(given["minimum"], given["maximum"], None, self.layout_)
         if constants is not None:
             ends = ends.less(constants[list(self.layout_.targets)])
-        spec = self.model_.spec.replace(head=head.replace(minimum=ends.minimum, maximum=ends.maximum))
-        return self.model_.replace(spec=spec)
+        return self.model_.with_options(head={"minimum": ends.minimum, "maximum": ends.maximum})

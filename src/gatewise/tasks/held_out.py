@@ -171,8 +171,8 @@ def measure(
     assert alarm is not None
     kept = [table.values[span.calibration : span.stop] for span in parts.spans]
     pause = max(calibration.run - 1, recovery(bare_model, score, alarm, kept, targets))
-    head = model.spec.head.replace(samples=calibration.samples, pause=pause)
-    return _with_head(model.replace(spec=model.spec.replace(head=head)), given), calibration
+    model = _with_head(model, given).with_options(head={"samples": calibration.samples, "pause": pause})
+    return model, calibration
 
 
 def _of_targets(answers: Array, count: int) -> Array:

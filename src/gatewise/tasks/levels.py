@@ -24,7 +24,7 @@ import numpy as np
 
 from gatewise.errors import MissingExtraError
 from gatewise.heads.tail_probability.spec import SPANS, TOLERATED, UNBOUNDED
-from gatewise.inputs.numeric.spec import held
+from gatewise.inputs.base import fill_forward
 from gatewise.layers.base import Array
 from gatewise.tables.robust import reach
 
@@ -59,7 +59,9 @@ def level_tests(series: Sequence[Array], masked: bool) -> dict[str, Array]:
 def _test(series: Sequence[Array], masked: bool) -> tuple[list[float], list[float], list[float]]:
     """Clip, range and factors of one column."""
     present = [rows.astype(np.float64) for rows in series]
-    present = [rows[np.isfinite(rows)] if masked else np.nan_to_num(held(rows[:, None])[:, 0]) for rows in present]
+    present = [
+        rows[np.isfinite(rows)] if masked else np.nan_to_num(fill_forward(rows[:, None])[:, 0]) for rows in present
+    ]
     every = np.concatenate(present)
     low, high = reach(every) if every.size else (0.0, 0.0)
     if not low < high:

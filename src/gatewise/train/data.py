@@ -14,7 +14,7 @@ from torch import Tensor
 
 from gatewise.errors import InputError
 from gatewise.file import digest
-from gatewise.inputs.numeric.spec import held
+from gatewise.inputs.base import fill_forward
 from gatewise.layers.base import Array
 from gatewise.nn import Recurrent
 from gatewise.train.series import OneSeries, Series, read_series
@@ -172,12 +172,13 @@ def _concatenate(module: Recurrent, series: Sequence[OneSeries]) -> Concatenated
         target, mask = one.target, one.mask
         if target is None or mask is None:
             with torch.no_grad():
-                target, mask = module.head.targets(module.scaled(one.x[None])[0], torch.isfinite(one.x))  # type: ignore[union-attr,operator]
+                assert module.head is not None, "without targets, fit asks for a head"
+                target, mask = module.head.targets(module.scaled(one.x[None])[0], torch.isfinite(one.x))
         found.append(torch.where(mask, target, 0))
         masks.append(mask)
     if len({(target.shape[1:], target.dtype) for target in found}) > 1:
         raise InputError("the targets of all series must have the same width and type")
     every = [one.x for one in series]
     if module.graph.holds_in_window:  # as in use, where a window may begin with a gap
-        every = [torch.from_numpy(held(x.numpy())) for x in every]
+        every = [torch.from_numpy(fill_forward(x.numpy())) for x in every]
     return Concatenated(torch.cat(every), torch.cat(found), torch.cat(masks), tuple(len(one) for one in series))

@@ -117,7 +117,11 @@ class Run:
         self.settings = settings
         self.module = to_torch(model, dropout=settings.dropout).train()
         self.data = prepare(self.module, series, targets, validation, mask)
-        self.loss: Loss = self.module.head.loss if loss is None else loss  # type: ignore[assignment,union-attr]
+        if loss is None:
+            assert self.module.head is not None, "without a loss, fit asks for a head"
+            self.loss: Loss = self.module.head.loss
+        else:
+            self.loss = loss
         self.sampler = sampler_for(model.graph, self.data, settings.batch, settings.bptt)
         self.parameters = dict(self.module.named_parameters())
         self.optimiser = AdamW(self.parameters, settings.weight_decay)

@@ -39,17 +39,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from gatewise.errors import SpecError
-from gatewise.layers.base import (
-    Array,
-    Edge,
-    Layer,
-    check_count,
-    check_flag,
-    check_list,
-    check_targets,
-    check_transform,
-    check_units,
-)
+from gatewise.heads.base import Head, check_targets, check_units
+from gatewise.layers.base import Array, Edge, check_count, check_flag, check_list, check_transform
 
 LARGEST = float(np.finfo(np.float32).max)
 """A bound of this size is none."""
@@ -70,7 +61,7 @@ def level_name(level: float) -> str:
 
 
 @dataclass(frozen=True)
-class Spec(Layer):
+class Spec(Head):
     """Options of the quantiles head.
 
     Attributes:

@@ -8,13 +8,13 @@ import torch
 from torch import Tensor
 
 from gatewise.heads.quantiles.spec import MOST_EXPONENT, Spec
-from gatewise.layers.train import LayerModule, State
+from gatewise.heads.train import HeadModule
+from gatewise.layers.train import State
 
 
-class Module(LayerModule):
+class Module(HeadModule):
     """(batch, time, K H Q), scaled input (batch, time, W), moments (batch, time, 2V) -> (batch, time, K H Q)."""
 
-    trained = False
     layer: Spec
     offset: Tensor
     scale: Tensor

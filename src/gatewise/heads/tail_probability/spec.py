@@ -57,19 +57,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from gatewise.errors import SpecError
-from gatewise.layers.base import (
-    Array,
-    Drift,
-    Edge,
-    Field,
-    Layer,
-    check_count,
-    check_flag,
-    check_mask,
-    check_number,
-    check_targets,
-    check_units,
-)
+from gatewise.heads.base import Drift, Head, Level, check_targets, check_units
+from gatewise.layers.base import Array, Edge, Field, check_count, check_flag, check_mask, check_number
 
 KNOTS = 64
 LOG_SCALE_LIMIT = 10.0
@@ -88,7 +77,7 @@ UNBOUNDED = 1e30
 
 
 @dataclass(frozen=True)
-class Spec(Layer):
+class Spec(Head):
     """Options of the tail-probability head.
 
     Attributes:
@@ -217,14 +206,19 @@ class Spec(Layer):
             Field("level_evidence", "float32", levels, evidence=True),
         )
 
-    def drifts(self, state: Mapping[str, Array]) -> tuple[Drift, ...]:
-        """See `Layer.drifts`. A rate of all targets together names the one whose own rate has the most evidence."""
+    def drifts(self, tensors: Mapping[str, Array], state: Mapping[str, Array]) -> tuple[Drift, ...]:
+        """See `Head.drifts`. A rate of all targets together names the one whose own rate has the most evidence."""
         rates, levels = state["rate_evidence"].max(axis=-1), state["level_evidence"].max(axis=-1)
-        K = len(self.targets)
+        K, stated = len(self.targets), self.false_alarms_per_1000
         columns = [*self.targets, *(self.targets[int(np.argmax(rates[:K]))] for _ in rates[K:])]
-        found = {("rate", column): float(most) for column, most in zip(columns, rates, strict=True) if most >= 1}
-        found |= {("level", w): float(levels[w]) for w in np.flatnonzero(levels >= 1).tolist()}
-        return tuple(Drift(*key, found[key]) for key in sorted(found, key=lambda key: -found[key]))
+        decided = {column: float(most) for column, most in zip(columns, rates, strict=True) if most >= 1}
+        found = [Drift("rate", column, most, stated) for column, most in decided.items()]
+        for w in np.flatnonzero(levels >= 1).tolist():
+            j = int(np.argmax(state["level_evidence"][w]))
+            low, high = tensors["range"][w, 2 * j : 2 * j + 2].tolist()
+            level = Level(SPANS[j], float(state["level"][w, j]), low, high)
+            found.append(Drift("level", w, float(levels[w]), level=level))
+        return tuple(sorted(found, key=lambda drift: -drift.evidence))
 
     def initial(self, inputs: Sequence[Edge], rng: np.random.Generator) -> dict[str, Array]:
         """Tables of standard normal laws that do not depend on each other, and no tests: not calibrated."""

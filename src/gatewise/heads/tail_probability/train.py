@@ -16,13 +16,13 @@ import torch
 from torch import Tensor
 
 from gatewise.heads.tail_probability.spec import LOG_SCALE_LIMIT, SPANS, Spec, level_start
-from gatewise.layers.train import LayerModule, State, at_end, live_steps, traced
+from gatewise.heads.train import HeadModule
+from gatewise.layers.train import State, at_end, live_steps, traced
 
 
-class Module(LayerModule):
+class Module(HeadModule):
     """Forecast (batch, time, 2K) and scaled input (batch, time, W or 2W) -> answers (batch, time, 5 or 2 + 4K)."""
 
-    trained = False
     layer: Spec
     statistic: Tensor
     score: Tensor

@@ -18,7 +18,7 @@ changes. A stage that neither transforms nor scales nor holds costs nothing: it 
 
 Readings of a large level and a small variation have too few digits in float32. With `subtract` a model takes a constant
 from each column in float64, before anything else, and adds it again to those answers that are levels of the column
-(`Model.subtract`, `Layer.levels`). The x above, and all tensors, are then less that constant: no execution knows of it.
+(`Model.subtract`, `Head.levels`). The x above, and all tensors, are then less that constant: no execution knows of it.
 
 Readings come first in y, so a head finds column k of x at k. The edge says that it has W columns, not 2W, and a head
 refuses a target beyond (`Edge.columns`). It also says which of them are transformed, so that a head answers in the
@@ -36,11 +36,11 @@ from typing import Any, ClassVar
 import numpy as np
 
 from gatewise.errors import SpecError
+from gatewise.inputs.base import MISSING, MOST, WITHIN, InputStage, transformed, usable
 from gatewise.layers.base import (
     Array,
     Edge,
     Field,
-    Layer,
     check_choice,
     check_count,
     check_list,
@@ -49,68 +49,12 @@ from gatewise.layers.base import (
     one_input,
 )
 
-MISSING = ("raise", "hold", "mask")
-"""What may be done where a reading is missing."""
-
-MOST = 1e18
-"""The largest size, once scaled, of a reading that is not missing: its square is still far from the end of float32."""
-
-
 MOST_LOGS = 4000
 """Columns that may be transformed."""
 
-Transform = Sequence[str | None] | None
-"""For each column "log1p" or None; None = no column is transformed."""
-
-
-def transformed(readings: Array, transform: Transform) -> Array:
-    """Readings (..., columns) as they are scaled, in their own precision; NaN where there is no logarithm."""
-    if transform is None:
-        return readings
-    logs = np.array([one is not None for one in transform])
-    with np.errstate(all="ignore"):
-        return np.where(logs, np.log1p(np.where(readings > -1, readings, np.nan), dtype=readings.dtype), readings)
-
-
-def usable(
-    readings: Array, offset: Array | None = None, scale: Array | None = None, transform: Transform = None
-) -> Array:
-    """Where readings (..., columns) are not missing, as the head of this file has it; in their own precision.
-
-    Args:
-        readings: raw.
-        offset, scale: (columns) each; None = they are not scaled.
-        transform: of the columns.
-    """
-    with np.errstate(all="ignore"):
-        scaled = transformed(readings, transform)
-        scaled = scaled if offset is None or scale is None else (scaled - offset) * (1 / scale)
-        return np.asarray(np.abs(scaled) <= MOST)
-
-
-def limits(offset: Array, scale: Array, transform: Transform = None) -> tuple[Array, Array]:
-    """The least and the largest raw reading of each column, a hair within the bound: (columns) float64 each."""
-    reach = 0.999999 * MOST * scale.astype(np.float64)
-    least, largest = offset - reach, offset + reach
-    if transform is not None:
-        logs = np.array([one is not None for one in transform])
-        beyond = float(np.finfo(np.float32).max)
-        with np.errstate(over="ignore"):
-            above = float(np.nextafter(np.float32(-1), np.float32(0)))  # the least whose logarithm is a number
-            low, high = np.maximum(np.expm1(least), above), np.minimum(np.expm1(largest), beyond)
-        least, largest = np.where(logs, low, least), np.where(logs, high, largest)
-    return least, largest
-
-
-def held(readings: Array) -> Array:
-    """Readings (time, columns) with the last finite one of a column where one is not; those before the first stay."""
-    at = np.arange(len(readings))[:, None]
-    last = np.maximum.accumulate(np.where(np.isfinite(readings), at, -1), axis=0)
-    return np.asarray(np.where(last >= 0, np.take_along_axis(readings, np.maximum(last, 0), axis=0), readings))
-
 
 @dataclass(frozen=True)
-class Spec(Layer):
+class Spec(InputStage):
     """Options of the numeric input stage.
 
     Attributes:
@@ -160,8 +104,52 @@ class Spec(Layer):
 
     @property
     def identity(self) -> bool:
-        """Whether the stage changes nothing, so that the graph leaves it out."""
+        """Whether it neither transforms nor scales nor holds."""
         return self.scaling == "none" and self.missing == "raise" and self.transform is None
+
+    @property
+    def refuses_missing(self) -> bool:
+        """With missing "raise"."""
+        return self.missing == "raise"
+
+    @property
+    def fills_forward(self) -> bool:
+        """With missing "hold"; with "mask" the indicators tell."""
+        return self.missing == "hold"
+
+    @property
+    def missing_readings(self) -> str:
+        """Also readings of which no logarithm can be taken."""
+        logs = ", of -1 or less where 1 + x is to have a logarithm" if self.transform is not None else ""
+        return f"not finite{logs}, or beyond {MOST:g} once scaled"
+
+    def usable(self, tensors: Mapping[str, Array], readings: Array) -> Array:
+        """As the head of this file has it."""
+        return usable(readings, tensors.get("offset"), tensors.get("scale"), self.transform)
+
+    def limits(self, tensors: Mapping[str, Array]) -> tuple[Array, Array]:
+        """What lies within the bound once scaled; in transformed columns also above -1, and within float32."""
+        offset, scale = self._unit(tensors)
+        least, largest = offset - WITHIN * scale, offset + WITHIN * scale
+        if self.logs:
+            beyond = float(np.finfo(np.float32).max)
+            above = float(np.nextafter(np.float32(-1), np.float32(0)))  # the least whose logarithm is a number
+            with np.errstate(over="ignore"):
+                low, high = np.maximum(np.expm1(least), above), np.minimum(np.expm1(largest), beyond)
+            least[self.logs], largest[self.logs] = low[self.logs], high[self.logs]
+        return least, largest
+
+    def unscaled(self, tensors: Mapping[str, Array], column: int, values: Array) -> Array:
+        """The reverse of the scaling, then of the transform."""
+        offset, scale = (unit[column] for unit in self._unit(tensors))
+        found = np.asarray(values, np.float64) * scale + offset
+        return np.asarray(np.expm1(found)) if column in self.logs else found
+
+    def _unit(self, tensors: Mapping[str, Array]) -> tuple[Array, Array]:
+        """Offset and scale, (W) float64 each; 0 and 1 where nothing is scaled."""
+        if self.scaling == "none":
+            return np.zeros(self.width), np.ones(self.width)
+        return tensors["offset"].astype(np.float64), tensors["scale"].astype(np.float64)
 
     def outputs(self, inputs: Sequence[Edge]) -> Edge:
         """As wide as the readings; twice that with missing "mask"."""
@@ -187,10 +175,21 @@ class Spec(Layer):
         return {"offset": np.zeros(self.width, np.float32), "scale": np.ones(self.width, np.float32)}
 
     def check(self, tensors: Mapping[str, Array]) -> None:
-        """A scale is positive."""
-        if self.scaling == "standard" and not (tensors["scale"] > 0).all():
-            column = int(np.argmin(tensors["scale"] > 0))
-            raise SpecError(f"scale of column {column} must be positive, got {tensors['scale'][column]}")
+        """A scale is positive, and so is its reciprocal a float32, by which the core multiplies."""
+        if self.scaling == "none":
+            return
+        scale = tensors["scale"]
+        if not (scale > 0).all():
+            column = int(np.argmin(scale > 0))
+            raise SpecError(f"scale of column {column} must be positive, got {scale[column]}")
+        with np.errstate(over="ignore"):
+            small = ~np.isfinite(1 / scale)
+        if small.any():
+            column = int(np.argmax(small))
+            raise SpecError(
+                f"scale of column {column} is {scale[column]:g}, and 1 divided by that is no float32; give the column "
+                "in smaller units, or leave it out"
+            )
 
     def step(
         self, tensors: Mapping[str, Array], state: Mapping[str, Array], *x: Array

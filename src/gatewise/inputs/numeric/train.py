@@ -8,14 +8,14 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from gatewise.inputs.numeric.spec import MOST, Spec
-from gatewise.layers.train import LayerModule, State, live_steps, running_maximum
+from gatewise.inputs.numeric.spec import Spec
+from gatewise.inputs.train import StageModule, usable
+from gatewise.layers.train import State, live_steps, running_maximum
 
 
-class Module(LayerModule):
+class Module(StageModule):
     """Scaling and missing values: (batch, time, W) -> (batch, time, W or 2W); state "held" (batch, W) if it holds."""
 
-    trained = False
     layer: Spec
     offset: Tensor
     scale: Tensor
@@ -44,7 +44,7 @@ class Module(LayerModule):
     def usable(self, x: Tensor) -> Tensor:
         """Where raw readings (..., W) are not missing."""
         with torch.no_grad():
-            return self._scaled(x).abs() <= MOST
+            return usable(self._scaled(x))
 
     def _scaled(self, x: Tensor) -> Tensor:
         if self.layer.transform is not None:

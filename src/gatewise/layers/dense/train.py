@@ -5,11 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from gatewise.layers.dense.spec import Spec
 from gatewise.layers.train import LayerModule, State
 from gatewise.layers.train.activations import activate
+from gatewise.layers.train.taken import Part, Taken, array
+from gatewise.spec import LayerSpec
+
+TAKES = (nn.Linear,)
+
+
+def take(module: nn.Linear) -> Taken:
+    """torch's own, and the activation that comes after it."""
+    units = module.out_features
+    own = {"weight": array(module.weight, 0.0, units), "bias": array(module.bias, 0.0, units)}
+    return Taken(module.in_features, units, (Part(LayerSpec("dense", units=units), own, activates=True),))
 
 
 class Module(LayerModule):

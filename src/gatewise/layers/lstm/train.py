@@ -5,13 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from gatewise.layers.lstm.spec import Spec
 from gatewise.layers.train import LayerModule, State
 from gatewise.layers.train.activations import activate
 from gatewise.layers.train.recurrence import Fused, recurrence
+from gatewise.layers.train.taken import Taken, take_recurrent
+from gatewise.spec import LayerSpec
+
+TAKES = (nn.LSTM,)
+
+
+def take(module: nn.LSTM) -> Taken:
+    """torch's own LSTM; its projection is ours."""
+    return take_recurrent(module, LayerSpec("lstm", units=module.hidden_size, projection=module.proj_size or None))
 
 
 class Module(LayerModule):

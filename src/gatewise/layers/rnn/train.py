@@ -5,13 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from gatewise.layers.rnn.spec import Spec
 from gatewise.layers.train import LayerModule, State
 from gatewise.layers.train.activations import activate
 from gatewise.layers.train.recurrence import Fused, recurrence
+from gatewise.layers.train.taken import Taken, take_recurrent
+from gatewise.spec import LayerSpec
+
+TAKES = (nn.RNN,)
+
+
+def take(module: nn.RNN) -> Taken:
+    """torch's own plain recurrent layer, with tanh or relu."""
+    return take_recurrent(module, LayerSpec("rnn", units=module.hidden_size, activation=module.nonlinearity))
 
 
 class Module(LayerModule):

@@ -1,12 +1,54 @@
-"""The activations of `gatewise.layers.activation` in torch."""
+"""The activations of `gatewise.layers.activation` in torch, and torch's own modules as such."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
+from gatewise.errors import InputError
 from gatewise.layers.activation import Activation
+from gatewise.layers.train.taken import computes
+
+MODULES: Mapping[type[nn.Module], Callable[[Any], Any]] = {
+    nn.Tanh: lambda m: "tanh",
+    nn.ReLU: lambda m: "relu",
+    nn.Sigmoid: lambda m: "sigmoid",
+    nn.SiLU: lambda m: "silu",
+    nn.Mish: lambda m: "mish",
+    nn.ReLU6: lambda m: "relu6",
+    nn.SELU: lambda m: "selu",
+    nn.Softsign: lambda m: "softsign",
+    nn.Hardswish: lambda m: "hard_silu",
+    nn.LogSigmoid: lambda m: "log_sigmoid",
+    nn.Hardsigmoid: lambda m: {"kind": "hard_sigmoid", "slope": 1 / 6, "offset": 0.5},
+    nn.LeakyReLU: lambda m: {"kind": "leaky_relu", "alpha": m.negative_slope},
+    nn.ELU: lambda m: {"kind": "elu", "alpha": m.alpha},
+    nn.GELU: lambda m: {"none": "gelu", "tanh": "gelu_tanh"}[m.approximate],
+    nn.Hardtanh: lambda m: _only(m, "hard_tanh", (m.min_val, m.max_val) == (-1, 1), "min_val=-1 and max_val=1"),
+    nn.Softplus: lambda m: _only(m, "softplus", m.beta == 1 and m.threshold >= 20, "beta=1 and threshold=20"),
+    nn.Softmax: lambda m: _only(m, "softmax", m.dim in (-1, 2), "dim=-1, over the units of each step"),
+}
+"""torch's modules, and what each is as the option "activation" of a layer."""
+
+
+def activation_of(module: nn.Module) -> Any:
+    """One of torch's activations as the option of a layer, plain JSON; None where it is none.
+
+    Raises:
+        InputError: it has numbers of its own that ours have not.
+    """
+    found = next((option for kind, option in MODULES.items() if computes(module, kind)), None)
+    return None if found is None else found(module)
+
+
+def _only(module: nn.Module, kind: str, fits: bool, wanted: str) -> str:
+    if not fits:
+        raise InputError(f"from_torch takes {type(module).__name__} with {wanted} only, got {module!r}")
+    return kind
 
 
 def activate(activation: Activation, x: Tensor) -> Tensor:
