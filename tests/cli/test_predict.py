@@ -145,8 +145,8 @@ def test_what_to_do_about_missing_readings_is_said_in_words_of_the_command(
     assert trained in refused(capsys, watch, holed)[1]
     (tmp_path / "v.csv").write_text("v\n1\n2e18\n")
     message = refused(capsys, bare, tmp_path / "v.csv")[1]
-    assert message.endswith("clean the data or train with --missing hold or mask")
-    assert "('v') is 2e+18" in message
+    assert "column 'v' is 2e+18 at row 1 (line 3), " in message
+    assert message.endswith("or train with --missing hold to repeat the last finite reading")
 
 
 def test_forecast_is_the_answer_of_the_model(tables: Path, north: Path) -> None:

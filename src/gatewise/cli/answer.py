@@ -82,7 +82,7 @@ def answer_lines(
                     answers.write()
             except InputError as error:
                 answers.write()
-                raise InputError(f"line {number}: {error}") from None
+                raise InputError(f"line {number}: ", error) from None
         except _NoRoom:
             pass
     if to_skip and stop.signal is None:

@@ -14,7 +14,7 @@ import click
 
 from gatewise import __version__
 from gatewise.cli.bench import bench
-from gatewise.cli.common import say
+from gatewise.cli.common import say, worded
 from gatewise.cli.completion import VARIABLE, complete_files, completion
 from gatewise.cli.demo import demo
 from gatewise.cli.doctor import doctor
@@ -33,7 +33,10 @@ class _ReaderGone(Exception):
 
 
 class _Commands(click.Group):
-    """Lists its commands in the order in which one meets them; leaves a broken pipe to `main`."""
+    """Lists its commands in the order in which one meets them.
+
+    A broken pipe is left to `main`; an error of gatewise is worded for the command that met it.
+    """
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)
@@ -43,6 +46,9 @@ class _Commands(click.Group):
             return super().invoke(ctx)
         except BrokenPipeError:
             raise _ReaderGone from None
+        except GatewiseError as error:
+            assert ctx.invoked_subcommand is not None
+            raise click.ClickException(worded(error.text, self.commands[ctx.invoked_subcommand])) from error
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -84,8 +90,6 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         # The interpreter flushes once more at exit; let that go nowhere instead of failing again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = BROKEN_PIPE
-    except GatewiseError as error:
-        status = _fail(str(error), DATA)
     except ModuleNotFoundError as error:
         status = _fail(f"{error.name} is not installed: pip install 'gatewise[train]'", DATA)
     except OSError as error:

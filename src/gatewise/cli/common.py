@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import errno
 import json
-import re
 import shlex
 import textwrap
 import warnings
@@ -15,9 +14,7 @@ from typing import Any, TypeVar
 
 import click
 
-from gatewise.errors import GatewiseError, InputError
-
-_READ_WITH = re.compile(r"read it with pandas\.read_csv\(path, (sep|decimal)='([^']*)'\) and give the frame")
+from gatewise.errors import ANY, GatewiseWarning, Hint, InputError, Text, Wording
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -97,49 +94,43 @@ def check_output(path: str, otherwise: str = "") -> None:
         raise InputError(f"{path}: {error.strerror}{kept}") from None
 
 
-@contextmanager
-def advice() -> Iterator[None]:
-    """Within it, errors that advise a caller of Python advise a user of the command, see `as_options`."""
-    try:
-        yield
-    except GatewiseError as error:
-        raise type(error)(as_options(str(error))) from error
+def worded(text: Text, command: click.Command) -> str:
+    """A message with its hints worded for a user of `command`: "pass --time t" where Python says "pass time='t'"."""
+    options = {parameter.name: parameter for parameter in command.params}
+
+    def word(hint: Hint) -> str:
+        if isinstance(hint, Wording):
+            return worded(Text(hint.command), command)
+        option = options.get(hint.name)
+        if option is None:
+            return str(hint)  # the command has no such option
+        value = option.metavar if hint.value is ANY else _typed(hint.value)
+        return f"{max(option.opts, key=len)} {value or ''}".rstrip()
+
+    return text.render(word)
+
+
+def _typed(value: Any) -> str:
+    """A value as it is typed in a shell: nothing for a mere name or a flag, and the length alone for a window."""
+    if isinstance(value, Mapping):
+        (value,) = value.values()
+    return "" if value is None or value is True else shlex.quote(str(value))
 
 
 @contextmanager
 def cautions() -> Iterator[None]:
     """Within it, warnings become messages on standard error once it ends, each of them once."""
+    command = click.get_current_context().command
     caught: list[warnings.WarningMessage] = []
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", UserWarning)
             yield
     finally:
-        for message in dict.fromkeys(str(warning.message) for warning in caught):
-            say(f"caution: {as_options(message)}")
-
-
-def as_options(message: str) -> str:
-    """Advice to a caller of Python, "pass time='t'", as advice to a user of the command at work, "pass --time t"."""
-    context = click.get_current_context(silent=True)
-    known = {parameter.name for parameter in context.command.params} if context else set()
-
-    def option(found: re.Match[str]) -> str:
-        name, value = found[1], next((value for value in found.groups()[1:] if value), "")
-        return f"pass --{name.replace('_', '-')} {value}".rstrip() if name in known else found[0]
-
-    message = message.replace("pass resume=False to overwrite that one", "remove that one first")
-    message = message.replace('fit with missing="hold"', "train with --missing hold")
-    message = message.replace("train with missing='hold' or 'mask'", "train with --missing hold or mask")
-    message = message.replace("leave it out of target", "leave it out of --target")
-    message = message.replace("leave them out of target", "leave them out of --target")
-    message = message.replace("pass state=None to begin", "leave out --after-training to begin")
-    if "sep" in known:
-        message = _READ_WITH.sub(lambda found: f"pass --{found[1]} {shlex.quote(found[2])}", message)
-    message = message.replace("read it with pandas and give the frame", "write it as .csv or .parquet first")
-    message = message.replace("convert it, or read it with pandas", "convert it to UTF-8, e.g. iconv -f latin1 -t utf8")
-    message = message.replace("fill in the future that you pass", "fill in the file of --future")
-    return re.sub(r"""\bpass (\w+)=(?:'([^']*)'|"([^"]*)"|\{"window": (\d+)\}|(\d+))?""", option, message)
+        told = (warning.message for warning in caught)
+        texts = [one.text if isinstance(one, GatewiseWarning) else Text(one) for one in told]
+        for message in dict.fromkeys(worded(text, command) for text in texts):
+            say(f"caution: {message}")
 
 
 def listed(

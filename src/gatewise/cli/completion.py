@@ -51,11 +51,10 @@ def script(shell: str) -> str:
     """The script for bash, zsh or fish, which begins with how to install it."""
     from click.shell_completion import get_completion_class
 
-    from gatewise.cli.app import cli
-
     kind = get_completion_class(shell)
     assert kind is not None
-    found = kind(cli, {}, "gatewise", VARIABLE)
+    program = click.get_current_context().find_root().command
+    found = kind(program, {}, "gatewise", VARIABLE)
     lines = (found.source_template % found.source_vars()).strip().splitlines()
     told = [f"# To install: gatewise completion {shell} > {INSTALL[shell]}", ALSO[shell]]
     at = lines[0].startswith("#compdef")  # by which zsh knows a file of completions: it must stay the first line

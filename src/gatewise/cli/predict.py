@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gatewise.cli.common import (
-    advice,
     cautions,
     check_output,
     emit,
@@ -114,7 +113,7 @@ def predict(
     from gatewise.tables.files import TextFile
 
     data = TextFile(file, sep, decimal)
-    with cautions(), advice():
+    with cautions():
         if backtest:
             tested = _tested(model, data, start, stride or 1, season)
             if output is not None:
@@ -157,7 +156,7 @@ def _answers(
     """What a model that belongs to no task answers to each row."""
     import numpy as np
 
-    from gatewise.tables.table import FITTED, read_table
+    from gatewise.tables.table import FITTED, read_table, within_reach
 
     chosen = columns or (None if model.columns is None else list(model.columns))
     missing = "raise" if model.graph.refuses_missing else "hold"
@@ -167,6 +166,10 @@ def _answers(
             f"{path} reads {model.inputs} columns, got {len(read.columns)} ({names(read.columns)}); "
             "say with --columns which to read"
         )
+    if model.graph.refuses_missing and not model.spec.input.options.get("transform"):
+        none, unit = np.zeros(model.inputs, np.float32), np.ones(model.inputs, np.float32)
+        offset, scale = model.tensors.get("input.offset", none), model.tensors.get("input.scale", unit)
+        read = within_reach(read, offset, scale, missing, FITTED)
     plain = model.relative()
     values = np.concatenate([np.asarray(plain.run(read.values[start:stop])) for _, start, stop in read.series])
     values = values if model.levels is None else values + model.levels

@@ -198,5 +198,5 @@ def ends_of_training(model: Model, path: str) -> dict[str | int | None, State]:
             raise ValueError("its series are no list of ids")
         rows = State.from_bytes(base64.b64decode(text, validate=True)).rows(model.graph, len(names))
     except ValueError as error:  # StateError is one
-        raise StateError(f"{path}: the state after training: {error}; leave out --after-training") from None
+        raise StateError(f"{path}: the state after training: ", error, "; leave out --after-training") from None
     return {name: State.from_rows(model.graph, row[None]) for name, row in zip(names, rows, strict=True)}

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gatewise.cli.common import (
-    advice,
     cautions,
     check_output,
     emit,
@@ -242,7 +241,7 @@ def train(
         fitted = Forecaster(**given)
     if checkpoint is not None and os.path.exists(checkpoint):
         say(f"continuing from {checkpoint}")
-    with cautions(), advice(), like_ctrl_c():
+    with cautions(), like_ctrl_c():
         fitted.fit(
             TextFile(file, sep, decimal),
             start=start,

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from gatewise.errors import InputError, MissingExtraError
+from gatewise.errors import ANY, InputError, MissingExtraError, Parameter
 from gatewise.layers.base import Array
 from gatewise.tables.files import TextFile, read_file
 from gatewise.tables.times import listed
@@ -69,8 +69,11 @@ def with_levels(frame: pd.DataFrame, origin: str, time: str | None, series: str 
             if (level is None or level not in asked) and frame.index.get_level_values(place).nunique() > 1:
                 called = f"level {place}" if level is None else f"level {level!r}"
                 raise InputError(
-                    f"{origin} has an index of several levels, and {called} is neither the time nor the series; "
-                    "pass time= and series= with the names of levels, or drop it with droplevel"
+                    f"{origin} has an index of several levels, and {called} is neither the time nor the series; pass ",
+                    Parameter("time", ANY),
+                    " and ",
+                    Parameter("series", ANY),
+                    " with the names of levels, or drop it with droplevel",
                 )
     wanted = [name for name in asked if name not in names and (several or name == series)]
     if not wanted:

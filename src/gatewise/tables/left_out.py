@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from gatewise.errors import Text
 from gatewise.inputs.numeric.spec import transformed
 from gatewise.tables.robust import location_scale
 from gatewise.tables.table import Table, within_reach
@@ -26,10 +27,13 @@ def says_left_out(left_out: Sequence[tuple[str | int | None, str]], kept: int) -
         return []
     names = [repr(name) for name, _ in left_out]
     more = f" and {len(names) - MOST:,} more" if len(names) > MOST else ""
-    are, because = ("is", "because") if len(names) == 1 else ("are", "the first because")
+    are, because = ("is", "because ") if len(names) == 1 else ("are", "the first because ")
+    shown = ", ".join(names[:MOST]) + more
     return [
-        f"{len(names):,} of {len(names) + kept:,} series {are} left out: {', '.join(names[:MOST])}{more}; {because} "
-        f"{left_out[0][1]}"
+        Text(
+            f"{len(names):,} of {len(names) + kept:,} series {are} left out: {shown}; {because}",
+            left_out[0][1],
+        )
     ]
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from gatewise.errors import ANY, Parameter, Text, Wording
 from gatewise.layers.base import Array
 from gatewise.tables.column_kinds import Lasting, lasting_change, no_reading, steps_within
 from gatewise.tables.table import Table
@@ -69,13 +70,13 @@ def doubts(table: Table, trained: Array, kept: Array, lasting: Sequence[int] | N
     return {kind: columns for kind, columns in found.items() if columns}
 
 
-def _caution(kind: str, columns: list[tuple[str, str]], table: Table) -> str:
+def _caution(kind: str, columns: list[tuple[str, str]], table: Table) -> Text:
     """One caution on all columns of a kind."""
     told = "; ".join(f"column {name!r} {what}" for name, what in columns[:SHOWN])
     if others := [repr(name) for name, _ in columns[SHOWN:]]:
         named = ", ".join(others[:9]) + (f" and {len(others) - 9} more" if len(others) > 9 else "")
         told += f"; likewise {named}"
-    return f"{told}. {_ADVICE[kind](columns[0][0], len(columns), table)}"
+    return Text(f"{told}. ", _ADVICE[kind](columns[0][0], len(columns), table))
 
 
 def _rows(wild: Wild, table: Table) -> str:
@@ -127,49 +128,51 @@ def _lasting(change: Lasting) -> str:
     return f"{what}: {share:.0%} {of} lie {beyond} the range trained on, {change.low:.6g} to {change.high:.6g}"
 
 
-def _mend(name: str, count: int, table: Table) -> str:
-    return 'Where these are errors, make the readings missing (NaN), and fit with missing="hold" or missing="mask"'
+_WITH_MISSING = Wording("fit with missing='hold' or missing='mask'", "train with --missing hold or --missing mask")
 
 
-def _unstick(name: str, count: int, table: Table) -> str:
-    return 'Where the sensor was stuck, make its readings missing (NaN), and fit with missing="hold" or missing="mask"'
+def _mend(name: str, count: int, table: Table) -> Text:
+    return Text("Where these are errors, make the readings missing (NaN), and ", _WITH_MISSING)
 
 
-def _drop(table: Table, count: int) -> str:
-    if not table.named:
-        return "leave it out of the array" if count == 1 else "leave them out of the array"
-    return "leave it out of columns" if count == 1 else "leave them out of columns"
+def _unstick(name: str, count: int, table: Table) -> Text:
+    return Text("Where the sensor was stuck, make its readings missing (NaN), and ", _WITH_MISSING)
 
 
-def _as_time(name: str, count: int, table: Table) -> str:
+def _drop(table: Table, count: int) -> Text:
+    them = "it" if count == 1 else "them"
+    return Text(f"leave {them} out of ", Parameter("columns") if table.named else "the array")
+
+
+def _as_time(name: str, count: int, table: Table) -> Text:
     if table.times is not None or not table.named:
-        return f"That is no reading: {_drop(table, count)}"
-    return f"If it is the time of the rows, pass time={name!r}; else {_drop(table, count)}"
+        return Text("That is no reading: ", _drop(table, count))
+    return Text("If it is the time of the rows, pass ", Parameter("time", name), "; else ", _drop(table, count))
 
 
-def _as_series(name: str, count: int, table: Table) -> str:
+def _as_series(name: str, count: int, table: Table) -> Text:
+    series = Parameter("series", name if table.named else ANY)
+    frame = "" if table.named else "give a frame and "
+    return Text(f"If it tells series apart, {frame}pass ", series, "; else ", _drop(table, count))
+
+
+def _several_series(name: str, count: int, table: Table) -> Text:
+    several, series = "If these are several series, one after the other, ", Parameter("series", ANY)
     if not table.named:
-        return f"If it tells series apart, give a frame and pass series=; else {_drop(table, count)}"
-    return f"If it tells series apart, pass series={name!r}; else {_drop(table, count)}"
+        return Text(several, "give a frame and pass ", series)
+    time = Parameter("time", name)
+    told = " with the column that tells them apart, and "
+    return Text(several, "pass ", series, told, time, "; else ", _drop(table, count))
 
 
-def _several_series(name: str, count: int, table: Table) -> str:
-    if not table.named:
-        return "If these are several series, one after the other, give a frame and pass series="
-    return (
-        "If these are several series, one after the other, pass series= with the column that tells them apart, and "
-        f"time={name!r}; else {_drop(table, count)}"
-    )
-
-
-def _differ(name: str, count: int, table: Table) -> str:
+def _differ(name: str, count: int, table: Table) -> Text:
     each = "numpy.diff(...)" if not table.named else f"frame[{name!r}].diff()" if count == 1 else "frame[...].diff()"
     own = "its" if count == 1 else "their"
-    return f"What is learnt at one level says little about the next: give {own} changes, {each}"
+    return Text(f"What is learnt at one level says little about the next: give {own} changes, {each}")
 
 
-def _refit(name: str, count: int, table: Table) -> str:
-    return "The model was not trained on the like: fit on rows that are like those to come, or give the changes"
+def _refit(name: str, count: int, table: Table) -> Text:
+    return Text("The model was not trained on the like: fit on rows that are like those to come, or give the changes")
 
 
 def _span(values: Array) -> str:
@@ -189,7 +192,7 @@ _NO_READING: dict[str, Callable[[Array, Array], str]] = {
     "id": _id,
 }
 _WILD = {"code": _code, "far": _far, "spike": _spike, "stuck": _stuck}
-_ADVICE: dict[str, Callable[[str, int, Table], str]] = {
+_ADVICE: dict[str, Callable[[str, int, Table], Text]] = {
     "time": _as_time,
     "steps": _as_time,
     "restart": _several_series,

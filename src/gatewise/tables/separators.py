@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Sequence
 from itertools import islice
 
-from gatewise.errors import InputError
+from gatewise.errors import InputError, Parameter, Text, Wording
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 """Those that are looked for, and what they are called."""
@@ -36,8 +36,8 @@ def find_separator(lines: Iterable[str], path: str, decimal: str = ".") -> str:
     if len(fits) > 1:
         called = " or by ".join(SEPARATORS[sep] for sep in fits)
         raise InputError(
-            f"{path}: whether fields are separated by {called} cannot be told; if by {SEPARATORS[fits[0]]}, "
-            f"{advice('sep', fits[0])}"
+            f"{path}: whether fields are separated by {called} cannot be told; if by {SEPARATORS[fits[0]]}, ",
+            _reading_with("sep", fits[0]),
         )
     if fits:
         return fits[0]
@@ -63,21 +63,25 @@ def check_given(sep: str | None, decimal: str) -> None:
         raise InputError(f"the decimal mark must be a point or a comma, got {decimal!r}")
 
 
-def misread(text: str) -> str | None:
+def misread(text: str) -> Text | None:
     """What to say about a text that is a number written another way: with a comma, or with marks between thousands."""
     if not _NUMBER.fullmatch(text):
         return None
     if sum(text.count(mark) for mark in "., '") > 1 or "," not in text:
-        return "has marks between thousands; write it without them"
-    return (
+        return Text("has marks between thousands; write it without them")
+    return Text(
         "has a comma, which may stand before decimals or between thousands; if between thousands, write it without, "
-        f"if before decimals, {advice('decimal', ',')}"
+        "if before decimals, ",
+        _reading_with("decimal", ","),
     )
 
 
-def advice(name: str, value: str) -> str:
-    """What to do, for a caller of Python; `gatewise.cli.common.as_options` makes an option of it."""
-    return f"read it with pandas.read_csv(path, {name}={value!r}) and give the frame"
+def _reading_with(name: str, value: str) -> Wording:
+    """How to read a file with another separator or decimal mark; a caller of Python leaves that to pandas."""
+    return Wording(
+        f"read it with pandas.read_csv(path, {name}={value!r}) and give the frame",
+        Text("pass ", Parameter(name, value)),
+    )
 
 
 def counted(fields: Sequence[str]) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from gatewise.errors import InputError, MissingExtraError
+from gatewise.errors import InputError, MissingExtraError, Text, Wording
 from gatewise.layers.base import Array
 from gatewise.tables.calendars import GAPS, Calendar, find
 from gatewise.tables.rules import DAY, WEEK, Steps, differences, kind_of
@@ -123,7 +123,7 @@ class Timeline:
         """What to say where series that begin from the state after training do not follow on the training data."""
         if self.calendar is None or table.times is None or kind_of(table.times) != self.calendar.kind:
             return []
-        told = []
+        told: list[tuple[Id, str]] = []
         for name, start, _ in table.series:
             if name not in names or name not in self.ends:
                 continue
@@ -143,12 +143,13 @@ class Timeline:
             if step > 0 and (calendar.measure(both)[0] == 1 or step <= calendar.longest):
                 continue
             expected = calendar.after(end, [1])[0]
-            told.append((
-                name,
+            text = Text(
                 f"the state given is that after {end[0]}, the last row fitted, and the rows begin at {begins[0]}, "
-                f"where {expected} would follow; give the rows that follow on those, or pass state=None to begin "
-                "without a past",
-            ))  # fmt: skip
+                f"where {expected} would follow; give the rows that follow on those, or ",
+                Wording("pass state=None", "leave out --after-training"),
+                " to begin without a past",
+            )
+            told.append((name, text))
         return [_first(told)] if told else []
 
     def to_json(self) -> dict[str, Any]:
@@ -341,11 +342,11 @@ def _differs(calendar: Calendar, table: Table, start: int, stop: int) -> dict[st
     }
 
 
-def _first(told: Sequence[tuple[Id, str]]) -> str:
+def _first(told: Sequence[tuple[Id, str]]) -> Text:
     """What is said of the first series, and of how many more it can be said."""
     name, text = told[0]
     own = "" if name is None else f"series {name!r}: "
-    return own + text + (f" ({len(told) - 1} more series alike)" if len(told) > 1 else "")
+    return Text(own, text, f" ({len(told) - 1} more series alike)" if len(told) > 1 else "")
 
 
 def _of(names: Sequence[Id]) -> str:

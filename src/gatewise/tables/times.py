@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from gatewise.errors import InputError, MissingExtraError
+from gatewise.errors import ANY, InputError, MissingExtraError, Parameter
 from gatewise.layers.base import Array
 
 try:
@@ -37,7 +37,12 @@ def find_times(
     """The times that a column or the index holds, or None where there are none; `read_table` says what may be one."""
     if time is None:
         if isinstance(frame.index, pd.MultiIndex):
-            raise InputError(f"{origin} has an index of several levels; reset_index(), and pass time= and series=")
+            raise InputError(
+                f"{origin} has an index of several levels; reset_index(), and pass ",
+                Parameter("time", ANY),
+                " and ",
+                Parameter("series", ANY),
+            )
         if isinstance(index := _of_pandas(frame.index), (pd.DatetimeIndex, pd.PeriodIndex)):
             return _parse_times(index, str(index.name or "the index"), where, dated)
         return None
@@ -155,7 +160,9 @@ def check_order(times: pd.Index, starts: Sequence[int], where: Where) -> None:
     raise InputError(
         f"the time {times[row]} at {where(row)} is earlier than {times[row - 1]} in the row before; "
         "sort the rows by time, or convert local times across a clock change to UTC; if they are of several series, "
-        "pass series= with the column that tells them apart"
+        "pass ",
+        Parameter("series", ANY),
+        " with the column that tells them apart",
     )
 
 
@@ -172,7 +179,7 @@ def out_of_order(
         try:
             check_order(times[start:stop], [0], own)
         except InputError as error:
-            found[name] = str(error)
+            found[name] = error.text
     return found
 
 

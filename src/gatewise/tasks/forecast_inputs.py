@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gatewise.errors import InputError
+from gatewise.errors import ANY, InputError, Parameter, Wording
 from gatewise.heads.quantiles.spec import Spec as Head
 from gatewise.layers.base import Array
 from gatewise.tables.table import Table
@@ -257,7 +257,12 @@ def wanted_of(scaled: Array, horizons: Sequence[int], rows: int, end: int) -> Ar
 def clock_seconds(times: pd.Index | None) -> Array:
     """Seconds since 1970 on the clock of the place (rows,), float64. Raises InputError where the times are no dates."""
     if not isinstance(times, pd.DatetimeIndex):
-        raise InputError("a calendar needs dates: pass time= with the name of a column of dates, or calendar=()")
+        raise InputError(
+            "a calendar needs dates: pass ",
+            Parameter("time", ANY),
+            " with the name of a column of dates, or ",
+            Wording("calendar=()", "leave out --calendar"),
+        )
     local = times.tz_localize(None) if times.tz is not None else times
     return np.asarray(local.as_unit("ns").asi8 / 1e9)
 

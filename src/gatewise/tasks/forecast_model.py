@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gatewise.errors import InputError
+from gatewise.errors import InputError, Parameter
 from gatewise.heads.quantiles.spec import Spec as Head
 from gatewise.layers.base import Array
 from gatewise.model import Model, init
@@ -65,7 +65,9 @@ def untrained_model(
     if not isinstance(task.normalise, bool):
         raise InputError(f"normalise must be True or False, got {task.normalise!r}")
     if task.normalise and task.context == "carried":
-        raise InputError('normalise needs a window, whose units it takes: pass context={"window": 96}, say')
+        raise InputError(
+            "normalise needs a window, whose units it takes: pass ", Parameter("context", {"window": 96}), ", say"
+        )
     plainly = len(layout.names) == len(layout.read)
     width = len(layout.readings)
     head = LayerSpec(

@@ -304,7 +304,7 @@ class Forecaster(AfterFit, BaseEstimator):  # type: ignore[misc]
         constants = None if read.constants is None else layout.spread(read.subtract, 0.0)
         self._take(trained.replace(provenance={**trained.provenance, "forecaster": described}).absolute(constants))
         self.history_: History = history
-        for caution in self.cautions_:
+        for caution in described["cautions"]:
             warn(caution)
         return self
 
