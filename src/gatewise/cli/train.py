@@ -27,6 +27,7 @@ from gatewise.cli.signals import like_ctrl_c
 from gatewise.cli.start import DETECT, FORECAST, parameters_of
 from gatewise.cli.trained import page, summary
 from gatewise.errors import InputError
+from gatewise.tasks import RECURRENCE
 
 if TYPE_CHECKING:
     from gatewise.tasks.detector import Detector
@@ -94,9 +95,23 @@ def _by_column(kind: Callable[[str], Any]) -> Callable[[click.Context, click.Par
 
 def _recurrences(context: click.Context, parameter: click.Parameter, begun: str) -> list[str]:
     """What a shell offers for --recurrence."""
+    return [kind for kind in _recurrent_kinds() if kind.startswith(begun)]
+
+
+def _recurrent_kinds() -> list[str]:
+    """The kinds of recurrent layers. Their options are imported for it, so it is only called when it is asked for."""
     from gatewise import layers
 
-    return [kind for kind in layers.KINDS if layers.registry.spec(kind).recurrent and kind.startswith(begun)]
+    return [kind for kind in layers.KINDS if layers.registry.spec(kind).recurrent]
+
+
+class _Recurrence(click.Option):
+    """The option --recurrence, whose help names the kinds that there are."""
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        *others, last = _recurrent_kinds()
+        self.help = f"Kind of the recurrent layers: {', '.join(others)} or {last}."
+        return super().get_help_record(ctx)
 
 
 @click.command(short_help="Train a model on a table of readings.")
@@ -115,8 +130,8 @@ def _recurrences(context: click.Context, parameter: click.Parameter, begun: str)
               help="The columns to read.  [default: all but time and series]")  # fmt: skip
 @click.option("--missing", type=click.Choice(["raise", "hold", "mask"]), default="raise", show_default=True,
               help="Refuse missing readings, repeat the last one, or do so and tell the model.")  # fmt: skip
-@click.option("--recurrence", metavar="KIND", default="gru", show_default=True, shell_complete=_recurrences,
-              help="Kind of the recurrent layers: rnn, lstm, gru, mingru, minlstm, rglru or lru.")  # fmt: skip
+@click.option("--recurrence", cls=_Recurrence, metavar="KIND", default=RECURRENCE, show_default=True,
+              shell_complete=_recurrences, help="Kind of the recurrent layers.")  # fmt: skip
 @click.option("--units", type=COUNT, metavar="N",
               help="Size of each recurrent layer.  [default: 32 to detect, 64 to forecast]")  # fmt: skip
 @click.option("--layers", type=COUNT, metavar="N", default=1, show_default=True, help="How many, one upon the other.")

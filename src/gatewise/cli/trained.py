@@ -96,13 +96,11 @@ def _alarm(found: dict[str, Any]) -> dict[str, str]:
 
 
 def _ahead(found: dict[str, Any]) -> dict[str, str]:
-    from gatewise.heads.quantiles.spec import level_name
-
     steps = ranges(found["horizons"])
     context = f", each from the last {found['window']:,} rows" if found["window"] else ""
     return {
         "horizons": f"{steps} step{'' if steps == '1' else 's'} ahead{context}",
-        "quantiles": ", ".join(map(level_name, found["quantiles"])),
+        "quantiles": ", ".join(map(str, found["quantiles"])),
     }
 
 
