@@ -44,7 +44,7 @@ def test_json(two: Path) -> None:
     assert found["structure"] == model.stream().state.structure
     assert found["spec"] == json.loads(model.spec.to_json())
     assert found["provenance"] == {"seed": 2}
-    assert found["cautions"] == []
+    assert found["warnings"] == []
     assert found["alarm_score"] == pytest.approx(-math.log10(40 / 1000))  # the rate of the fixture
 
 
@@ -60,7 +60,7 @@ def test_hashes_tell_weights_and_structure_apart(two: Path, tmp_path: Path) -> N
 def test_page(two: Path, bare: Path) -> None:
     page = gatewise("inspect", two).stdout
     assert max(map(len, page.splitlines()[1:])) <= 80
-    for text in ("2 (a, b)", "last reading repeated", "gru0.hidden", "2 -> 12", "576", "112 bytes", "seed"):
+    for text in ("2 (a, b)", "filled forward", "gru0.hidden", "2 -> 12", "576", "112 bytes", "seed"):
         assert text in page
     page = gatewise("inspect", bare).stdout
     assert "refused" in page
@@ -75,7 +75,7 @@ def test_cautions_and_provenance(two: Path, tmp_path: Path) -> None:
     path = tmp_path / "m.safetensors"
     model.replace(spec=spec, provenance=told).save(path)
     page = gatewise("inspect", path).stdout
-    assert page.endswith("cautions\n  head: scores are not calibrated: they assume normal residuals\n  few rows\n")
+    assert page.endswith("warnings\n  head: scores are not calibrated: they assume normal residuals\n  few rows\n")
     assert "  detector  cautions (1), s AAAAAAAAAAAA..., x (y 0.5)\n" in page.replace('["few rows"]', "(1)")
     assert json.loads(gatewise("inspect", path, "--json").stdout)["provenance"] == told
 
@@ -91,7 +91,7 @@ def test_odd_cautions(two: Path, tmp_path: Path, told: object) -> None:
     gw.load(two).replace(provenance={"detector": {"cautions": told}}).save(path)
     ran = gatewise("inspect", path)
     assert (ran.returncode, ran.stderr) == (0, "")
-    assert json.loads(gatewise("inspect", path, "--json").stdout)["cautions"] == []
+    assert json.loads(gatewise("inspect", path, "--json").stdout)["warnings"] == []
 
 
 @pytest.mark.parametrize("detector", [5, [1], "text", None, [], {}])
@@ -153,7 +153,7 @@ def test_window(tmp_path: Path) -> None:
     ]
     assert found["state_bytes"] == model.stream().state.nbytes == sum(field["bytes"] for field in found["state"])
     page = gatewise("inspect", tmp_path / "m").stdout
-    assert "  missing  last reading repeated, and marked\n" in page
+    assert "  missing  filled forward, and marked\n" in page
     assert f"  context  window of 20 steps, {L * gru + dense:,} MACs an answer\n" in page
     assert "(20, 3)  240 bytes" in page
 
@@ -174,9 +174,9 @@ def test_many_outputs_are_counted(tmp_path: Path) -> None:
     assert "  inputs   40 (c0, c1, c2, c3, c4, c5, c6, ..., c39)\n" in page
     assert "  outputs  240 (c0+1:0.1, " in page
     assert "..., c39+2:0.9)\n" in page
-    assert page.endswith("cautions\n  gaps\n")
+    assert page.endswith("warnings\n  gaps\n")
     assert "forecaster" in page
     found = json.loads(gatewise("inspect", tmp_path / "m", "--json").stdout)
     assert found["columns"] == names
     assert found["outputs"] == [f"{n}+{h}:{q:g}" for n in names for h in (1, 2) for q in (0.1, 0.5, 0.9)]
-    assert found["cautions"] == ["gaps"]
+    assert found["warnings"] == ["gaps"]

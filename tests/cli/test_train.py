@@ -79,8 +79,8 @@ def test_what_it_says(data: Path, trained: tuple[Path, str, str]) -> None:
     with open(out.with_suffix(".csv"), newline="") as file:
         assert found["seconds"] == pytest.approx(float(list(csv.DictReader(file))[-1]["seconds"]), rel=1e-3)
     assert found["alarm_score"] == 3
-    assert found["cautions"]
-    assert stderr.splitlines() == [f"gatewise: caution: {text}" for text in found["cautions"]]
+    assert found["warnings"]
+    assert stderr.splitlines() == [f"gatewise: warning: {text}" for text in found["warnings"]]
     with open(out.with_suffix(".csv"), newline="") as file:
         written = list(csv.DictReader(file))
     assert [row["step"] for row in written] == ["25", "40"]

@@ -153,7 +153,7 @@ class _Answers:
             raise _NoRoom
         values = self.session.advance(np.array(self.rows, np.float32))
         if self.session.warning:
-            self.say(f"caution: {self.session.warning}")
+            self.say(f"warning: {self.session.warning}")
         diverges = len(values) < len(self.rows)
         lines = self.format(self.session.steps(len(values)), self.kept[: len(values)], values)
         self.rows, self.kept = [], []

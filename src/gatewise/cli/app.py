@@ -1,6 +1,6 @@
 """The program `gatewise`: its commands, and how errors become one line and an exit code.
 
-Exit codes: 0 done, 1 data, model or file refused, 2 wrong usage, 130 stopped by Ctrl-C, 141 the reader went away.
+Exit codes: 0 success, 1 data, model or file refused, 2 wrong usage, 130 stopped by Ctrl-C, 141 the reader went away.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ DATA, USAGE, INTERRUPTED, BROKEN_PIPE = 1, 2, 130, 141
 
 
 class _ReaderGone(Exception):
-    """Nobody reads the output any more."""
+    """The program that reads the output has closed it."""
 
 
 class _Commands(click.Group):
-    """Lists its commands in the order in which one meets them.
+    """The commands, in the order in which they were added.
 
-    A broken pipe is left to `main`; an error of gatewise is worded for the command that met it.
+    A broken pipe is left to `main`. An error of gatewise is worded for the command that raised it.
     """
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -56,14 +56,14 @@ class _Commands(click.Group):
 def cli() -> None:
     """Recurrent sequence models, from data to device.
 
-    Train on an ordinary CPU, stream one step in microseconds.
+    Train on an ordinary CPU; stream with microseconds per step.
 
     \b
       gatewise train pump.csv --target vibration -o pump.safetensors
       gatewise stream pump.safetensors < readings.ndjson
 
-    Results go to standard output, messages to standard error. Exit codes: 0 done, 1 data, model or file refused,
-    2 wrong usage, 130 stopped by Ctrl-C.
+    Results are written to standard output, messages to standard error. Exit codes: 0 success, 1 data, model or file
+    refused, 2 wrong usage, 130 stopped by Ctrl-C.
     """  # noqa: D301
 
 
@@ -72,7 +72,7 @@ for command in (train, stream, predict, inspect, file, bench, doctor, demo, comp
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run a command and exit. What a user can mend is one line on standard error, without a traceback."""
+    """Run a command and exit. An error that the user can correct is one line on standard error, without a traceback."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     complete_files()
     try:

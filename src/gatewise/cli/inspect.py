@@ -17,17 +17,18 @@ TASKS = ("detector", "forecaster")
 STATE = "state"
 """The key of such a description that holds where the training data ended: bytes, for `stream --after-training`."""
 
-MISSING = {"hold": "last reading repeated", "mask": "last reading repeated, and marked", "raise": "refused"}
+MISSING = {"hold": "filled forward", "mask": "filled forward, and marked", "raise": "refused"}
 
 
 @click.command(short_help="Show what a model file holds and costs.")
 @click.argument("model", metavar="MODEL")
 @json_option
 def inspect(model: str, as_json: bool) -> None:
-    """Show a model file: layers, costs, state, provenance, cautions, hashes.
+    """Show a model file: layers, costs, state, provenance, warnings, hashes.
 
-    MACs are multiply-accumulates in one step; where the context is a window, an answer takes as many steps as there
-    are in it. Packed bytes are what a step reads on this machine. The state is what a stream keeps between two steps.
+    MACs are the multiply-accumulate operations of one step. If the context is a window, each answer takes one step for
+    every row of the window. Packed bytes are the bytes of weights that a step reads on this machine. The state is what
+    a stream keeps from one step to the next.
     """
     from gatewise.model import load
 
@@ -46,11 +47,11 @@ def describe(model: Model, path: str) -> dict[str, Any]:
     found = cost(model)
     # A file may come from anywhere, and its provenance be any JSON.
     provenance = dict(model.provenance)
-    cautions: list[str] = []
+    warnings: list[str] = []
     for task in TASKS:
         if isinstance(described := provenance.get(task), dict):
             told = described.get("cautions")
-            cautions += [text for text in told if isinstance(text, str)] if isinstance(told, list) else []
+            warnings += [text for text in told if isinstance(text, str)] if isinstance(told, list) else []
             provenance[task] = {key: value for key, value in described.items() if key != STATE}
     return {
         "file": path,
@@ -82,7 +83,7 @@ def describe(model: Model, path: str) -> dict[str, Any]:
             for field in model.graph.state
         ],
         "state_bytes": found.state_bytes,
-        "cautions": [f"{node.name}: {text}" for node in found.nodes for text in node.cautions] + cautions,
+        "warnings": [f"{node.name}: {text}" for node in found.nodes for text in node.cautions] + warnings,
         "provenance": provenance,
         "structure": model.graph.structure,
         "weights": digest(model.tensors),
@@ -142,6 +143,6 @@ def _page(found: dict[str, Any]) -> str:
         heading("hashes"),
         facts({"structure": found["structure"], "weights": found["weights"]}),
     ]
-    if found["cautions"]:
-        parts += [heading("cautions"), *(wrap(text, "  ", "  ") for text in found["cautions"])]
+    if found["warnings"]:
+        parts += [heading("warnings"), *(wrap(text, "  ", "  ") for text in found["warnings"])]
     return "\n".join(parts)

@@ -1,4 +1,4 @@
-"""What `gatewise train` says about what it has trained."""
+"""The summary that `gatewise train` prints of a trained model."""
 
 from __future__ import annotations
 
@@ -14,12 +14,17 @@ if TYPE_CHECKING:
     from gatewise.tasks.detector import Detector
     from gatewise.tasks.forecaster import Forecaster
 
-ENDED = {"budget": "the budget was used up", "patience": "it no longer got better"}
-USES = {"training": "to train on", "stopping": "to stop by", "validation": "to stop by", "calibration": "to calibrate"}
+ENDED = {"budget": "the budget was used up", "patience": "the held-out loss no longer improved"}
+USES = {
+    "training": "to train on",
+    "stopping": "to stop early",
+    "validation": "to stop early",
+    "calibration": "to calibrate",
+}
 
 
 def summary(fitted: Detector | Forecaster, file: str, output: str) -> dict[str, Any]:
-    """A fitted detector or forecaster as plain JSON values."""
+    """A fitted detector or forecaster as JSON values."""
     from gatewise.measure.cost import cost
 
     history, model = fitted.history_, fitted.model_
@@ -41,13 +46,13 @@ def summary(fitted: Detector | Forecaster, file: str, output: str) -> dict[str, 
         "parameters": model.parameters,
         "macs": cost(model).push_macs,
         "state_bytes": model.graph.state_bytes,
-        "cautions": list(fitted.cautions_),
+        "warnings": list(fitted.cautions_),
     }
     return common | (_forecaster(fitted) if hasattr(fitted, "horizons_") else _detector(fitted))
 
 
 def _finite(record: dict[str, float]) -> dict[str, float | None]:
-    """What JSON can say: a held-out loss that there is not becomes null."""
+    """A record as JSON values: a held-out loss that is not known is null."""
     return {name: value if math.isfinite(value) else None for name, value in record.items()}
 
 
@@ -74,7 +79,7 @@ def _forecaster(forecaster: Any) -> dict[str, Any]:
 
 
 def page(found: dict[str, Any]) -> str:
-    """The same for people."""
+    """The summary for people."""
     best = found["best_validation"]
     ended = ENDED.get(found["stopped"], found["stopped"])
     macs, state = found["macs"], size(found["state_bytes"])
