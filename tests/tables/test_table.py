@@ -276,7 +276,7 @@ def test_missing_readings_are_let_through_and_counted_when_held() -> None:
     table = read_table(values, missing="hold")
     assert np.isnan(table.values).sum() == 8
     assert table.cautions == (
-        "column 'x0': 8.0% of the readings are missing and held at the last finite one, up to 4 in a row; "
+        "column 'x0': 8.0% of the readings are missing and filled forward with the last finite one, up to 4 in a row; "
         "scores there tell nothing",
     )
 

@@ -1,4 +1,4 @@
-"""The loop of `gatewise stream`: lines in, results out, until the end of the input or a signal."""
+"""The loop of `gatewise stream`: read lines and write results, until the end of the input or a signal."""
 
 from __future__ import annotations
 
@@ -107,11 +107,11 @@ def arriving_lines(source: int, stop: Stop) -> Iterator[list[bytes]]:
         if lines:
             yield lines
         if len(rest) > MOST_LINE:
-            raise InputError(f"after this line comes one of more than {MOST_LINE:,} bytes: no readings")
+            raise InputError(f"after this line comes a line of more than {MOST_LINE:,} bytes, which is no reading")
 
 
 class _NoRoom(Exception):
-    """The stream was told to stop, and nobody takes its results."""
+    """The stream was told to stop, and nobody reads its results."""
 
 
 class _Answers:

@@ -1,4 +1,4 @@
-"""gatewise bench: how fast a model runs on this machine. The Python twin is `gatewise.measure.bench`."""
+"""gatewise bench: how fast a model runs on this machine. In Python this is `gatewise.measure.bench`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""gatewise demo: train, stream and report on a small real series. The Python twin is `gatewise.demo.run`."""
+"""gatewise demo: train, stream and report on a small real series. In Python this is `gatewise.demo.run`."""
 
 from __future__ import annotations
 

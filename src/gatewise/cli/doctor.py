@@ -1,5 +1,6 @@
-"""gatewise doctor: what this machine reaches and what that means for a model. The Python twins are
-`gatewise.measure.machine_peaks`, `step_bound` and `step_times`.
+"""gatewise doctor: measure this machine, and the bound that it sets for a model.
+
+In Python these are `gatewise.measure.machine_peaks`, `step_bound` and `step_times`.
 """
 
 from __future__ import annotations

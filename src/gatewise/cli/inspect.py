@@ -1,4 +1,4 @@
-"""gatewise inspect: what a model file holds and what the model costs. The Python twin is `gatewise.measure.cost`."""
+"""gatewise inspect: show what a model file contains and costs. In Python this is `gatewise.measure.cost`."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """gatewise train: from a table of readings to a model file.
 
-The Python twins are `gatewise.Detector` and `gatewise.Forecaster`.
+In Python these are `gatewise.Detector` and `gatewise.Forecaster`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One column of a table as numbers: float64 as it is read, float32 as a model takes it; what is neither says why."""
+"""Convert a column of a table to numbers, float64 as it is read and float32 as a model takes it, or say why not."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def too_large(wide: Array) -> Array:
 
 
 def says_too_large(wide: Array, name: str, row: int, where: Where) -> str:
-    """What to say of such a reading."""
+    """The message about such a reading."""
     return f"column {name!r} holds {wide[row]:g} at {where(row)}, too large for float32 (3.4e38); scale it"
 
 
@@ -85,7 +85,7 @@ def is_rounded(column: pd.Series[Any]) -> bool:
 
 
 def like_time(name: str, time: str | None, wide: Array) -> Text:
-    """What to say of a column that is taken for a time; `time` is the name of the one there is."""
+    """The message about a column that looks like a time; `time` is the name of the time column, if there is one."""
     step = float(np.median(np.diff(wide[np.isfinite(wide)])))
     return Text(
         f"column {name!r} ascends evenly, by {step:g} with each row from {wide[0]:.12g} on, as a time or a row number "

@@ -27,7 +27,7 @@ _RECODE = Wording("convert it, or read it with pandas", "convert it to UTF-8, e.
 
 @dataclass(frozen=True)
 class TextFile:
-    """A file of readings, and how its fields are written, where that is known. A table like any other to the tasks.
+    """A file of readings, with its separator and decimal mark if they are known. Tasks accept it like any other table.
 
     Attributes:
         path: of the file.

@@ -1,6 +1,6 @@
-"""What is a table: anything that holds named columns, or numbers without names, as a pandas frame.
+"""Convert data to a pandas frame: anything that holds named columns, or numbers without names.
 
-In this order, so that what is best known about the columns is kept::
+The kinds of data are tried in this order, so that as much as possible is known about the columns::
 
     pandas            a DataFrame, a Series
     a path            CSV or Parquet, see `files`
@@ -213,7 +213,7 @@ def unique_names(frame: pd.DataFrame, origin: str) -> list[str]:
 
 
 def no_column(origin: str, what: str, name: str, frame: pd.DataFrame) -> InputError:
-    """For a column that is not there: what there is, levels of the index included."""
+    """The error for a column that is not in the data, which names the columns and index levels that are."""
     levels = [str(level) for level in frame.index.names if level is not None]
     there = listed([str(column) for column in frame.columns]) + (f"; its index is {listed(levels)}" if levels else "")
     return InputError(f"{origin} has no {what} {name!r}; it has {there}")

@@ -1,4 +1,4 @@
-"""Series that are left out of a call, because of what is wrong with each: all are named, none stops the others."""
+"""Series that a call leaves out because of a fault; the warning names them, and the other series are used."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MOST = 100
 
 
 def says_left_out(left_out: Sequence[tuple[str | int | None, str]], kept: int) -> list[str]:
-    """What to say of the series that are left out: one text, or none where there are no such series.
+    """The warning about the series that are left out: one text, or none if no series is left out.
 
     Args:
         left_out: their ids, and why.

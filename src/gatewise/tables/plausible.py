@@ -1,10 +1,11 @@
-"""What `fit` says about data that can be read, but that hardly mean what they say.
+"""Warnings of `fit` about data that can be read, but that are probably not what they seem to be.
 
-Form is checked by `gatewise.tables.table`. A column may have the form of readings and still be a counter, a time or an
-id, leave the range that was trained on and not come back, or hold values that look like errors. None of this is
-refused: each is a caution that names column, row and value, and says what to do. Columns of one kind share a caution,
-so that wide tables do not bury it. What is looked for is written down in `wild_readings` and `column_kinds`;
-`benchmarks/plausible.py` counts how often it is found, and how often in vain.
+The form of the data is checked by `gatewise.tables.table`. A column may have the form of readings and still be a
+counter, a time or an id, leave the range of the training rows for good, or contain values that look like errors. Such
+data are not refused. Each fault gives a warning that names the column, the row and the value, and says what to do.
+Columns with the same kind of fault share one warning, so that a wide table does not give hundreds. The faults are
+defined in `wild_readings` and `column_kinds`; `benchmarks/plausible.py` measures how often they are found, and how
+often a warning is false.
 """
 
 from __future__ import annotations
@@ -20,14 +21,14 @@ from gatewise.tables.table import Table
 from gatewise.tables.wild_readings import Wild, wild_readings
 
 SHOWN = 3
-"""Columns, and rows of one column, that a caution describes; it names or counts the others."""
+"""How many columns, and rows of one column, a warning describes; the others are named or counted."""
 
 Doubts = dict[str, list[tuple[str, str]]]
-"""Of each kind of fault the columns that have it, and what is said about each."""
+"""The columns with each kind of fault, and a description for each column."""
 
 
 def implausible(table: Table, trained: Array, kept: Array, lasting: Sequence[int] | None = None) -> list[str]:
-    """Cautions about columns and readings that look wrong.
+    """Warnings about columns and readings that look wrong.
 
     Args:
         table: the readings.
@@ -36,13 +37,13 @@ def implausible(table: Table, trained: Array, kept: Array, lasting: Sequence[int
         lasting: columns of which it matters that they stay in the range trained on; None = all.
 
     Returns:
-        At most one caution for each kind of fault, of which there are twelve.
+        At most one warning for each kind of fault, of which there are twelve.
     """
     return [_caution(kind, found, table) for kind, found in doubts(table, trained, kept, lasting).items()]
 
 
 def doubts(table: Table, trained: Array, kept: Array, lasting: Sequence[int] | None = None) -> Doubts:
-    """What `implausible` says, by kind of fault, of which those that no column has are left out.
+    """The faults that `implausible` warns about, by kind; kinds that no column has are left out.
 
     "time", "steps", "restart" and "id" are no readings; "counter", "trend", "walk" and "shift" do not come back;
     "code", "far", "spike" and "stuck" look like errors.
@@ -71,7 +72,7 @@ def doubts(table: Table, trained: Array, kept: Array, lasting: Sequence[int] | N
 
 
 def _caution(kind: str, columns: list[tuple[str, str]], table: Table) -> Text:
-    """One caution on all columns of a kind."""
+    """One warning about all columns with a kind of fault."""
     told = "; ".join(f"column {name!r} {what}" for name, what in columns[:SHOWN])
     if others := [repr(name) for name, _ in columns[SHOWN:]]:
         named = ", ".join(others[:9]) + (f" and {len(others) - 9} more" if len(others) > 9 else "")
@@ -80,7 +81,7 @@ def _caution(kind: str, columns: list[tuple[str, str]], table: Table) -> Text:
 
 
 def _rows(wild: Wild, table: Table) -> str:
-    """The first readings and where they are."""
+    """The first wild readings, with their places."""
     parts = [f"{value:.6g} at {table.where(row)}" for row, value in zip(wild.rows.tolist(), wild.values, strict=True)]
     more = f" and {len(parts) - SHOWN:,} more" if len(parts) > SHOWN else ""
     return ", ".join(parts[:SHOWN]) + more

@@ -1,8 +1,8 @@
-"""How the fields of a CSV file are separated: found where there is but one way to read its first lines.
+"""Find the field separator of a CSV file from its first lines, if there is only one way to read them.
 
-A separator fits where it cuts the header and the lines after it into the same number of fields, two at least. Where
-several fit, nothing is guessed: the separator has to be given. A decimal comma is never guessed either, as 1,234 may be
-a little more than one, or more than a thousand. Needs no pandas.
+A separator fits if it divides the header and the lines after it into the same number of fields, at least two. If
+several fit, the separator is not guessed and must be given. A decimal comma is never guessed either, because 1,234 may
+be a little more than one or more than a thousand. Needs no pandas.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from itertools import islice
 from gatewise.errors import InputError, Parameter, Text, Wording
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
-"""Those that are looked for, and what they are called."""
+"""The separators that are looked for, and their names in messages."""
 
 LINES = 20
-"""Lines that are looked at, the header among them."""
+"""The number of lines that are read to find the separator, with the header."""
 
 _NUMBER = re.compile(r"[+-]?(?:\d{1,3}(?:([.,' ])\d{3})(?:\1\d{3})*(?:[.,]\d*)?|\d*,\d+)")
 
@@ -64,7 +64,7 @@ def check_given(sep: str | None, decimal: str) -> None:
 
 
 def misread(text: str) -> Text | None:
-    """What to say about a text that is a number written another way: with a comma, or with marks between thousands."""
+    """What is wrong with a text that is a number with a comma or with thousands separators; None for other texts."""
     if not _NUMBER.fullmatch(text):
         return None
     if sum(text.count(mark) for mark in "., '") > 1 or "," not in text:

@@ -1,7 +1,7 @@
-"""Reading a table of readings: whatever holds one in (see `frames`); checked float32 columns and times out.
+"""Read a table of readings, in any form that `frames` knows, into checked float32 columns and times.
 
-Rows are never dropped, sorted, filled or converted from text in silence. What does not fit is refused with the place:
-the row (counted from 0, as pandas does), for a CSV file its line, and the timestamp where there is one.
+Rows are never silently dropped, sorted, filled or converted from text. Data that do not fit are refused with an error
+that gives the place: the row (counted from 0, as in pandas), the line of a CSV file, and the time if there is one.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ except ImportError as error:  # pragma: no cover - tried in an environment witho
     raise MissingExtraError("tasks read tables with pandas: pip install 'gatewise[train]'") from error
 
 MANY_MISSING = 0.05
-"""Share of missing readings in a column above which a caution is given."""
+"""The share of missing readings in a column above which a warning is given."""
 
 LEAST_VARIATION = 1e-30
 """The least standard deviation that readings are scaled by; float32 ends near 1e-38, and needs room for the scaled."""
@@ -40,7 +40,7 @@ FITTED = Text(
     " to repeat the last finite reading",
 )
 FUTURE = Text("fill in ", Wording("the future that you pass", "the file of --future"), ": it must be known in each row")
-"""What to do about missing readings: of data to fit on, of data for a model, of covariates ahead."""
+"""What to do about missing readings: in data to fit on, in data for a fitted model, in future covariates."""
 
 _Ranges = tuple[tuple[str | int | None, int, int], ...]
 
@@ -59,7 +59,7 @@ class Table:
         times: pandas index of the times, strictly ascending within each series, or None.
         time: name of the time column, or None.
         origin: what to call it in messages: a path, or "the frame".
-        cautions: what a user should know but need not change.
+        cautions: warnings about the readings.
         where: says where a row was in the data, for messages.
         series: of each series its id, and the rows where it starts and stops; (None, 0, rows) where there are no ids.
         id: name of the column of ids, or None.
@@ -262,7 +262,7 @@ def read_table(
 def _faulty(
     values: Array, name: str, ranges: _Ranges, where: Where, advice: str, faults: dict[str | int | None, str]
 ) -> None:
-    """Note each series that lacks a reading of this column."""
+    """Note each series with a missing reading in this column."""
     for id, row in _first_of(np.flatnonzero(~np.isfinite(values)), ranges):
         fault = Text(f"column {name!r} has a non-finite reading at {where(row)}: {values[row]}; ", advice)
         faults.setdefault(id, fault)
@@ -376,7 +376,7 @@ def _check_finite(
         longest = max(len(run) for run in np.split(bad, np.flatnonzero(np.diff(bad) > 1) + 1))
         what = "scores there tell nothing" if missing == "hold" else "the model is told where"
         cautions.append(
-            f"column {name!r}: {share:.1%} of the readings are missing and held at the last finite one, "
+            f"column {name!r}: {share:.1%} of the readings are missing and filled forward with the last finite one, "
             f"up to {longest:,} in a row; {what}"
         )
     values[bad] = np.nan
@@ -391,7 +391,7 @@ def within_reach(
     leave_out: bool = False,
     transform: Sequence[str | None] | None = None,
 ) -> Table:
-    """The table, where what scaling takes too far for any model to work with is missing, see `inputs/numeric/spec.py`.
+    """The table with NaN for readings too large for a model once they are scaled, see `inputs/numeric/spec.py`.
 
     Args:
         table: the readings.
@@ -424,7 +424,7 @@ def within_reach(
 
 
 def standardise(table: Table, rows: int | Array, transform: Sequence[str | None] | None = None) -> tuple[Array, Array]:
-    """Robust mean and deviation of each column over the training part, which must be able to teach something.
+    """Robust mean and deviation of each column over the training part; refuse columns that cannot be scaled.
 
     Args:
         table: the readings.

@@ -18,7 +18,7 @@ except ImportError as error:  # pragma: no cover - tried in an environment witho
     raise MissingExtraError("tasks read tables with pandas: pip install 'gatewise[train]'") from error
 
 Where = Callable[[int], str]
-"""Says where a row is, for messages."""
+"""Describes the place of a row, for messages."""
 
 _YEAR_FIRST = r"\s*\d{4}"
 _NUMBERS = re.compile(r"\s*\d{1,2}\s*[/.\- ]\s*\d{1,2}\s*[/.\- ]\s*\d{2,4}\b")
