@@ -35,9 +35,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_help_names_every_recurrence() -> None:
-    words = " ".join(next(p.help for p in cli.commands["train"].params if p.name == "recurrence").split())
+    words = " ".join(CliRunner().invoke(cli, ["train", "--help"]).stdout.split())
     known = [kind for kind in layers.KINDS if layers.registry.spec(kind).recurrent]
-    assert words == f"Kind of the recurrent layers: {', '.join(known[:-1])} or {known[-1]}."
+    assert f"The kind of the recurrent layers: {', '.join(known[:-1])} or {known[-1]}. [default: gru]" in words
 
 
 FORECAST = ["DATA", "-o", "m", "--task", "forecast", "--time", "time"]
