@@ -34,11 +34,8 @@ LEAST_VARIATION = 1e-30
 """The least standard deviation that readings are scaled by; float32 ends near 1e-38, and needs room for the scaled."""
 
 TO_FIT = Text("pass ", Parameter("missing", "hold"), " to repeat the last finite reading, or fill them in")
-FITTED = Text(
-    "fill them in, or ",
-    Wording("fit with missing='hold'", "train with --missing hold"),
-    " to repeat the last finite reading",
-)
+_HELD = Wording("fit with missing='hold'", "train with --missing hold")
+FITTED = Text("fill them in, or ", _HELD, " to repeat the last finite reading")
 FUTURE = Text("fill in ", Wording("the future that you pass", "the file of --future"), ": it must be known in each row")
 """What to do about missing readings: in data to fit on, in data for a fitted model, in future covariates."""
 
