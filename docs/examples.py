@@ -27,8 +27,8 @@ FOLDER = Path(__file__).parent
 PAGES = (FOLDER / "quickstart.md", FOLDER / "c.md", *sorted((FOLDER / "guides").glob("*.md")))
 
 _CAUTION = (
-    r".*(rests? on a fitted tail|are missing and held|scores are not calibrated|Where these are errors|give its changes"
-    "|is no reading)"
+    r".*(rests? on a fitted tail|are missing and filled forward|scores are not calibrated|Where these are errors|"
+    "give its changes|is no reading)"
 )
 """What a task warns of, and a page may show."""
 

@@ -130,7 +130,7 @@ def test_light_commands_import_nothing_heavy(arguments: list[str], one: Path, en
     assert imported(HEAVY, [places.get(argument, argument) for argument in arguments]) == []
 
 
-@pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["train", "--help"], ["completion", "bash"]])
+@pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["predict", "--help"], ["completion", "bash"]])
 def test_what_needs_no_model_does_not_even_import_numpy(arguments: list[str]) -> None:
     assert imported((*HEAVY, "numpy", "safetensors"), arguments) == []
 

@@ -198,7 +198,7 @@ def test_a_row_that_comes_twice_as_often_for_a_while() -> None:
     kept = told(pd.date_range("2024-01-01", periods=50, freq="h"))
     times = pd.date_range("2024-01-03 02:00", periods=5, freq="h").append(pd.DatetimeIndex(["2024-01-03 06:30"]))
     (message,) = seen(kept, [*map(str, times), "2024-01-03 07:30", "2024-01-03 08:30"], ends=True)
-    assert message.startswith("a row is between two of the usual from 2024-01-03 06:00:00 to 2024-01-03 06:30:00")
+    assert message.startswith("there is an extra row from 2024-01-03 06:00:00 to 2024-01-03 06:30:00")
 
 
 def test_odd_provenance_is_no_obstacle() -> None:

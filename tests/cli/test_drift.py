@@ -26,7 +26,7 @@ def model(tmp_path: Path) -> Path:
 
 
 def cautions(stderr: str) -> list[str]:
-    return [line for line in stderr.splitlines() if "caution" in line]
+    return [line for line in stderr.splitlines() if "warning: " in line]
 
 
 def test_a_stream_says_once_where_it_drifted(model: Path) -> None:
@@ -36,7 +36,7 @@ def test_a_stream_says_once_where_it_drifted(model: Path) -> None:
     ran = gatewise("stream", model, stdin=LINES)
     (caution,) = cautions(ran.stderr)
     assert caution.startswith(
-        f"gatewise: caution: step {found[0] + 1}: the alarms of 'v' come more than twice as often"
+        f"gatewise: warning: step {found[0] + 1}: the alarms of 'v' come more than twice as often"
     )
     assert len(ran.stdout.splitlines()) == 80
 

@@ -207,7 +207,7 @@ def test_a_detector_is_warned_about_its_calibration(copy: Path) -> None:
     edit(copy, double)
     ran = gatewise("file", copy, "--reseal")
     assert ran.returncode == 0
-    assert "caution: the calibration of the scores" in ran.stderr
+    assert "warning: the calibration of the scores" in ran.stderr
     assert gw.load(copy).provenance["resealed"][0] == "odd"
 
 

@@ -45,7 +45,7 @@ def test_json(two: Path) -> None:
     assert found["structure"] == model.stream().state.structure
     assert found["spec"] == json.loads(model.spec.to_json())
     assert found["provenance"] == {"seed": 2}
-    assert found["cautions"] == []
+    assert found["warnings"] == []
     assert found["alarm_score"] == pytest.approx(-math.log10(40 / 1000))  # the rate of the fixture
 
 
@@ -61,7 +61,7 @@ def test_hashes_tell_weights_and_structure_apart(two: Path, tmp_path: Path) -> N
 def test_page(two: Path, bare: Path) -> None:
     page = gatewise("inspect", two).stdout
     assert max(map(len, page.splitlines()[1:])) <= 80
-    for text in ("2 (a, b)", "last reading repeated", "gru0.hidden", "2 -> 12", "576", "112 bytes", "seed"):
+    for text in ("2 (a, b)", "filled forward", "gru0.hidden", "2 -> 12", "576", "112 bytes", "seed"):
         assert text in page
     page = gatewise("inspect", bare).stdout
     assert "refused" in page
@@ -159,7 +159,7 @@ def test_window(tmp_path: Path) -> None:
     ]
     assert found["state_bytes"] == model.stream().state.nbytes == sum(field["bytes"] for field in found["state"])
     page = gatewise("inspect", tmp_path / "m").stdout
-    assert "  missing  last reading repeated, and marked\n" in page
+    assert "  missing  filled forward, and marked\n" in page
     assert f"  context  window of 20 steps, {L * gru + dense:,} MACs an answer\n" in page
     assert "(20, 3)  240 bytes" in page
 

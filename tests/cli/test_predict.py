@@ -41,11 +41,11 @@ def before_summary(stderr: str) -> str:
     return re.split(r"^gatewise: [\d,]+ alarms? in ", stderr, flags=re.MULTILINE)[0]
 
 
-def run_with_caution(caution: str, *arguments: object) -> str:
+def run_with_warning(warning: str, *arguments: object) -> str:
     """Run the command, which says one thing on standard error; standard output."""
     ran = CliRunner().invoke(cli, ["predict", *map(str, arguments)], catch_exceptions=False)
     assert ran.exit_code == 0
-    assert ran.stderr.startswith(f"gatewise: caution: {caution}")
+    assert ran.stderr.startswith(f"gatewise: warning: {warning}")
     assert ran.stderr.count("\n") == 1
     return ran.stdout
 
@@ -130,7 +130,7 @@ def test_what_to_do_about_missing_readings_is_said_in_words_of_the_command(
         gw.ModelSpec(input=gw.LayerSpec("numeric", width=1, columns=["v"]), layers=[gw.LayerSpec("gru", units=1)])
     ).save(bare)
     trained = "nan; fill them in, or train with --missing hold to repeat the last finite reading"
-    out = "caution: 1 of 2 series is left out: "
+    out = "warning: 1 of 2 series is left out: "
     for words, *arguments in (
         (trained, watch, holed),
         (trained, sites, holed, "--future", tables / "next.csv"),
@@ -146,8 +146,8 @@ def test_what_to_do_about_missing_readings_is_said_in_words_of_the_command(
     assert trained in refused(capsys, watch, holed)[1]
     (tmp_path / "v.csv").write_text("v\n1\n2e18\n")
     message = refused(capsys, bare, tmp_path / "v.csv")[1]
-    assert message.endswith("clean the data or train with --missing hold or mask")
-    assert "('v') is 2e+18" in message
+    assert "column 'v' is 2e+18 at row 1 (line 3), " in message
+    assert message.endswith("or train with --missing hold to repeat the last finite reading")
 
 
 def test_forecast_is_the_answer_of_the_model(tables: Path, north: Path) -> None:
@@ -251,7 +251,7 @@ def test_backtest_of_a_series_that_is_too_short(tables: Path, sites: Path, tmp_p
     frame[(frame.site == "south") | (frame.time < "2024-03-01 05")].to_csv(path, index=False)
     ran = CliRunner().invoke(cli, ["predict", str(sites), str(path), "--backtest"], catch_exceptions=False)
     assert ran.stdout.splitlines()[2] == "  left out: north"
-    assert ran.stderr.startswith("gatewise: caution: 1 of 2 series is left out: 'north'; because it has too few rows")
+    assert ran.stderr.startswith("gatewise: warning: 1 of 2 series is left out: 'north'; because it has too few rows")
     ran = CliRunner().invoke(cli, ["predict", str(sites), str(path), "--backtest", "--json"], catch_exceptions=False)
     assert json.loads(ran.stdout)["left_out"] == ["north"]
     assert "left out" not in run(sites, tables / "sites.csv", "--backtest")
@@ -305,7 +305,7 @@ def test_seasons_that_are_longer_than_the_data(
     assert said.endswith("give more rows, a shorter season, or pass --season 0 for none")
     assert json.loads(run(north, data, "--backtest", "--season", 0, "--json"))["season"] is None
     pd.read_csv(data)[:20].to_csv(tmp_path / "short.csv", index=False)
-    found = run_with_caution(
+    found = run_with_warning(
         "a season of 24 rows is too long for the data", north, tmp_path / "short.csv", "--backtest"
     )
     assert found.splitlines()[2].split() == ["horizon", "model", "repeat_last", "coverage"]
@@ -316,7 +316,7 @@ def test_times_that_differ_from_those_of_the_training_data_are_said(
 ) -> None:
     daily = pd.read_csv(tables / "north.csv").assign(time=pd.date_range("2024-03-01", periods=ROWS))
     daily.to_csv(tmp_path / "daily.csv", index=False)
-    found = read(run_with_caution("the rows are 1 day apart, but the model was f", north, tmp_path / "daily.csv"))
+    found = read(run_with_warning("the rows are 1 day apart, but the model was f", north, tmp_path / "daily.csv"))
     assert [row["time"] for row in found] == ["2024-08-08", "2024-08-10"]
     rest = pd.read_csv(tables / "sites.csv")
     rest["time"] = pd.to_datetime(rest["time"]) + pd.Timedelta(hours=ROWS)
@@ -428,11 +428,11 @@ def test_refused_usage(
         (2, (sites, data, "--backtest", "--future", tables / "next.csv"), "--future is for a forecast"),
         (2, (north, data, "-o", data), "FILE and --output are the same file"),
         (2, (north, data, "-o", north), "MODEL and --output are the same file"),
-        (2, (north, data, "--time", "time"), "--time is for a model of no task; "),
+        (2, (north, data, "--time", "time"), "--time is for a model without a task; "),
         (2, (watch, data, "--columns", "load"), "is a detector and knows its columns"),
-        (1, (watch, data, "--backtest"), "is no forecaster, so it knows nothing of --backtest and --future"),
+        (1, (watch, data, "--backtest"), "is no forecaster, so --backtest and --future do not apply"),
         (1, (one, data, "--future", tables / "next.csv"), "is no forecaster"),
-        (1, (north, data, "--after-training"), "is no detector, so it does not say where its training ended"),
+        (1, (north, data, "--after-training"), "is no detector, so --after-training does not apply"),
         (1, (north, data, "-o", tmp_path / "none" / "x"), "there is no folder"),
         (1, (north, tables / "none.csv"), f"there is no file {tables / 'none.csv'}"),
         (1, (tables / "none", data), "No such file or directory"),

@@ -182,7 +182,7 @@ def test_endless_line(one: Path) -> None:
     ran = gatewise("stream", one, stdin=b"1\n" + b"1" * (2 << 20))
     assert ran.returncode == 1
     assert len(ran.stdout.splitlines()) == 1
-    assert "line 1: after this line comes one of more than 1,048,576 bytes" in ran.stderr
+    assert "line 1: after this line comes a line of more than 1,048,576 bytes" in ran.stderr
 
 
 @pytest.mark.parametrize("form", ["objects", "bare csv", "csv"])

@@ -145,13 +145,13 @@ def test_what_it_says_of_a_forecaster(sites: Path, tmp_path: Path) -> None:
     per_step = 3 * (7 * 4 + 4 * 4)
     assert found["macs"] == 12 * per_step + 4 * 2 * 4 * 3
     assert found["state_bytes"] == 4 * (1 + 12 * 7)
-    assert len(found["cautions"]) == 1
-    assert "column 'heat': " in found["cautions"][0]
-    assert stderr == f"gatewise: caution: {found['cautions'][0]}\n"
+    assert len(found["warnings"]) == 1
+    assert "column 'heat': " in found["warnings"][0]
+    assert stderr == f"gatewise: warning: {found['warnings'][0]}\n"
     page = train(sites, out, FORECAST, more)[0]
     for line in (
         "  forecasts  load, heat",
-        "  rows       470 to train on, 130 to stop by",
+        "  rows       470 to train on, 130 to stop early",
         "  horizons   1 to 3, 6 steps ahead, each from the last 12 rows",
         "  quantiles  0.1, 0.5, 0.9",
         f"  next       gatewise predict '{out}' {sites} --future next.csv",

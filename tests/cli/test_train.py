@@ -35,9 +35,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_help_names_every_recurrence() -> None:
-    words = " ".join(next(p.help for p in cli.commands["train"].params if p.name == "recurrence").split())
+    words = " ".join(CliRunner().invoke(cli, ["train", "--help"]).stdout.split())
     known = [kind for kind in layers.KINDS if layers.registry.spec(kind).recurrent]
-    assert words == f"Kind of the recurrent layers: {', '.join(known[:-1])} or {known[-1]}."
+    assert f"The kind of the recurrent layers: {', '.join(known[:-1])} or {known[-1]}. [default: gru]" in words
 
 
 FORECAST = ["DATA", "-o", "m", "--task", "forecast", "--time", "time"]
@@ -79,8 +79,8 @@ def test_what_it_says(data: Path, trained: tuple[Path, str, str]) -> None:
     with open(out.with_suffix(".csv"), newline="") as file:
         assert found["seconds"] == pytest.approx(float(list(csv.DictReader(file))[-1]["seconds"]), rel=1e-3)
     assert found["alarm_score"] == 3
-    assert found["cautions"]
-    assert stderr.splitlines() == [f"gatewise: caution: {text}" for text in found["cautions"]]
+    assert found["warnings"]
+    assert stderr.splitlines() == [f"gatewise: warning: {text}" for text in found["warnings"]]
     with open(out.with_suffix(".csv"), newline="") as file:
         written = list(csv.DictReader(file))
     assert [row["step"] for row in written] == ["25", "40"]

@@ -147,7 +147,9 @@ def test_levels_of_the_index_are_time_and_series(how: str) -> None:
             data.iloc[wanted.order][["pump", "stamp"]].to_numpy().tolist()
         )
     both = data.set_index(["pump", "stamp"])
-    with pytest.raises(InputError, match="level 'pump' is neither the time nor the series; pass time= and series="):
+    with pytest.raises(
+        InputError, match="level 'pump' is neither the time nor the series; pass time=... and series=..."
+    ):
         read_table(hold(both), time="stamp")
     one = data.assign(pump="x").set_index(["pump", "stamp"])
     same(read_table(hold(one), time="stamp"), read_table(data.drop(columns="pump"), time="stamp"))

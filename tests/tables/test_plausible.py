@@ -105,7 +105,7 @@ def test_a_single_wild_value_is_named(row: int, value: float, tmp_path: Path) ->
     for source, line in ((data, ""), (tmp_path / "a.csv", f" (line {row + 2})")):
         (caution,) = said(source)
         assert f"column 'a' is {value:.6g} at row {row}{line}, {times} times as far from the median" in caution
-        assert 'missing="hold" or missing="mask"' in caution
+        assert "missing='hold' or missing='mask'" in caution
         assert "'b'" not in caution
 
 
@@ -116,7 +116,7 @@ def test_codes_for_no_reading_are_named() -> None:
     assert said(pd.DataFrame({"t": temperature})) == [
         f"column 't' is -999 in 3 rows, first at row 5, {span}; "
         f"column 't' is 65535 in 2 rows, first at row 88, {span}. "
-        'Where these are errors, make the readings missing (NaN), and fit with missing="hold" or missing="mask"'
+        "Where these are errors, make the readings missing (NaN), and fit with missing='hold' or missing='mask'"
     ]
     assert kinds(changed(np.random.default_rng(0).standard_t(2, ROWS), (7, -9999.0))) == {"code": ["x0"]}
     assert kinds(changed(20 + season(), (7, 0.0))) == {"code": ["x0"]}  # never near 0 elsewhere

@@ -132,7 +132,7 @@ def swapped(name: str, row: int, value: Any) -> pd.DataFrame:
         (swapped("stamp", 2, None), r"the time 'stamp' is missing at row 2 \(1 in all\)"),
         (swapped("stamp", 4, "2024-03-01T00:20:00+01:00"), r"mix UTC offsets: none at row 0, \+01:00 at row 4"),
         (swapped("a", 2, "n.a."), r"'a' is not numeric: 'n.a.' at row 2, 2024-03-01 00:10:00"),
-        (swapped("a", 5, np.nan), r'a non-finite reading at row 5, 2024-03-01 00:25:00: nan; pass missing="hold"'),
+        (swapped("a", 5, np.nan), "a non-finite reading at row 5, 2024-03-01 00:25:00: nan; pass missing='hold'"),
         (swapped("a", 0, np.inf), r"at row 0, 2024-03-01 00:00:00: inf"),
         (swapped("a", 1, 1e39), r"'a' holds 1e\+39 at row 1, 2024-03-01 00:05:00, too large for float32"),
         (swapped("a", 3, 10**400), r"'a' holds a whole number at row 3, 2024-03-01 00:15:00, too large for float32"),
@@ -276,7 +276,7 @@ def test_missing_readings_are_let_through_and_counted_when_held() -> None:
     table = read_table(values, missing="hold")
     assert np.isnan(table.values).sum() == 8
     assert table.cautions == (
-        "column 'x0': 8.0% of the readings are missing and held at the last finite one, up to 4 in a row; "
+        "column 'x0': 8.0% of the readings are missing and filled forward with the last finite one, up to 4 in a row; "
         "scores there tell nothing",
     )
 
@@ -307,7 +307,7 @@ def test_what_scaling_takes_too_far_is_missing() -> None:
     table = read_table(values, missing="hold")
     kept = within_reach(table, offset, scale, "hold").values
     np.testing.assert_array_equal(kept, [[1, 5], [2, np.nan], [np.nan, np.nan], [3, 7]])
-    message = r"column 'x1' is 3.4e\+38 at row 1, more than 1e\+18 .* mean of 6; .* pass missing=\"hold\""
+    message = r"column 'x1' is 3.4e\+38 at row 1, more than 1e\+18 .* mean of 6; .* pass missing='hold'"
     with pytest.raises(InputError, match=message):
         within_reach(read_table(values[:2]), offset, scale, "raise")
     table = read_table(values[[0, 3]])

@@ -254,7 +254,7 @@ def test_a_guessed_season_that_is_longer_than_the_data_is_left_out_and_said() ->
     forecaster = Forecaster(**QUICK, time="t").fit(seconds())
     message = (
         "^a season of 86,400 rows is too long for the data: at no origin is there a reading one season before that of "
-        "horizon 1, so no forecast repeats the last season; give more rows, or pass season= for another$"
+        "horizon 1, so no forecast repeats the last season; give more rows, or pass season=... for another$"
     )
     with pytest.warns(UserWarning, match=message) as caught:
         found = forecaster.backtest(seconds())

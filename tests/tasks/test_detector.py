@@ -184,7 +184,7 @@ def test_missing_readings_are_refused_or_held_and_never_calibrate() -> None:
     data.loc[[3, 400], "load"] = np.inf
     with pytest.raises(InputError, match=r"'load' has 2 non-finite readings, the first at row 3, 2024-01-01 00:03:00"):
         fitted(data, target="vibration", time="stamp")
-    with pytest.raises(InputError, match='; fill them in, or fit with missing="hold" to repeat'):
+    with pytest.raises(InputError, match="; fill them in, or fit with missing='hold' to repeat"):
         fitted(frame(), target="vibration", time="stamp").explain(data)
     detector = fitted(data, target="vibration", time="stamp", missing="hold")
     assert detector.calibration_.samples == detector.split_.calibration - 10

@@ -434,7 +434,7 @@ def test_refusals_of_data() -> None:
     with pytest.raises(InputError, match="does not lie after"):
         forecaster.predict(frame[:200], frame[199:])
     for gap, row, message in (
-        ("load", 150, 'fill them in, or fit with missing="hold"'),
+        ("load", 150, "fill them in, or fit with missing='hold'"),
         ("price", 201, "fill in the f"),
     ):
         holed = frame.astype({gap: np.float64})

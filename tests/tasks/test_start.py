@@ -183,7 +183,7 @@ def test_stopping_by_rows_that_were_trained_on_is_cautioned_against(first: gw.De
         ({"target": "a"}, A, r"its targets are \['a', 'b'\], and \['a'\] here"),
         ({}, A.rename(columns={"b": "c"}), "start reads the columns 'a', 'b'; the data lack 'b' and have 'c' besides"),
         ({}, A[["a"]], "start reads the columns 'a', 'b'; the data lack 'b'$"),
-        ({}, A.assign(c=1.0), "the data have 'c' besides; pass columns= to leave out what it does not read"),
+        ({}, A.assign(c=1.0), "the data have 'c' besides; pass columns=... to leave out what it does not read"),
         ({}, A.to_numpy(), "the data lack 'a', 'b' and have 'x0', 'x1'"),
     ],
 )

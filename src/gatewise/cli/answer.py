@@ -1,4 +1,4 @@
-"""The loop of `gatewise stream`: lines in, results out, until the end of the input or a signal."""
+"""The loop of `gatewise stream`: read lines and write results, until the end of the input or a signal."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def answer_lines(
                     answers.write()
             except InputError as error:
                 answers.write()
-                raise InputError(f"line {number}: {error}") from None
+                raise InputError(f"line {number}: ", error) from None
         except _NoRoom:
             pass
     if to_skip and stop.signal is None:
@@ -107,11 +107,11 @@ def arriving_lines(source: int, stop: Stop) -> Iterator[list[bytes]]:
         if lines:
             yield lines
         if len(rest) > MOST_LINE:
-            raise InputError(f"after this line comes one of more than {MOST_LINE:,} bytes: no readings")
+            raise InputError(f"after this line comes a line of more than {MOST_LINE:,} bytes, which is no reading")
 
 
 class _NoRoom(Exception):
-    """The stream was told to stop, and nobody takes its results."""
+    """The stream was told to stop, and nobody reads its results."""
 
 
 class _Answers:
@@ -153,7 +153,7 @@ class _Answers:
             raise _NoRoom
         values = self.session.advance(np.array(self.rows, np.float32))
         if self.session.warning:
-            self.say(f"caution: {self.session.warning}")
+            self.say(f"warning: {self.session.warning}")
         diverges = len(values) < len(self.rows)
         lines = self.format(self.session.steps(len(values)), self.kept[: len(values)], values)
         self.rows, self.kept = [], []

@@ -1,6 +1,6 @@
 """The program `gatewise`: its commands, and how errors become one line and an exit code.
 
-Exit codes: 0 done, 1 data, model or file refused, 2 wrong usage, 130 stopped by Ctrl-C, 141 the reader went away.
+Exit codes: 0 success, 1 data, model or file refused, 2 wrong usage, 130 stopped by Ctrl-C, 141 the reader went away.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import click
 
 from gatewise import __version__
 from gatewise.cli.bench import bench
-from gatewise.cli.common import say
+from gatewise.cli.common import say, worded
 from gatewise.cli.completion import VARIABLE, complete_files, completion
 from gatewise.cli.demo import demo
 from gatewise.cli.doctor import doctor
@@ -29,11 +29,14 @@ DATA, USAGE, INTERRUPTED, BROKEN_PIPE = 1, 2, 130, 141
 
 
 class _ReaderGone(Exception):
-    """Nobody reads the output any more."""
+    """The program that reads the output has closed it."""
 
 
 class _Commands(click.Group):
-    """Lists its commands in the order in which one meets them; leaves a broken pipe to `main`."""
+    """The commands, in the order in which they were added.
+
+    A broken pipe is left to `main`. An error of gatewise is worded for the command that raised it.
+    """
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)
@@ -43,6 +46,9 @@ class _Commands(click.Group):
             return super().invoke(ctx)
         except BrokenPipeError:
             raise _ReaderGone from None
+        except GatewiseError as error:
+            assert ctx.invoked_subcommand is not None
+            raise click.ClickException(worded(error.text, self.commands[ctx.invoked_subcommand])) from error
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -50,14 +56,14 @@ class _Commands(click.Group):
 def cli() -> None:
     """Recurrent sequence models, from data to device.
 
-    Train on an ordinary CPU, stream one step in microseconds.
+    Train on an ordinary CPU; stream with microseconds per step.
 
     \b
       gatewise train pump.csv --target vibration -o pump.safetensors
       gatewise stream pump.safetensors < readings.ndjson
 
-    Results go to standard output, messages to standard error. Exit codes: 0 done, 1 data, model or file refused,
-    2 wrong usage, 130 stopped by Ctrl-C.
+    Results are written to standard output, messages to standard error. Exit codes: 0 success, 1 data, model or file
+    refused, 2 wrong usage, 130 stopped by Ctrl-C.
     """  # noqa: D301
 
 
@@ -66,7 +72,7 @@ for command in (train, stream, predict, inspect, file, bench, doctor, demo, comp
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run a command and exit. What a user can mend is one line on standard error, without a traceback."""
+    """Run a command and exit. An error that the user can correct is one line on standard error, without a traceback."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     complete_files()
     try:
@@ -84,8 +90,6 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         # The interpreter flushes once more at exit; let that go nowhere instead of failing again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = BROKEN_PIPE
-    except GatewiseError as error:
-        status = _fail(str(error), DATA)
     except ModuleNotFoundError as error:
         status = _fail(f"{error.name} is not installed: pip install 'gatewise[train]'", DATA)
     except OSError as error:

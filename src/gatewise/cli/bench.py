@@ -1,4 +1,4 @@
-"""gatewise bench: how fast a model runs on this machine. The Python twin is `gatewise.measure.bench`."""
+"""gatewise bench: how fast a model runs on this machine. In Python this is `gatewise.measure.bench`."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
 @click.command(short_help="Measure how fast a model runs on this machine.")
 @click.argument("model", metavar="MODEL")
 @click.option("--seconds", type=click.FloatRange(min=0, min_open=True), metavar="S", default=2.0, show_default=True,
-              help="Time to spend, roughly.")  # fmt: skip
-@click.option("--cpu", metavar="NAME", help="Instruction set to run on; by default the best of this machine.")
+              help="The time that the measurement takes, roughly.")  # fmt: skip
+@click.option("--cpu", metavar="NAME", help="The instruction set to run on.  [default: the best of this machine]")
 @json_option
 def bench(model: str, seconds: float, cpu: str | None, as_json: bool) -> None:
     """Measure MODEL on random readings, on one thread.
 
-    Stream.push answers one reading in a call of its own: the median and what 99 of 100 calls do not exceed. push_many
-    answers many readings of one session in a call; a pool steps many sessions side by side. The bound is the least time
-    of a step at batch 1, as 'gatewise doctor' explains; a pool reads the weights once for several sessions and may
-    fall below it.
+    Stream.push takes one reading per call; the table shows the median and the 99th percentile of the times. push_many
+    takes many readings of one session per call, and a pool advances many sessions at once. The bound is the least time
+    that a step of one session can take, as 'gatewise doctor' explains. A pool can be faster than the bound, because it
+    reads the weights once for several sessions.
     """
     from gatewise.measure.bench import bench as measure
     from gatewise.model import load

@@ -1,9 +1,9 @@
-"""What `gatewise stream --time` checks: whether lines come as far apart as the rows that the model was trained on.
+"""`gatewise stream --time`: warn if lines are not as far apart as the rows that the model was trained on.
 
-Only steps of one length can be told here, where there is no pandas: of calendars (weekdays, months, opening hours) only
-the order of times is checked. Nothing is refused but what is no time: the model counts steps and answers each reading.
-A date may be written as ISO 8601, as numbers with the year first (1950/01/31, 1950.1, 195001), or in another way with
-the year first, which a training reads and which is not compared here.
+Only constant steps are compared here, without pandas. For other calendars (weekdays, months, opening hours) only the
+order of the times is checked. Readings are never refused because of their time, unless it is no time at all: the model
+counts steps and answers each reading. A date may be written in ISO 8601 or as numbers with the year first (1950/01/31,
+1950.1, 195001). Other notations with the year first, which a training reads, are accepted but not compared.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ _YEAR_AND_MONTH = re.compile(r"(\d{4})(\d{2})()()")
 
 
 class Clock:
-    """Compares the times of one or many series with those that a model was trained on, and says once what differs.
+    """Compares the times of one or many series with those of the training data, and reports each kind of
+    difference once.
 
     Args:
         told: what the model keeps of times, as `gatewise.tables.timeline.Timeline.to_json` writes it, or anything else.
@@ -74,7 +75,7 @@ class Clock:
             self._ends[id] = number, str(end)
 
     def see(self, value: object, id: str | None = None) -> None:
-        """Take the time of a reading.
+        """Compare the time of the next reading.
 
         Args:
             value: a date, as the head of this file has it, or a number, as JSON has it.
@@ -107,12 +108,12 @@ class Clock:
             self._compare(step, f"from {last[1]} to {text}", id)
 
     def end(self) -> None:
-        """Say what was still in doubt: the last step of a stream."""
+        """Report what was still open at the end of the stream: its last step."""
         for id in list(self._odd):
             self._gap(id)
 
     def _compare(self, step: float, where: str, id: str | None) -> None:
-        """A step that is not as it should be is a gap, unless the next one is alike: then the rate is another."""
+        """Compare a step. An unusual step is a gap, unless the next one is like it: then the rows have another rate."""
         assert self._step is not None
         before = self._odd.get(id)
         if abs(step - self._step) <= SLACK * self._step:
@@ -135,7 +136,7 @@ class Clock:
         found = self._odd.pop(id, None)
         if found is None or self._step is None:
             return
-        what = "rows are missing" if found[0] > self._step else "a row is between two of the usual"
+        what = "rows are missing" if found[0] > self._step else "there is an extra row"
         self._once(
             "gap",
             f"{'' if id is None else f'series {id!r}: '}{what} {found[1]}: a step of {self._length(found[0])} where "

@@ -1,11 +1,10 @@
-"""What the commands share: the --json option, JSON on standard output, and numbers for people."""
+"""What the commands share: options, messages, JSON on standard output, and tables and numbers for people."""
 
 from __future__ import annotations
 
 import csv
 import errno
 import json
-import re
 import shlex
 import textwrap
 import warnings
@@ -15,30 +14,28 @@ from typing import Any, TypeVar
 
 import click
 
-from gatewise.errors import GatewiseError, InputError
-
-_READ_WITH = re.compile(r"read it with pandas\.read_csv\(path, (sep|decimal)='([^']*)'\) and give the frame")
+from gatewise.errors import ANY, GatewiseWarning, Hint, InputError, Text, Wording
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def json_option(command: Command) -> Command:
     """The option --json, passed on as `as_json`."""
-    return click.option("--json", "as_json", is_flag=True, help="Print one JSON object, for machines.")(command)
+    return click.option("--json", "as_json", is_flag=True, help="Print one JSON object, for programs to read.")(command)
 
 
 def separators(command: Command) -> Command:
     """The options --sep and --decimal, of a command that reads a CSV file."""
     sep = click.option("--sep", callback=_one_character, metavar="CHAR",
-                       help="What separates the fields of a CSV file, e.g. ';', or tab.  [default: found in its first "
+                       help="The field separator of a CSV file, such as ';' or tab.  [default: found from its first "
                             "lines]")  # fmt: skip
     decimal = click.option("--decimal", type=click.Choice([".", ","]), default=".", show_default=True,
-                           help="What stands before the decimals in a CSV file.")  # fmt: skip
+                           help="The decimal mark of a CSV file.")  # fmt: skip
     return sep(decimal(command))
 
 
 def _one_character(context: click.Context, parameter: click.Parameter, text: str | None) -> str | None:
-    """A separator, of which a tab may be written as a word or as in C."""
+    """A separator; a tab may also be written as a word, or as in C."""
     found = "\t" if text in ("tab", "\\t") else text
     if found is not None and (len(found) != 1 or found in '"\r\n' or found.isalnum()):
         raise click.BadParameter(f"{text!r} is not one character such as ';', and not tab")
@@ -46,12 +43,12 @@ def _one_character(context: click.Context, parameter: click.Parameter, text: str
 
 
 def emit(value: object) -> None:
-    """One JSON value on one line of standard output. NaN and infinities are refused, as they are no JSON."""
+    """Print a value as one line of JSON. NaN and infinities raise ValueError, because JSON has none."""
     click.echo(json.dumps(value, allow_nan=False))
 
 
 def say(message: str) -> None:
-    """A message for people, on one line of standard error."""
+    """Print a message for people as one line on standard error."""
     click.echo(f"gatewise: {printable(' '.join(message.split()))}", err=True)
 
 
@@ -63,7 +60,7 @@ def printable(text: str) -> str:
 
 
 def refuse_same_file(places: Mapping[str, str | None]) -> None:
-    """Refuse two arguments that name the same file, of which one would be lost.
+    """Refuse two arguments that name the same file, which would be overwritten.
 
     Args:
         places: name of the argument -> path, or None where it was not given.
@@ -79,7 +76,7 @@ def refuse_same_file(places: Mapping[str, str | None]) -> None:
 
 
 def check_output(path: str, otherwise: str = "") -> None:
-    """Refuse a place that cannot be written before long work, not after it.
+    """Refuse a path that cannot be written, before the long work and not after it.
 
     Args:
         path: where a file is to be written.
@@ -97,49 +94,43 @@ def check_output(path: str, otherwise: str = "") -> None:
         raise InputError(f"{path}: {error.strerror}{kept}") from None
 
 
-@contextmanager
-def advice() -> Iterator[None]:
-    """Within it, errors that advise a caller of Python advise a user of the command, see `as_options`."""
-    try:
-        yield
-    except GatewiseError as error:
-        raise type(error)(as_options(str(error))) from error
+def worded(text: Text, command: click.Command) -> str:
+    """A message with its hints worded for a user of `command`: "pass --time t" where Python says "pass time='t'"."""
+    options = {parameter.name: parameter for parameter in command.params}
+
+    def word(hint: Hint) -> str:
+        if isinstance(hint, Wording):
+            return worded(Text(hint.command), command)
+        option = options.get(hint.name)
+        if option is None:
+            return str(hint)  # the command has no such option
+        value = option.metavar if hint.value is ANY else _typed(hint.value)
+        return f"{max(option.opts, key=len)} {value or ''}".rstrip()
+
+    return text.render(word)
+
+
+def _typed(value: Any) -> str:
+    """A value as it is typed in a shell: nothing for a mere name or a flag, and the length alone for a window."""
+    if isinstance(value, Mapping):
+        (value,) = value.values()
+    return "" if value is None or value is True else shlex.quote(str(value))
 
 
 @contextmanager
-def cautions() -> Iterator[None]:
-    """Within it, warnings become messages on standard error once it ends, each of them once."""
+def showing_warnings() -> Iterator[None]:
+    """Show the warnings of the block on standard error when it ends, each of them once."""
+    command = click.get_current_context().command
     caught: list[warnings.WarningMessage] = []
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", UserWarning)
             yield
     finally:
-        for message in dict.fromkeys(str(warning.message) for warning in caught):
-            say(f"caution: {as_options(message)}")
-
-
-def as_options(message: str) -> str:
-    """Advice to a caller of Python, "pass time='t'", as advice to a user of the command at work, "pass --time t"."""
-    context = click.get_current_context(silent=True)
-    known = {parameter.name for parameter in context.command.params} if context else set()
-
-    def option(found: re.Match[str]) -> str:
-        name, value = found[1], next((value for value in found.groups()[1:] if value), "")
-        return f"pass --{name.replace('_', '-')} {value}".rstrip() if name in known else found[0]
-
-    message = message.replace("pass resume=False to overwrite that one", "remove that one first")
-    message = message.replace('fit with missing="hold"', "train with --missing hold")
-    message = message.replace("train with missing='hold' or 'mask'", "train with --missing hold or mask")
-    message = message.replace("leave it out of target", "leave it out of --target")
-    message = message.replace("leave them out of target", "leave them out of --target")
-    message = message.replace("pass state=None to begin", "leave out --after-training to begin")
-    if "sep" in known:
-        message = _READ_WITH.sub(lambda found: f"pass --{found[1]} {shlex.quote(found[2])}", message)
-    message = message.replace("read it with pandas and give the frame", "write it as .csv or .parquet first")
-    message = message.replace("convert it, or read it with pandas", "convert it to UTF-8, e.g. iconv -f latin1 -t utf8")
-    message = message.replace("fill in the future that you pass", "fill in the file of --future")
-    return re.sub(r"""\bpass (\w+)=(?:'([^']*)'|"([^"]*)"|\{"window": (\d+)\}|(\d+))?""", option, message)
+        told = (warning.message for warning in caught)
+        texts = [one.text if isinstance(one, GatewiseWarning) else Text(one) for one in told]
+        for message in dict.fromkeys(worded(text, command) for text in texts):
+            say(f"warning: {message}")
 
 
 def listed(
@@ -195,7 +186,7 @@ def table(rows: Sequence[Sequence[str]], align: str, indent: str = "  ") -> str:
 
 
 def names(listed: Sequence[str], count: bool = True) -> str:
-    """Names for people: of more than nine the first ones and the last, and, with `count`, how many there are."""
+    """Names for people. Of more than nine, the first seven and the last are shown and, with `count`, their number."""
     if len(listed) <= 9:
         return ", ".join(listed)
     return f"{', '.join(listed[:7])}, ..., {listed[-1]}" + (f" ({len(listed):,})" if count else "")
@@ -221,7 +212,7 @@ def facts(named: Mapping[str, str]) -> str:
 
 
 def short_value(value: object) -> str:
-    """A value of the provenance, without what is too long to read; `--json` has the whole."""
+    """A value of the provenance, shortened for people; `--json` prints the whole."""
     if isinstance(value, dict):
         return ", ".join(f"{_cut(key, 32)} {_inner(v)}" for key, v in value.items() if v is not None)
     return _inner(value) if not isinstance(value, str) else _cut(value, 200)

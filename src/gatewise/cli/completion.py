@@ -1,4 +1,4 @@
-"""gatewise completion: the script that lets a shell complete commands, options and file names. It is click's own."""
+"""gatewise completion: the script with which a shell completes commands, options and file names, made by click."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def completion(shell: str, as_json: bool) -> None:
       gatewise completion zsh > ~/.zfunc/_gatewise
       gatewise completion fish > ~/.config/fish/completions/gatewise.fish
 
-    The folder must exist, and for zsh stand in $fpath before compinit runs. New shells know the completions then.
+    The folder must exist; for zsh it must also be in $fpath before compinit runs. The completions work in new shells.
     """  # noqa: D301
     if as_json:
         emit({"shell": shell, "install": INSTALL[shell], "script": script(shell)})
@@ -51,11 +51,10 @@ def script(shell: str) -> str:
     """The script for bash, zsh or fish, which begins with how to install it."""
     from click.shell_completion import get_completion_class
 
-    from gatewise.cli.app import cli
-
     kind = get_completion_class(shell)
     assert kind is not None
-    found = kind(cli, {}, "gatewise", VARIABLE)
+    program = click.get_current_context().find_root().command
+    found = kind(program, {}, "gatewise", VARIABLE)
     lines = (found.source_template % found.source_vars()).strip().splitlines()
     told = [f"# To install: gatewise completion {shell} > {INSTALL[shell]}", ALSO[shell]]
     at = lines[0].startswith("#compdef")  # by which zsh knows a file of completions: it must stay the first line
@@ -63,7 +62,7 @@ def script(shell: str) -> str:
 
 
 def complete_files() -> None:
-    """Where a completion is asked for: have file names offered wherever nothing else is known."""
+    """When a shell asks for completions: offer file names wherever click knows no others."""
     if VARIABLE not in os.environ:
         return
     from click import shell_completion

@@ -1,4 +1,4 @@
-"""gatewise demo: train, stream and report on a small real series. The Python twin is `gatewise.demo.run`."""
+"""gatewise demo: train, stream and report on a small real series. In Python this is `gatewise.demo.run`."""
 
 from __future__ import annotations
 
@@ -8,16 +8,24 @@ from gatewise.cli.common import emit, json_option, say
 
 
 @click.command(short_help="Find El Nino: train, stream and report on real data.")
-@click.option("--folder", metavar="DIR", default="demo", show_default=True, help="Where all files go.")
-@click.option("--seed", type=click.IntRange(min=0), metavar="N", default=0, show_default=True, help="Of all weights.")
+@click.option(
+    "--folder", metavar="DIR", default="demo", show_default=True, help="The folder that all files are written to."
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    metavar="N",
+    default=0,
+    show_default=True,
+    help="The seed of the first weights.",
+)
 @json_option
 def demo(folder: str, seed: int, as_json: bool) -> None:
     """Find the anomalies in monthly sea-surface temperatures.
 
-    Trains a detector on the years before 1980 of the El Nino series, streams the later ones through the native core,
-    prints the strongest anomalies, and writes DIR/report.html, the model and the series. Beside them it leaves pump.csv
-    and new.csv, the vibration of a pump before its faults and with them, to try the other commands on. Takes a minute
-    or two.
+    Trains a detector on the El Nino series before 1980, streams the later years through the native core, prints the
+    strongest anomalies, and writes DIR/report.html, the model and the series. It also writes pump.csv and new.csv, the
+    vibration of a pump before and during its faults, for you to try the other commands on. Takes a minute or two.
     """
     from gatewise.demo import run
 

@@ -1,5 +1,6 @@
-"""gatewise doctor: what this machine reaches and what that means for a model. The Python twins are
-`gatewise.measure.machine_peaks`, `step_bound` and `step_times`.
+"""gatewise doctor: measure this machine, and the bound that it sets for a model.
+
+In Python these are `gatewise.measure.machine_peaks`, `step_bound` and `step_times`.
 """
 
 from __future__ import annotations
@@ -23,17 +24,19 @@ BAR = 32
 
 @click.command(short_help="Measure this machine, and its bound for a model.")
 @click.argument("model", metavar="[MODEL]", required=False)
-@click.option("--cpu", metavar="NAME", help="Instruction set to measure; by default the best of this machine.")
+@click.option("--cpu", metavar="NAME", help="The instruction set to measure.  [default: the best of this machine]")
 @json_option
 def doctor(model: str | None, cpu: str | None, as_json: bool) -> None:
     """Measure this machine, and the bound it sets for a step of MODEL.
 
-    A step reads every weight once and does two floating-point operations with it, so on one core it takes at least
+    A step reads every weight once and does two floating-point operations with it. On one core it therefore takes at
+    least
 
     \b
       bound = max(packed bytes / read bandwidth, 2 MACs / FMA peak)
 
-    with the bandwidth of the cache that holds the weights. Measured beside it: the step in C, and through Stream.push.
+    where the bandwidth is that of the cache that holds the weights. The measured times of a step in C and of a call of
+    Stream.push are shown next to the bound.
     """  # noqa: D301
     from gatewise.measure.machine import machine_peaks
     from gatewise.model import load
@@ -84,7 +87,7 @@ def _step(model: Model) -> dict[str, Any]:
 
 
 def _page(found: dict[str, Any]) -> str:
-    caches = ", ".join(f"{name} {size(nbytes)}" for name, nbytes in found["caches"].items()) or "not told by the system"
+    caches = ", ".join(f"{name} {size(nbytes)}" for name, nbytes in found["caches"].items()) or "unknown"
     others = [name for name in found["instruction_sets"] if name != found["cpu"]]
     top = max(point["bytes_per_second"] for point in found["bandwidth"])
     parts = [

@@ -23,17 +23,17 @@ RECORD = "resealed"
 
 @click.command(short_help="Check a model file, or seal an edited one again.")
 @click.argument("model", metavar="MODEL")
-@click.option("--reseal", is_flag=True, help="Check all but the checksums, and write the file with new ones.")
-@click.option("-o", "--output", metavar="OUT", help="With --reseal: write here, not over MODEL.")
+@click.option("--reseal", is_flag=True, help="Check everything but the checksums, and write the file with new ones.")
+@click.option("-o", "--output", metavar="OUT", help="With --reseal: write to this file instead of over MODEL.")
 @json_option
 def file(model: str, reseal: bool, output: str | None, as_json: bool) -> int:
-    """Show what a model file is: format, checksums, sizes, provenance. Exit code 1 if it was altered.
+    """Show the format, checksums, sizes and provenance of a model file. Exit code 1 if it was altered.
 
-    A model file carries checksums of its tensors and of its description. A file that another safetensors tool has
-    edited does not match them any more and is refused everywhere. With --reseal all else is checked: the description,
-    that the tensors are those it calls for, of the right shapes and finite. Then the file is written with new
-    checksums, and the provenance says what it was before. The tool must have kept the metadata, which hold the
-    description; if the structure changed, states saved before no longer fit.
+    A model file contains checksums of its tensors and of its description. If another safetensors tool has edited the
+    file, they no longer match, and every command refuses it. With --reseal everything else is checked: the description
+    itself, and that all tensors it requires are there, have the right shapes and are finite. The file is then written
+    with new checksums, and its provenance records the old ones. The tool must have kept the metadata, which contain the
+    description. If the structure changed, states that were saved before no longer fit.
 
     \b
       gatewise file edited.safetensors
@@ -64,7 +64,7 @@ def file(model: str, reseal: bool, output: str | None, as_json: bool) -> int:
         say("nothing was altered, and nothing was written")
     if reseal and found["altered"] and loaded.task is not None:
         say(
-            "caution: the calibration of the scores and the state after training were found with the old tensors; "
+            "warning: the calibration of the scores and the state after training were found with the old tensors; "
             "train anew if the alarms matter"
         )
     return 1 if found["altered"] and not reseal else 0

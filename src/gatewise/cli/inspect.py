@@ -1,4 +1,4 @@
-"""gatewise inspect: what a model file holds and what the model costs. The Python twin is `gatewise.measure.cost`."""
+"""gatewise inspect: show what a model file contains and costs. In Python this is `gatewise.measure.cost`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gatewise.cli.common import emit, facts, heading, json_option, names, short_
 if TYPE_CHECKING:
     from gatewise.model import Model
 
-MISSING = {"hold": "last reading repeated", "mask": "last reading repeated, and marked", "raise": "refused"}
+MISSING = {"hold": "filled forward", "mask": "filled forward, and marked", "raise": "refused"}
 
 
 @click.command(short_help="Show what a model file holds and costs.")
@@ -20,8 +20,9 @@ MISSING = {"hold": "last reading repeated", "mask": "last reading repeated, and 
 def inspect(model: str, as_json: bool) -> None:
     """Show a model file: layers, costs, state, task, provenance, warnings, hashes.
 
-    MACs are multiply-accumulates in one step; where the context is a window, an answer takes as many steps as there
-    are in it. Packed bytes are what a step reads on this machine. The state is what a stream keeps between two steps.
+    MACs are the multiply-accumulate operations of one step. If the context is a window, each answer takes one step for
+    every row of the window. Packed bytes are the bytes of weights that a step reads on this machine. The state is what
+    a stream keeps from one step to the next.
     """
     from gatewise.model import load
 

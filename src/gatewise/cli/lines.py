@@ -1,7 +1,8 @@
 """From lines of text to readings: NDJSON (objects, arrays, bare numbers) or CSV, line by line.
 
-A missing value (null, an empty field, NaN, ...) is a reading of NaN, which the model's missing policy then holds or
-refuses. All else that is not a number is refused, as is a column that is absent: a misspelt name is no missing value.
+A missing value (null, an empty field, NaN, ...) becomes NaN, which the model then fills forward or refuses, as it was
+trained. Anything else that is not a number is refused. So is a line that lacks a column, whose name may be
+misspelt.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ _NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?")
 
 
 class LineError(InputError):
-    """A line that is no reading; the caller decides whether the next one is read."""
+    """A line that is not a valid reading; the caller decides whether to continue with the next line."""
 
 
 class LineReader:
@@ -225,18 +226,18 @@ class LineReader:
 
 
 def _separator(text: str, decimal: str) -> str:
-    """What separates the fields of a first line: a comma, but where only one other would cut it."""
+    """The separator of a first line: a comma, unless exactly one other separator occurs in it."""
     cut = [sep for sep in SEPARATORS if sep in text and sep != decimal]
     return cut[0] if len(cut) == 1 else "," if decimal == "." else ";"
 
 
 def _no_twins(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    """An object of JSON; which of two values of one name is meant cannot be told."""
+    """A JSON object as a dict; LineError if it has a name twice."""
     found = dict(pairs)
     if len(found) != len(pairs):
         names = [name for name, _ in pairs]
         twin = next(name for name in names if names.count(name) > 1)
-        raise LineError(f"{_short(twin)!r} stands twice in one object")
+        raise LineError(f"{_short(twin)!r} occurs twice in one object")
     return found
 
 

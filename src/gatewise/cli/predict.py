@@ -1,5 +1,6 @@
-"""gatewise predict: what a model says about a table. The Python twins are `Forecaster.predict`, `Forecaster.backtest`,
-`Detector.explain` and `Model.run`.
+"""gatewise predict: run a model on a table.
+
+In Python this is `Forecaster.predict`, `Forecaster.backtest`, `Detector.explain` and `Model.run`.
 """
 
 from __future__ import annotations
@@ -10,8 +11,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gatewise.cli.common import (
-    advice,
-    cautions,
     check_output,
     emit,
     heading,
@@ -20,6 +19,7 @@ from gatewise.cli.common import (
     printable,
     refuse_same_file,
     separators,
+    showing_warnings,
     table,
     wrap,
 )
@@ -33,33 +33,37 @@ if TYPE_CHECKING:
     from gatewise.tasks.backtest import Backtest
 
 MOST_SHOWN = 24
-"""Horizons of a backtest on a page."""
+"""The most horizons of a backtest that the summary shows."""
 
 OF_ROWS = ("time", "series", "columns")
-"""What forecasters and detectors know themselves."""
+"""Options that forecasters and detectors do not take, because they know them from their training."""
 
 
-@click.command(short_help="Forecast from a table, or answer each of its rows.")
+@click.command(short_help="Forecast from a table, or score each of its rows.")
 @click.argument("model", metavar="MODEL")
 @click.argument("file", metavar="FILE")
-@click.option("--future", metavar="FILE", help="The rows to come of the covariates, for a forecast that needs them.")
-@click.option("--backtest", is_flag=True, help="Forecast again and again as time goes on, and score the forecasts.")
+@click.option(
+    "--future", metavar="FILE", help="A file with the future rows of the covariates, if the model has covariates."
+)
+@click.option("--backtest", is_flag=True, help="Forecast from each row of FILE, and evaluate the forecasts.")
 @click.option("--start", metavar="ROW|DATE",
-              help="Where a backtest begins, e.g. 11520 or 2024-01-31; rows before it are read."
-                   "  [default: as soon as can be]")  # fmt: skip
+              help="The first row or date that a backtest forecasts, such as 11520 or 2024-01-31; the model reads the "
+                   "rows "
+                   "before it.  [default: the first that it can]")  # fmt: skip
 @click.option("--stride", type=click.IntRange(min=1), metavar="N",
-              help="Rows between two forecasts of a backtest.  [default: 1]")  # fmt: skip
+              help="The number of rows from one forecast of a backtest to the next.  [default: 1]")  # fmt: skip
 @click.option("--season", type=click.IntRange(min=0), metavar="N",
-              help="Steps in a season, for the forecast that repeats the last one; 0 for none."
-                   "  [default: as the times say]")  # fmt: skip
-@click.option("--after-training", is_flag=True, help="For a detector: FILE follows on the data it was trained on.")
-@click.option("--time", metavar="COL", help="For a model of no task: the column that holds the time.")
-@click.option("--series", metavar="COL", help="For a model of no task: the column that tells several series apart.")
+              help="The number of steps in a season, for the baseline that repeats the last season; 0 leaves it out."
+                   "  [default: found from the times]")  # fmt: skip
+@click.option("--after-training", is_flag=True, help="For a detector: FILE follows directly on the training data.")
+@click.option("--time", metavar="COL", help="For a model without a task: the column that holds the time.")
+@click.option("--series", metavar="COL", help="For a model without a task: the column that identifies the series.")
 @click.option("--columns", callback=listed(), metavar="A,B,...",
-              help="For a model of no task: the columns to read.  [default: those it names, or all]")  # fmt: skip
+              help="For a model without a task: the columns to read.  [default: those that it names, or "
+                   "all]")  # fmt: skip
 @separators
-@click.option("-o", "--output", metavar="OUT", help="Write the table here instead of to standard output.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a row instead of CSV.")
+@click.option("-o", "--output", metavar="OUT", help="Write the table to this file instead of to standard output.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per row instead of CSV.")
 def predict(
     model: str,
     file: str,
@@ -75,15 +79,17 @@ def predict(
     as_json: bool,
     **columns: Any,
 ) -> None:
-    """Answer the readings in FILE, a .csv or .parquet with one row per step, in order of time.
+    """Run MODEL on the readings in FILE, a .csv or .parquet with one row per step, in order of time.
 
-    A forecaster says what comes after the last row of each series: a line for each target and horizon, with its
-    quantiles. A detector says for each row what it expected and how surprising the readings are; the first rows rest
-    on poor forecasts, but for --after-training. Any other model answers each row.
+    A forecaster predicts what follows the last row of each series: one line for each target and horizon, with the
+    quantiles. A detector scores each row: what it expected, and how surprising the readings are. Its scores of the
+    first rows are less accurate, because it starts without a past; with --after-training it does not. Any other model
+    gives its outputs for each row.
 
-    With --backtest a forecaster forecasts at every row, and what came is compared with the forecasts and with those of
-    repeating the last reading and the last season; the table of all of them goes to OUT. Rows that it was trained on
-    flatter it: give the first row after them as --start.
+    With --backtest a forecaster forecasts from every row. The forecasts are evaluated against the readings that
+    followed, and compared with two baselines, which repeat the last reading and the last season; OUT receives the table
+    of all forecasts. Errors on rows that the model was trained on are too small, so give the first row after the
+    training data as --start.
 
     \b
       gatewise predict load.safetensors load.csv -o tomorrow.csv
@@ -101,20 +107,18 @@ def predict(
     loaded = load(model)
     task = None if loaded.task is None else loaded.task.kind
     if (backtest or future is not None) and task != "forecaster":
-        raise InputError(f"{model} is no forecaster, so it knows nothing of --backtest and --future; leave them out")
+        raise InputError(f"{model} is no forecaster, so --backtest and --future do not apply; leave them out")
     if after_training and task != "detector":
-        raise InputError(
-            f"{model} is no detector, so it does not say where its training ended; leave out --after-training"
-        )
+        raise InputError(f"{model} is no detector, so --after-training does not apply; leave it out")
     if task and (own := [f"--{name}" for name in OF_ROWS if columns[name] is not None]):
-        raise click.UsageError(f"{own[0]} is for a model of no task; {model} is a {task} and knows its columns")
+        raise click.UsageError(f"{own[0]} is for a model without a task; {model} is a {task} and knows its columns")
     if output is not None:
         check_output(output, "" if backtest else "or leave out --output to write to standard output")
     from gatewise.cli.rows import write_rows
     from gatewise.tables.files import TextFile
 
     data = TextFile(file, sep, decimal)
-    with cautions(), advice():
+    with showing_warnings():
         if backtest:
             tested = _tested(model, data, start, stride or 1, season)
             if output is not None:
@@ -154,10 +158,10 @@ def _tested(model: str, file: TextFile, start: str | None, stride: int, season: 
 def _answers(
     model: Model, path: str, file: TextFile, time: str | None, series: str | None, columns: list[str] | None
 ) -> pd.DataFrame:
-    """What a model that belongs to no task answers to each row."""
+    """The outputs of a model without a task for each row."""
     import numpy as np
 
-    from gatewise.tables.table import FITTED, read_table
+    from gatewise.tables.table import FITTED, read_table, within_reach
 
     chosen = columns or (None if model.columns is None else list(model.columns))
     missing = "raise" if model.graph.refuses_missing else "hold"
@@ -167,6 +171,10 @@ def _answers(
             f"{path} reads {model.inputs} columns, got {len(read.columns)} ({names(read.columns)}); "
             "say with --columns which to read"
         )
+    if model.graph.refuses_missing and not model.spec.input.options.get("transform"):
+        none, unit = np.zeros(model.inputs, np.float32), np.ones(model.inputs, np.float32)
+        offset, scale = model.tensors.get("input.offset", none), model.tensors.get("input.scale", unit)
+        read = within_reach(read, offset, scale, missing, FITTED)
     plain = model.relative()
     values = np.concatenate([np.asarray(plain.run(read.values[start:stop])) for _, start, stop in read.series])
     values = values if model.levels is None else values + model.levels
@@ -201,13 +209,13 @@ def describe(model: str, file: str, tested: Backtest) -> dict[str, Any]:
 
 
 def _plain(scores: Mapping[Any, Any]) -> dict[str, float | int | None]:
-    """Scores of which some are not known."""
+    """Scores as JSON values, with null for those that are not known."""
     known = {name: value if value == value else None for name, value in scores.items()}
     return {name: value if value is None or name != "count" else int(value) for name, value in known.items()}
 
 
 def page(found: dict[str, Any]) -> str:
-    """The mean squared errors of a backtest, for people."""
+    """The summary of a backtest for people: mean squared errors by horizon."""
     every = found["horizons"]
     forecasts = [name for name in every[0] if name != "horizon"]
     step = -(-len(every) // MOST_SHOWN)
@@ -224,7 +232,7 @@ def page(found: dict[str, Any]) -> str:
 
 
 def _mean(values: list[float]) -> float | None:
-    """The mean over the horizons of which something is known."""
+    """The mean of the values that are known, or None if none is."""
     known = [value for value in values if value == value]
     return sum(known) / len(known) if known else None
 

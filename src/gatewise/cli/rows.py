@@ -1,4 +1,4 @@
-"""Tables of results, as CSV or as a JSON object a row. Numbers have as many digits as tell them from the next ones."""
+"""Write tables of results as CSV, or as one JSON object per row, with the fewest digits that identify each number."""
 
 from __future__ import annotations
 

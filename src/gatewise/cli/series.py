@@ -1,9 +1,9 @@
-"""Many series on one input: each line names its series, and each series has a stream of its own, kept in a pool.
+"""Many series in one input: each line names its series, and each series has its own stream, kept in a pool.
 
-What `gatewise stream --series` puts in the place of a `LineReader` and a `Session`. Nothing is remembered: a state file
-holds one stream.
+`gatewise stream --series` uses these classes instead of `LineReader` and `Session`. They write no state file, because a
+state file holds one stream.
 
-Two lines belong to one series if their ids are the same text: 7, "7" and a 7 in CSV, which knows no types, are one.
+Two lines belong to the same series if their ids are the same text: 7, "7" and a 7 in CSV are the same id.
 """
 
 from __future__ import annotations

@@ -288,7 +288,7 @@ class Session:
             if described["tensors"] != digest(fields):
                 raise FileError("the values do not match their checksum: they were altered")
         except GatewiseError as error:
-            raise StateError(f"{self._name} is no state of a stream: {error}") from None
+            raise StateError(f"{self._name} is no state of a stream: ", error) from None
         saved = fields.pop("readings", np.empty(0))
         start, header, last_output = (described[key] for key in ("start", "header", "output"))
         self._base = State(str(described["structure"]), fields)
@@ -299,7 +299,7 @@ class Session:
                 raise FileError("it was cut off, or something was appended to it")
             blocks, written = _read_log(data[end + -end % 8 :], self.stream.model.inputs)
         except GatewiseError as error:
-            raise StateError(f"{self._name}: {error}") from None
+            raise StateError(f"{self._name}: ", error) from None
         if (
             saved.dtype != np.float32
             or saved.ndim != 2

@@ -1,4 +1,4 @@
-"""Where `gatewise stream` reads from: standard input, or a file of lines."""
+"""The input of `gatewise stream`: standard input, or a file of lines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `gatewise train --start FILE` takes over from a model: its task and its parameters, where no option differs."""
+"""`gatewise train --start FILE`: take the task from a model, and the parameters that no option gives."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def parameters_of(path: str, task: str, given: Mapping[str, Any], seconds: float
     section = load(path).task
     found = None if section is None else section.kind
     if found not in TASKS:
-        raise InputError(f"{path} is no model that gatewise train has made, so there is nothing to go on from")
+        raise InputError(f"{path} is no model that gatewise train has made, so training cannot continue from it")
     if said("task") and task != TASKS[found]:
         raise click.UsageError(f"{path} of --start was trained to {TASKS[found]}, not to {task}; leave --task out")
     own = {name: value for name, value in given.items() if said(name)}

@@ -1,4 +1,4 @@
-"""gatewise stream: one result a line for each reading that comes in. The Python twin is `Model.stream`."""
+"""gatewise stream: a result for each reading as it arrives. In Python this is `Model.stream`."""
 
 from __future__ import annotations
 
@@ -18,29 +18,47 @@ if TYPE_CHECKING:
     from gatewise.state import State
 
 
-@click.command(short_help="Answer readings as they come.")
+@click.command(short_help="Score or forecast readings as they arrive.")
 @click.argument("model", metavar="MODEL")
 @click.argument("file", metavar="[FILE]", required=False)
-@click.option("--format", "form", type=click.Choice(FORMATS), default="auto", help="Form of the input.")
-@click.option("--pass", "keep", multiple=True, metavar="COL", help="Copy this field of each line to its result.")
-@click.option("--series", metavar="COL", help="Each value of this field has a stream of its own.")
-@click.option("--time", metavar="COL", help="Say once if this field shows another step of time than in training.")
-@click.option("--state", metavar="FILE", help="Go on from this file, and keep the state in it.")
-@click.option("--after", type=click.IntRange(min=0), metavar="STEP", help="Go on after this step; needs --state.")
-@click.option("--after-training", is_flag=True, help="Begin a new stream where the training data ended.")
 @click.option(
-    "--settle", is_flag=True, help="Forget that readings have drifted, so that it is told anew; needs --state."
+    "--format",
+    "form",
+    type=click.Choice(FORMATS),
+    default="auto",
+    help="The format of the input.  [default: as the first line looks]",
 )
-@click.option("--replay", is_flag=True, help="The input starts anew: skip the readings answered before.")
+@click.option(
+    "--pass",
+    "keep",
+    multiple=True,
+    metavar="COL",
+    help="Copy this field of each line to its result; may be given several times.",
+)
+@click.option("--series", metavar="COL", help="The field that identifies the series; each series has its own stream.")
+@click.option(
+    "--time", metavar="COL", help="The field that holds the time; warn if rows are not as far apart as in training."
+)
+@click.option("--state", metavar="FILE", help="Continue from the state in this file, and save the state in it.")
+@click.option("--after", type=click.IntRange(min=0), metavar="STEP", help="Continue after this step; needs --state.")
+@click.option("--after-training", is_flag=True, help="Begin with the state at the end of the training data.")
+@click.option(
+    "--settle", is_flag=True, help="Reset the evidence of drift, so that new drift is reported; needs --state."
+)
+@click.option(
+    "--replay", is_flag=True, help="The input starts from the beginning: skip readings that were answered before."
+)
 @click.option(
     "--on-error",
     type=click.Choice(["stop", "skip"]),
     default="stop",
     show_default=True,
-    help="After a malformed line: end with exit code 1, or go on with the next.",
+    help="What to do about a malformed line: stop with exit code 1, or skip it and continue.",
 )
 @separators
-@click.option("--json", "as_json", is_flag=True, help="As it is anyway: results are JSON, one object a line.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Accepted for uniformity: results are always JSON, one object per line."
+)
 def stream(
     model: str,
     file: str | None,
@@ -58,36 +76,38 @@ def stream(
     decimal: str,
     as_json: bool,
 ) -> int:
-    """Answer readings from standard input, or from FILE, one JSON result a line, flushed.
+    """Run MODEL on readings from standard input, or from FILE, and write one JSON result per reading at once.
 
-    A line of input is a JSON object with the model's columns, a JSON array, a bare number (one column), or CSV with
-    or without a header line. A result carries its step (1 = the first reading) and the model's outputs; for a detector
-    also "alarm". A missing value (null, empty, NaN) is held or refused, as the model was trained.
+    A line of input is a JSON object with the model's columns, a JSON array, a bare number (for one column), or CSV with
+    or without a header line. A result has the number of its step (1 = the first reading) and the model's outputs, and
+    for a detector also "alarm". A missing value (null, empty, NaN) is filled forward or refused, as in training.
 
-    A new stream begins without any past, so its first scores rest on poor forecasts. If the readings follow on those
-    the model was trained on, give --after-training. A --state FILE that exists comes first: it says where to go on.
+    A new stream starts without any past, so its first results are less accurate. If the readings follow directly on the
+    training data, give --after-training. If the --state FILE exists, the stream continues from it instead.
 
-    With --series COL each line says by this field, a text or a whole number, which series it belongs to. Each series
-    has a stream of its own, with the results that it would have alone. They come in the order of the lines, carry the
-    field, and are numbered within their series.
+    With --series COL this field of each line, a text or a whole number, says which series the line belongs to. Each
+    series has its own stream and gets the same results as it would alone. Results come in the order of the lines,
+    include the field, and are numbered within their series.
 
-    With --time COL the times of the lines, dates with the year first or numbers, are compared with those of training:
-    another step, rows that are missing, times that go back, and with --after-training a first row that does not follow
-    are said once each on standard error. Only steps of one length are told here; of a model that was trained on other
-    calendars (weekdays, months, opening hours) only the order is checked. 'gatewise predict' compares these as well.
+    With --time COL the times of the lines, dates with the year first or numbers, are compared with those of the
+    training data. A warning on standard error, once for each kind, tells of another step, of rows that are missing, of
+    times that go back and, with --after-training, of a first row that does not follow on the training data. This
+    compares constant steps only. If the model was trained on another calendar (weekdays, months, opening hours), only
+    the order of the times is checked; 'gatewise predict' compares such calendars too.
 
     \b
     With --state FILE a stream that was stopped, or killed at any moment,
     continues where its output ended: start it again with the same FILE and
     send the readings that have no result yet (or all of them with --replay).
-    It knows where its output ended, unless it was killed at the very moment
-    of writing to a pipe: then it takes these results for written and says so.
-    Results are numbered; if yours end at another step K (they were lost in
-    the pipe, say), add --after K, one of about the last thousand. To collect
-    results in a file, append with >>. Each save is flushed to the disk; a
-    FILE under /run or /dev/shm is faster, and outlives kills as well.
+    The file knows where the output ended, unless the program was killed while
+    it wrote to a pipe; then it assumes that these results were written, and
+    says so. Results are numbered. If yours end at another step K, for example
+    because some were lost in the pipe, add --after K; this works for about
+    the last thousand steps. To collect results in a file, append with >>.
+    Each save is flushed to the disk; a FILE under /run or /dev/shm is faster
+    and survives kills as well.
 
-    SIGTERM and SIGINT end the stream after the lines that were read, with exit code 0 and 130.
+    SIGTERM and SIGINT end the stream after the lines that were read, with exit codes 0 and 130.
 
     \b
       gatewise stream pump.safetensors --state my.state < new.csv >> out.ndjson
@@ -131,7 +151,7 @@ def stream(
         many = "one series, so leave out --series" if series else "several series, so add --series COL"
         raise StateError(f"{model} was trained on {many}, or leave out --after-training")
     if series is None and of_several(loaded):
-        say("caution: this model was trained on several series; if these readings are of several, pass --series COL")
+        say("warning: this model was trained on several series; if these readings are of several, pass --series COL")
     if series is not None:
         whole = after_training and all(isinstance(id, int) for id in ends)
         lines = SeriesReader(
@@ -153,7 +173,7 @@ def stream(
             elif session.drifted:
                 names = ", ".join(map(repr, sorted(session.drifted)))
                 say(
-                    f"caution: {names} drifted before this step, so scores are not calibrated; once you have looked, "
+                    f"warning: {names} drifted before this step, so scores are not calibrated; once you have looked, "
                     "--settle forgets it"
                 )
         if session.in_doubt:
@@ -172,4 +192,4 @@ def ends_of_training(model: Model, path: str) -> dict[Id, State]:
     try:
         return end_states(model)
     except StateError as error:
-        raise StateError(f"{path}: the state after training: {error}; leave out --after-training") from None
+        raise StateError(f"{path}: the state after training: ", error, "; leave out --after-training") from None

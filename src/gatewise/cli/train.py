@@ -1,6 +1,6 @@
 """gatewise train: from a table of readings to a model file.
 
-The Python twins are `gatewise.Detector` and `gatewise.Forecaster`.
+In Python these are `gatewise.Detector` and `gatewise.Forecaster`.
 """
 
 from __future__ import annotations
@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gatewise.cli.common import (
-    advice,
-    cautions,
     check_output,
     emit,
     json_option,
@@ -23,11 +21,13 @@ from gatewise.cli.common import (
     refuse_same_file,
     say,
     separators,
+    showing_warnings,
 )
 from gatewise.cli.signals import like_ctrl_c
 from gatewise.cli.start import DETECT, FORECAST, parameters_of
 from gatewise.cli.trained import page, summary
 from gatewise.errors import InputError
+from gatewise.tasks import RECURRENCE
 
 if TYPE_CHECKING:
     from gatewise.tasks.detector import Detector
@@ -49,7 +49,7 @@ PROBABILITY = click.FloatRange(min=0, max=1, max_open=True)
 
 
 def _context(context: click.Context, parameter: click.Parameter, text: str | None) -> Any:
-    """The word "carried", or the steps of a window."""
+    """The value of --context: "carried", or a window of so many steps."""
     if text is None or text == "carried":
         return text
     if not text.isdecimal() or int(text) < 1:
@@ -58,7 +58,7 @@ def _context(context: click.Context, parameter: click.Parameter, text: str | Non
 
 
 def _options(context: click.Context, parameter: click.Parameter, texts: tuple[str, ...]) -> dict[str, Any] | None:
-    """Options of the recurrence, of which each value is JSON or else a text; None where none is given."""
+    """The options of the recurrent layers by name, or None if none is given. A value that is not JSON is text."""
     found: dict[str, Any] = {}
     for text in texts:
         name, equals, value = text.partition("=")
@@ -74,7 +74,7 @@ def _options(context: click.Context, parameter: click.Parameter, texts: tuple[st
 
 
 def _by_column(kind: Callable[[str], Any]) -> Callable[[click.Context, click.Parameter, Any], Any]:
-    """A callback for an option that is one value, or a value for each of some columns, as a value or a dict."""
+    """A callback for an option that takes one value, or a value for each of some columns, which become a dict."""
 
     def read(context: click.Context, parameter: click.Parameter, text: str | None) -> Any:
         parts = listed()(context, parameter, text)
@@ -94,93 +94,130 @@ def _by_column(kind: Callable[[str], Any]) -> Callable[[click.Context, click.Par
 
 
 def _recurrences(context: click.Context, parameter: click.Parameter, begun: str) -> list[str]:
-    """What a shell offers for --recurrence."""
+    """The completions that a shell offers for --recurrence."""
+    return [kind for kind in _recurrent_kinds() if kind.startswith(begun)]
+
+
+def _recurrent_kinds() -> list[str]:
+    """The kinds of recurrent layers. Their options are imported for it, so it is only called when it is asked for."""
     from gatewise import layers
 
-    return [kind for kind in layers.KINDS if layers.registry.spec(kind).recurrent and kind.startswith(begun)]
+    return [kind for kind in layers.KINDS if layers.registry.spec(kind).recurrent]
+
+
+class _Recurrence(click.Option):
+    """The option --recurrence, whose help names the kinds that there are."""
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        *others, last = _recurrent_kinds()
+        self.help = f"The kind of the recurrent layers: {', '.join(others)} or {last}."
+        return super().get_help_record(ctx)
 
 
 @click.command(short_help="Train a model on a table of readings.")
 @click.argument("file", metavar="FILE")
 @click.option("-o", "--output", metavar="OUT", required=True, help="The model file to write.")
 @click.option("--task", type=click.Choice([DETECT, FORECAST]), default=DETECT, show_default=True,
-              help="What to train for.")  # fmt: skip
+              help="Train a detector of anomalies or a forecaster.")  # fmt: skip
 @click.option("--start", metavar="FILE",
-              help="Go on from this model: with its weights, its scaling and, where no option says otherwise, its "
-                   "parameters. Rows that it has seen never calibrate.")  # fmt: skip
+              help="Continue from this model: its weights, its scaling and, where no option says otherwise, its "
+                   "parameters. Rows that it was trained on are not used for calibration.")  # fmt: skip
 @click.option("--target", callback=listed(single=True), metavar="A,B,...",
-              help="The columns to forecast.  [default: all but covariates]")  # fmt: skip
+              help="The columns to forecast.  [default: all but the covariates]")  # fmt: skip
 @click.option("--time", metavar="COL", help="The column that holds the time.")
-@click.option("--series", metavar="COL", help="The column that tells several series apart.")
+@click.option("--series", metavar="COL", help="The column that identifies the series, if FILE holds several.")
 @click.option("--columns", callback=listed(), metavar="A,B,...",
-              help="The columns to read.  [default: all but time and series]")  # fmt: skip
+              help="The columns to read.  [default: all but the time and the series]")  # fmt: skip
 @click.option("--missing", type=click.Choice(["raise", "hold", "mask"]), default="raise", show_default=True,
-              help="Refuse missing readings, repeat the last one, or do so and tell the model.")  # fmt: skip
-@click.option("--recurrence", metavar="KIND", default="gru", show_default=True, shell_complete=_recurrences,
-              help="Kind of the recurrent layers: rnn, lstm, gru, mingru, minlstm, rglru or lru.")  # fmt: skip
+              help="What to do about missing readings: refuse them, fill them forward with the last reading (hold), or "
+                   "fill them forward and mark them for the model (mask).")  # fmt: skip
+@click.option("--recurrence", cls=_Recurrence, metavar="KIND", default=RECURRENCE, show_default=True,
+              shell_complete=_recurrences, help="The kind of the recurrent layers.")  # fmt: skip
 @click.option("--units", type=COUNT, metavar="N",
-              help="Size of each recurrent layer.  [default: 32 to detect, 64 to forecast]")  # fmt: skip
-@click.option("--layers", type=COUNT, metavar="N", default=1, show_default=True, help="How many, one upon the other.")
+              help="The number of units in each recurrent layer.  [default: 32 to detect, 64 to forecast]")  # fmt: skip
+@click.option("--layers", type=COUNT, metavar="N", default=1, show_default=True, help="The number of recurrent layers.")
 @click.option("--blocks", type=click.IntRange(min=0), metavar="N",
-              help="Residual blocks, each around one recurrent layer, in place of plain layers."
+              help="The number of residual blocks, each around one recurrent layer, in place of plain layers."
                    "  [default: 0]")  # fmt: skip
 @click.option("--width", type=COUNT, metavar="N",
-              help="Values that each block reads and writes.  [default: as many as units]")  # fmt: skip
+              help="The number of values that each block reads and writes.  [default: as many as units]")  # fmt: skip
 @click.option("--option", "options", multiple=True, callback=_options, metavar="KEY=VALUE",
-              help="A further option of each recurrent layer, e.g. chrono=96 of an lstm; may be repeated. The value is "
-                   "JSON, or else a text.")  # fmt: skip
+              help="A further option of the recurrent layers, such as chrono=96; may be given several times. The value "
+                   "is read as JSON or, failing that, as text.")  # fmt: skip
 @click.option("--smooth", type=COUNT, metavar="N",
-              help="To detect: span of the smoothing of residuals; 1 finds single readings, more finds lasting shifts."
+              help="To detect: the number of steps over which residuals are smoothed. With 1 single anomalous readings "
+                   "are found, with more steps lasting shifts."
                    "  [default: 1]")  # fmt: skip
 @click.option("--false-alarms-per-1000", type=float, metavar="RATE",
-              help="To detect: alarms to expect in 1,000 steps of usual data.  [default: 1]")  # fmt: skip
+              help="To detect: the number of false alarms to expect in 1,000 steps of normal data.  [default: "
+                   "1]")  # fmt: skip
 @click.option("--coverage", type=float, metavar="SHARE",
-              help="To detect: share of usual readings between low and high.  [default: 0.95]")  # fmt: skip
+              help="To detect: the share of normal readings that lie between low and high.  [default: "
+                   "0.95]")  # fmt: skip
 @click.option("--horizons", callback=listed(int, single=True), metavar="N|A,B,...",
-              help="To forecast: steps ahead, all from 1 to N, or only A, B, ...; \"N,\" is N alone."
+              help="To forecast: the steps ahead, either all from 1 to N, or those in the list A,B,...; \"N,\" is a "
+                   "list "
+                   "of one."
                    "  [default: 24]")  # fmt: skip
 @click.option("--quantiles", callback=listed(float), metavar="P,Q,...",
-              help="To forecast: probabilities of the quantiles.  [default: 0.1,0.5,0.9]")  # fmt: skip
-@click.option("--covariates", callback=listed(), metavar="A,B,...", help="To forecast: columns whose future is known.")
+              help="To forecast: the probabilities of the quantiles.  [default: 0.1,0.5,0.9]")  # fmt: skip
+@click.option(
+    "--covariates", callback=listed(), metavar="A,B,...", help="To forecast: columns whose future values are known."
+)
 @click.option("--calendar", callback=listed(), metavar="A,B,...",
-              help="To forecast: which of day, week and year the model reads off the time.")  # fmt: skip
+              help="To forecast: which of the cycles day, week and year the model reads, as derived from the "
+                   "time.")  # fmt: skip
 @click.option("--context", callback=_context, metavar="carried|L",
-              help="To forecast: carry the state for ever, or begin anew and read the last L steps for each forecast."
+              help="To forecast: carry the state on from row to row, or make each forecast from the last L rows alone."
                    "  [default: carried]")  # fmt: skip
 @click.option("--normalise", is_flag=True, default=None,
-              help="To forecast: read and forecast each window in its own units.")  # fmt: skip
+              help="To forecast: standardise each window by its own mean and deviation; needs a --context of L "
+                   "rows.")  # fmt: skip
 @click.option("--anchor/--no-anchor", default=None,
-              help="To forecast: learn changes from the last reading, or levels.  [default: anchor]")  # fmt: skip
+              help="To forecast: learn the change from the last reading, or the level itself.  [default: "
+                   "anchor]")  # fmt: skip
 @click.option("--minimum", callback=_by_column(float), metavar="X|COL=X,...",
-              help="To forecast: no forecast is below it, of all targets or of those named; e.g. 0.")  # fmt: skip
+              help="To forecast: a lower bound of the forecasts, of all targets or of the columns named; for example "
+                   "0.")  # fmt: skip
 @click.option("--maximum", callback=_by_column(float), metavar="X|COL=X,...",
-              help="To forecast: no forecast is above it.")  # fmt: skip
+              help="To forecast: an upper bound of the forecasts, given in the same way.")  # fmt: skip
 @click.option("--transform", callback=_by_column(str), metavar="T|COL=T,...",
-              help="To forecast: with log1p learn log(1 + x) of the targets, or of the columns named; forecasts come "
-                   "back in the units of the data.")  # fmt: skip
+              help="To forecast: with log1p the model learns log(1 + x) of the targets, or of the columns named. "
+                   "Forecasts are in the units of the data.")  # fmt: skip
 @click.option("--validation", type=float, metavar="SHARE",
-              help="Share of the rows, at the end, kept from training."
+              help="The share of the rows, at the end of each series, that is held out from training."
                    "  [default: 0.25 to detect, 0.2 to forecast]")  # fmt: skip
-@click.option("--seconds", type=POSITIVE, metavar="S", help="Budget of the training.")
-@click.option("--steps", type=COUNT, metavar="N", help="Budget in updates.  [default: 2000, without any other budget]")
-@click.option("--epochs", type=COUNT, metavar="N", help="Budget in passes over the data.")
-@click.option("--learning-rate", type=POSITIVE, metavar="RATE", help="At its peak.  [default: 0.003]")
+@click.option("--seconds", type=POSITIVE, metavar="S", help="Train for at most this many seconds.")
+@click.option(
+    "--steps",
+    type=COUNT,
+    metavar="N",
+    help="Train for at most this many updates.  [default: 2000, if no other limit is given]",
+)
+@click.option("--epochs", type=COUNT, metavar="N", help="Train for at most this many passes over the data.")
+@click.option("--learning-rate", type=POSITIVE, metavar="RATE", help="The learning rate at its peak.  [default: 0.003]")
 @click.option("--batch", type=COUNT, metavar="N",
-              help="Sequences side by side.  [default: 16 to detect, 32 to forecast]")  # fmt: skip
-@click.option("--bptt", type=COUNT, metavar="N",
-              help="Steps of back-propagation through time.  [default: 64, or the window of --context]")  # fmt: skip
+              help="The number of sequences in a batch.  [default: 16 to detect, 32 to forecast]")  # fmt: skip
+@click.option(
+    "--bptt",
+    type=COUNT,
+    metavar="N",
+    help="The length of back-propagation through time, in steps.  [default: 64, or L of --context L]",
+)
 @click.option("--dropout", type=PROBABILITY, metavar="P",
-              help="Share of what recurrent layers write that training leaves out at random."
+              help="The share of the outputs of recurrent layers that training sets to zero at random."
                    "  [default: 0]")  # fmt: skip
 @click.option("--variational-dropout", type=PROBABILITY, metavar="P",
-              help="The same, but with one choice for all steps of a sequence.  [default: 0]")  # fmt: skip
+              help="The same, with one random choice for all steps of a sequence.  [default: 0]")  # fmt: skip
 @click.option("--weight-drop", type=PROBABILITY, metavar="P",
-              help="Share of the recurrent weights that training leaves out at random.  [default: 0]")  # fmt: skip
+              help="The share of the recurrent weights that training sets to zero at random.  [default: "
+                   "0]")  # fmt: skip
 @click.option("--seed", type=click.IntRange(min=0), metavar="N", default=0, show_default=True,
-              help="Of weights and sampling.")  # fmt: skip
+              help="The seed of the first weights and of the sampling.")  # fmt: skip
 @click.option("--checkpoint", metavar="FILE",
-              help="Keep the run here, after 5 s and then every 30 s; if it was stopped, go on from it.")  # fmt: skip
-@click.option("--metrics", metavar="CSV", help="Write the course of the training here.")
+              help="Save the run in this file, after 5 s and then every 30 s; if the file exists, continue from "
+                   "it.")  # fmt: skip
+@click.option("--metrics", metavar="CSV", help="Write the losses during training to this file.")
 @separators
 @click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
 @json_option
@@ -201,18 +238,18 @@ def train(
 ) -> None:
     """Train a model on the readings in FILE, a .csv or .parquet with one row per step, in order of time.
 
-    The task "detect" forecasts each reading of the target columns from all readings before it, and calibrates how
-    surprising a residual is on rows that were kept from training. The task "forecast" learns quantiles of the target
-    columns at several steps ahead at once. With --series the rows of each series are in order of time, and one model
-    learns from all of them. Names with a comma in them are quoted as in CSV.
+    The task "detect" trains a model that predicts each reading of the target columns from all readings before it.
+    Held-out rows then calibrate how surprising a prediction error is. The task "forecast" trains a model that predicts
+    quantiles of the target columns for several steps ahead at once. With --series one model learns from all series; the
+    rows of each series must be in order of time. Column names that contain a comma are quoted as in CSV.
 
-    A stopped run (Ctrl-C, SIGTERM, a kill) goes on with the same command, if it has a --checkpoint. The same seed,
-    machine and data give the same model, unless --seconds is given. With --start a training goes on from a model that
-    was trained before, on other rows, on more of them, or for longer.
+    With --checkpoint a run that was stopped (by Ctrl-C, SIGTERM or a kill) continues when the same command is started
+    again. The same seed, machine and data give the same model, unless --seconds is given. With --start the training
+    continues from a model that was trained before, on other rows, on more rows, or for longer.
 
-    While it trains it says how far it is, with a bar on a terminal and a line every ten seconds elsewhere. There "loss"
-    is the mean over the last steps, "val" the loss on rows that are kept from training, and "clipped" the share of the
-    latest updates that were shortened because their gradient was long, which may be up to 100% and is no fault.
+    Progress is shown as a bar on a terminal, and as a line every ten seconds elsewhere. "loss" is the mean over the
+    last steps, "val" is the loss on held-out rows, and "clipped" is the share of the last updates whose gradient was
+    shortened because it was long. Any share up to 100% is normal.
 
     \b
       gatewise train pump.csv --target vibration --time time -o pump.safetensors
@@ -248,7 +285,7 @@ def train(
         fitted = Forecaster(**given)
     if checkpoint is not None and os.path.exists(checkpoint):
         say(f"continuing from {checkpoint}")
-    with cautions(), advice(), like_ctrl_c():
+    with showing_warnings(), like_ctrl_c():
         fitted.fit(
             TextFile(file, sep, decimal),
             start=start,
@@ -266,7 +303,7 @@ def train(
 
 
 def _progress(quiet: bool) -> str | Callable[[Status], None] | None:
-    """A bar on a terminal, a line now and then in a log, or nothing."""
+    """What shows progress: a bar on a terminal, a line every ten seconds elsewhere, nothing if `quiet`."""
     if quiet:
         return None
     if sys.stderr.isatty():

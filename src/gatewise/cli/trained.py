@@ -1,4 +1,4 @@
-"""What `gatewise train` says about what it has trained."""
+"""The summary that `gatewise train` prints of a trained model."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from gatewise.tasks.detector import Detector
     from gatewise.tasks.forecaster import Forecaster
 
-ENDED = {"budget": "the budget was used up", "patience": "it no longer got better"}
-USES = {"training": "to train on", "validation": "to validate on", "calibration": "to calibrate on"}
+ENDED = {"budget": "the budget was used up", "patience": "the held-out loss no longer improved"}
+USES = {"training": "to train on", "validation": "to stop early", "calibration": "to calibrate"}
 
 
 def summary(fitted: Detector | Forecaster, file: str, output: str) -> dict[str, Any]:
-    """A fitted detector or forecaster as plain JSON values."""
+    """A fitted detector or forecaster as JSON values."""
     from gatewise.measure.cost import cost
 
     history, model = fitted.history_, fitted.model_
@@ -48,7 +48,7 @@ def summary(fitted: Detector | Forecaster, file: str, output: str) -> dict[str, 
 
 
 def _finite(record: dict[str, float]) -> dict[str, float | None]:
-    """What JSON can say: a held-out loss that there is not becomes null."""
+    """A record as JSON values: a held-out loss that is not known is null."""
     return {name: value if math.isfinite(value) else None for name, value in record.items()}
 
 
@@ -72,7 +72,7 @@ def _forecaster(forecaster: Any) -> dict[str, Any]:
 
 
 def page(found: dict[str, Any]) -> str:
-    """The same for people."""
+    """The summary for people."""
     best = found["best_validation"]
     ended = ENDED.get(found["stopped"], found["stopped"])
     macs, state = found["macs"], size(found["state_bytes"])
@@ -94,13 +94,11 @@ def _alarm(found: dict[str, Any]) -> dict[str, str]:
 
 
 def _ahead(found: dict[str, Any]) -> dict[str, str]:
-    from gatewise.heads.quantiles.spec import level_name
-
     steps = ranges(found["horizons"])
     context = f", each from the last {found['window']:,} rows" if found["window"] else ""
     return {
         "horizons": f"{steps} step{'' if steps == '1' else 's'} ahead{context}",
-        "quantiles": ", ".join(map(level_name, found["quantiles"])),
+        "quantiles": ", ".join(map(str, found["quantiles"])),
     }
 
 

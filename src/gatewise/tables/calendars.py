@@ -1,15 +1,16 @@
-"""The calendar of a series: at which times its rows come, and so which time comes next.
+"""The calendar of a series: the rule that its times follow, from which the next times are known.
 
-A calendar is found from the times of a table, and is only taken for one where it gives these times again. The kinds:
+A calendar is found from the times of a table, and is only accepted if it reproduces these times. The kinds are:
 
-    steps     each row so long after the one before it; of whole days, or where the steps are those of the clock of the
-              place and no others, on that clock, which a change of it does not move
+    steps     each row follows the one before it after a constant time. Steps of whole days, and steps that are constant
+              only in local time, are counted in local time, so that a change of the clock does not move them
     months    on the same days of each month, or of each third or twelfth: the 1st, the 15th and the last, the 30th; on
               its first or last business day; on its third Friday
     week      at the same times of each week: on weekdays, from Sunday to Thursday, in opening hours
 
-Rows may be absent, as they are on holidays, at up to `GAPS` of the steps, and at most `STRAYS` of the rows may lie
-beside the calendar. Where none fits, the usual step is all that is known, and times to come are estimates.
+Rows may be missing, as on holidays, at up to a share of `GAPS` of the steps, and up to a share of `STRAYS` of the rows
+may have times that are not in the calendar. If no calendar fits, only the usual step is known, and future times are
+estimates.
 """
 
 from __future__ import annotations
@@ -47,13 +48,13 @@ except ImportError as error:  # pragma: no cover - tried in an environment witho
     raise MissingExtraError("tasks read tables with pandas: pip install 'gatewise[train]'") from error
 
 GAPS = 0.1
-"""Share of the steps that may leave rows out, or be of another length, for a calendar to be one."""
+"""The largest share of steps that may leave out rows, or have another length, for a calendar to be accepted."""
 
 STRAYS = 0.01
-"""Share of the rows that may lie beside the days of months or the times of a week."""
+"""The largest share of rows whose times may not be in the calendar, of those by months or weeks."""
 
 COMMON_WEEKS = ({0, 1, 2, 3, 4}, {0, 1, 2, 3, 4, 5}, {6, 0, 1, 2, 3}, set(range(7)))
-"""Weekdays that less than two weeks are enough to tell."""
+"""Common sets of weekdays, which are accepted from less than two weeks of data."""
 
 
 @dataclass(frozen=True)

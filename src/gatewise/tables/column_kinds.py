@@ -1,15 +1,17 @@
-"""Columns that are no readings, such as a time, a row number or an id, and columns that do not come back.
+"""Find columns that are no readings (a time, a row number, an id) and columns that do not return to their old range.
 
-What a detector learns in the training part is to hold in the calibration part, and after it. A column that leaves its
-range there gives forecasts that were never learnt. Whether a column is of that kind is judged by four figures on means
-over blocks of rows, so that noise and short seasons average out:
+A detector assumes that what it learns from the training rows also holds for the held-out rows, and for the rows that
+come later. If a column leaves the range of the training rows, the model has never learnt to predict it there. Four
+statistics decide whether a column does so. They are computed from means over blocks of rows, so that noise and short
+seasons average out:
 
-* how many of the rows kept from training lie beyond all that were trained on, by a hundredth of their range;
-* von Neumann's ratio of 40 blocks, the sum of their squared steps over that of their squared deviations: 2 for noise,
-  near 0 for a random walk;
-* the augmented Dickey-Fuller test on about 250 blocks, as statsmodels has it: can a random walk be ruled out?
-* Spearman's correlation with time, of 40 blocks and of 10, and the largest step between two of 40 as a share of their
-  range.
+* the share of held-out rows that lie beyond the range of the training rows by more than a hundredth of that range;
+* von Neumann's ratio of 40 blocks, the sum of their squared steps divided by the sum of their squared deviations. It is
+  2 for noise and near 0 for a random walk;
+* the augmented Dickey-Fuller test of statsmodels on about 250 blocks, which tests whether the column can be a random
+  walk;
+* Spearman's correlation with time, of 40 blocks and of 10 blocks, and the largest step between two of the 40 blocks as
+  a share of their range.
 """
 
 from __future__ import annotations
@@ -24,10 +26,10 @@ import numpy as np
 from gatewise.layers.base import Array
 
 COARSE, FINE = 40, 250
-"""Blocks that a series is cut into."""
+"""Numbers of blocks that a series is divided into."""
 
 LEFT = 0.02
-"""Share of the kept rows beyond the range of the training rows from which a column is said to leave it."""
+"""A column leaves the range of the training rows if at least this share of the held-out rows lies beyond it."""
 
 LEAST_STEPS = 20
 
@@ -43,7 +45,7 @@ _EPOCH = (3e8, 4.2e9)
 
 @dataclass(frozen=True)
 class Lasting:
-    """A column that does not come back.
+    """A column that does not return to the range of the training rows.
 
     Attributes:
         kind: "counter", "trend", "walk" or "shift".
@@ -69,7 +71,7 @@ def steps_within(values: Array, starts: Sequence[int]) -> Array:
 
 
 def no_reading(name: str, values: Array, steps: Array, several: bool) -> str | None:
-    """What a column is that is no reading, as far as can be told.
+    """The kind of a column that is no reading; None for one that may be a reading.
 
     Args:
         name: of the column.
@@ -140,7 +142,7 @@ def _begins_again(values: Array, steps: Array) -> bool:
 def lasting_change(
     values: Array, series: Sequence[tuple[int, int]], trained: Array, kept: Array, steps: Array
 ) -> Lasting | None:
-    """How a column does not come back to where it was, if it does not.
+    """In which way a column does not return to the range of the training rows; None if it does.
 
     Args:
         values: (rows,) float64, NaN where missing or wild.

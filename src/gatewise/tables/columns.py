@@ -1,4 +1,4 @@
-"""One column of a table as numbers: float64 as it is read, float32 as a model takes it; what is neither says why."""
+"""Convert a column of a table to numbers, float64 as it is read and float32 as a model takes it, or say why not."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from gatewise.errors import InputError, MissingExtraError
+from gatewise.errors import InputError, MissingExtraError, Parameter, Text
 from gatewise.layers.base import Array
 from gatewise.readings import rounded
 from gatewise.tables.separators import misread
@@ -16,6 +16,8 @@ try:
     import pandas as pd
 except ImportError as error:  # pragma: no cover - tried in an environment without the extra
     raise MissingExtraError("tasks read tables with pandas: pip install 'gatewise[train]'") from error
+
+_OR_LEAVE_OUT = Text(", or leave it out of ", Parameter("columns"))
 
 
 def as_float64(column: pd.Series[Any], name: str, where: Where) -> Array:
@@ -54,26 +56,26 @@ def too_large(wide: Array) -> Array:
 
 
 def says_too_large(wide: Array, name: str, row: int, where: Where) -> str:
-    """What to say of such a reading."""
+    """The message about such a reading."""
     return f"column {name!r} holds {wide[row]:g} at {where(row)}, too large for float32 (3.4e38); scale it"
 
 
-def _not_numeric(column: pd.Series[Any], name: str, where: Where) -> str:
+def _not_numeric(column: pd.Series[Any], name: str, where: Where) -> Text:
     if pd.api.types.is_datetime64_any_dtype(column.dtype):
-        return f"column {name!r} holds dates; pass time={name!r}, or leave it out of columns"
+        return Text(f"column {name!r} holds dates; pass ", Parameter("time", name), _OR_LEAVE_OUT)
     present = column[column.notna().to_numpy()]
     as_numbers = pd.to_numeric(present.astype(str), errors="coerce").isna().to_numpy()
     rows = np.flatnonzero(column.notna().to_numpy())
     if not as_numbers.any():
-        return f"column {name!r} holds numbers as text ({column.dtype}); convert it with pandas.to_numeric"
+        return Text(f"column {name!r} holds numbers as text ({column.dtype}); convert it with pandas.to_numeric")
     row = int(rows[as_numbers][0])
     value = str(column.iloc[row])
     if (otherwise := misread(value)) is not None:
-        return f"column {name!r} is not numeric: {value!r} at {where(row)} {otherwise}"
+        return Text(f"column {name!r} is not numeric: {value!r} at {where(row)} ", otherwise)
     if as_numbers.all() and not pd.isna(pd.to_datetime(value, errors="coerce")):
-        return f"column {name!r} is not numeric: {value!r}; if it is the time, pass time={name!r}"
+        return Text(f"column {name!r} is not numeric: {value!r}; if it is the time, pass ", Parameter("time", name))
     short = value if len(value) <= 40 else value[:37] + "..."
-    return f"column {name!r} is not numeric: {short!r} at {where(row)}; correct it, or leave it out of columns"
+    return Text(f"column {name!r} is not numeric: {short!r} at {where(row)}; correct it", _OR_LEAVE_OUT)
 
 
 def is_rounded(column: pd.Series[Any]) -> bool:
@@ -82,11 +84,13 @@ def is_rounded(column: pd.Series[Any]) -> bool:
     return isinstance(dtype, np.dtype) and rounded(dtype)
 
 
-def like_time(name: str, time: str | None, wide: Array) -> str:
-    """What to say of a column that is taken for a time; `time` is the name of the one there is."""
+def like_time(name: str, time: str | None, wide: Array) -> Text:
+    """The message about a column that looks like a time; `time` is the name of the time column, if there is one."""
     step = float(np.median(np.diff(wide[np.isfinite(wide)])))
-    what = f"pass time={name!r}, or " if time is None else ""
-    return (
+    return Text(
         f"column {name!r} ascends evenly, by {step:g} with each row from {wide[0]:.12g} on, as a time or a row number "
-        f"does; {what}leave it out of columns"
+        "does; ",
+        *(("pass ", Parameter("time", name), ", or ") if time is None else ()),
+        "leave it out of ",
+        Parameter("columns"),
     )

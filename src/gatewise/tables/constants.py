@@ -1,7 +1,7 @@
-"""Readings of a large level and a small variation: the constant that is taken from them before they become float32.
+"""Subtract a constant from readings that vary little around a large level, before they are rounded to float32.
 
-float32 holds seven digits: a total of 623,000,000 that varies by 1,000 has steps of 64 there. float64, in which tables
-are read, holds sixteen. So where steps of float32 are more than a hundredth of the deviation, a round number near the
+float32 has seven digits: near a total of 623,000,000 that varies by 1,000, its steps are 64. float64, in which tables
+are read, has sixteen. If the steps of float32 are more than a hundredth of the deviation, a round number near the
 median is subtracted in float64, which is exact for readings within a factor of two of it (Sterbenz 1974). The model
 keeps it as the option `subtract` of its input stage, subtracts it from what it is given, and adds it to its answers.
 """
@@ -20,7 +20,7 @@ FIND = "find"
 """Tells `read_table` to find the constants."""
 
 COARSE = 0.01
-"""Share of the deviation that a step of float32 may be."""
+"""The largest share of the deviation that a step of float32 may have."""
 
 
 def constant_of(values: Array) -> float:

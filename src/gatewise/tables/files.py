@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gatewise.errors import InputError, MissingExtraError
+from gatewise.errors import InputError, MissingExtraError, Wording
 from gatewise.tables.separators import SEPARATORS, check_given, counted, find_separator
 
 try:
@@ -21,10 +21,13 @@ except ImportError as error:  # pragma: no cover - tried in an environment witho
 TABLES = (".parquet", ".pq")
 TEXTS = (".csv", ".tsv")
 
+_CONVERT = Wording("read it with pandas and give the frame", "write it as .csv or .parquet first")
+_RECODE = Wording("convert it, or read it with pandas", "convert it to UTF-8, e.g. iconv -f latin1 -t utf8")
+
 
 @dataclass(frozen=True)
 class TextFile:
-    """A file of readings, and how its fields are written, where that is known. A table like any other to the tasks.
+    """A file of readings, with its separator and decimal mark if they are known. Tasks accept it like any other table.
 
     Attributes:
         path: of the file.
@@ -59,7 +62,7 @@ def read_file(file: TextFile) -> tuple[pd.DataFrame, str, int | None]:
         except (OSError, ValueError) as error:
             raise InputError(f"{path} is no readable Parquet file: {error}") from None
     if file.sep is None and not set(TEXTS) & set(suffixes[-2:]):
-        raise InputError(f"{path} is neither .csv nor .parquet; read it with pandas and give the frame")
+        raise InputError(f"{path} is neither .csv nor .parquet; ", _CONVERT)
     return _read_csv(path, file.sep, file.decimal), str(path), 2
 
 
@@ -84,7 +87,7 @@ def _read_csv(path: Path, sep: str | None, decimal: str) -> pd.DataFrame:
     except pd.errors.EmptyDataError:
         raise InputError(f"{path} is empty") from None
     except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not UTF-8 text ({error}); convert it, or read it with pandas") from None
+        raise InputError(f"{path} is not UTF-8 text ({error}); ", _RECODE) from None
     except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
         _check_lines(path, len(header), str(sep))
         raise InputError(f"{path}: {str(error).strip()}; every line must have {len(header)} fields") from None

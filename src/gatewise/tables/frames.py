@@ -1,6 +1,6 @@
-"""What is a table: anything that holds named columns, or numbers without names, as a pandas frame.
+"""Convert data to a pandas frame: anything that holds named columns, or numbers without names.
 
-In this order, so that what is best known about the columns is kept::
+The kinds of data are tried in this order, so that as much as possible is known about the columns::
 
     pandas            a DataFrame, a Series
     a path            CSV or Parquet, see `files`
@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from gatewise.errors import InputError, MissingExtraError
+from gatewise.errors import ANY, InputError, MissingExtraError, Parameter
 from gatewise.layers.base import Array
 from gatewise.tables.files import TextFile, read_file
 from gatewise.tables.times import listed
@@ -69,8 +69,11 @@ def with_levels(frame: pd.DataFrame, origin: str, time: str | None, series: str 
             if (level is None or level not in asked) and frame.index.get_level_values(place).nunique() > 1:
                 called = f"level {place}" if level is None else f"level {level!r}"
                 raise InputError(
-                    f"{origin} has an index of several levels, and {called} is neither the time nor the series; "
-                    "pass time= and series= with the names of levels, or drop it with droplevel"
+                    f"{origin} has an index of several levels, and {called} is neither the time nor the series; pass ",
+                    Parameter("time", ANY),
+                    " and ",
+                    Parameter("series", ANY),
+                    " with the names of levels, or drop it with droplevel",
                 )
     wanted = [name for name in asked if name not in names and (several or name == series)]
     if not wanted:
@@ -210,7 +213,7 @@ def unique_names(frame: pd.DataFrame, origin: str) -> list[str]:
 
 
 def no_column(origin: str, what: str, name: str, frame: pd.DataFrame) -> InputError:
-    """For a column that is not there: what there is, levels of the index included."""
+    """The error for a column that is not in the data, which names the columns and index levels that are."""
     levels = [str(level) for level in frame.index.names if level is not None]
     there = listed([str(column) for column in frame.columns]) + (f"; its index is {listed(levels)}" if levels else "")
     return InputError(f"{origin} has no {what} {name!r}; it has {there}")

@@ -1,4 +1,4 @@
-"""Series that are left out of a call, because of what is wrong with each: all are named, none stops the others."""
+"""Series that a call leaves out because of a fault; the warning names them, and the other series are used."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from gatewise.errors import Text
 from gatewise.inputs.base import transformed
 from gatewise.tables.robust import location_scale
 from gatewise.tables.table import Table, within_reach
@@ -16,7 +17,7 @@ MOST = 100
 
 
 def says_left_out(left_out: Sequence[tuple[str | int | None, str]], kept: int) -> list[str]:
-    """What to say of the series that are left out: one text, or none where there are no such series.
+    """The warning about the series that are left out: one text, or none if no series is left out.
 
     Args:
         left_out: their ids, and why.
@@ -26,10 +27,13 @@ def says_left_out(left_out: Sequence[tuple[str | int | None, str]], kept: int) -
         return []
     names = [repr(name) for name, _ in left_out]
     more = f" and {len(names) - MOST:,} more" if len(names) > MOST else ""
-    are, because = ("is", "because") if len(names) == 1 else ("are", "the first because")
+    are, because = ("is", "because ") if len(names) == 1 else ("are", "the first because ")
+    shown = ", ".join(names[:MOST]) + more
     return [
-        f"{len(names):,} of {len(names) + kept:,} series {are} left out: {', '.join(names[:MOST])}{more}; {because} "
-        f"{left_out[0][1]}"
+        Text(
+            f"{len(names):,} of {len(names) + kept:,} series {are} left out: {shown}; {because}",
+            left_out[0][1],
+        )
     ]
 
 

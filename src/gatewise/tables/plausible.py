@@ -1,10 +1,11 @@
-"""What `fit` says about data that can be read, but that hardly mean what they say.
+"""Warnings of `fit` about data that can be read, but that are probably not what they seem to be.
 
-Form is checked by `gatewise.tables.table`. A column may have the form of readings and still be a counter, a time or an
-id, leave the range that was trained on and not come back, or hold values that look like errors. None of this is
-refused: each is a caution that names column, row and value, and says what to do. Columns of one kind share a caution,
-so that wide tables do not bury it. What is looked for is written down in `wild_readings` and `column_kinds`;
-`benchmarks/plausible.py` counts how often it is found, and how often in vain.
+The form of the data is checked by `gatewise.tables.table`. A column may have the form of readings and still be a
+counter, a time or an id, leave the range of the training rows for good, or contain values that look like errors. Such
+data are not refused. Each fault gives a warning that names the column, the row and the value, and says what to do.
+Columns with the same kind of fault share one warning, so that a wide table does not give hundreds. The faults are
+defined in `wild_readings` and `column_kinds`; `benchmarks/plausible.py` measures how often they are found, and how
+often a warning is false.
 """
 
 from __future__ import annotations
@@ -13,20 +14,21 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from gatewise.errors import ANY, Parameter, Text, Wording
 from gatewise.layers.base import Array
 from gatewise.tables.column_kinds import Lasting, lasting_change, no_reading, steps_within
 from gatewise.tables.table import Table
 from gatewise.tables.wild_readings import Wild, wild_readings
 
 SHOWN = 3
-"""Columns, and rows of one column, that a caution describes; it names or counts the others."""
+"""How many columns, and rows of one column, a warning describes; the others are named or counted."""
 
 Doubts = dict[str, list[tuple[str, str]]]
-"""Of each kind of fault the columns that have it, and what is said about each."""
+"""The columns with each kind of fault, and a description for each column."""
 
 
 def implausible(table: Table, trained: Array, kept: Array, lasting: Sequence[int] | None = None) -> list[str]:
-    """Cautions about columns and readings that look wrong.
+    """Warnings about columns and readings that look wrong.
 
     Args:
         table: the readings.
@@ -35,13 +37,13 @@ def implausible(table: Table, trained: Array, kept: Array, lasting: Sequence[int
         lasting: columns of which it matters that they stay in the range trained on; None = all.
 
     Returns:
-        At most one caution for each kind of fault, of which there are twelve.
+        At most one warning for each kind of fault, of which there are twelve.
     """
     return [_caution(kind, found, table) for kind, found in doubts(table, trained, kept, lasting).items()]
 
 
 def doubts(table: Table, trained: Array, kept: Array, lasting: Sequence[int] | None = None) -> Doubts:
-    """What `implausible` says, by kind of fault, of which those that no column has are left out.
+    """The faults that `implausible` warns about, by kind; kinds that no column has are left out.
 
     "time", "steps", "restart" and "id" are no readings; "counter", "trend", "walk" and "shift" do not come back;
     "code", "far", "spike" and "stuck" look like errors.
@@ -69,17 +71,17 @@ def doubts(table: Table, trained: Array, kept: Array, lasting: Sequence[int] | N
     return {kind: columns for kind, columns in found.items() if columns}
 
 
-def _caution(kind: str, columns: list[tuple[str, str]], table: Table) -> str:
-    """One caution on all columns of a kind."""
+def _caution(kind: str, columns: list[tuple[str, str]], table: Table) -> Text:
+    """One warning about all columns with a kind of fault."""
     told = "; ".join(f"column {name!r} {what}" for name, what in columns[:SHOWN])
     if others := [repr(name) for name, _ in columns[SHOWN:]]:
         named = ", ".join(others[:9]) + (f" and {len(others) - 9} more" if len(others) > 9 else "")
         told += f"; likewise {named}"
-    return f"{told}. {_ADVICE[kind](columns[0][0], len(columns), table)}"
+    return Text(f"{told}. ", _ADVICE[kind](columns[0][0], len(columns), table))
 
 
 def _rows(wild: Wild, table: Table) -> str:
-    """The first readings and where they are."""
+    """The first wild readings, with their places."""
     parts = [f"{value:.6g} at {table.where(row)}" for row, value in zip(wild.rows.tolist(), wild.values, strict=True)]
     more = f" and {len(parts) - SHOWN:,} more" if len(parts) > SHOWN else ""
     return ", ".join(parts[:SHOWN]) + more
@@ -127,49 +129,51 @@ def _lasting(change: Lasting) -> str:
     return f"{what}: {share:.0%} {of} lie {beyond} the range trained on, {change.low:.6g} to {change.high:.6g}"
 
 
-def _mend(name: str, count: int, table: Table) -> str:
-    return 'Where these are errors, make the readings missing (NaN), and fit with missing="hold" or missing="mask"'
+_WITH_MISSING = Wording("fit with missing='hold' or missing='mask'", "train with --missing hold or --missing mask")
 
 
-def _unstick(name: str, count: int, table: Table) -> str:
-    return 'Where the sensor was stuck, make its readings missing (NaN), and fit with missing="hold" or missing="mask"'
+def _mend(name: str, count: int, table: Table) -> Text:
+    return Text("Where these are errors, make the readings missing (NaN), and ", _WITH_MISSING)
 
 
-def _drop(table: Table, count: int) -> str:
-    if not table.named:
-        return "leave it out of the array" if count == 1 else "leave them out of the array"
-    return "leave it out of columns" if count == 1 else "leave them out of columns"
+def _unstick(name: str, count: int, table: Table) -> Text:
+    return Text("Where the sensor was stuck, make its readings missing (NaN), and ", _WITH_MISSING)
 
 
-def _as_time(name: str, count: int, table: Table) -> str:
+def _drop(table: Table, count: int) -> Text:
+    them = "it" if count == 1 else "them"
+    return Text(f"leave {them} out of ", Parameter("columns") if table.named else "the array")
+
+
+def _as_time(name: str, count: int, table: Table) -> Text:
     if table.times is not None or not table.named:
-        return f"That is no reading: {_drop(table, count)}"
-    return f"If it is the time of the rows, pass time={name!r}; else {_drop(table, count)}"
+        return Text("That is no reading: ", _drop(table, count))
+    return Text("If it is the time of the rows, pass ", Parameter("time", name), "; else ", _drop(table, count))
 
 
-def _as_series(name: str, count: int, table: Table) -> str:
+def _as_series(name: str, count: int, table: Table) -> Text:
+    series = Parameter("series", name if table.named else ANY)
+    frame = "" if table.named else "give a frame and "
+    return Text(f"If it tells series apart, {frame}pass ", series, "; else ", _drop(table, count))
+
+
+def _several_series(name: str, count: int, table: Table) -> Text:
+    several, series = "If these are several series, one after the other, ", Parameter("series", ANY)
     if not table.named:
-        return f"If it tells series apart, give a frame and pass series=; else {_drop(table, count)}"
-    return f"If it tells series apart, pass series={name!r}; else {_drop(table, count)}"
+        return Text(several, "give a frame and pass ", series)
+    time = Parameter("time", name)
+    told = " with the column that tells them apart, and "
+    return Text(several, "pass ", series, told, time, "; else ", _drop(table, count))
 
 
-def _several_series(name: str, count: int, table: Table) -> str:
-    if not table.named:
-        return "If these are several series, one after the other, give a frame and pass series="
-    return (
-        "If these are several series, one after the other, pass series= with the column that tells them apart, and "
-        f"time={name!r}; else {_drop(table, count)}"
-    )
-
-
-def _differ(name: str, count: int, table: Table) -> str:
+def _differ(name: str, count: int, table: Table) -> Text:
     each = "numpy.diff(...)" if not table.named else f"frame[{name!r}].diff()" if count == 1 else "frame[...].diff()"
     own = "its" if count == 1 else "their"
-    return f"What is learnt at one level says little about the next: give {own} changes, {each}"
+    return Text(f"What is learnt at one level says little about the next: give {own} changes, {each}")
 
 
-def _refit(name: str, count: int, table: Table) -> str:
-    return "The model was not trained on the like: fit on rows that are like those to come, or give the changes"
+def _refit(name: str, count: int, table: Table) -> Text:
+    return Text("The model was not trained on the like: fit on rows that are like those to come, or give the changes")
 
 
 def _span(values: Array) -> str:
@@ -189,7 +193,7 @@ _NO_READING: dict[str, Callable[[Array, Array], str]] = {
     "id": _id,
 }
 _WILD = {"code": _code, "far": _far, "spike": _spike, "stuck": _stuck}
-_ADVICE: dict[str, Callable[[str, int, Table], str]] = {
+_ADVICE: dict[str, Callable[[str, int, Table], Text]] = {
     "time": _as_time,
     "steps": _as_time,
     "restart": _several_series,

@@ -1,4 +1,4 @@
-"""Location, scale and reach of a column that single wild values do not change much."""
+"""Location, scale and range of a column, robust against single wild values."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import numpy as np
 from gatewise.layers.base import Array
 
 TRIMMED = 0.001
-"""Share of the values, at each end, that do not decide how far the others may reach; at least one value."""
+"""The share of values at each end that does not count towards the range; at least one value."""
 
 
 def reach(values: Array) -> tuple[float, float]:
-    """How far the values of a column reach, without single wild ones.
+    """The range that the values of a column may have, without single wild ones.
 
     The bulk goes from the smallest to the largest value but for a thousandth at each end, and at least one; the column
     may reach as far again as the bulk is wide on either side.
@@ -34,9 +34,9 @@ def reach(values: Array) -> tuple[float, float]:
 
 
 def location_scale(values: Array) -> tuple[float, float]:
-    """Mean and standard deviation of values that are drawn in to `reach` (winsorising: Tukey 1962).
+    """Mean and standard deviation of the values after clipping them to `reach` (winsorising: Tukey 1962).
 
-    Of usual data, also of heavy tails, that changes nothing: the result is the plain mean and deviation.
+    For ordinary data, even with heavy tails, nothing is clipped, and these are the plain mean and deviation.
 
     Args:
         values: (n,) finite, float64.

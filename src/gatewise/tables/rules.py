@@ -1,7 +1,7 @@
 """The rules that calendars follow: steps of a length, days of months, times of a week. `calendars` finds them.
 
-A rule says how many steps lie between times, which times come after one, how many make a season, and is told in words.
-pandas counts the days and months (`date_range` and its offsets).
+A rule says how many steps lie between two times, which times follow a given one and how many steps make a season. It
+also describes itself in words. pandas counts the days and months (`date_range` and its offsets).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ except ImportError as error:  # pragma: no cover - tried in an environment witho
     raise MissingExtraError("tasks read tables with pandas: pip install 'gatewise[train]'") from error
 
 MOST_TIMES = 20_000
-"""Times in a week, of which each has to come again."""
+"""The most times in a week that a weekly rule may have."""
 
 DAY = 86400.0
 WEEK = 7 * DAY
@@ -39,13 +39,13 @@ def kind_of(times: pd.Index) -> str:
 
 
 def differences(times: pd.Index) -> Array:
-    """Of successive times, (rows - 1,) float64: in seconds, or as the numbers that they are."""
+    """Differences of successive times, (rows - 1,) float64: in seconds, or in the unit of times that are numbers."""
     steps = np.diff(numbers(times)).astype(np.float64)
     return steps if kind_of(times) == NUMBERS else steps * _unit(times)
 
 
 def on_the_clock(times: pd.DatetimeIndex) -> pd.DatetimeIndex:
-    """Dates as a clock at the place shows them, without a zone."""
+    """Dates in local time, without their zone."""
     return times if times.tz is None else times.tz_localize(None)
 
 

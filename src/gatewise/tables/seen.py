@@ -1,19 +1,19 @@
-"""Which rows a task has learnt from, so that a task that goes on from it can tell them when it meets them again.
+"""Record which rows a model was trained on, so that a training that continues from it recognises them.
 
-A detector calibrates on rows that its weights have never seen. Where a training goes on from an earlier one, that must
-hold for the rows of both: what the earlier one trained or stopped on is recorded in its provenance, in two ways, and a
-row is taken as seen where either says so.
+A detector must be calibrated on rows that its weights have never seen. If a training continues from an earlier one,
+this must hold for the rows of both. The rows that the earlier training used, to train on or to decide when to stop, are
+therefore recorded in its provenance in two ways. A row counts as seen if either of them says so.
 
-* **Times**: of each series the last time that was used. What lies at or before it was used. Of more than 256 series
-  only the last time of all is kept.
-* **Marks**: digests of the readings in runs of 16 rows, and where each run ends. Runs of new data with such a digest
-  show how the rows used lie in them: where two that do not overlap agree on that, all rows used are found from there;
-  a single one stands for its own 16 rows alone. Runs that occur more than once tell nothing (a machine that stands
-  still), and are not recorded.
+* **Times**: the last time that was used in each series. Rows at or before it were used. For more than 256 series only
+  the last time of all series is kept.
+* **Marks**: digests of the readings in runs of 16 rows, and the row at which each run ends. If a run of the new data
+  has the same digest, it shows at which row of the old data it lies. If two runs that do not overlap agree on this, all
+  rows that were used are found from there; a single run marks only its own 16 rows. Runs that occur more than once, for
+  example while a machine stands still, say nothing and are not recorded.
 
-Marks need no times and no ids, and see through both being changed; but readings that were rounded, filled or scaled
-otherwise in between they do not recognise. Of long series every second, third, ... run is recorded, 4,096 in all, so
-that an overlap of fewer rows than lie between three of them may be overlooked where there are no times.
+Marks need neither times nor ids, and still work if both were changed. They do not recognise readings that were rounded,
+filled or scaled in the meantime. In long series only every second, third, ... run is recorded, 4,096 in all. Without
+times, an overlap shorter than the distance between three recorded runs may therefore be missed.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from gatewise.tables.table import Table
 from gatewise.tables.times import numbers
 
 SPAN = 16
-"""Rows of a run."""
+"""The number of rows in a run."""
 
 MOST_MARKS = 1 << 12
 MOST_SERIES = 256

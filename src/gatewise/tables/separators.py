@@ -1,8 +1,8 @@
-"""How the fields of a CSV file are separated: found where there is but one way to read its first lines.
+"""Find the field separator of a CSV file from its first lines, if there is only one way to read them.
 
-A separator fits where it cuts the header and the lines after it into the same number of fields, two at least. Where
-several fit, nothing is guessed: the separator has to be given. A decimal comma is never guessed either, as 1,234 may be
-a little more than one, or more than a thousand. Needs no pandas.
+A separator fits if it divides the header and the lines after it into the same number of fields, at least two. If
+several fit, the separator is not guessed and must be given. A decimal comma is never guessed either, because 1,234 may
+be a little more than one or more than a thousand. Needs no pandas.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ import re
 from collections.abc import Iterable, Sequence
 from itertools import islice
 
-from gatewise.errors import InputError
+from gatewise.errors import InputError, Parameter, Text, Wording
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
-"""Those that are looked for, and what they are called."""
+"""The separators that are looked for, and their names in messages."""
 
 LINES = 20
-"""Lines that are looked at, the header among them."""
+"""The number of lines that are read to find the separator, with the header."""
 
 _NUMBER = re.compile(r"[+-]?(?:\d{1,3}(?:([.,' ])\d{3})(?:\1\d{3})*(?:[.,]\d*)?|\d*,\d+)")
 
@@ -36,8 +36,8 @@ def find_separator(lines: Iterable[str], path: str, decimal: str = ".") -> str:
     if len(fits) > 1:
         called = " or by ".join(SEPARATORS[sep] for sep in fits)
         raise InputError(
-            f"{path}: whether fields are separated by {called} cannot be told; if by {SEPARATORS[fits[0]]}, "
-            f"{advice('sep', fits[0])}"
+            f"{path}: whether fields are separated by {called} cannot be told; if by {SEPARATORS[fits[0]]}, ",
+            _reading_with("sep", fits[0]),
         )
     if fits:
         return fits[0]
@@ -63,21 +63,25 @@ def check_given(sep: str | None, decimal: str) -> None:
         raise InputError(f"the decimal mark must be a point or a comma, got {decimal!r}")
 
 
-def misread(text: str) -> str | None:
-    """What to say about a text that is a number written another way: with a comma, or with marks between thousands."""
+def misread(text: str) -> Text | None:
+    """What is wrong with a text that is a number with a comma or with thousands separators; None for other texts."""
     if not _NUMBER.fullmatch(text):
         return None
     if sum(text.count(mark) for mark in "., '") > 1 or "," not in text:
-        return "has marks between thousands; write it without them"
-    return (
+        return Text("has marks between thousands; write it without them")
+    return Text(
         "has a comma, which may stand before decimals or between thousands; if between thousands, write it without, "
-        f"if before decimals, {advice('decimal', ',')}"
+        "if before decimals, ",
+        _reading_with("decimal", ","),
     )
 
 
-def advice(name: str, value: str) -> str:
-    """What to do, for a caller of Python; `gatewise.cli.common.as_options` makes an option of it."""
-    return f"read it with pandas.read_csv(path, {name}={value!r}) and give the frame"
+def _reading_with(name: str, value: str) -> Wording:
+    """How to read a file with another separator or decimal mark; a caller of Python leaves that to pandas."""
+    return Wording(
+        f"read it with pandas.read_csv(path, {name}={value!r}) and give the frame",
+        Text("pass ", Parameter(name, value)),
+    )
 
 
 def counted(fields: Sequence[str]) -> str:

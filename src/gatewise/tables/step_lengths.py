@@ -1,17 +1,17 @@
-"""How far apart rows are, in words: what tasks and the command line say of it. Needs no pandas."""
+"""How far apart rows are, in words, for the messages of the tasks and of the command line. Needs no pandas."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 
 DATES, DURATIONS, NUMBERS = "dates", "durations", "numbers"
-"""What times may be."""
+"""The kinds of times."""
 
 COUNTS = "the model counts steps, not time"
 """Why it matters how far apart rows are."""
 
 SLACK = 0.1
-"""Share of the usual step by which one may differ from it: days of 23 hours, clocks that are read late."""
+"""A step may differ from the usual one by this share of it: a day may have 23 hours, a clock may be read late."""
 
 _UNITS = ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
 

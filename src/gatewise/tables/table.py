@@ -1,7 +1,7 @@
-"""Reading a table of readings: whatever holds one in (see `frames`); checked float32 columns and times out.
+"""Read a table of readings, in any form that `frames` knows, into checked float32 columns and times.
 
-Rows are never dropped, sorted, filled or converted from text in silence. What does not fit is refused with the place:
-the row (counted from 0, as pandas does), for a CSV file its line, and the timestamp where there is one.
+Rows are never silently dropped, sorted, filled or converted from text. Data that do not fit are refused with an error
+that gives the place: the row (counted from 0, as in pandas), the line of a CSV file, and the time if there is one.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from gatewise.errors import InputError, MissingExtraError
+from gatewise.errors import InputError, MissingExtraError, Parameter, Text, Wording
 from gatewise.inputs.base import MISSING, MOST, usable
 from gatewise.layers.base import Array
 from gatewise.readings import refuse_rounded
@@ -28,15 +28,16 @@ except ImportError as error:  # pragma: no cover - tried in an environment witho
     raise MissingExtraError("tasks read tables with pandas: pip install 'gatewise[train]'") from error
 
 MANY_MISSING = 0.05
-"""Share of missing readings in a column above which a caution is given."""
+"""The share of missing readings in a column above which a warning is given."""
 
 LEAST_VARIATION = 1e-30
 """The least standard deviation that readings are scaled by; float32 ends near 1e-38, and needs room for the scaled."""
 
-TO_FIT = 'pass missing="hold" to repeat the last finite reading, or fill them in'
-FITTED = 'fill them in, or fit with missing="hold" to repeat the last finite reading'
-FUTURE = "fill in the future that you pass: it must be known in each row"
-"""What to do about missing readings: of data to fit on, of data for a model, of covariates ahead."""
+TO_FIT = Text("pass ", Parameter("missing", "hold"), " to repeat the last finite reading, or fill them in")
+_HELD = Wording("fit with missing='hold'", "train with --missing hold")
+FITTED = Text("fill them in, or ", _HELD, " to repeat the last finite reading")
+FUTURE = Text("fill in ", Wording("the future that you pass", "the file of --future"), ": it must be known in each row")
+"""What to do about missing readings: in data to fit on, in data for a fitted model, in future covariates."""
 
 _Ranges = tuple[tuple[str | int | None, int, int], ...]
 
@@ -55,7 +56,7 @@ class Table:
         times: pandas index of the times, strictly ascending within each series, or None.
         time: name of the time column, or None.
         origin: what to call it in messages: a path, or "the frame".
-        cautions: what a user should know but need not change.
+        cautions: warnings about the readings.
         where: says where a row was in the data, for messages.
         series: of each series its id, and the rows where it starts and stops; (None, 0, rows) where there are no ids.
         id: name of the column of ids, or None.
@@ -115,7 +116,7 @@ class Table:
             return self
         if not kept:
             first = next(iter(faults.values()))
-            raise InputError(first + (f"; none of the {len(faults):,} series can be used" if len(faults) > 1 else ""))
+            raise InputError(first, f"; none of the {len(faults):,} series can be used" if len(faults) > 1 else "")
         rows = np.concatenate([np.arange(start, stop) for _, start, stop in kept])
         stops = np.cumsum([stop - start for _, start, stop in kept]).tolist()
         ids = [name for name, _, _ in kept]
@@ -258,9 +259,10 @@ def read_table(
 def _faulty(
     values: Array, name: str, ranges: _Ranges, where: Where, advice: str, faults: dict[str | int | None, str]
 ) -> None:
-    """Note each series that lacks a reading of this column."""
+    """Note each series with a missing reading in this column."""
     for id, row in _first_of(np.flatnonzero(~np.isfinite(values)), ranges):
-        faults.setdefault(id, f"column {name!r} has a non-finite reading at {where(row)}: {values[row]}; {advice}")
+        fault = Text(f"column {name!r} has a non-finite reading at {where(row)}: {values[row]}; ", advice)
+        faults.setdefault(id, fault)
 
 
 def _without_too_large(
@@ -346,7 +348,9 @@ def _choose(
             raise no_column(origin, "column", name, frame)
         if name in others.values():
             role = "time" if name == time else "series"
-            raise InputError(f"column {name!r} cannot be both the {role} and a reading; take it out of columns")
+            raise InputError(
+                f"column {name!r} cannot be both the {role} and a reading; leave it out of ", Parameter("columns")
+            )
     if len(set(chosen)) < len(chosen):
         raise InputError(f"columns names a column twice: {list(chosen)}")
     return chosen
@@ -363,13 +367,13 @@ def _check_finite(
         count = f"{bad.size} non-finite readings, the first" if bad.size > 1 else "a non-finite reading"
         of = [id for id, _ in _first_of(bad, ranges)]
         other = f"; there are such in {len(of)} of {len(ranges)} series: {listed(of)}" if len(of) > 1 else ""
-        raise InputError(f"column {name!r} has {count} at {where(int(bad[0]))}: {values[bad[0]]}{other}; {advice}")
+        raise InputError(f"column {name!r} has {count} at {where(int(bad[0]))}: {values[bad[0]]}{other}; ", advice)
     share = bad.size / len(values)
     if share > MANY_MISSING:
         longest = max(len(run) for run in np.split(bad, np.flatnonzero(np.diff(bad) > 1) + 1))
         what = "scores there tell nothing" if missing == "hold" else "the model is told where"
         cautions.append(
-            f"column {name!r}: {share:.1%} of the readings are missing and held at the last finite one, "
+            f"column {name!r}: {share:.1%} of the readings are missing and filled forward with the last finite one, "
             f"up to {longest:,} in a row; {what}"
         )
     values[bad] = np.nan
@@ -384,7 +388,7 @@ def within_reach(
     leave_out: bool = False,
     transform: Sequence[str | None] | None = None,
 ) -> Table:
-    """The table, where what scaling takes too far for any model to work with is missing, see `inputs/base.py`.
+    """The table with NaN for readings too large for a model once they are scaled, see `inputs/base.py`.
 
     Args:
         table: the readings.
@@ -405,9 +409,10 @@ def within_reach(
                 continue
             row, k = np.argwhere(far[start:stop])[0].tolist()
             value, mean = float(table.values[start + row, k]) + table.subtract[k], offset[k] + table.subtract[k]
-            faults[name] = (
+            faults[name] = Text(
                 f"column {table.columns[k]!r} is {value:g} at {table.where(start + row)}, more than {MOST:g} standard "
-                f"deviations from the training mean of {mean:g}; correct it, or take it as missing: {advice}"
+                f"deviations from the training mean of {mean:g}; correct it, or take it as missing: ",
+                advice,
             )
             if not (leave_out and table.id is not None):
                 raise InputError(faults[name])
@@ -416,7 +421,7 @@ def within_reach(
 
 
 def standardise(table: Table, rows: int | Array, transform: Sequence[str | None] | None = None) -> tuple[Array, Array]:
-    """Robust mean and deviation of each column over the training part, which must be able to teach something.
+    """Robust mean and deviation of each column over the training part; refuse columns that cannot be scaled.
 
     Args:
         table: the readings.
@@ -460,11 +465,13 @@ def standardise(table: Table, rows: int | Array, transform: Sequence[str | None]
             )
     them = "them" if len(empty) + len(constant) > 1 else "it"
     if empty:
-        raise InputError(f"{enumerated(empty + constant)} {part}; leave {them} out of columns")
+        raise InputError(f"{enumerated(empty + constant)} {part}; leave {them} out of ", Parameter("columns"))
     if constant:
         vary = "they vary" if len(constant) > 1 else "it varies"
         raise InputError(
-            f"{enumerated(constant)} {part}; leave {them} out of columns, or, for a target, give rows in which {vary}"
+            f"{enumerated(constant)} {part}; leave {them} out of ",
+            Parameter("columns"),
+            f", or, for a target, give rows in which {vary}",
         )
     if small:
         each = "them" if len(small) > 1 else "it"
@@ -480,7 +487,8 @@ def standardise(table: Table, rows: int | Array, transform: Sequence[str | None]
         )
     if logs:
         raise InputError(
-            f"in logarithms {enumerated(logs)}; leave {'them' if len(logs) > 1 else 'it'} out of transform"
+            f"in logarithms {enumerated(logs)}; leave {'them' if len(logs) > 1 else 'it'} out of ",
+            Parameter("transform"),
         )
     return offset.astype(np.float32), scale.astype(np.float32)
 

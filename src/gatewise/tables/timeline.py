@@ -1,9 +1,9 @@
-"""What a fitted task keeps of the times of its rows, and what it says of the times that it is given later.
+"""The times of the training data, which a fitted task keeps and compares with the times of every table that it reads.
 
-The model counts steps, not time: rows of another rate, rows left out, or rows that do not follow on a state are
-forecast and scored as if they were the next. So the calendar is found once, at fit, kept with the model, and every
-table that the task reads is compared with it. Rows left out as often, and for as long, as in the training data are no
-news.
+A model counts steps, not time. If rows have another rate, are left out, or do not follow on the given state, the model
+still treats each as the next step. The calendar is therefore found once, at fit, and stored with the model, and every
+table that the task reads is compared with it. Rows that are left out as often, and for as long, as in the training data
+give no warning.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from gatewise.errors import InputError, MissingExtraError
+from gatewise.errors import InputError, MissingExtraError, Text, Wording
 from gatewise.layers.base import Array
 from gatewise.tables.calendars import GAPS, Calendar, find
 from gatewise.tables.rules import DAY, WEEK, Steps, differences, kind_of
@@ -32,10 +32,11 @@ Id = str | int | None
 """Of a series; None where there is but one, without an id."""
 
 LIKELY = 0.05
-"""Chance from which a time ahead that falls where the data have none is worth a word."""
+"""Warn if a future time falls where the data have no rows with at least this probability."""
+
 YEAR = 366 * DAY
 LONG_BREAK = 3600.0
-"""Seconds from which a step of another length, however rare, may be one from closing to opening."""
+"""A longer step than this, in seconds, may lead from closing to opening, however rare it is."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ class Timeline:
     def ahead(self, table: Table, horizons: Sequence[int]) -> dict[Id, list[Any] | None]:
         """For each series the times so many steps after its last row, or None where the table has no times.
 
-        What makes them doubtful is issued as a warning. NaT, or NaN, stands where nothing is known.
+        Reasons to doubt these times are issued as warnings. Times that are not known are NaT, or NaN for numbers.
         """
         found: dict[Id, list[Any] | None] = {}
         used: dict[Id, Calendar | None] = {}
@@ -87,15 +88,15 @@ class Timeline:
         return found
 
     def season(self, table: Table) -> int | None:
-        """Steps in a season, as the times of the longest series say; None where they say nothing."""
+        """The number of steps in a season, found from the times of the longest series; None if it cannot be found."""
         name, start, stop = max(table.series, key=lambda span: span[2] - span[1])
         calendar = None if table.times is None else self.of(name, table.times[start:stop])
         return None if calendar is None else calendar.season()
 
     def compare(self, table: Table) -> list[str]:
-        """What to say of the times of a table: another rate, rows left out, no times at all.
+        """Warnings about the times of a table: another rate, rows left out, no times at all.
 
-        Empty where they are as at fit, and of an array, which has no times to give.
+        There are none if the times are like those of the training data, or if the table is an array without times.
         """
         if self.calendar is None:
             return []
@@ -120,10 +121,10 @@ class Timeline:
         return [_first(told) for told in said.values() if told]
 
     def follows(self, table: Table, names: Collection[Id]) -> list[str]:
-        """What to say where series that begin from the state after training do not follow on the training data."""
+        """Warnings about series that begin from the state after training but do not follow on the training data."""
         if self.calendar is None or table.times is None or kind_of(table.times) != self.calendar.kind:
             return []
-        told = []
+        told: list[tuple[Id, str]] = []
         for name, start, _ in table.series:
             if name not in names or name not in self.ends:
                 continue
@@ -143,12 +144,13 @@ class Timeline:
             if step > 0 and (calendar.measure(both)[0] == 1 or step <= calendar.longest):
                 continue
             expected = calendar.after(end, [1])[0]
-            told.append((
-                name,
+            text = Text(
                 f"the state given is that after {end[0]}, the last row fitted, and the rows begin at {begins[0]}, "
-                f"where {expected} would follow; give the rows that follow on those, or pass state=None to begin "
-                "without a past",
-            ))  # fmt: skip
+                f"where {expected} would follow; give the rows that follow on those, or ",
+                Wording("pass state=None", "leave out --after-training"),
+                " to begin without a past",
+            )
+            told.append((name, text))
         return [_first(told)] if told else []
 
     def to_json(self) -> dict[str, Any]:
@@ -177,7 +179,7 @@ class Timeline:
 
 
 def timeline(table: Table, ends: bool = False) -> tuple[Timeline, list[str]]:
-    """What is to be kept of the times of a table to fit on, and what a user should know of them.
+    """The timeline of the table that a task is fitted on, and warnings about its times.
 
     Args:
         table: the data.
@@ -219,7 +221,7 @@ def timeline(table: Table, ends: bool = False) -> tuple[Timeline, list[str]]:
 
 
 def _doubts(calendars: Mapping[Id, Calendar | None], horizon: int) -> list[str]:
-    """What to say of times ahead, up to `horizon` steps, that rest on these calendars of series."""
+    """Warnings about times up to `horizon` steps ahead, which were derived from these calendars of the series."""
     known = {name: calendar for name, calendar in calendars.items() if calendar is not None}
     if unknown := [name for name in calendars if name not in known]:
         return [f"the times of the forecast{_of(unknown)} are not known: one row does not tell how far apart rows are"]
@@ -288,7 +290,7 @@ def _odd(calendar: Calendar, times: pd.Index) -> Array:
 
 
 def _uneven(calendar: Calendar, table: Table, row: int) -> list[str]:
-    """A caution where the times of the data to fit on are not those of the calendar throughout."""
+    """A warning if some times of the training data do not follow the calendar."""
     if not calendar.odd:
         if calendar.rule is not None:
             return []
@@ -341,11 +343,11 @@ def _differs(calendar: Calendar, table: Table, start: int, stop: int) -> dict[st
     }
 
 
-def _first(told: Sequence[tuple[Id, str]]) -> str:
-    """What is said of the first series, and of how many more it can be said."""
+def _first(told: Sequence[tuple[Id, str]]) -> Text:
+    """The text about the first series, and for how many other series the same is true."""
     name, text = told[0]
     own = "" if name is None else f"series {name!r}: "
-    return own + text + (f" ({len(told) - 1} more series alike)" if len(told) > 1 else "")
+    return Text(own, text, f" ({len(told) - 1} more series alike)" if len(told) > 1 else "")
 
 
 def _of(names: Sequence[Id]) -> str:

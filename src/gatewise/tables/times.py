@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from gatewise.errors import InputError, MissingExtraError
+from gatewise.errors import ANY, InputError, MissingExtraError, Parameter
 from gatewise.layers.base import Array
 
 try:
@@ -18,7 +18,7 @@ except ImportError as error:  # pragma: no cover - tried in an environment witho
     raise MissingExtraError("tasks read tables with pandas: pip install 'gatewise[train]'") from error
 
 Where = Callable[[int], str]
-"""Says where a row is, for messages."""
+"""Describes the place of a row, for messages."""
 
 _YEAR_FIRST = r"\s*\d{4}"
 _NUMBERS = re.compile(r"\s*\d{1,2}\s*[/.\- ]\s*\d{1,2}\s*[/.\- ]\s*\d{2,4}\b")
@@ -37,7 +37,12 @@ def find_times(
     """The times that a column or the index holds, or None where there are none; `read_table` says what may be one."""
     if time is None:
         if isinstance(frame.index, pd.MultiIndex):
-            raise InputError(f"{origin} has an index of several levels; reset_index(), and pass time= and series=")
+            raise InputError(
+                f"{origin} has an index of several levels; reset_index(), and pass ",
+                Parameter("time", ANY),
+                " and ",
+                Parameter("series", ANY),
+            )
         if isinstance(index := _of_pandas(frame.index), (pd.DatetimeIndex, pd.PeriodIndex)):
             return _parse_times(index, str(index.name or "the index"), where, dated)
         return None
@@ -155,7 +160,9 @@ def check_order(times: pd.Index, starts: Sequence[int], where: Where) -> None:
     raise InputError(
         f"the time {times[row]} at {where(row)} is earlier than {times[row - 1]} in the row before; "
         "sort the rows by time, or convert local times across a clock change to UTC; if they are of several series, "
-        "pass series= with the column that tells them apart"
+        "pass ",
+        Parameter("series", ANY),
+        " with the column that tells them apart",
     )
 
 
@@ -172,7 +179,7 @@ def out_of_order(
         try:
             check_order(times[start:stop], [0], own)
         except InputError as error:
-            found[name] = str(error)
+            found[name] = error.text
     return found
 
 

@@ -1,4 +1,4 @@
-"""Readings of one column that look like errors: codes for "no reading", wild values, spikes, a sensor that stuck.
+"""Find readings of a column that look like errors: codes for "no reading", wild values, spikes, a stuck sensor.
 
 Series with heavy tails, bursts and rare states have extreme readings too, and those are no errors. So an extreme is
 held against the tail of its own column. Of sizes that fall off as a power, the ratio of the j-th largest to the next
@@ -23,31 +23,31 @@ import numpy as np
 from gatewise.layers.base import Array
 
 CHANCE = 1e-5
-"""Of a gap in the tail of a clean column, at most."""
+"""The largest probability of such a gap in the tail of a clean column."""
 
 MOST_WILD = 10
-"""Rows that count as wild at most; more are a habit of the column."""
+"""The most rows that may be wild; if there are more, they are normal for the column."""
 
 TAIL = 50
 """Sizes below a gap that tell how the tail falls off; of fewer than 2,000 sizes a fortieth, but at least 10."""
 
 FARTHER = 3.0
-"""A wild reading lies so many times as far from the median as any other."""
+"""A wild reading lies at least this many times as far from the median as any other."""
 
 HIGHER = 4.0
-"""A spike is so many times as high as any other."""
+"""A spike is at least this many times as high as any other."""
 
 LONGER = 5.0
-"""A column that stuck holds one value so many times as long as ever else."""
+"""A stuck column keeps a value at least this many times as long as it does elsewhere."""
 
 FEW_LEVELS, FARTHER_OF_LEVELS = 20, 100.0
 """A column of so few different values has rare states, not tails; a wild reading must then lie this far off."""
 
 LEAST_STUCK = 20
-"""Rows of one value that may be called stuck."""
+"""The fewest rows with the same value that may be called stuck."""
 
 LIMITS = frozenset({2.0**15 - 1, -(2.0**15), 2.0**16 - 1, 2.0**31, -(2.0**31), 2.0**32})
-"""What integers of 16 and 32 bits hold at most, as float32 has it."""
+"""The limits of integers of 16 and 32 bits, rounded to float32."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Wild:
 
 
 def wild_readings(values: Array, starts: Sequence[int]) -> list[Wild]:
-    """What looks like an error, at most one of each kind and code.
+    """The readings that look like errors: at most one entry for each kind and code.
 
     Args:
         values: (rows,) float64, NaN where missing.

@@ -27,7 +27,7 @@ from typing import Any
 
 import numpy as np
 
-from gatewise.errors import InputError, MissingExtraError
+from gatewise.errors import ANY, InputError, MissingExtraError, Parameter
 from gatewise.heads.quantiles.spec import Spec as Head
 from gatewise.heads.quantiles.spec import level_name
 from gatewise.inputs.base import fill_forward
@@ -268,8 +268,9 @@ def backtest(
             f"that of horizon {far}"
         )
         if not guessed:
-            raise InputError(f"{text}; give more rows, a shorter season, or pass season=0 for none")
-        warn(f"{text}, so no forecast repeats the last season; give more rows, or pass season= for another")
+            raise InputError(f"{text}; give more rows, a shorter season, or pass ", Parameter("season", 0), " for none")
+        told = f"{text}, so no forecast repeats the last season; give more rows, or pass "
+        warn(told, Parameter("season", ANY), " for another")
         season = None
     answers = [forecast_at(model, own, rows - a) for own, rows, (_, a, _) in zip(inputs, each, spans, strict=True)]
     shape = (len(origins), len(head.targets), len(head.horizons), len(head.quantiles))

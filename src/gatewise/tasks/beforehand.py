@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from gatewise.errors import InputError
+from gatewise.errors import InputError, Parameter
 from gatewise.file import same_file
 from gatewise.model import Model
 from gatewise.spec import MOST_JSON, canonical_json
@@ -75,10 +75,12 @@ def check_calibration(table: Table, targets: Sequence[int], parts: Parts) -> Non
     found = [f"{enumerated(flat)} {part}"] if flat else []
     found += [f"{enumerated(few)} in {'them' if flat else part}"] if few else []
     bad = len(flat) + len(few)
-    leave = f"leave {'it' if bad == 1 else 'them'} out of target, or " if bad < len(targets) else ""
+    them, each = ("it", "it") if bad == 1 else ("them", "each of them")
+    leave = (f"leave {them} out of ", Parameter("target"), ", or ") if bad < len(targets) else ()
     raise InputError(
-        f"{', and '.join(found)}; {leave}give rows that end with at least {LEAST} readings "
-        f"of {'it' if bad == 1 else 'each of them'}, not all of them equal"
+        f"{', and '.join(found)}; ",
+        *leave,
+        f"give rows that end with at least {LEAST} readings of {each}, not all of them equal",
     )
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from gatewise.errors import InputError
+from gatewise.errors import InputError, Parameter, Text
 from gatewise.inputs.base import transformed
 from gatewise.layers.base import TRANSFORMS, Array
 from gatewise.tables.table import Table, enumerated
@@ -109,8 +109,11 @@ def no_logs(table: Table, columns: Sequence[str | None] | None) -> dict[str | in
             count = f" ({bad.size:,} such readings)" if bad.size > 1 else ""
             found.setdefault(
                 name,
-                f"column {table.columns[k]!r} is {table.values[bad[0], k]:g} at {table.where(int(bad[0]))}{count}, and "
-                f'with transform "{one}" it must be above -1; correct it, or leave the column out of transform',
+                Text(
+                    f"column {table.columns[k]!r} is {table.values[bad[0], k]:g} at {table.where(int(bad[0]))}{count}, "
+                    f'and with transform "{one}" it must be above -1; correct it, or leave the column out of ',
+                    Parameter("transform"),
+                ),
             )
     return found
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from gatewise.errors import InputError
+from gatewise.errors import InputError, Parameter
 from gatewise.heads.quantiles.spec import Spec as Head
 from gatewise.heads.quantiles.spec import level_name
 from gatewise.layers.base import Array
@@ -40,7 +40,9 @@ def forecast_spec(task: Forecaster, table: Table, layout: Layout, ends: Bounded)
     if not isinstance(task.normalise, bool):
         raise InputError(f"normalise must be True or False, got {task.normalise!r}")
     if task.normalise and task.context == "carried":
-        raise InputError('normalise needs a window, whose units it takes: pass context={"window": 96}, say')
+        raise InputError(
+            "normalise needs a window, whose units it takes: pass ", Parameter("context", {"window": 96}), ", say"
+        )
     head = LayerSpec(
         Head.kind,
         sources=("forecast", "input", *(("moments0",) if task.normalise else ())),

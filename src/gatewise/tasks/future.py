@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from gatewise.errors import InputError, MissingExtraError
+from gatewise.errors import ANY, InputError, MissingExtraError, Parameter
 from gatewise.layers.base import Array
 from gatewise.tables.rules import Steps, differences, kind_of
 from gatewise.tables.step_lengths import step_length
@@ -57,7 +57,8 @@ def known_ahead(
         return {name: None for name, _, _ in table.series}, {}
     if future is None:
         raise InputError(
-            f"the forecast needs {list(layout.covariates)} in the {layout.lead} rows that follow; pass future="
+            f"the forecast needs {list(layout.covariates)} in the {layout.lead} rows that follow; pass ",
+            Parameter("future", ANY),
         )
     named = None if is_array(future) else layout.covariates
     known = read_table(future, time, named, "raise", series, FUTURE, known_times.dated, subtract, leave_out=True)
@@ -77,7 +78,7 @@ def known_ahead(
                 _check_follows(times, known, slice(a, a + layout.lead), own, known_times, name)
                 found[name] = known.values[a : a + layout.lead]
         except InputError as error:
-            faults[name] = str(error)
+            faults[name] = error.text
     return found, {name: faults[name] for name, _, _ in table.series if name in faults}
 
 

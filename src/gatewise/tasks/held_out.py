@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from gatewise.errors import InputError
+from gatewise.errors import InputError, Parameter
 from gatewise.heads.tail_probability.spec import KNOTS
 from gatewise.layers.base import Array
 from gatewise.model import Model
@@ -77,9 +77,11 @@ def _cut(series: Sequence[tuple[Any, int, int]], share: Any, seen: Array | None,
         needed = math.ceil(max(LEAST_TRAINING / (1 - share), (LEAST_STOPPING + LEAST) / share))
         of = f" in {len(lengths):,} series" if len(lengths) > 1 else ""
         raise InputError(
-            f"{sum(lengths):,} rows{of} are too few: with validation={share:g} a detector needs at least {needed}, of "
-            f"which {LEAST_TRAINING} train, {LEAST_STOPPING} decide when to stop and {LEAST} calibrate"
-            + ("; is it the column of series that tells them apart?" if len(lengths) > sum(lengths) / 4 else "")
+            f"{sum(lengths):,} rows{of} are too few: with ",
+            Parameter("validation", share),
+            f" a detector needs at least {needed}, of which {LEAST_TRAINING} train, {LEAST_STOPPING} decide when to "
+            f"stop and {LEAST} calibrate",
+            "; is it the column of series that tells them apart?" if len(lengths) > sum(lengths) / 4 else "",
         )
     validation = sum(stopping) / (training + sum(stopping))
     trained = [rows - round(validation * rows) for rows in used]  # as fit cuts them
@@ -146,7 +148,7 @@ def measure(
         try:
             tables.append(calibrate(statistic))
         except InputError as error:
-            raise InputError(f"column {name!r}: {error}" if K > 1 else str(error)) from None
+            raise InputError(f"column {name!r}: " if K > 1 else "", error) from None
         scores[:, k] = tables[k].at(own[:, k, 0])
         offset, scale = (float(model.tensors[f"input.{key}"][target]) for key in ("offset", "scale"))
         residual = ((reading - offset) / scale - location) / np.maximum(end - location, 1e-30)

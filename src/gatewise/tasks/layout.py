@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from gatewise.errors import InputError
+from gatewise.errors import ANY, InputError, Parameter, Wording
 from gatewise.layers.base import Array
 
 PERIODS: Mapping[str, float] = {"day": 86400.0, "week": 7 * 86400.0, "year": 365.2425 * 86400.0}
@@ -121,6 +121,11 @@ class Layout:
 def clock_seconds(times: pd.Index | None) -> Array:
     """Seconds since 1970 on the clock of the place (rows,), float64. Raises InputError where the times are no dates."""
     if not isinstance(times, pd.DatetimeIndex):
-        raise InputError("a calendar needs dates: pass time= with the name of a column of dates, or calendar=()")
+        raise InputError(
+            "a calendar needs dates: pass ",
+            Parameter("time", ANY),
+            " with the name of a column of dates, or ",
+            Wording("calendar=()", "leave out --calendar"),
+        )
     local = times.tz_localize(None) if times.tz is not None else times
     return np.asarray(local.as_unit("ns").asi8 / 1e9)

@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from gatewise.errors import InputError
+from gatewise.errors import ANY, InputError, Parameter
 from gatewise.file import digest
 from gatewise.layers.base import Array
 from gatewise.model import Model
@@ -88,8 +88,8 @@ def in_order(table: Table, columns: Sequence[str]) -> Table:
     if lacks or more:
         what = [f"lack {listed(lacks)}"] if lacks else []
         what += [f"have {listed(more)} besides"] if more else []
-        advice = "" if lacks else "; pass columns= to leave out what it does not read"
-        raise InputError(f"start reads the columns {listed(columns)}; the data {' and '.join(what)}{advice}")
+        advice = () if lacks else ("; pass ", Parameter("columns", ANY), " to leave out what it does not read")
+        raise InputError(f"start reads the columns {listed(columns)}; the data {' and '.join(what)}", *advice)
     return table.select([table.columns.index(name) for name in columns])
 
 
@@ -129,7 +129,7 @@ def rows_seen(table: Table, task: Task, start: Model | None) -> Array | None:
     try:
         return seen(table, task._told(start)["seen"])
     except InputError as error:
-        raise InputError(f"start cannot be used: {error}") from None
+        raise InputError("start cannot be used: ", error) from None
 
 
 def origin(start: Model | None) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gatewise.errors import StateError
+from gatewise.errors import Parameter, StateError
 from gatewise.state import State
 from gatewise.tables.times import listed
 
@@ -26,8 +26,10 @@ def by_series(state: States, series: str | None, ids: Sequence[Any], fitted: Any
         StateError: one state for several series or the other way round, or states that are for no series.
     """
     if state is not None and (series is None) == isinstance(state, Mapping):
-        wanted = "one State" if series is None else "a dict from ids to States"
-        raise StateError(f"this detector was fitted with series={series!r}, so state must be {wanted}")
+        if series is None:
+            raise StateError("this detector was fitted without series, so state must be one State")
+        fitted_with = Parameter("series", series)
+        raise StateError("this detector was fitted with ", fitted_with, ", so state must be a dict from ids to States")
     if not isinstance(state, Mapping):
         return {None: state}
     unused: list[Any] = [key for key in state if key not in ids]

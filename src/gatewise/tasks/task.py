@@ -369,7 +369,7 @@ class Task(Parameters, BaseEstimator):  # type: ignore[misc]
         except KeyError as error:
             raise FileError(f"{path} cannot be read as {own}: it does not say {error}") from None
         except (GatewiseError, TypeError, ValueError, AttributeError) as error:
-            raise FileError(f"{path} cannot be read as {own}: {error}") from None
+            raise FileError(f"{path} cannot be read as {own}: ", error) from None
         return found
 
     def __sklearn_is_fitted__(self) -> bool:

@@ -21,7 +21,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gatewise.errors import FileError, GatewiseError
+from gatewise.errors import FileError, GatewiseError, Wording
 from gatewise.file import atomic_write, digest, read_bytes, seal, unseal, verify
 from gatewise.layers.base import Array
 from gatewise.model import Model
@@ -111,7 +111,8 @@ def check_run(path: str | os.PathLike[str], found: Checkpoint, run: Mapping[str,
             )
         raise FileError(
             f"checkpoint {path} belongs to another run, which differs in {', '.join(differing)}; "
-            "give this run a checkpoint of its own, or pass resume=False to overwrite that one"
+            "give this run a checkpoint of its own, or ",
+            Wording("pass resume=False to overwrite that one", "remove that one first"),
         )
 
 
