@@ -39,7 +39,7 @@ _HOME = {
     "Detector": "gatewise.tasks.detector",
     "Forecaster": "gatewise.tasks.forecaster",
 }
-_MODULES = ("errors", "train", "measure")
+_MODULES = ("errors", "train", "measure", "figures", "report")
 
 __all__ = [
     "Detector",
