@@ -24,6 +24,7 @@ from gatewise.figures.detection import detection as detection
 from gatewise.figures.detection import forecast_band as forecast_band
 from gatewise.figures.forecast import forecast as forecast
 from gatewise.figures.forecast import forecast_fan as forecast_fan
+from gatewise.figures.frames import of_series as of_series
 from gatewise.figures.gradients import gradient_norms as gradient_norms
 from gatewise.figures.memory import score_by_lag as score_by_lag
 from gatewise.figures.state import hidden_state as hidden_state
@@ -49,6 +50,7 @@ __all__ = [
     "gradient_norms",
     "hidden_state",
     "learning_curve",
+    "of_series",
     "score_by_lag",
     "slowest_first",
     "style",

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import NullLocator
 
 from gatewise.errors import InputError
-from gatewise.figures.style import BLUE, DOTTED, GREY, drawn_on
+from gatewise.figures.style import BLUE, DOTTED, GREY, drawn_on, legend_above
 
 KIND: dict[str, Any] = {"color": BLUE, "lw": 1.8, "marker": "o", "ms": 4}
 VARIANT: dict[str, Any] = {"color": BLUE, "lw": 1.4, "ls": (0, (2.5, 1.2)), "marker": "D", "ms": 3.5, "mfc": "none"}
@@ -25,6 +25,7 @@ def score_by_lag(
     *,
     lags: Sequence[int] | None = None,
     chance: float | None = None,
+    legend: bool = True,
     ax: Axes | None = None,
 ) -> Axes:
     """Scores by lag on a logarithmic scale: one recurrence and its variants in colour, before all others in grey.
@@ -35,6 +36,7 @@ def score_by_lag(
         variants: further names in colour, whose lines are dashed.
         lags: those that the axis names, ascending; None = all that have a score.
         chance: the score of guessing, a dotted line; None = none.
+        legend: whether lines and axes are named.
         ax: drawn into; None = a new figure.
 
     Returns:
@@ -61,4 +63,9 @@ def score_by_lag(
     ax.xaxis.set_minor_locator(NullLocator())
     ax.set_ylim(-0.06, 1.08)
     ax.set_yticks([0, 1])
+    if legend:
+        ax.set_xlabel("lag, steps")
+        ax.set_ylabel("score")
+        labels = {line: str(line.get_label()) for line in ax.lines}
+        legend_above(ax, {name if name in (*own, "chance") else "others": line for line, name in labels.items()})
     return ax

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.dates import date2num
 from numpy.typing import ArrayLike
 
 from gatewise.errors import InputError
-from gatewise.figures.style import ORANGE, drawn_on, rows_of, time_axis
+from gatewise.figures.style import ORANGE, drawn_on, numbers, rows_of, time_axis
 from gatewise.layers.base import Array
 
 
@@ -45,7 +44,7 @@ def hidden_state(
     ax = drawn_on(ax)
     units = values.shape[1]
     rows = slowest_first(values) if order is None else np.asarray(order)
-    at = date2num(x) if np.issubdtype(x.dtype, np.datetime64) else x.astype(np.float64)
+    at = numbers(x)
     half = (at[-1] - at[0]) / (len(at) - 1) / 2
     bound = max(1.0, float(np.nanmax(np.abs(values))))
     image = ax.imshow(

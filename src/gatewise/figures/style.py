@@ -6,14 +6,16 @@ for dark pages, into which `gatewise.report` changes it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib import pyplot
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
 from matplotlib.font_manager import FontProperties
 
 from gatewise.errors import InputError
@@ -121,13 +123,23 @@ def ink() -> str:
     return str(mpl.rcParams["text.color"])
 
 
-def legend_above(ax: Axes) -> None:
-    """Name what is drawn, above the axes, where it hides nothing: in one line, or in as many as the width asks for."""
-    lengths = [len(name) for name in ax.get_legend_handles_labels()[1]]
+def legend_above(ax: Axes, named: Mapping[str, Artist] | None = None) -> None:
+    """Name what is drawn, above the axes, where it hides nothing: in one line, or in as many as the width asks for.
+
+    Args:
+        ax: the axes.
+        named: name -> what it stands for; None = all that has a label.
+    """
+    if named is None:
+        handles, labels = ax.get_legend_handles_labels()
+        named = dict(zip(labels, handles, strict=True))
+    lengths = list(map(len, named))
     em = FontProperties(size=mpl.rcParams["legend.fontsize"]).get_size_in_points() / 72  # inches
     room = ax.figure.bbox.width / ax.figure.dpi / em - 5  # in em; 5 for what stands beside the axes
     columns = range(len(lengths), 1, -1)
     ax.legend(
+        named.values(),
+        named,
         frameon=False,
         ncols=next((n for n in columns if sum(3 + 0.55 * max(own) for own in _columns(lengths, n)) <= room), 1),
         loc="lower left",
@@ -151,13 +163,19 @@ def time_axis(ax: Axes, times: Array) -> None:
         ax: the axes.
         times: (T,) datetime64 or numbers, ascending.
     """
-    half = np.median(np.diff(times)) / 2 if len(times) > 1 else np.diff(times[[0, 0]])[0]
-    if len(times) > 1:
-        ax.set_xlim(times[0] - half, times[-1] + half)
+    at = numbers(times)
+    if len(at) > 1:
+        half = np.median(np.diff(at)) / 2
+        ax.set_xlim(at[0] - half, at[-1] + half)
     if np.issubdtype(times.dtype, np.datetime64):
         locator = AutoDateLocator(minticks=3, maxticks=7)
         ax.xaxis.set_major_locator(locator)
         ax.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+
+
+def numbers(times: Array) -> Array:
+    """Times as matplotlib places them: days for datetime64, other numbers as they are; (T,) float64."""
+    return np.asarray(date2num(times) if np.issubdtype(times.dtype, np.datetime64) else times, np.float64)
 
 
 def rows_of(rows: int, **arrays: Array | None) -> None:
