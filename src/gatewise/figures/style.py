@@ -141,7 +141,7 @@ def legend_above(ax: Axes, named: Mapping[str, Artist] | None = None) -> None:
         named.values(),
         named,
         frameon=False,
-        ncols=next((n for n in columns if sum(3 + 0.55 * max(own) for own in _columns(lengths, n)) <= room), 1),
+        ncols=next((n for n in columns if sum(3 + 0.6 * max(own) for own in _columns(lengths, n)) <= room), 1),
         loc="lower left",
         bbox_to_anchor=(0, 1),
         borderaxespad=0.2,
