@@ -15,10 +15,12 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import NullLocator
 from memory_words import words
 
-from gatewise.demo.figures import BLUE, GREY, INK, SKY, svg
+from gatewise.figures import Size, score_by_lag, style
+from gatewise.figures.memory import CHANCE, KIND, OTHER, VARIANT
+from gatewise.figures.style import BLUE
+from gatewise.report import svg_file
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "memory_tasks.md"
@@ -30,17 +32,11 @@ WORDS = "<!-- words: benchmarks/memory_words.py -->\n", "<!-- end of words -->\n
 NOT_YET, NOT_RUN = "…", "–"
 """What stands for trainings that have not been made yet, and for those that are not made by the rules."""
 
-WIDTH, ROW = 4.7, 0.92
-"""Inches: how wide the plot is, so that its letters are legible at the width of a phone, and how high a row of it."""
+SIZE = Size(width=4.7, font=8.5, rows=1)
+"""Of the plot, whose letters are legible at the width of a phone."""
 
-PALETTE = """<style>
-svg { --paper: #fff; --ink: #222; --blue: #0072b2; --grey: #9a9a9a; --sky: #c6c6c6 }
-@media (prefers-color-scheme: dark) {
-svg { --paper: #16181b; --ink: #e4e4e1; --blue: #58b1ea; --grey: #85888c; --sky: #4c5054 }
-}
-</style>
-<rect width="100%" height="100%" style="fill: var(--paper)"/>"""
-"""The colours of the plot, light and dark; sky is that of the lines in the background."""
+ROW = 0.92
+"""Inches: how high a row of it is."""
 
 Results = Mapping[str, Any]
 
@@ -137,16 +133,8 @@ def kinds(results: Results) -> list[str]:
 def figure(results: Results) -> Figure:
     """The median score by lag: a row for each kind, which is in colour there, and a column for each task."""
     rows, tasks = kinds(results), list(results["chance"])
-    sides = {"axes.spines.top": False, "axes.spines.right": False}
-    colours = {
-        "text.color": INK,
-        "axes.labelcolor": INK,
-        "xtick.color": INK,
-        "ytick.color": INK,
-        "axes.edgecolor": GREY,
-    }
-    with mpl.rc_context({"font.size": 8.5, "axes.labelsize": 8.5, "xtick.labelsize": 7.5, **sides, **colours}):
-        whole = Figure(figsize=(WIDTH, 0.95 + ROW * len(rows)), layout="constrained")
+    with style(SIZE), mpl.rc_context({"xtick.labelsize": 7.5}):
+        whole = Figure(figsize=(SIZE.width, 0.95 + ROW * len(rows)), layout="constrained")
         whole.get_layout_engine().set(w_pad=0.04, h_pad=0.03, wspace=0.01)  # type: ignore[union-attr]
         panels = whole.subplots(len(rows), len(tasks), sharex=True, sharey=True, squeeze=False)
         for kind, row in zip(rows, panels, strict=True):
@@ -154,14 +142,10 @@ def figure(results: Results) -> Figure:
                 draw(axes, results, task, kind)
             row[0].set_ylabel(kind, color=BLUE, fontweight="bold", labelpad=2)
         for axes, task in zip(panels[0], tasks, strict=True):
-            axes.set_title(task.replace(" ", "\n"), fontsize=8.5)
-        whole.supxlabel("lag, steps; up: the median score, from 0 to 1", fontsize=8.5)
-        key = {
-            "kind": Line2D([], [], color=BLUE, lw=1.8, marker="o", ms=4),
-            "its variant": Line2D([], [], color=BLUE, lw=1.4, ls=(0, (2.5, 1.2)), marker="D", ms=3.5, mfc="none"),
-            "all others": Line2D([], [], color=SKY, lw=1),
-            "chance": Line2D([], [], color=GREY, lw=1, ls=(0, (1, 1.5))),
-        }
+            axes.set_title(task.replace(" ", "\n"))
+        whole.supxlabel("lag, steps; up: the median score, from 0 to 1", fontsize=SIZE.font)
+        looks = {"kind": KIND, "its variant": VARIANT, "all others": OTHER, "chance": CHANCE}
+        key = {name: Line2D([], [], **look) for name, look in looks.items()}
         whole.legend(
             key.values(), key, loc="outside upper center", ncols=4, frameon=False, handlelength=2, columnspacing=1.1
         )
@@ -170,28 +154,18 @@ def figure(results: Results) -> Figure:
 
 def draw(axes: Axes, results: Results, task: str, kind: str) -> None:
     """One panel: the lines of a kind and of its variants in colour, before those of all others in grey."""
-    axes.axhline(results["chance"][task], color=GREY, lw=1, ls=(0, (1, 1.5)), label="chance")
-    own = [name for name in results["recurrences"] if name.partition("+")[0] == kind]
-    for name in sorted(results["recurrences"], key=own.__contains__):
-        found = lags(results, task, name)
-        plain = {"color": SKY, "lw": 0.9, "marker": ".", "ms": 3}
-        if name in own:
-            plain = {"color": BLUE, "lw": 1.8, "marker": "o", "ms": 4}
-            if name != kind:
-                plain |= {"lw": 1.4, "ls": (0, (2.5, 1.2)), "marker": "D", "ms": 3.5, "mfc": "none"}
-        axes.plot(list(found), [max(0.0, median_low(one["scores"])) for one in found.values()], label=name, **plain)
-    axes.set_xscale("log")
-    axes.set_xlim(0.7 * min(results["lags"]), 1.45 * max(results["lags"]))
-    axes.set_xticks(results["lags"], [f"{lag // 1000}k" if lag % 1000 == 0 else f"{lag}" for lag in results["lags"]])
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_ylim(-0.06, 1.08)
-    axes.set_yticks([0, 1])
+    scores = {
+        name: {lag: max(0.0, median_low(one["scores"])) for lag, one in lags(results, task, name).items()}
+        for name in results["recurrences"]
+    }
+    variants = [name for name in scores if name.partition("+")[0] == kind and name != kind]
+    chance = results["chance"][task]
+    score_by_lag(scores, kind, variants, lags=results["lags"], chance=chance, legend=False, ax=axes)
 
 
 def drawing(results: Results) -> str:
     """The figure as an SVG file, which is light or dark as the reader has it."""
-    head, rest = svg(figure(results), "memory").split(">", 1)
-    return f'<?xml version="1.0" encoding="utf-8"?>\n{head}>\n{PALETTE}{rest}'
+    return svg_file(figure(results), "memory")
 
 
 def main() -> None:

@@ -43,7 +43,7 @@ _HOME = {
     "Task": "gatewise.tasks.task",
     "load_task": "gatewise.tasks.loading",
 }
-_MODULES = ("errors", "train", "measure")
+_MODULES = ("errors", "train", "measure", "figures", "report")
 
 __all__ = [
     "Detector",

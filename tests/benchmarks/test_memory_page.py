@@ -101,7 +101,9 @@ def test_a_row_of_panels_has_one_kind_in_colour(script: Any) -> None:
         assert list(lines["gru+x"].get_ydata()) == [0.992, 1.0]
         coloured = [name for name, line in lines.items() if line.get_color() == script.BLUE]
         assert coloured == [name for name in RESULTS["recurrences"] if name.partition("+")[0] == kind]
-        assert {line.get_color() for name, line in lines.items() if name not in (*coloured, "chance")} == {script.SKY}
+        assert {line.get_color() for name, line in lines.items() if name not in (*coloured, "chance")} == {
+            script.OTHER["color"]
+        }
         last = list(lines)[-len(coloured) :]
         assert last == coloured, "the lines in colour lie above the others"
 

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 import gatewise
+import gatewise.figures
 import gatewise.measure
+import gatewise.report
 import gatewise.train
 from docs.scripts import DOCS
 from gatewise import errors
@@ -30,7 +32,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_public_name_is_described(site: Path) -> None:
     inventory = zlib.decompress((site / "objects.inv").read_bytes().split(b"\n", 4)[4]).decode()
     known = {name for name, kind, *_ in map(str.split, inventory.splitlines()) if kind.startswith("py:")}
-    public = {"gatewise": gatewise, "gatewise.train": gatewise.train, "gatewise.measure": gatewise.measure}
+    modules = (gatewise, gatewise.train, gatewise.measure, gatewise.figures, gatewise.report)
+    public = {module.__name__: module for module in modules}
     wanted = {f"{where}.{name}" for where, module in public.items() for name in module.__all__}
     wanted |= {f"gatewise.errors.{name}" for name, value in vars(errors).items() if isinstance(value, type)}
     assert wanted - known == set()

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 from sklearn.metrics import mean_absolute_error, mean_pinball_loss, mean_squared_error
 
 import gatewise as gw
@@ -172,6 +173,17 @@ def test_calibration_and_comparison() -> None:
     assert list(compared) == ["model", "repeat_last"]
     np.testing.assert_array_equal(compared["model"], found.scores()["mae"])
     np.testing.assert_array_equal(compared["repeat_last"], found.scores(forecast="repeat_last")["mae"])
+
+
+def test_a_backtest_draws_the_errors_it_compares() -> None:
+    found = run(forecaster(), readings(90), [(None, 0, 90)], season=7)
+    drawn = found.plot("mae_standard", "x2", ax=Figure().subplots())
+    compared = found.compare("mae_standard", "x2")
+    assert [list(line.get_ydata()) for line in drawn.lines] == [list(compared[name]) for name in compared]
+    assert all(list(line.get_xdata()) == list(HORIZONS) for line in drawn.lines)
+    assert drawn.get_ylabel() == "mean absolute error, standard units"
+    with pytest.raises(InputError, match="measure must be one of .*'coverage'"):
+        found.plot("coverage", ax=Figure().subplots())
 
 
 @pytest.mark.parametrize(("levels", "wanted"), [((0.3,), 1.0), ((0.4, 0.6), 1.5), ((0.6, 0.7), 1.0), ((0.1, 0.3), 2.0)])

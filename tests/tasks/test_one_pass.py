@@ -1,4 +1,4 @@
-"""One fit resolves its graph once, and packs no more models than it runs: one to calibrate with, and the one it made."""
+"""One fit resolves its graph once, and packs only what it runs: a model to calibrate with, and the fitted one."""
 
 from typing import Any
 

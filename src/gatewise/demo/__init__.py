@@ -46,11 +46,12 @@ def run(
     try:
         from gatewise.demo.data import FIRST_STREAMED_YEAR, SERIES, load_elnino, write_series
         from gatewise.demo.experiment import fit_detector, forecast_errors, microseconds_per_step, stream_months
-        from gatewise.demo.figures import README_NARROW, README_WIDE, png, readme_figure
+        from gatewise.demo.figures import README_NARROW, README_WIDE, readme_figure
+        from gatewise.demo.gradients import lag_curves
         from gatewise.demo.report import render, way_to_run
         from gatewise.demo.summary import lines, summarise
-        from gatewise.demo.train import lag_curves
         from gatewise.file import atomic_write, check_writable
+        from gatewise.report import png
     except GatewiseError:
         raise
     except ImportError as error:
@@ -71,15 +72,16 @@ def run(
     microseconds = microseconds_per_step(detector.model_, detector.state_, findings.readings)
     say(f"training {other_seeds} more, with other seeds ...")
     others = [stream_months(fit_detector(past, seed + i, steps)[0], later) for i in range(1, other_seeds + 1)]
-    say("training a plain RNN and an LSTM, and measuring how far back gradients reach ...")
-    curves = lag_curves(detector, past["temperature"].to_numpy(), seed, steps)
+    say("training an RNN and an LSTM in its place, and measuring how far back gradients reach ...")
+    rivals = [fit_detector(past, seed, steps, recurrence)[0] for recurrence in ("rnn", "lstm")]
+    curves = lag_curves([detector, *rivals], past["temperature"].to_numpy())
 
     errors = forecast_errors(findings, past, later)
     summary = summarise(detector, past, findings, others, curves, errors, microseconds, fit_seconds)
     write_series(into)
     detector.save(into / "model.safetensors")
     for name, size in zip(PICTURES, (README_WIDE, README_NARROW), strict=True):
-        atomic_write(into / name, png(readme_figure(findings, curves, size), dpi=128))
+        atomic_write(into / name, png(readme_figure(findings, curves, size)))
     atomic_write(into / "report.html", render(summary, findings, curves, way_to_run(into)).encode())
     summary["seconds"]["total"] = time.perf_counter() - began
     summary["files"] = list(map(str, files))

@@ -25,7 +25,7 @@ HELD_OUT = 0.5
 on the rest: twelve years, so that an alarm of one month in ten years lies within what they can show."""
 
 
-def fit_detector(past: pd.DataFrame, seed: int, steps: int | None) -> tuple[Detector, float]:
+def fit_detector(past: pd.DataFrame, seed: int, steps: int | None, recurrence: str = "gru") -> tuple[Detector, float]:
     """A Detector fitted on the past, all settings but the above at their defaults, and the seconds it took.
 
     Units, and that the calendar is not given as further columns, were decided by validation within the years before
@@ -33,6 +33,7 @@ def fit_detector(past: pd.DataFrame, seed: int, steps: int | None) -> tuple[Dete
     month lowered the loss.
     """
     detector = Detector(
+        recurrence,
         units=UNITS,
         target="temperature",
         time="month",

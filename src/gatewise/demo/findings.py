@@ -1,4 +1,4 @@
-"""What the demo found: the streamed years, the strongest anomalies, and the gradient by lag."""
+"""What the demo found in the streamed years, and which anomalies are the strongest."""
 
 from __future__ import annotations
 
@@ -94,32 +94,3 @@ class Findings:
         """Whether the two strongest anomalies lie one in each of the great El Ninos."""
         years = [int(str(self.dates[episode.peak])[:4]) for episode in self.episodes[:2]]
         return all(any(first <= year <= last for year in years) for first, last in GREAT.values())
-
-    @cached_property
-    def slowest_first(self) -> Array:
-        """The units (H,) by falling correlation of each with itself one month later: the slow ones keep the past."""
-        centred = self.hidden - self.hidden.mean(axis=0)
-        power = (centred**2).sum(axis=0)
-        lagged = (centred[1:] * centred[:-1]).sum(axis=0) / np.where(power > 0, power, 1.0)
-        return np.argsort(-lagged, kind="stable")
-
-
-@dataclass(frozen=True)
-class LagCurve:
-    """The gradient norm of one recurrence by lag, K + 1 values each, as a share of that at lag 0.
-
-    Attributes:
-        name: "RNN", "LSTM" or "GRU".
-        positions: months that the lags are counted from.
-        median: over the positions, after training.
-        low: tenth percentile.
-        high: ninetieth percentile.
-        untrained: median over the positions, before training.
-    """
-
-    name: str
-    positions: int
-    median: Array
-    low: Array
-    high: Array
-    untrained: Array

@@ -9,11 +9,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
-from gatewise.demo.figures import BESIDE, NARROW, WIDE, gradient_figure, series_figure, state_figure, svg
-from gatewise.demo.findings import GREAT, Findings, LagCurve
+from gatewise import report
+from gatewise.demo.figures import gradient_figure, series_figure, state_figure
+from gatewise.demo.findings import GREAT, Findings
+from gatewise.demo.gradients import LagCurve
 from gatewise.demo.summary import month_name, one_in
+from gatewise.figures import BESIDE
 
 
 def render(
@@ -30,23 +31,29 @@ def render(
         curves: for the figures.
         programs: the folder that the commands on the page need on the PATH; None = none.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-    )
-    drawings = {
-        "series": {"wide": series_figure(findings, WIDE), "narrow": series_figure(findings, NARROW)},
-        "state": {"wide": state_figure(findings, BESIDE), "narrow": state_figure(findings, NARROW)},
-        "gradients": {"wide": gradient_figure(curves, BESIDE), "narrow": gradient_figure(curves, NARROW)},
-    }
-    return environment.get_template("report.html.j2").render(
+    months = ", ".join(month_name(str(m)) for m in findings.dates[findings.alarms].astype("datetime64[M]"))
+    return report.render(
+        Path(__file__).with_name("report.html.j2"),
         s=summary,
         at=lambda key: look_up(summary, key),
         drawings={
-            name: {size: svg(figure, f"{name}-{size}") for size, figure in both.items()}
-            for name, both in drawings.items()
+            "series": report.drawing(
+                "series",
+                f"Line of monthly temperatures with forecast band, scores below; alarms at {months}",
+                lambda size: series_figure(findings, size),
+            ),
+            "state": report.drawing(
+                "state",
+                "Heat map of the hidden state, one row a unit, one column a month",
+                lambda size: state_figure(findings, size),
+                BESIDE,
+            ),
+            "gradients": report.drawing(
+                "gradients",
+                "Gradient norm by lag on a logarithmic scale, for GRU, RNN and LSTM, trained and before training",
+                lambda size: gradient_figure(curves, size),
+                BESIDE,
+            ),
         },
         curves=[curve.name for curve in curves],
         great=great,
@@ -54,7 +61,6 @@ def render(
         one_in=one_in,
         programs=programs,
         share=share,
-        alarm_months=", ".join(month_name(str(m)) for m in findings.dates[findings.alarms].astype("datetime64[M]")),
     )
 
 

@@ -10,7 +10,8 @@ from typing import Any
 import pandas as pd
 
 from gatewise.demo.experiment import FALSE_ALARMS_PER_1000, HELD_OUT, SMOOTH, UNITS, ForecastErrors
-from gatewise.demo.findings import Findings, LagCurve
+from gatewise.demo.findings import Findings
+from gatewise.demo.gradients import LagCurve
 from gatewise.tasks.detector import Detector
 
 SHOWN_LAGS = (12, 24, 36, 60)
@@ -33,7 +34,7 @@ def summarise(
         past: the months it was fitted on.
         findings: what it found in the months after them.
         others: what detectors found that differ from it only by their seeds.
-        curves: of RNN, LSTM and GRU.
+        curves: of GRU, RNN and LSTM.
         errors: of its forecasts and others.
         microseconds: a step took.
         fit_seconds: its fit took.
@@ -106,10 +107,10 @@ def summarise(
             "most_alarms": max(int(each.alarms.sum()) for each in (findings, *others)),
         },
         "gradients": {
-            "positions": curves[0].positions,
+            "positions": len(curves[0].trained),
             "lags": list(SHOWN_LAGS),
-            **{curve.name: [float(curve.median[lag]) for lag in SHOWN_LAGS] for curve in curves},
-            "untrained": {curve.name: [float(curve.untrained[lag]) for lag in SHOWN_LAGS] for curve in curves},
+            **{curve.name: curve.medians[0][list(SHOWN_LAGS)].tolist() for curve in curves},
+            "untrained": {curve.name: curve.medians[1][list(SHOWN_LAGS)].tolist() for curve in curves},
         },
         "versions": dict(model.provenance["versions"]),
         "seconds": {"fit": fit_seconds},

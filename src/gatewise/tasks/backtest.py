@@ -23,7 +23,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -43,11 +43,24 @@ try:
 except ImportError as error:  # pragma: no cover - tried in an environment without the extra
     raise MissingExtraError("tasks read tables with pandas: pip install 'gatewise[train]'") from error
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 CHUNK = 512
 """Rows answered at once: outputs of rows that are no origins are dropped before the next."""
 
 TOO_SHORT = "it has too few rows for a forecast and for what comes after it"
 """Why a series is left out."""
+
+MEASURES = {
+    "mse": "mean squared error",
+    "mae": "mean absolute error",
+    "pinball": "mean pinball loss",
+    "mse_standard": "mean squared error, standard units",
+    "mae_standard": "mean absolute error, standard units",
+    "pinball_standard": "mean pinball loss, standard units",
+}
+"""What the measures that forecasts are compared by are called in a figure."""
 
 REPEAT, SEASONAL = "repeat_last", "seasonal_naive"
 
@@ -152,6 +165,26 @@ class Backtest:
             shared = [name for name in scored[names[-1]] if name != "count"]
             raise InputError(f"measure must be one of {shared}, got {measure!r}")
         return pd.DataFrame({name: frame[measure] for name, frame in scored.items()})
+
+    def plot(self, measure: str = "mae", target: str | None = None, ax: Axes | None = None) -> Axes:
+        """Draw one measure by horizon, of the model and of the forecasts that need none.
+
+        Args:
+            measure: a column of `scores`, but coverage and count: errors in units of the data, or, as in
+                "mae_standard", in standard deviations of the training data.
+            target: the column; None = the mean over all of them, as in `scores`.
+            ax: matplotlib axes to draw into; None = a new figure.
+
+        Returns:
+            The axes.
+
+        Raises:
+            InputError: no such measure or target.
+            MissingExtraError: matplotlib is not installed.
+        """
+        from gatewise.figures import error_by_horizon
+
+        return error_by_horizon(self.compare(measure, target), label=MEASURES[measure], ax=ax)
 
     def calibration(self, target: str | None = None) -> pd.DataFrame:
         """The share of readings at or below each quantile, which is to be its probability: a row for each horizon."""

@@ -22,7 +22,6 @@ from typing import Any
 
 import numpy as np
 
-from gatewise.drift import tell_drift
 from gatewise.errors import InputError, MissingExtraError
 from gatewise.heads.tail_probability.spec import Spec as Head
 from gatewise.layers.base import Array
@@ -35,11 +34,13 @@ from gatewise.tables.warn import warn
 from gatewise.tasks.beforehand import check_calibration
 from gatewise.tasks.calibrate import Calibration
 from gatewise.tasks.episodes import Found, of_rows, summarise
+from gatewise.tasks.explained import answers_of, explained
+from gatewise.tasks.fitting import Fitted, Fitting
 from gatewise.tasks.held_out import cut, faults, measure, unsupported
 from gatewise.tasks.layout import Layout
 from gatewise.tasks.parameters import number, plain
 from gatewise.tasks.states import States, after_training, by_series
-from gatewise.tasks.task import Fitted, Fitting, Task
+from gatewise.tasks.task import Task
 
 try:
     import pandas as pd
@@ -47,9 +48,6 @@ try:
     from sklearn.utils.validation import check_is_fitted
 except ImportError as error:  # pragma: no cover - tried in an environment without the extra
     raise MissingExtraError("tasks need scikit-learn: pip install 'gatewise[train]'") from error
-
-EXPLAINED = ("score", "expected", "low", "high")
-"""What a model answers about each target."""
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -129,19 +127,7 @@ class Detector(OutlierMixin, Task):  # type: ignore[misc]
         """
         table = self._read(data)
         warn_left_out(table.left_out, len(table.series))
-        answers = dict(zip(self.model_.output_names, self._answers(table, state).astype(np.float64).T, strict=True))
-        several = len(self.targets_) > 1
-        columns = {"score": answers["score"]} if several else {}
-        for target in self.targets_:
-            own = f"{target}:" if several else ""
-            k = self.columns_.index(target)
-            columns[f"{own}observed"] = table.wide(k)
-            columns |= {name: answers[name] for name in (f"{own}{what}" for what in EXPLAINED)}
-            for what in EXPLAINED[1:]:
-                columns[f"{own}{what}"] = columns[f"{own}{what}"] + table.subtract[k]
-        columns["extrapolated"] = answers["extrapolated"] > 0
-        columns["alarm"] = answers["score"] >= self.threshold_
-        return table.frame(columns).iloc[np.argsort(table.order)]
+        return explained(self, table, self._answers(table, state))
 
     def summary(self, found: pd.DataFrame) -> Found:
         """What was found in short: alarms against those expected, and the episodes they make, the strongest first.
@@ -160,6 +146,28 @@ class Detector(OutlierMixin, Task):  # type: ignore[misc]
             raise InputError("summary needs the frame that explain gives; pass detector.explain(data)")
         when, ids = (of_rows(found, name) for name in (self.time or "time", self.series))
         return summarise(found, float(self.false_alarms_per_1000), self.targets_, when, ids)
+
+    def plot(self, found: pd.DataFrame, *, series: Any = None, targets: Any = None, axes: Any = None) -> list[Any]:
+        """Draw what `explain` found: each target with its band and alarms, and the scores with their threshold.
+
+        Args:
+            found: a frame that `explain` gave.
+            series: id of the series to draw, where there are several.
+            targets: names of the targets to draw; None = all, at most six of them.
+            axes: matplotlib Axes to draw in, one more than targets; None = new ones.
+
+        Returns:
+            The Axes; see `gatewise.figures.detection`.
+
+        Raises:
+            InputError: the frame is not one that `explain` gives, or there is no such series.
+        """
+        from gatewise.figures import detection, of_series
+
+        check_is_fitted(self)
+        named = self.targets_ if targets is None else targets
+        rows = of_series(found, self.series, series)
+        return detection(rows, self.threshold_, targets=named, time=self.time, axes=axes)
 
     def _check(self) -> None:
         coverage = plain(self.coverage)
@@ -233,16 +241,4 @@ class Detector(OutlierMixin, Task):  # type: ignore[misc]
         given = by_series(state, self.series, ids, self.state_)
         for text in self.timeline_.follows(table, after_training(given, self.state_)):
             warn(text)
-        model = self.model_.relative()
-        answers = np.empty((len(table), model.outputs), np.float32)
-        told = []
-        for name, start, stop in table.series:
-            rows, begin = table.values[start:stop], given.get(name)
-            answer, end = model.run(rows, begin, return_state=True)
-            answers[start:stop] = answer
-            if model.drifts(end) and (drift := tell_drift(model, rows, begin, end, self.model_)):
-                told.append((start + drift[0], drift[1]))
-        if told:
-            others = f" (and so have {len(told) - 1} other series)" if len(told) > 1 else ""
-            warn(f"{table.where(told[0][0])}: {told[0][1]}{others}")
-        return answers
+        return answers_of(self.model_, table, given)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,11 +15,14 @@ from gatewise.heads.quantiles.spec import level_name
 from gatewise.layers.base import Array
 from gatewise.model import Model
 from gatewise.spec import LayerSpec, ModelSpec
+from gatewise.tables.left_out import warn_left_out
 from gatewise.tables.table import Table, unused
+from gatewise.tasks import backtest as rolling
 from gatewise.tasks.bounded import Bounded
+from gatewise.tasks.fitting import Fitting, at
+from gatewise.tasks.forecast_inputs import first_row
 from gatewise.tasks.layout import Layout
 from gatewise.tasks.parameters import plain
-from gatewise.tasks.task import Fitting
 
 if TYPE_CHECKING:
     from gatewise.tasks.forecaster import Forecaster
@@ -84,7 +88,53 @@ def forecast_tensors(model: Model, fitting: Fitting) -> Mapping[str, Array]:
     }
 
 
-def tidy(task: Forecaster, answer: Array, name: Any, table: Table, times: list[Any] | None) -> pd.DataFrame:
+def forecasts(task: Forecaster, table: Table, ahead: Mapping[Any, Array | None]) -> pd.DataFrame:
+    """The frame that `Forecaster.predict` returns.
+
+    Args:
+        task: a fitted forecaster.
+        table: the readings.
+        ahead: for each series the covariates of the rows that follow, (lead, covariates) float32, or None.
+    """
+    times = task.timeline_.ahead(table, task.horizons_)
+    model, frames = task.model_.relative(), []
+    for name, start, stop in table.series:
+        span = slice(start, stop)
+        x = task.layout_.inputs(table.values[span], at(table.times, span), ahead[name])
+        answer = rolling.forecast_at(model, x, np.array([len(x) - 1]))[0]
+        frames.append(_tidy(task, answer, name, table, times[name]))
+    return pd.concat(frames, ignore_index=True)
+
+
+def tested(task: Forecaster, table: Table, start: Any, stride: int, season: int | str | None) -> rolling.Backtest:
+    """What `Forecaster.backtest` returns; arguments but the table are its own."""
+    spans = [slice(a, b) for _, a, b in table.series]
+    guessed = season == "auto"
+    if guessed:
+        season = task.timeline_.season(table)
+    constants = task._constants()
+    targets = [task.layout_.read.index(name) for name in task.targets_]
+    found = rolling.backtest(
+        task.model_.relative(),
+        [task.layout_.inputs(table.values[span], at(table.times, span)) for span in spans],
+        table.values[:, targets],
+        table.series,
+        start=first_row(table, start),
+        stride=stride,
+        season=plain(season),
+        guessed=guessed,
+        names=task.targets_,
+        times=table.times,
+        labels=(task.time or "time", task.series or "series"),
+        constants=None if constants is None else constants[targets],
+        scale=None if (own := task._told(task.model_).get("deviations")) is None else np.array(own),
+    )
+    out = [*table.left_out, *((name, rolling.TOO_SHORT) for name in found.left_out)]
+    warn_left_out(out, len(table.series) - len(found.left_out))
+    return replace(found, left_out=tuple(name for name, _ in out))
+
+
+def _tidy(task: Forecaster, answer: Array, name: Any, table: Table, times: list[Any] | None) -> pd.DataFrame:
     """The forecast of one series as a frame with a row for each target and horizon.
 
     Args:

@@ -35,12 +35,12 @@ from gatewise.tables.split import Parts
 from gatewise.tables.table import Table
 from gatewise.tasks import backtest as rolling
 from gatewise.tasks.bounded import beyond, bounded, logged, no_logs_ahead
-from gatewise.tasks.forecast_inputs import choose, cut, first_row, wanted_of
-from gatewise.tasks.forecast_model import forecast_spec, forecast_tensors, tidy
+from gatewise.tasks.fitting import Fitted, Fitting
+from gatewise.tasks.forecast_inputs import choose, cut, wanted_of
+from gatewise.tasks.forecast_model import forecast_spec, forecast_tensors, forecasts, tested
 from gatewise.tasks.future import known_ahead
 from gatewise.tasks.layout import PERIODS, Layout
-from gatewise.tasks.parameters import plain
-from gatewise.tasks.task import Fitted, Fitting, Task, at
+from gatewise.tasks.task import Task
 
 try:
     import pandas as pd
@@ -127,14 +127,7 @@ class Forecaster(Task):
         table = table.without(faults)
         table = table.without(no_logs_ahead({name: ahead[name] for name, *_ in table.series}, self.layout_))
         warn_left_out(table.left_out, len(table.series))
-        times = self.timeline_.ahead(table, self.horizons_)
-        model, frames = self.model_.relative(), []
-        for name, start, stop in table.series:
-            span = slice(start, stop)
-            x = self.layout_.inputs(table.values[span], at(table.times, span), ahead[name])
-            answer = rolling.forecast_at(model, x, np.array([len(x) - 1]))[0]
-            frames.append(tidy(self, answer, name, table, times[name]))
-        return pd.concat(frames, ignore_index=True)
+        return forecasts(self, table, ahead)
 
     def backtest(
         self, data: Any, start: Any = None, stride: int = 1, season: int | str | None = "auto"
@@ -159,31 +152,41 @@ class Forecaster(Task):
         Raises:
             InputError: data that do not fit, too few rows, or a season that is longer than they are.
         """
-        table = self._read(data)
-        spans = [slice(a, b) for _, a, b in table.series]
-        guessed = season == "auto"
-        if guessed:
-            season = self.timeline_.season(table)
-        constants = self._constants()
-        targets = [self.layout_.read.index(name) for name in self.targets_]
-        found = rolling.backtest(
-            self.model_.relative(),
-            [self.layout_.inputs(table.values[span], at(table.times, span)) for span in spans],
-            table.values[:, targets],
-            table.series,
-            start=first_row(table, start),
-            stride=stride,
-            season=plain(season),
-            guessed=guessed,
-            names=self.targets_,
-            times=table.times,
-            labels=(self.time or "time", self.series or "series"),
-            constants=None if constants is None else constants[targets],
-            scale=None if (own := self._told(self.model_).get("deviations")) is None else np.array(own),
-        )
-        out = [*table.left_out, *((name, rolling.TOO_SHORT) for name in found.left_out)]
-        warn_left_out(out, len(table.series) - len(found.left_out))
-        return replace(found, left_out=tuple(name for name, _ in out))
+        return tested(self, self._read(data), start, stride, season)
+
+    def plot(
+        self,
+        data: Any,
+        future: Any = None,
+        *,
+        came: Any = None,
+        target: str | None = None,
+        series: Any = None,
+        rows: int | None = None,
+        ax: Any = None,
+    ) -> Any:
+        """Draw the forecast after the last row of the data, with the rows before it.
+
+        Args:
+            data, future: as `predict` takes them.
+            came: the rows that came after the data, in the same form, to draw beside the forecast; None = none.
+            target: name of the target to draw; None = the only one.
+            series: id of the series to draw, where there are several.
+            rows: how many of the rows before the forecast are drawn; None = all.
+            ax: matplotlib Axes to draw in; None = new ones.
+
+        Returns:
+            The Axes; see `gatewise.figures.forecast`.
+
+        Raises:
+            InputError: as `predict` raises it, or no such target or series.
+        """
+        from gatewise.figures import forecast, of_series
+
+        ahead = of_series(self.predict(data, future), self.series, series)
+        past = of_series(self._frame(data), self.series, series).iloc[-rows if rows else 0 :]
+        since = None if came is None else of_series(self._frame(came), self.series, series)
+        return forecast(ahead, past, came=since, target=target, time=self.time, ax=ax)
 
     def _layout(self, names: Sequence[str]) -> Layout:
         layout = choose(names, self.target, self.covariates, self.calendar, self.horizons)

@@ -34,11 +34,12 @@ def load_task(path: str | os.PathLike[str]) -> Task:
     kind = model.task.kind
     if kind in HOMES:
         importlib.import_module(HOMES[kind])
-    from gatewise.tasks.task import KINDS
+    from gatewise.tasks.fitted import KINDS
 
     if kind not in KINDS:
         raise FileError(
             f"{path} was saved by the task {kind!r}, and this version knows {', '.join(sorted({*HOMES, *KINDS}))}; "
             "import the module that defines it, or upgrade gatewise"
         )
-    return KINDS[kind].of(model, path)
+    found: Task = KINDS[kind].of(model, path)
+    return found

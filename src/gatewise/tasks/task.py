@@ -10,77 +10,37 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import KW_ONLY, asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from dataclasses import KW_ONLY, asdict, dataclass
+from typing import TYPE_CHECKING, Any, Self
 
-import numpy as np
-
-from gatewise.errors import FileError, GatewiseError, InputError, MissingExtraError
+from gatewise.errors import InputError
 from gatewise.layers.base import Array
 from gatewise.model import Model, init
-from gatewise.model import load as load_model
 from gatewise.spec import LayerSpec, ModelSpec
 from gatewise.tables.constants import FIND
 from gatewise.tables.left_out import says_left_out, without_far
 from gatewise.tables.plausible import implausible
 from gatewise.tables.seen import record
-from gatewise.tables.split import Parts, Split
-from gatewise.tables.table import FITTED, Table, read_table, standardise, within_reach
-from gatewise.tables.timeline import Timeline, timeline
+from gatewise.tables.split import Parts
+from gatewise.tables.table import Table, read_table, standardise, within_reach
+from gatewise.tables.timeline import timeline
 from gatewise.tables.warn import warn
 from gatewise.tasks.beforehand import check_files, check_room
 from gatewise.tasks.bounded import logged, no_logs
+from gatewise.tasks.fitted import FittedTask
+from gatewise.tasks.fitting import Fitted, Fitting, at
 from gatewise.tasks.layout import Layout
-from gatewise.tasks.parameters import Parameters, is_array, number, plain, positions, seed_of
-from gatewise.tasks.section import end_states, section
+from gatewise.tasks.parameters import plain, positions, seed_of
+from gatewise.tasks.section import section
 from gatewise.tasks.stack import stack
 from gatewise.tasks.start import flattering, in_order, origin, rows_seen, started, subtracted, with_weights
-
-try:
-    from sklearn.base import BaseEstimator
-    from sklearn.utils.validation import check_is_fitted
-except ImportError as error:  # pragma: no cover - tried in an environment without the extra
-    raise MissingExtraError("tasks need scikit-learn: pip install 'gatewise[train]'") from error
 
 if TYPE_CHECKING:
     from gatewise.train import History
 
 
-@dataclass
-class Fitting:
-    """What a `fit` works with once the data are read.
-
-    Attributes:
-        table: all series that can be read, with the columns of `layout.read` in its order.
-        layout: what the model reads and is about.
-        parts: how the rows are split.
-        offset, scale: (columns,) float32 each, by which the columns are scaled.
-        warnings: what was found about the data.
-    """
-
-    table: Table
-    layout: Layout
-    parts: Parts
-    offset: Array
-    scale: Array
-    warnings: list[str]
-
-
-@dataclass
-class Fitted:
-    """What a task makes of a trained model: `model` ready for use, what it keeps, and what it warns of."""
-
-    model: Model
-    described: dict[str, Any] = field(default_factory=dict)
-    warnings: list[str] = field(default_factory=list)
-
-
-KINDS: dict[str, type[Task]] = {}
-"""The classes of tasks that are defined so far, by the name that model files have for them."""
-
-
 @dataclass(eq=False, repr=False)
-class Task(Parameters, BaseEstimator):  # type: ignore[misc]
+class Task(FittedTask):
     """What fits a model to a table of readings, in the manner of scikit-learn.
 
     Parameters are stored as given, `fit` checks them, and fitted attributes end in `_`. The data may be a frame of
@@ -150,14 +110,6 @@ class Task(Parameters, BaseEstimator):  # type: ignore[misc]
     epochs: int | None = None
     random_state: Any = 0
 
-    kind: ClassVar[str]
-    keeps_states: ClassVar[bool] = True
-
-    def __init_subclass__(cls, **options: Any) -> None:
-        super().__init_subclass__(**options)
-        if "kind" in vars(cls):
-            KINDS[cls.kind] = cls
-
     # What a task says itself
 
     def _check(self) -> None:
@@ -197,9 +149,6 @@ class Task(Parameters, BaseEstimator):  # type: ignore[misc]
     def _finish(self, model: Model, fitting: Fitting) -> Fitted:
         """What is measured once the model is trained."""
         return Fitted(model)
-
-    def _take_own(self, model: Model, described: Mapping[str, Any]) -> None:
-        """Set the fitted attributes that only this task has; raises many kinds of errors where they lie."""
 
     # What all do alike
 
@@ -324,62 +273,6 @@ class Task(Parameters, BaseEstimator):  # type: ignore[misc]
             warn(text)
         return self
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the model file, with all that `load` needs. `gatewise.load` reads it as a model, without this class.
-
-        Raises:
-            InputError: a parameter was changed after `fit`.
-        """
-        check_is_fitted(self)
-        self._check_unchanged()
-        self.model_.save(path)
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Self:
-        """Read what `save` wrote; torch is not needed.
-
-        Raises:
-            FileError: damaged, or a model that was not fitted by a task of this class.
-            OSError: no such file, or no permission.
-        """
-        return cls.of(load_model(path), path)
-
-    @classmethod
-    def of(cls, model: Model, path: str | os.PathLike[str] = "the model") -> Self:
-        """The task that fitted a model.
-
-        Args:
-            model: as `gatewise.load` reads it.
-            path: what to call it in messages.
-
-        Raises:
-            FileError: it was not fitted by a task of this class, or what the task keeps is damaged.
-        """
-        own = f"a {cls.__name__}"
-        try:
-            if model.task is None or model.task.kind != cls.kind:
-                raise InputError(f"it was not made by {own}; gatewise.load reads it as a model")
-            parameters = dict(model.task.described["parameters"])
-            if set(parameters) - set(cls._get_param_names()):
-                raise InputError("its parameters are not those of this version; upgrade gatewise")
-            if isinstance(layers := parameters.get("recurrence"), list):
-                parameters["recurrence"] = [LayerSpec.from_plain(one, "recurrence") for one in layers]
-            found = cls(**parameters)
-            found._take(model)
-        except KeyError as error:
-            raise FileError(f"{path} cannot be read as {own}: it does not say {error}") from None
-        except (GatewiseError, TypeError, ValueError, AttributeError) as error:
-            raise FileError(f"{path} cannot be read as {own}: ", error) from None
-        return found
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "model_")
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = self.missing != "raise"
-        return tags
-
     def _stack(self) -> list[LayerSpec]:
         """The layers between the input and the head of the model."""
         return stack(self.recurrence, self.units, self.layers, self.options, self.blocks, self.width)
@@ -418,83 +311,8 @@ class Task(Parameters, BaseEstimator):  # type: ignore[misc]
         logs = {name for name, one in zip(layout.read, layout.transform or (), strict=False) if one}
         return [None if name in logs else FIND for name in names]
 
-    def _read(self, data: Any) -> Table:
-        """A table for the fitted model, with its columns in the order of the input."""
-        check_is_fitted(self)
-        self._check_unchanged()
-        by_name = hasattr(self, "feature_names_in_") and not is_array(data)
-        time, columns = None if is_array(data) else self.time, self.columns_ if by_name else None
-        constants, layout, dated = self._constants(), self.layout_, self.timeline_.dated
-        if constants is not None:
-            constants = constants[[layout.read.index(name) for name in self.columns_]]
-        table = read_table(data, time, columns, self.missing, self.series, FITTED, dated, constants, leave_out=True)
-        if len(table.columns) != self.n_features_in_:
-            raise InputError(
-                f"this {type(self).__name__.lower()} was fitted on {self.n_features_in_} columns, "
-                f"{list(self.columns_)}; {table.origin} has {len(table.columns)}"
-            )
-        for text in self.timeline_.compare(table):
-            warn(text)
-        table = table.select([self.columns_.index(name) for name in layout.read])
-        table = table.without(no_logs(table, layout.transform))
-        offset, scale = (self.model_.tensors[f"input.{name}"][: len(table.columns)] for name in ("offset", "scale"))
-        return within_reach(table, offset, scale, self.missing, FITTED, leave_out=True, transform=layout.transform)
-
-    def _constants(self) -> Array | None:
-        """What is subtracted from the columns of `layout_.read`; None = nothing."""
-        constants = self.model_.subtract
-        return None if constants is None else constants[: len(self.layout_.read)]
-
     def _end(self, model: Model, fitting: Fitting, span: tuple[Any, int, int]) -> Any:
         """The state of a series after its last row."""
         rows = slice(span[1], span[2])
         x = fitting.layout.inputs(fitting.table.values[rows], at(fitting.table.times, rows))
         return model.run(x, return_state=True)[1]
-
-    def _told(self, model: Model) -> Mapping[str, Any]:
-        """What this task keeps with a model that it fitted."""
-        assert model.task is not None
-        return model.task.described
-
-    def _take(self, model: Model) -> None:
-        """Set every fitted attribute from a model and what the task keeps with it; raises errors where they lie."""
-        told = self._told(model)
-        names = {role: tuple(map(str, told[role])) for role in ("columns", "readings", "covariates", "calendar")}
-        steps, targets = (tuple(int(number(role, one)) for one in told[role]) for role in ("horizons", "targets"))
-        transform = model.spec.input.options.get("transform")
-        read = (*names["readings"], *names["covariates"])
-        layout = Layout(
-            names["readings"],
-            names["covariates"],
-            names["calendar"],
-            steps,
-            targets,
-            None if transform is None else tuple(transform[: len(read)]),
-        )
-        if sorted(read) != sorted(names["columns"]) or len(layout.names) != model.inputs:
-            raise InputError("its columns are not those that its model reads")
-        if not targets or not 0 <= min(targets) <= max(targets) < len(layout.readings):
-            raise InputError("its targets are none of its columns")
-        if not isinstance(told["warnings"], list):
-            raise InputError("its warnings are no list")
-        self._take_own(model, told)
-        if self.keeps_states:
-            ends = end_states(model)
-            self.state_: Any = ends if told["series"] is not None else ends[None]
-        self.split_ = Split(**{part: int(number(part, rows)) for part, rows in told["split"].items()})
-        self.warnings_: tuple[str, ...] = tuple(map(str, told["warnings"]))
-        self.timeline_ = Timeline.from_json(told["times"])
-        self.layout_ = layout
-        self.columns_ = names["columns"]
-        self.targets_ = layout.target_names
-        self.n_features_in_ = len(self.columns_)
-        if told["named"]:
-            self.feature_names_in_ = np.array(self.columns_, object)
-        elif hasattr(self, "feature_names_in_"):
-            del self.feature_names_in_
-        self.model_ = model
-
-
-def at(times: Any, span: slice) -> Any:
-    """The times of some rows; None where there are no times."""
-    return None if times is None else times[span]

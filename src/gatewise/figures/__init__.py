@@ -1,0 +1,57 @@
+"""Figures: what gatewise draws, each kind of figure by one function that returns matplotlib Axes.
+
+The functions take NumPy arrays and pandas frames. Each draws into the `ax` that it is given, and into a new figure
+where there is none. They write no files: `ax.figure.savefig("found.svg")` does, and `gatewise.report.drawing` puts a
+figure into a page.
+
+Backgrounds are left as they are, text and observed readings have the text colour of the matplotlib style in use, and
+the other colours are legible on white and on black, so that a figure may stand on a light or a dark page.
+"""
+
+from __future__ import annotations
+
+from gatewise.errors import MissingExtraError
+
+try:
+    import matplotlib as matplotlib
+    import pandas as pandas
+except ImportError as error:
+    raise MissingExtraError(f"figures need {error.name}: pip install 'gatewise[train]'") from error
+
+from gatewise.figures.backtest import error_by_horizon as error_by_horizon
+from gatewise.figures.detection import alarm_scores as alarm_scores
+from gatewise.figures.detection import detection as detection
+from gatewise.figures.detection import forecast_band as forecast_band
+from gatewise.figures.forecast import forecast as forecast
+from gatewise.figures.forecast import forecast_fan as forecast_fan
+from gatewise.figures.frames import of_series as of_series
+from gatewise.figures.gradients import gradient_norms as gradient_norms
+from gatewise.figures.memory import score_by_lag as score_by_lag
+from gatewise.figures.state import hidden_state as hidden_state
+from gatewise.figures.state import slowest_first as slowest_first
+from gatewise.figures.style import BESIDE as BESIDE
+from gatewise.figures.style import NARROW as NARROW
+from gatewise.figures.style import WIDE as WIDE
+from gatewise.figures.style import Size as Size
+from gatewise.figures.style import style as style
+from gatewise.figures.training import learning_curve as learning_curve
+
+__all__ = [
+    "BESIDE",
+    "NARROW",
+    "WIDE",
+    "Size",
+    "alarm_scores",
+    "detection",
+    "error_by_horizon",
+    "forecast",
+    "forecast_band",
+    "forecast_fan",
+    "gradient_norms",
+    "hidden_state",
+    "learning_curve",
+    "of_series",
+    "score_by_lag",
+    "slowest_first",
+    "style",
+]

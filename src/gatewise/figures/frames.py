@@ -1,0 +1,77 @@
+"""Rows and times of the frames that tasks give."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from gatewise.errors import InputError
+from gatewise.layers.base import Array
+
+
+def values_of(frame: pd.DataFrame, name: str | None) -> pd.Series | None:
+    """A column of the data in the frame of a result: also with "_" behind it, or as a level of the index.
+
+    Returns:
+        (rows,), or None where there is none.
+    """
+    for column in (f"{name}_", name):
+        if name is not None and column in frame.columns:
+            return pd.Series(frame[column])
+    if name is not None and name in frame.index.names:
+        return pd.Series(frame.index.get_level_values(name))
+    return None
+
+
+def times_of(frame: pd.DataFrame, time: str | None) -> Array:
+    """What the rows are drawn over.
+
+    Args:
+        frame: with a row for each step.
+        time: name of the column of times; None = "time" if there is one.
+
+    Returns:
+        (rows,) datetime64, in local time where a zone is known, or numbers: the column, else the index if it holds
+        dates, else the number of each row.
+
+    Raises:
+        InputError: no such column.
+    """
+    found = values_of(frame, time or "time")
+    if found is None and time is not None:
+        raise InputError(f"the frame has no column {time!r}; it has {list(frame.columns)}; give its time= by name")
+    if found is None and isinstance(frame.index, pd.DatetimeIndex):
+        found = pd.Series(frame.index)
+    if found is None:
+        return np.arange(len(frame))
+    if isinstance(found.dtype, pd.DatetimeTZDtype):
+        found = found.dt.tz_localize(None)
+    return found.to_numpy()
+
+
+def of_series(frame: pd.DataFrame, series: str | None, which: Any = None) -> pd.DataFrame:
+    """The rows of one series.
+
+    Args:
+        frame: of one or several series.
+        series: name of the column that tells them apart; None = there is one series.
+        which: the id of the series; None where there is one.
+
+    Raises:
+        InputError: several series and none chosen, or no such series.
+    """
+    ids = values_of(frame, series)
+    if ids is None:
+        if which is not None:
+            raise InputError(f"there is one series, and none called {which!r}; leave the name out")
+        return frame
+    known = list(ids.unique())
+    if which is None and len(known) == 1:
+        which = known[0]
+    if which not in known:
+        shown = ", ".join(map(repr, known[:10])) + (", ..." if len(known) > 10 else "")
+        raise InputError(f"one of {len(known)} series is drawn; say which of {shown}, got {which!r}")
+    own: pd.DataFrame = frame[(ids == which).to_numpy()]
+    return own

@@ -1,0 +1,69 @@
+"""What the model of a detector answers to a table, and that as a frame."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from gatewise.drift import tell_drift
+from gatewise.layers.base import Array
+from gatewise.model import Model
+from gatewise.tables.table import Table
+from gatewise.tables.warn import warn
+
+if TYPE_CHECKING:
+    from gatewise.tasks.detector import Detector
+
+EXPLAINED = ("score", "expected", "low", "high")
+"""What a model answers about each target."""
+
+
+def answers_of(fitted: Model, table: Table, begin: Mapping[Any, Any]) -> Array:
+    """What a model answers to each row, (rows, outputs) float32 in the order of the table.
+
+    Where the readings have drifted, a warning says so.
+
+    Args:
+        fitted: the model, whose readings and constants are those of the data.
+        table: the readings, less the constants.
+        begin: id of a series -> the state where it begins; None = at the start of a sequence.
+    """
+    model = fitted.relative()
+    answers = np.empty((len(table), model.outputs), np.float32)
+    told = []
+    for name, start, stop in table.series:
+        rows, state = table.values[start:stop], begin.get(name)
+        answer, end = model.run(rows, state, return_state=True)
+        answers[start:stop] = answer
+        if model.drifts(end) and (drift := tell_drift(model, rows, state, end, fitted)):
+            told.append((start + drift[0], drift[1]))
+    if told:
+        others = f" (and so have {len(told) - 1} other series)" if len(told) > 1 else ""
+        warn(f"{table.where(told[0][0])}: {told[0][1]}{others}")
+    return answers
+
+
+def explained(task: Detector, table: Table, answers: Array) -> pd.DataFrame:
+    """The frame that `Detector.explain` returns.
+
+    Args:
+        task: the fitted detector.
+        table: the readings.
+        answers: (rows, outputs) of its model.
+    """
+    named = dict(zip(task.model_.output_names, answers.astype(np.float64).T, strict=True))
+    several = len(task.targets_) > 1
+    columns = {"score": named["score"]} if several else {}
+    for target in task.targets_:
+        own = f"{target}:" if several else ""
+        k = task.columns_.index(target)
+        columns[f"{own}observed"] = table.wide(k)
+        columns |= {name: named[name] for name in (f"{own}{what}" for what in EXPLAINED)}
+        for what in EXPLAINED[1:]:
+            columns[f"{own}{what}"] = columns[f"{own}{what}"] + table.subtract[k]
+    columns["extrapolated"] = named["extrapolated"] > 0
+    columns["alarm"] = named["score"] >= task.threshold_
+    return table.frame(columns).iloc[np.argsort(table.order)]

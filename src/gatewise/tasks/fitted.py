@@ -1,0 +1,181 @@
+"""What a fitted task does, whichever it is: read data for its model, save and load."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import numpy as np
+
+from gatewise.errors import FileError, GatewiseError, InputError, MissingExtraError
+from gatewise.layers.base import Array
+from gatewise.model import Model
+from gatewise.model import load as load_model
+from gatewise.spec import LayerSpec
+from gatewise.tables.split import Split
+from gatewise.tables.table import FITTED, Table, read_table, within_reach
+from gatewise.tables.timeline import Timeline
+from gatewise.tables.warn import warn
+from gatewise.tasks.bounded import no_logs
+from gatewise.tasks.layout import Layout
+from gatewise.tasks.parameters import Parameters, is_array, number
+from gatewise.tasks.section import end_states
+
+try:
+    from sklearn.base import BaseEstimator
+    from sklearn.utils.validation import check_is_fitted
+except ImportError as error:  # pragma: no cover - tried in an environment without the extra
+    raise MissingExtraError("tasks need scikit-learn: pip install 'gatewise[train]'") from error
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+KINDS: dict[str, Any] = {}
+"""The classes of tasks that are defined so far, by the name that model files have for them."""
+
+
+class FittedTask(Parameters, BaseEstimator):  # type: ignore[misc]
+    """Base of `gatewise.Task`, which lists the attributes."""
+
+    kind: ClassVar[str]
+    keeps_states: ClassVar[bool] = True
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "kind" in vars(cls):
+            KINDS[cls.kind] = cls
+
+    def _take_own(self, model: Model, described: Mapping[str, Any]) -> None:
+        """Set the fitted attributes that only this task has; raises many kinds of errors where they lie."""
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model file, with all that `load` needs. `gatewise.load` reads it as a model, without this class.
+
+        Raises:
+            InputError: a parameter was changed after `fit`.
+        """
+        check_is_fitted(self)
+        self._check_unchanged()
+        self.model_.save(path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Read what `save` wrote; torch is not needed.
+
+        Raises:
+            FileError: damaged, or a model that was not fitted by a task of this class.
+            OSError: no such file, or no permission.
+        """
+        return cls.of(load_model(path), path)
+
+    @classmethod
+    def of(cls, model: Model, path: str | os.PathLike[str] = "the model") -> Self:
+        """The task that fitted a model.
+
+        Args:
+            model: as `gatewise.load` reads it.
+            path: what to call it in messages.
+
+        Raises:
+            FileError: it was not fitted by a task of this class, or what the task keeps is damaged.
+        """
+        own = f"a {cls.__name__}"
+        try:
+            if model.task is None or model.task.kind != cls.kind:
+                raise InputError(f"it was not made by {own}; gatewise.load reads it as a model")
+            parameters = dict(model.task.described["parameters"])
+            if set(parameters) - set(cls._get_param_names()):
+                raise InputError("its parameters are not those of this version; upgrade gatewise")
+            if isinstance(layers := parameters.get("recurrence"), list):
+                parameters["recurrence"] = [LayerSpec.from_plain(one, "recurrence") for one in layers]
+            found = cls(**parameters)
+            found._take(model)
+        except KeyError as error:
+            raise FileError(f"{path} cannot be read as {own}: it does not say {error}") from None
+        except (GatewiseError, TypeError, ValueError, AttributeError) as error:
+            raise FileError(f"{path} cannot be read as {own}: ", error) from None
+        return found
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "model_")
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = self.missing != "raise"
+        return tags
+
+    def _read(self, data: Any) -> Table:
+        """A table for the fitted model, with its columns in the order of the input."""
+        check_is_fitted(self)
+        self._check_unchanged()
+        by_name = hasattr(self, "feature_names_in_") and not is_array(data)
+        time, columns = None if is_array(data) else self.time, self.columns_ if by_name else None
+        constants, layout, dated = self._constants(), self.layout_, self.timeline_.dated
+        if constants is not None:
+            constants = constants[[layout.read.index(name) for name in self.columns_]]
+        table = read_table(data, time, columns, self.missing, self.series, FITTED, dated, constants, leave_out=True)
+        if len(table.columns) != self.n_features_in_:
+            raise InputError(
+                f"this {type(self).__name__.lower()} was fitted on {self.n_features_in_} columns, "
+                f"{list(self.columns_)}; {table.origin} has {len(table.columns)}"
+            )
+        for text in self.timeline_.compare(table):
+            warn(text)
+        table = table.select([self.columns_.index(name) for name in layout.read])
+        table = table.without(no_logs(table, layout.transform))
+        offset, scale = (self.model_.tensors[f"input.{name}"][: len(table.columns)] for name in ("offset", "scale"))
+        return within_reach(table, offset, scale, self.missing, FITTED, leave_out=True, transform=layout.transform)
+
+    def _constants(self) -> Array | None:
+        """What is subtracted from the columns of `layout_.read`; None = nothing."""
+        constants = self.model_.subtract
+        return None if constants is None else constants[: len(self.layout_.read)]
+
+    def _frame(self, data: Any) -> pd.DataFrame:
+        """The readings of a table in the units of the data, with the series and the times if there are such."""
+        table = self._read(data)
+        return table.frame({name: table.wide(k) for k, name in enumerate(table.columns)})
+
+    def _told(self, model: Model) -> Mapping[str, Any]:
+        """What this task keeps with a model that it fitted."""
+        assert model.task is not None
+        return model.task.described
+
+    def _take(self, model: Model) -> None:
+        """Set every fitted attribute from a model and what the task keeps with it; raises errors where they lie."""
+        told = self._told(model)
+        names = {role: tuple(map(str, told[role])) for role in ("columns", "readings", "covariates", "calendar")}
+        steps, targets = (tuple(int(number(role, one)) for one in told[role]) for role in ("horizons", "targets"))
+        transform = model.spec.input.options.get("transform")
+        read = (*names["readings"], *names["covariates"])
+        layout = Layout(
+            names["readings"],
+            names["covariates"],
+            names["calendar"],
+            steps,
+            targets,
+            None if transform is None else tuple(transform[: len(read)]),
+        )
+        if sorted(read) != sorted(names["columns"]) or len(layout.names) != model.inputs:
+            raise InputError("its columns are not those that its model reads")
+        if not targets or not 0 <= min(targets) <= max(targets) < len(layout.readings):
+            raise InputError("its targets are none of its columns")
+        if not isinstance(told["warnings"], list):
+            raise InputError("its warnings are no list")
+        self._take_own(model, told)
+        if self.keeps_states:
+            ends = end_states(model)
+            self.state_: Any = ends if told["series"] is not None else ends[None]
+        self.split_ = Split(**{part: int(number(part, rows)) for part, rows in told["split"].items()})
+        self.warnings_: tuple[str, ...] = tuple(map(str, told["warnings"]))
+        self.timeline_ = Timeline.from_json(told["times"])
+        self.layout_ = layout
+        self.columns_ = names["columns"]
+        self.targets_ = layout.target_names
+        self.n_features_in_ = len(self.columns_)
+        if told["named"]:
+            self.feature_names_in_ = np.array(self.columns_, object)
+        elif hasattr(self, "feature_names_in_"):
+            del self.feature_names_in_
+        self.model_ = model
