@@ -59,12 +59,15 @@ static void moments_whole(const void *layer, const gw_batch *b, size_t steps) {
 
 #ifndef GW_STEP_ONLY
 
+#include "options.h"
+
 static gw_status moments_check(const gw_place *place, gw_room *room, gw_need *need) {
     (void)need;
-    GW_TRY(gw_expect_counts(place, 1, 2, 0));
-    if (!(place->node->options[0] > 0.0f)) return gw_fail(place, GW_BAD_OPTION, 0, 0, 0);
-    GW_TRY(gw_expect_option(place, 1, 1));
-    const int masked = place->node->options[1] != 0.0f, most = masked ? place->in[0] : 2 * place->in[0];
+    GW_TRY(gw_expect_counts(place, 1, GW_MOMENTS_OPTIONS, 0));
+    if (!(place->node->options[GW_MOMENTS_EPSILON] > 0.0f))
+        return gw_fail(place, GW_BAD_OPTION, GW_MOMENTS_EPSILON, 0, 0);
+    GW_TRY(gw_expect_option(place, GW_MOMENTS_MASKED, 1));
+    const int masked = place->node->options[GW_MOMENTS_MASKED] != 0.0f, most = masked ? place->in[0] : 2 * place->in[0];
     if (masked && place->in[0] % 2)
         return gw_fail(place, GW_BAD_INPUT_WIDTH, 0, (size_t)place->in[0], (size_t)place->out);
     if (place->out % 2 || place->out > most)
@@ -76,10 +79,12 @@ static gw_status moments_check(const gw_place *place, gw_room *room, gw_need *ne
 static const void *moments_pack(const gw_place *place, gw_room *room) {
     gw_moments *m = gw_take(room, 1, sizeof(gw_moments));
     const float *o = place->node->options;
-    *m = (gw_moments){(size_t)place->out / 2, (size_t)place->in[0], o[0], o[1] != 0.0f};
+    *m =
+        (gw_moments){(size_t)place->out / 2, (size_t)place->in[0], o[GW_MOMENTS_EPSILON], o[GW_MOMENTS_MASKED] != 0.0f};
     return m;
 }
 
-static const gw_kernel gw_kernel_moments = {"moments", moments_check, moments_pack, NULL, moments_whole};
+static const gw_kernel gw_kernel_moments = {
+    .kind = "moments", .check = moments_check, .pack = moments_pack, .whole = moments_whole};
 
 #endif
