@@ -23,8 +23,8 @@
  * with c' = 1 / (8e7 W). A reading marked as missing changes neither level nor left.
  *
  * Reads two edges: the network's answer (2K: locations, log scales) and the scaled input z (W), or with a mask z (W) and what
- * is missing (W). Writes y (5, or 2 + 4K). State: m (K), s (K), e (K), level (W, 2), paused (R), rate (R, 2), left (W, 2), with R = 1 for
- * one target, else K + 1; the last two are evidence.
+ * is missing (W). Writes y (5, or 2 + 4K). State: m (K), s (K), e (K), level (W, 2), paused (R), rate (R, 2), left (W, 2), with
+ * R = 1 for one target, else K + 1; the last two are evidence.
  */
 
 typedef struct gw_tail_probability {

@@ -2,7 +2,7 @@
  *
  *     x = log(1 + x)                      in the columns that are transformed
  *     s = (x - offset) * (1 / scale)      where it scales; 1 / scale is rounded once, when packed
- *     s = held where s is not usable      where it holds: NaN, infinite, or beyond GW_MOST_READING in size
+ *     s = held where s is not usable      where it holds: NaN, infinite, or beyond 1e18 in size
  *     held' = flush(s)
  *     i = 1 where s is not usable, else 0
  *

@@ -5,8 +5,9 @@
  * With a mask the sums are over the n steps at which the column has a reading, and n stands for T; where there is none,
  * m = 0 and s = 1. The indicator of a missing reading of column i is at C + i, of an edge of 2C values.
  *
- * Both sums with t ascending, one chain a column. Reads one edge, of which it uses the first W columns; writes 2W values.
- * No state, no tensors. Options: epsilon, masked (0, 1). Needs the whole sequence.
+ * Both sums with t ascending, one chain a column.
+ *
+ * Reads one edge, of which it uses the first W columns; writes 2W values. No state, no tensors. Needs the whole sequence.
  */
 
 typedef struct gw_moments {

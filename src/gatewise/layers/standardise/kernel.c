@@ -4,7 +4,7 @@
  *
  * With a mask y_i = 0 for i < W where the reading is missing: its indicator is at C + i, of I = 2C values, W <= C.
  *
- * Reads x (I) and [m, s] (2W), W <= I; writes I values. No state, no tensors. Options: masked (0, 1).
+ * Reads x (I) and [m, s] (2W), W <= I; writes I values. No state, no tensors.
  */
 
 typedef struct gw_standardise {
