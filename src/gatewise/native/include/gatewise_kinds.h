@@ -4,8 +4,8 @@
  *     const gw_tensor tensors[GW_DENSE_TENSORS] = {[GW_DENSE_WEIGHT] = {W, 2, 3}, [GW_DENSE_BIAS] = {b, 2, 1}};
  *
  * Beside a tensor stands its shape, rows first; a vector has one column. A tensor that is left out leaves no gap: those
- * after it move up. Where the options end in a list, of columns for example, it begins at the name that comes after their
- * count, such as GW_NUMERIC_TRANSFORM.
+ * after it move up. Where the options end in a list, of columns for example, it begins at the name that comes after
+ * their count, such as GW_NUMERIC_TRANSFORM.
  *
  * Written by cmake/kinds_header.py from the kernel.c and the options.h of each kind; change those. */
 #ifndef GATEWISE_KINDS_H
