@@ -63,16 +63,13 @@ static void quantiles_step(const void *layer, const gw_batch *b) {
 static gw_status quantiles_check(const gw_place *place, gw_room *room, gw_need *need) {
     (void)need;
     const gw_node *node = place->node;
-    const int moments = node->read_count == 3, options = node->option_count;
-    GW_TRY(gw_expect_counts(place, moments ? 3 : 2,
-                            options <= GW_QUANTILES_OPTIONS ? GW_QUANTILES_OPTIONS + 1 : options,
-                            GW_QUANTILES_TENSORS));
-    const size_t most = (size_t)options - GW_QUANTILES_TARGETS;
-    const int K = (int)(node->tensors[GW_QUANTILES_OFFSET].rows < most ? node->tensors[GW_QUANTILES_OFFSET].rows
-                                                                       : most),
-              guided = most == (1 + GW_QUANTILES_GUIDES) * (size_t)K;
+    const int reads = node->read_count == 3 ? 3 : 2, moments = reads == 3, options = node->option_count;
+    const int least = GW_QUANTILES_TARGETS + 1; /* options: one target */
+    GW_TRY(gw_expect_counts(place, reads, options < least ? least : options, GW_QUANTILES_TENSORS));
+    const size_t most = (size_t)options - GW_QUANTILES_TARGETS, rows = node->tensors[GW_QUANTILES_OFFSET].rows;
+    const int K = (int)(rows < most ? rows : most), guided = most == (1 + GW_QUANTILES_GUIDES) * (size_t)K;
     if (K < 1) return gw_fail(place, GW_BAD_SHAPE, GW_QUANTILES_OFFSET, 0, 1);
-    if (!guided) GW_TRY(gw_expect_counts(place, moments ? 3 : 2, GW_QUANTILES_TARGETS + K, GW_QUANTILES_TENSORS));
+    if (!guided) GW_TRY(gw_expect_counts(place, reads, GW_QUANTILES_TARGETS + K, GW_QUANTILES_TENSORS));
     const int columns = moments ? place->in[2] / 2 : place->in[1];
     GW_TRY(gw_expect_option(place, GW_QUANTILES_QUANTILES, place->out));
     GW_TRY(gw_expect_option(place, GW_QUANTILES_ANCHOR, 1));
@@ -131,6 +128,10 @@ static const void *quantiles_pack(const gw_place *place, gw_room *room) {
 }
 
 static const gw_kernel gw_kernel_quantiles = {
-    .kind = "quantiles", .check = quantiles_check, .pack = quantiles_pack, .step = quantiles_step};
+    .kind = "quantiles",
+    .check = quantiles_check,
+    .pack = quantiles_pack,
+    .step = quantiles_step,
+};
 
 #endif

@@ -273,9 +273,11 @@ static const void *tail_probability_pack(const gw_place *place, gw_room *room) {
     return p.t;
 }
 
-static const gw_kernel gw_kernel_tail_probability = {.kind = "tail_probability",
-                                                     .check = tail_probability_check,
-                                                     .pack = tail_probability_pack,
-                                                     .step = tail_probability_step};
+static const gw_kernel gw_kernel_tail_probability = {
+    .kind = "tail_probability",
+    .check = tail_probability_check,
+    .pack = tail_probability_pack,
+    .step = tail_probability_step,
+};
 
 #endif

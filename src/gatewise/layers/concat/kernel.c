@@ -40,6 +40,10 @@ static const void *concat_pack(const gw_place *place, gw_room *room) {
 }
 
 static const gw_kernel gw_kernel_concat = {
-    .kind = "concat", .check = concat_check, .pack = concat_pack, .step = concat_step};
+    .kind = "concat",
+    .check = concat_check,
+    .pack = concat_pack,
+    .step = concat_step,
+};
 
 #endif

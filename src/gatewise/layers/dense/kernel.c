@@ -94,6 +94,10 @@ static const void *dense_pack(const gw_place *place, gw_room *room) {
 }
 
 static const gw_kernel gw_kernel_dense = {
-    .kind = "dense", .check = dense_check, .pack = dense_pack, .step = dense_step};
+    .kind = "dense",
+    .check = dense_check,
+    .pack = dense_pack,
+    .step = dense_step,
+};
 
 #endif

@@ -98,6 +98,10 @@ static const void *mingru_pack(const gw_place *place, gw_room *room) {
 }
 
 static const gw_kernel gw_kernel_mingru = {
-    .kind = "mingru", .check = mingru_check, .pack = mingru_pack, .step = mingru_step};
+    .kind = "mingru",
+    .check = mingru_check,
+    .pack = mingru_pack,
+    .step = mingru_step,
+};
 
 #endif

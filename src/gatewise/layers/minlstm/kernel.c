@@ -115,6 +115,10 @@ static const void *minlstm_pack(const gw_place *place, gw_room *room) {
 }
 
 static const gw_kernel gw_kernel_minlstm = {
-    .kind = "minlstm", .check = minlstm_check, .pack = minlstm_pack, .step = minlstm_step};
+    .kind = "minlstm",
+    .check = minlstm_check,
+    .pack = minlstm_pack,
+    .step = minlstm_step,
+};
 
 #endif

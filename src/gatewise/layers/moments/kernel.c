@@ -86,6 +86,10 @@ static const void *moments_pack(const gw_place *place, gw_room *room) {
 }
 
 static const gw_kernel gw_kernel_moments = {
-    .kind = "moments", .check = moments_check, .pack = moments_pack, .whole = moments_whole};
+    .kind = "moments",
+    .check = moments_check,
+    .pack = moments_pack,
+    .whole = moments_whole,
+};
 
 #endif

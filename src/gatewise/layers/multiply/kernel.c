@@ -38,6 +38,10 @@ static const void *multiply_pack(const gw_place *place, gw_room *room) {
 }
 
 static const gw_kernel gw_kernel_multiply = {
-    .kind = "multiply", .check = multiply_check, .pack = multiply_pack, .step = multiply_step};
+    .kind = "multiply",
+    .check = multiply_check,
+    .pack = multiply_pack,
+    .step = multiply_step,
+};
 
 #endif

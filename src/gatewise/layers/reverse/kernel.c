@@ -36,6 +36,10 @@ static const void *reverse_pack(const gw_place *place, gw_room *room) {
 }
 
 static const gw_kernel gw_kernel_reverse = {
-    .kind = "reverse", .check = reverse_check, .pack = reverse_pack, .whole = reverse_whole};
+    .kind = "reverse",
+    .check = reverse_check,
+    .pack = reverse_pack,
+    .whole = reverse_whole,
+};
 
 #endif

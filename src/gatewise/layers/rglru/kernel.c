@@ -119,6 +119,10 @@ static const void *rglru_pack(const gw_place *place, gw_room *room) {
 }
 
 static const gw_kernel gw_kernel_rglru = {
-    .kind = "rglru", .check = rglru_check, .pack = rglru_pack, .step = rglru_step};
+    .kind = "rglru",
+    .check = rglru_check,
+    .pack = rglru_pack,
+    .step = rglru_step,
+};
 
 #endif

@@ -52,6 +52,10 @@ static const void *standardise_pack(const gw_place *place, gw_room *room) {
 }
 
 static const gw_kernel gw_kernel_standardise = {
-    .kind = "standardise", .check = standardise_check, .pack = standardise_pack, .step = standardise_step};
+    .kind = "standardise",
+    .check = standardise_check,
+    .pack = standardise_pack,
+    .step = standardise_step,
+};
 
 #endif
