@@ -1,6 +1,7 @@
 /* Stream readings through a small GRU, in memory of our own: prints one line a step, reading and answer. gatewise.h says how
  * to compile it; `make native-test` does too: build/native-test/stream. */
 #include "gatewise.h"
+#include "gatewise_kinds.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,13 +14,18 @@ int main(void) {
     static const float weight_hh[3 * UNITS * UNITS] = {0.1f, 0.2f, 0.3f, 0.4f,  -0.1f, -0.2f,
                                                        0.2f, 0.1f, 0.5f, -0.5f, 0.7f,  0.3f};
     static const float bias[3 * UNITS] = {0}, weight[UNITS] = {1.0f, -2.0f}, offset[1] = {0.25f};
-    static const gw_tensor gru[] = {
-        {weight_ih, 3 * UNITS, 1}, {weight_hh, 3 * UNITS, UNITS}, {bias, 3 * UNITS, 1}, {bias, 3 * UNITS, 1}};
-    static const gw_tensor dense[] = {{weight, 1, UNITS}, {offset, 1, 1}};
-    static const float gru_options[] = {0, GW_SIGMOID, 0, 0, GW_TANH, 0, 0, 0}, dense_options[] = {GW_LINEAR, 0, 0};
+    static const gw_tensor gru[GW_GRU_TENSORS] = {[GW_GRU_WEIGHT_IH] = {weight_ih, 3 * UNITS, 1},
+                                                  [GW_GRU_WEIGHT_HH] = {weight_hh, 3 * UNITS, UNITS},
+                                                  [GW_GRU_BIAS_IH] = {bias, 3 * UNITS, 1},
+                                                  [GW_GRU_BIAS_HH] = {bias, 3 * UNITS, 1}};
+    static const gw_tensor dense[GW_DENSE_TENSORS] = {[GW_DENSE_WEIGHT] = {weight, 1, UNITS},
+                                                      [GW_DENSE_BIAS] = {offset, 1, 1}};
+    static const float gru_options[GW_GRU_OPTIONS] = {[GW_GRU_GATE_ACTIVATION] = GW_SIGMOID,
+                                                      [GW_GRU_ACTIVATION] = GW_TANH};
+    static const float dense_options[GW_DENSE_OPTIONS] = {[GW_DENSE_ACTIVATION] = GW_LINEAR};
     static const int edge0[] = {0}, edge1[] = {1}, widths[] = {1, UNITS, 1};
-    static const gw_node nodes[] = {{"gru", edge0, 1, 1, gru_options, 8, gru, 4},
-                                    {"dense", edge1, 1, 2, dense_options, 3, dense, 2}};
+    static const gw_node nodes[] = {{"gru", edge0, 1, 1, gru_options, GW_GRU_OPTIONS, gru, GW_GRU_TENSORS},
+                                    {"dense", edge1, 1, 2, dense_options, GW_DENSE_OPTIONS, dense, GW_DENSE_TENSORS}};
     static const gw_graph graph = {nodes, 2, widths, 3, 2, 1, 0, 0};
 
     gw_sizes sizes;

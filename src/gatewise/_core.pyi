@@ -194,9 +194,6 @@ def bandwidth(nbytes: int, cpu: str | None = None) -> float:
 def fma_peak(cpu: str | None = None) -> float:
     """Floating-point operations a second of one core at its best, a multiply-add counted as two."""
 
-def activation(name: str, x: npt.NDArray[np.float32], out: npt.NDArray[np.float32], cpu: str | None = None) -> None:
-    """Write "relu", "tanh", "sigmoid" or "exp" of x (n,) to out (n,), as the kernels compute it; for tests."""
-
 _Numbers = npt.NDArray[np.float32] | npt.NDArray[np.float64]
 
 def train_kept(

@@ -138,6 +138,10 @@ class Activation:
         """Three numbers for `kernel.c`: code, alpha, beta."""
         return [float(CODES[self.kind]), self.alpha, self.beta]
 
+    def numbers(self, option: str) -> dict[str, float]:
+        """The same three by name, as `Layer.numbers` gives them for the option of this name."""
+        return dict(zip((option, f"{option}_alpha", f"{option}_beta"), self.native(), strict=True))
+
     @property
     def bound(self) -> float:
         """The greatest size of its values, whatever x; infinite if there is none."""

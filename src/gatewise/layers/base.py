@@ -174,9 +174,19 @@ class Layer:
         """
         raise NotImplementedError
 
+    def numbers(self) -> dict[str, float | list[float]]:
+        """The options as `kernel.c` reads them, in the order of `options.h` by its names; none unless a kind says so.
+
+        An option that has a number for each column or target is a list; lists come last.
+        """
+        return {}
+
     def native(self) -> list[float]:
-        """The options as numbers, in the order in which `kernel.c` reads them; none unless a kind says so."""
-        return []
+        """`numbers`, one after the other."""
+        found: list[float] = []
+        for numbers in self.numbers().values():
+            found += [numbers] if isinstance(numbers, float) else numbers
+        return found
 
     def cautions(self) -> tuple[str, ...]:
         """What a user of this configuration should know; shown by `inspect`."""

@@ -1,6 +1,6 @@
 /* Everything that is compiled once per instruction set: the primitives, all kernels, the scan, the peaks. The build gives
  * GW_ISA = base, avx2, avx512 or neon, for base GW_ISA_BASE as well, and lists of the kernels it found. */
-#include "kernel.h"
+#include "isa.h"
 #ifdef GW_ISA_BASE
 #include "prims_scalar.h"
 #else
@@ -25,14 +25,6 @@ static const gw_train_kernel *const train_kernels[] = {
     NULL};
 #undef GW_TRAIN_KIND
 
-static void activate(int kind, const float *x, float *y, size_t count) {
-    for (size_t i = 0; i < count; i += GW_LANES) {
-        int n = count - i < GW_LANES ? (int)(count - i) : GW_LANES;
-        gwv v = gwv_load_n(x + i, n);
-        gwv_store_n(y + i, kind == GW_EXP ? gwv_exp(v) : gwv_activate(kind, 0.0f, 0.0f, v), n);
-    }
-}
-
 #define GW_STRING_(text) #text
 #define GW_STRING(name)  GW_STRING_(name)
 #define GW_JOIN_(a, b)   a##b
@@ -45,7 +37,6 @@ const gw_isa GW_JOIN(gw_isa_, GW_ISA) = {
     .kernel_count = (int)(sizeof kernels / sizeof kernels[0]),
     .train_kernels = train_kernels,
     .scan = {gw_scan_forward, gw_scan_backward},
-    .activate = activate,
     .read_bandwidth = gw_read_bandwidth,
     .fma_peak = gw_fma_peak,
 };

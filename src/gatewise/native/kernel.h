@@ -2,9 +2,9 @@
  *
  * A kernel.c has two halves. The first is the step: a struct of sizes and packed weights, and a function written on the
  * primitives only. The C exporter copies it to devices. The second, under #ifndef GW_STEP_ONLY, checks a node and packs its
- * weights; it ends with
+ * weights, by the names of options.h beside it; it ends with
  *
- *     static const gw_kernel gw_kernel_gru = {"gru", gru_check, gru_pack, gru_step};
+ *     static const gw_kernel gw_kernel_gru = {.kind = "gru", .check = gru_check, .pack = gru_pack, .step = gru_step};
  *
  * dispatch.c includes all kernels once for each instruction set.
  */
@@ -12,8 +12,6 @@
 #define GW_KERNEL_H
 
 #include "gatewise.h"
-#include "scan.h"
-#include "train.h"
 
 /* Memory handed out piece by piece, each aligned to GW_ALIGNMENT. With base NULL it only counts. */
 typedef struct gw_room {
@@ -59,6 +57,14 @@ typedef void gw_step_function(const void *layer, const gw_batch *batch);
 /* For a kind that needs the whole sequence: a row of an edge is `steps` times its width, one step after the other. */
 typedef void gw_whole_function(const void *layer, const gw_batch *batch, size_t steps);
 
+/* What an input stage says of the readings before any node has run: which of them are missing. */
+typedef struct gw_screen {
+    /* Why the value x of an input is missing, to stand after it in a sentence; NULL: it is not. */
+    const char *(*why_missing)(const void *layer, size_t input, float x);
+    /* The position of the first value that is missing among whole steps, count values in all; count if there is none. */
+    size_t (*first_missing)(const void *layer, const float *x, size_t count);
+} gw_screen;
+
 typedef struct gw_kernel {
     const char *kind;
     /* Whether the node makes sense, and what it needs; with the room's base NULL, counts what pack will take from it. */
@@ -67,34 +73,8 @@ typedef struct gw_kernel {
     const void *(*pack)(const gw_place *place, gw_room *room);
     gw_step_function *step; /* one of these two, the other NULL */
     gw_whole_function *whole;
+    const gw_screen *screen; /* of an input stage, else NULL */
 } gw_kernel;
-
-/* One instruction set: everything that dispatch.c compiles for it. */
-typedef struct gw_isa {
-    const char *name;
-    const gw_kernel *const *kernels;
-    int kernel_count;
-    const gw_train_kernel *const *train_kernels; /* up to a NULL; train.h */
-    gw_scan_kernel scan;                         /* scan.h */
-    /* y = activation(x), elementwise, kinds as in gatewise_activations.h, GW_EXP beside them; for tests. */
-    void (*activate)(int kind, const float *x, float *y, size_t count);
-    double (*read_bandwidth)(size_t bytes, double seconds); /* bytes/s; peaks.h */
-    double (*fma_peak)(double seconds);                     /* FLOP/s */
-} gw_isa;
-
-enum { GW_EXP = 16 };
-
-/* The instruction set of this name, NULL for the best; NULL where there is none. */
-const gw_isa *gw_find_isa(const char *name);
-
-/* gw_run_batch and gw_push for who has checked everything already: they refuse nothing, and write all of y. */
-void gw_run_checked(const gw_model *model, size_t sessions, size_t steps, const float *x, float *states, float *y,
-                    void *scratch);
-void gw_push_checked(const gw_model *model, size_t count, const int64_t *ids, const float *x, float *states, float *y,
-                     void *scratch);
-
-/* Whether it is log(1 + x) of this input that the model reads. */
-int gw_takes_log(const gw_model *model, size_t input);
 
 void *gw_take(gw_room *room, size_t count, size_t size);
 #define gw_take_matrix(room, rows, cols) gw_take(room, (size_t)gw_padded(rows) * (size_t)(cols), sizeof(float))
@@ -109,6 +89,7 @@ gw_expect_several(const gw_place *place); /* of a kind that joins edges, without
 gw_status gw_expect_one_width(const gw_place *place); /* and that they, and the edge it writes, have one width */
 gw_status gw_expect_tensor(const gw_place *place, int index, size_t rows, size_t cols);
 gw_status gw_expect_option(const gw_place *place, int index, int most);        /* a whole number from 0 to most */
+gw_status gw_expect_bound(const gw_place *place, int index);                   /* 0 or more */
 gw_status gw_expect_activation(const gw_place *place, int index, int softmax); /* kind, slope, offset; softmax or not */
 
 #define GW_TRY(expression)                                                                                             \

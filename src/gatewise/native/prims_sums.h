@@ -47,9 +47,4 @@ static inline void gw_matmul(gw_real *acc, size_t acc_stride, const gw_real *pac
     gw_sums(acc, acc_stride, acc, acc_stride, &product, 1, outputs, rows);
 }
 
-/* The same for one row. */
-static inline void gw_matvec(gw_real *acc, const gw_real *packed, const gw_real *x, int outputs, int cols) {
-    gw_matmul(acc, 0, packed, x, 0, outputs, cols, 1);
-}
-
 #endif

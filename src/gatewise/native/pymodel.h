@@ -3,7 +3,7 @@
 #define GW_PYMODEL_H
 
 #include "clock.h"
-#include "kernel.h"
+#include "model.h"
 #include "pycommon.h"
 #include "pygraph.h"
 
@@ -35,10 +35,8 @@ static PyObject *refuse_reading(const Model *model, PyObject *where, size_t i, f
     char text[64];
     if (value - value != 0.0f)
         snprintf(text, sizeof text, "%s", value != value ? "nan" : value > 0.0f ? "inf" : "-inf");
-    else if (value <= -1.0f && gw_takes_log(model->model, i))
-        snprintf(text, sizeof text, "%g, and 1 + x has no logarithm", (double)value);
     else
-        snprintf(text, sizeof text, "%g, beyond 1e18 in size once scaled", (double)value);
+        snprintf(text, sizeof text, "%g, %s", (double)value, gw_why_missing(model->model, i, value));
     PyObject *name = !where ? NULL
                      : model->columns == Py_None
                          ? PyUnicode_FromString("")

@@ -1,7 +1,6 @@
 /* gatewise._core: the one translation unit of the core that knows Python; its classes and functions stand in py*.h.
  * Written for the limited API of 3.11. Compiles without it too, for free-threaded builds: no static variable is ever
  * written. Reference: _core.pyi. */
-#include "kernel.h"
 #include "pymodel.h"
 #include "pypool.h"
 #include "pyscan.h"
@@ -53,29 +52,6 @@ static PyObject *fma_peak(PyObject *module, PyObject *args, PyObject *kwargs) {
     return PyFloat_FromDouble(rate);
 }
 
-static PyObject *activation(PyObject *module, PyObject *args, PyObject *kwargs) {
-    static char *names[] = {"name", "x", "out", "cpu", NULL};
-    static const struct {
-        const char *name;
-        int kind;
-    } kinds[] = {{"relu", GW_RELU}, {"tanh", GW_TANH}, {"sigmoid", GW_SIGMOID}, {"exp", GW_EXP}};
-    const np_api *np = &((module_state *)PyModule_GetState(module))->np;
-    const char *name, *cpu = NULL;
-    PyObject *x, *out;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "sOO|z:activation", names, &name, &x, &out, &cpu)) return NULL;
-    const gw_isa *isa = isa_named(cpu);
-    if (!isa) return NULL;
-    if (!np_is_float32(np, x, 1, 0)) return refuse_array(np, "activation: x", x, "C-contiguous float32 (n,)");
-    if (!np_is_float32(np, out, 1, NP_WRITEABLE) || np_dim(out, 0) != np_dim(x, 0))
-        return refuse_array(np, "activation: out", out, "writable C-contiguous float32 (%zd,)", np_dim(x, 0));
-    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
-        if (!strcmp(name, kinds[i].name)) {
-            isa->activate(kinds[i].kind, np_data(x), np_data(out), (size_t)np_dim(x, 0));
-            Py_RETURN_NONE;
-        }
-    return raise("InputError", "activation: name must be relu, tanh, sigmoid or exp, got '%s'", name);
-}
-
 static PyMethodDef module_functions[] = {
     {"instruction_sets", instruction_sets, METH_NOARGS,
      "instruction_sets()\n--\n\nInstruction sets that can be used here, best first."},
@@ -83,8 +59,6 @@ static PyMethodDef module_functions[] = {
      "bandwidth(nbytes, cpu=None)\n--\n\nBytes per second that one core reads from a buffer of nbytes."},
     {"fma_peak", (PyCFunction)(void (*)(void))fma_peak, METH_VARARGS | METH_KEYWORDS,
      "fma_peak(cpu=None)\n--\n\nFLOP per second of one core."},
-    {"activation", (PyCFunction)(void (*)(void))activation, METH_VARARGS | METH_KEYWORDS,
-     "activation(name, x, out, cpu=None)\n--\n\nout = an activation of x, as the kernels compute it; for tests."},
     {"train_kept", train_kept, METH_VARARGS,
      "train_kept(kind, options, inputs, rows, hidden, is_double, cpu, /)\n--\n\n"
      "How many numbers a kernel keeps of a row and step."},

@@ -3,7 +3,7 @@
 #ifndef GW_PYSCAN_H
 #define GW_PYSCAN_H
 
-#include "kernel.h"
+#include "isa.h"
 #include "pycommon.h"
 #include "pyteam.h"
 

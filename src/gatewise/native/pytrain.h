@@ -3,7 +3,7 @@
 #ifndef GW_PYTRAIN_H
 #define GW_PYTRAIN_H
 
-#include "kernel.h"
+#include "isa.h"
 #include "pycommon.h"
 #include "pyteam.h"
 

@@ -8,10 +8,9 @@
  * zero where there have been fewer, the newest last. Where the model holds readings, one that is missing is replaced as it
  * comes in: what its window answers then does not hang on whether the reading before it still lies in the window.
  *
- * Missing is what gw_usable says: NaN, infinity, and what scaling takes beyond GW_MOST_READING.
+ * Which values are missing the input stage says: gw_why_missing.
  */
 #include "model.h"
-#include "prims_scalar.h" /* gw_finite, gw_usable */
 
 #include <string.h>
 
@@ -25,92 +24,6 @@ typedef struct readings {
     const float *data;
     size_t row; /* from row to row; a step is as wide as the input */
 } readings;
-
-size_t gw_first_nonfinite(const float *x, size_t count) {
-    int found = 0;
-    for (size_t k = 0; k < count; k++) found |= !gw_finite(x[k]); /* without a way out, so that it is vectorised */
-    for (size_t k = 0; found && k < count; k++)
-        if (!gw_finite(x[k])) return k;
-    return count;
-}
-
-int gw_takes_log(const gw_model *model, size_t input) { return model->logs && model->logs[input]; }
-
-/* A value of input i in the units of the model, with the bits that the input stage gives it. */
-static float scaled(const gw_model *model, size_t i, float x) {
-    if (gw_takes_log(model, i)) x = gw_log1p(x);
-    return model->factor ? (x - model->offset[i]) * model->factor[i] : x;
-}
-
-size_t gw_first_unusable(const gw_model *model, const float *x, size_t count) {
-    const size_t inputs = (size_t)model->sizes.inputs;
-    int found = model->logs != NULL; /* then each is looked at, below */
-    if (!found && !model->factor)
-        for (size_t k = 0; k < count; k++) found |= !gw_usable(x[k]); /* as above */
-    else if (!found)
-        for (size_t k = 0; k < count; k += inputs)
-            for (size_t i = 0; i < inputs; i++) found |= !gw_usable((x[k + i] - model->offset[i]) * model->factor[i]);
-    for (size_t k = 0; found && k < count; k++)
-        if (!gw_usable(scaled(model, k % inputs, x[k]))) return k;
-    return count;
-}
-
-void gw_reset(const gw_model *model, float *state) {
-    for (size_t i = 0; i < model->sizes.state_floats; i++) state[i] = 0.0f;
-}
-
-size_t gw_bad_state(const gw_model *model, const float *state) {
-    const size_t floats = model->sizes.state_floats;
-    if (!model->window) return gw_first_nonfinite(state, floats);
-    if (!(state[0] >= 0.0f && state[0] <= (float)model->window && state[0] == (float)(int)state[0])) return 0;
-    return model->refuse_nonfinite ? 1 + gw_first_nonfinite(state + 1, floats - 1) : floats;
-}
-
-float gw_evidence(const gw_model *model, const float *state, int *place) {
-    float most = 0.0f;
-    if (place) *place = -1;
-    for (size_t i = 0; !model->window && i < model->evidences; i++)
-        if (state[model->evidence + i] > most) {
-            most = state[model->evidence + i];
-            if (place) *place = (int)i;
-        }
-    return most;
-}
-
-/* --- working memory ------------------------------------------------------------------------------------------------ */
-
-/* Floats that run_rows needs for one row of so many steps; SIZE_MAX where that cannot be counted. */
-static size_t row_floats(const gw_model *model, size_t steps) {
-    size_t edges;
-    if (!model->whole) return model->edges + model->own;
-    if (__builtin_mul_overflow(model->edges, steps, &edges) || edges > PTRDIFF_MAX / 8) return SIZE_MAX;
-    return edges + model->own;
-}
-
-/* How many rows to run together: where edges are kept for all steps, no more than a megabyte or so of them. */
-static size_t rows_together(const gw_model *model, size_t sessions, size_t steps) {
-    size_t most = GW_MOST_ROWS;
-    if (model->whole) {
-        const size_t fit = ((size_t)1 << 18) / row_floats(model, steps);
-        most = fit < 1 ? 1 : fit < most ? fit : most;
-    }
-    return sessions < 1 ? 1 : sessions < most ? sessions : most;
-}
-
-/* For a window: the nodes' states of its row. */
-static size_t state_row(const gw_model *model) { return gw_spaced(model->state); }
-
-size_t gw_scratch_bytes(const gw_model *model, size_t sessions, size_t steps) {
-    const size_t inputs = (size_t)model->sizes.inputs, window = (size_t)model->window;
-    const size_t wanted = window && steps > sessions ? steps : sessions, length = window ? window : steps;
-    const size_t rows = rows_together(model, wanted, length);
-    size_t each = row_floats(model, length), all;
-    if (window) each += each == SIZE_MAX ? 0 : state_row(model);
-    if (each == SIZE_MAX || __builtin_mul_overflow(each, rows, &all) || all > PTRDIFF_MAX / 8) return SIZE_MAX;
-    if (window) all += gw_spaced((window + rows) * inputs);
-    if (sessions > 1) all += rows * gw_spaced(model->sizes.state_floats);
-    return (all ? all : 16) * sizeof(float);
-}
 
 /* --- rows ---------------------------------------------------------------------------------------------------------- */
 
@@ -179,7 +92,7 @@ static void run_rows(const gw_model *model, size_t rows, size_t steps, readings 
 
 /* Answers to `rows` windows of `length` readings, each from a zero state. */
 static void run_windows(const gw_model *model, size_t rows, size_t length, readings x, lanes y, float *scratch) {
-    const lanes state = {scratch, state_row(model), 0};
+    const lanes state = {scratch, gw_state_row(model), 0};
     memset(scratch, 0, rows * state.row * sizeof(float));
     run_rows(model, rows, length, x, state, (lanes){y.data, y.row, 0}, scratch + rows * state.row);
 }
@@ -189,7 +102,7 @@ static void run_windows(const gw_model *model, size_t rows, size_t length, readi
 static void enter(const gw_model *model, float *slot, const float *reading, const float *before) {
     const int hold = model->hold && before;
     for (size_t i = 0; i < (size_t)model->sizes.inputs; i++) {
-        const int held = hold && !gw_usable(scaled(model, i, reading[i])) && gw_usable(scaled(model, i, before[i]));
+        const int held = hold && gw_why_missing(model, i, reading[i]) && !gw_why_missing(model, i, before[i]);
         slot[i] = held ? before[i] : reading[i];
     }
 }
@@ -197,7 +110,7 @@ static void enter(const gw_model *model, float *slot, const float *reading, cons
 /* One session over many steps: windows that overlap are rows that overlap. */
 static void slide(const gw_model *model, size_t steps, const float *x, float *state, float *y, float *scratch) {
     const size_t inputs = (size_t)model->sizes.inputs, outputs = (size_t)model->sizes.outputs;
-    const size_t window = (size_t)model->window, most = rows_together(model, steps, window);
+    const size_t window = (size_t)model->window, most = gw_rows_together(model, steps, window);
     float *kept = state + 1, *all = scratch; /* all: the last readings, a window of them, then up to `most` new ones */
     size_t seen = (size_t)state[0];
     scratch += gw_spaced((window + most) * inputs);
@@ -251,7 +164,7 @@ void gw_run_checked(const gw_model *model, size_t sessions, size_t steps, const 
                     void *scratch) {
     const size_t x_row = steps * (size_t)model->sizes.inputs, y_row = steps * (size_t)model->sizes.outputs;
     const size_t floats = model->sizes.state_floats,
-                 most = rows_together(model, sessions, model->window ? (size_t)model->window : steps);
+                 most = gw_rows_together(model, sessions, model->window ? (size_t)model->window : steps);
     if (steps == 0) return;
     if (model->window && steps > 1) {
         for (size_t s = 0; s < sessions; s++)
@@ -273,7 +186,7 @@ void gw_push_checked(const gw_model *model, size_t count, const int64_t *ids, co
                      void *scratch) {
     const size_t inputs = (size_t)model->sizes.inputs, outputs = (size_t)model->sizes.outputs;
     const size_t floats = model->sizes.state_floats, space = gw_spaced(floats);
-    const size_t most = rows_together(model, count, model->window ? (size_t)model->window : 1);
+    const size_t most = gw_rows_together(model, count, model->window ? (size_t)model->window : 1);
     float *gathered = scratch, *rest = gathered + (count > 1 ? most * space : 0);
     for (size_t at = 0, rows; at < count; at += rows) {
         rows = count - at < most ? count - at : most;

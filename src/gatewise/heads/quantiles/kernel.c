@@ -10,9 +10,6 @@
  *
  * Reads a (K H Q, q fastest), the scaled input z (W) and, optionally, moments (V means, then V deviations, V <= W).
  * Writes K H Q values. No state.
- * Options: Q, anchor 0 or 1, then K target columns; then nothing, or for each target least, largest, and 1 where its
- * column comes as log(1 + x), else 0. Bounds of the size of FLT_MAX are none.
- * Tensors: offset (K), scale (K) > 0.
  */
 
 typedef struct gw_quantiles {
@@ -61,58 +58,66 @@ static void quantiles_step(const void *layer, const gw_batch *b) {
 
 #ifndef GW_STEP_ONLY
 
+#include "options.h"
+
 static gw_status quantiles_check(const gw_place *place, gw_room *room, gw_need *need) {
     (void)need;
     const gw_node *node = place->node;
-    const int moments = node->read_count == 3, options = node->option_count;
-    GW_TRY(gw_expect_counts(place, moments ? 3 : 2, options < 3 ? 3 : options, 2));
-    const size_t most = (size_t)options - 2;
-    const int K = (int)(node->tensors[0].rows < most ? node->tensors[0].rows : most), guided = most == 4 * (size_t)K;
-    if (K < 1) return gw_fail(place, GW_BAD_SHAPE, 0, 0, 1);
-    if (!guided) GW_TRY(gw_expect_counts(place, moments ? 3 : 2, K + 2, 2));
+    const int reads = node->read_count == 3 ? 3 : 2, moments = reads == 3, options = node->option_count;
+    const int least = GW_QUANTILES_TARGETS + 1; /* options: one target */
+    GW_TRY(gw_expect_counts(place, reads, options < least ? least : options, GW_QUANTILES_TENSORS));
+    const size_t most = (size_t)options - GW_QUANTILES_TARGETS, rows = node->tensors[GW_QUANTILES_OFFSET].rows;
+    const int K = (int)(rows < most ? rows : most), guided = most == (1 + GW_QUANTILES_GUIDES) * (size_t)K;
+    if (K < 1) return gw_fail(place, GW_BAD_SHAPE, GW_QUANTILES_OFFSET, 0, 1);
+    if (!guided) GW_TRY(gw_expect_counts(place, reads, GW_QUANTILES_TARGETS + K, GW_QUANTILES_TENSORS));
     const int columns = moments ? place->in[2] / 2 : place->in[1];
-    GW_TRY(gw_expect_option(place, 0, place->out));
-    GW_TRY(gw_expect_option(place, 1, 1));
-    for (int k = 0; k < K; k++) GW_TRY(gw_expect_option(place, k + 2, columns - 1));
+    GW_TRY(gw_expect_option(place, GW_QUANTILES_QUANTILES, place->out));
+    GW_TRY(gw_expect_option(place, GW_QUANTILES_ANCHOR, 1));
+    for (int k = 0; k < K; k++) GW_TRY(gw_expect_option(place, GW_QUANTILES_TARGETS + k, columns - 1));
     for (int k = 0; guided && k < K; k++) {
-        const int at = 2 + K + 3 * k;
-        if (!(node->options[at] < node->options[at + 1])) return gw_fail(place, GW_BAD_OPTION, at, 0, 0);
-        GW_TRY(gw_expect_option(place, at + 2, 1));
+        const int at = GW_QUANTILES_TARGETS + K + GW_QUANTILES_GUIDES * k;
+        const float *guide = node->options + at;
+        if (!(guide[GW_QUANTILES_GUIDES_LEAST] < guide[GW_QUANTILES_GUIDES_LARGEST]))
+            return gw_fail(place, GW_BAD_OPTION, at + GW_QUANTILES_GUIDES_LEAST, 0, 0);
+        GW_TRY(gw_expect_option(place, at + GW_QUANTILES_GUIDES_LOG1P, 1));
     }
-    const size_t Q = (size_t)node->options[0], out = (size_t)place->out;
-    if (Q < 1) return gw_fail(place, GW_BAD_OPTION, 0, 0, 0);
+    const size_t Q = (size_t)node->options[GW_QUANTILES_QUANTILES], out = (size_t)place->out;
+    if (Q < 1) return gw_fail(place, GW_BAD_OPTION, GW_QUANTILES_QUANTILES, 0, 0);
     if (out % ((size_t)K * Q)) return gw_fail(place, GW_BAD_OUTPUT_WIDTH, -1, out, (size_t)K * Q);
     if (place->in[0] != place->out) return gw_fail(place, GW_BAD_INPUT_WIDTH, 0, (size_t)place->in[0], out);
     if (moments && (place->in[2] % 2 || columns > place->in[1]))
         return gw_fail(place, GW_BAD_INPUT_WIDTH, 2, (size_t)place->in[2], 2 * (size_t)place->in[1]);
-    for (int i = 0; i < 2; i++) GW_TRY(gw_expect_tensor(place, i, (size_t)K, 1));
+    for (int i = 0; i < GW_QUANTILES_TENSORS; i++) GW_TRY(gw_expect_tensor(place, i, (size_t)K, 1));
     for (int k = 0; k < K; k++)
-        if (!(node->tensors[1].data[k] > 0.0f)) return gw_fail(place, GW_BAD_WEIGHT, 1, (size_t)k, 0);
+        if (!(node->tensors[GW_QUANTILES_SCALE].data[k] > 0.0f))
+            return gw_fail(place, GW_BAD_WEIGHT, GW_QUANTILES_SCALE, (size_t)k, 0);
     gw_take(room, 1, sizeof(gw_quantiles));
-    for (int i = 0; i < 2; i++) gw_take(room, (size_t)K, sizeof(float));
+    for (int i = 0; i < GW_QUANTILES_TENSORS; i++) gw_take(room, (size_t)K, sizeof(float));
     gw_take(room, (size_t)K, sizeof(int));
-    if (guided) gw_take(room, 3 * (size_t)K, sizeof(float));
+    if (guided) gw_take(room, GW_QUANTILES_GUIDES * (size_t)K, sizeof(float));
     return GW_OK;
 }
 
 static const void *quantiles_pack(const gw_place *place, gw_room *room) {
     const gw_node *node = place->node;
-    const int K = (int)node->tensors[0].rows, Q = (int)node->options[0];
+    const int K = (int)node->tensors[GW_QUANTILES_OFFSET].rows, Q = (int)node->options[GW_QUANTILES_QUANTILES];
     gw_quantiles *q = gw_take(room, 1, sizeof(gw_quantiles));
     float *offset = gw_take(room, (size_t)K, sizeof(float)), *scale = gw_take(room, (size_t)K, sizeof(float));
     int *column = gw_take(room, (size_t)K, sizeof(int));
     for (int k = 0; k < K; k++) {
-        offset[k] = node->tensors[0].data[k];
-        scale[k] = node->tensors[1].data[k];
-        column[k] = (int)node->options[k + 2];
+        offset[k] = node->tensors[GW_QUANTILES_OFFSET].data[k];
+        scale[k] = node->tensors[GW_QUANTILES_SCALE].data[k];
+        column[k] = (int)node->options[GW_QUANTILES_TARGETS + k];
     }
-    float *guides = node->option_count > K + 2 ? gw_take(room, 3 * (size_t)K, sizeof(float)) : NULL;
-    if (guides) memcpy(guides, node->options + K + 2, 3 * (size_t)K * sizeof(float));
+    const int guided = node->option_count > GW_QUANTILES_TARGETS + K;
+    float *guides = guided ? gw_take(room, GW_QUANTILES_GUIDES * (size_t)K, sizeof(float)) : NULL;
+    if (guided)
+        memcpy(guides, node->options + GW_QUANTILES_TARGETS + K, GW_QUANTILES_GUIDES * (size_t)K * sizeof(float));
     *q = (gw_quantiles){
         .targets = K,
         .each = place->out / K,
         .quantiles = Q,
-        .anchor = (int)node->options[1],
+        .anchor = (int)node->options[GW_QUANTILES_ANCHOR],
         .moments = node->read_count == 3 ? place->in[2] / 2 : 0,
         .offset = offset,
         .scale = scale,
@@ -122,6 +127,11 @@ static const void *quantiles_pack(const gw_place *place, gw_room *room) {
     return q;
 }
 
-static const gw_kernel gw_kernel_quantiles = {"quantiles", quantiles_check, quantiles_pack, quantiles_step, NULL};
+static const gw_kernel gw_kernel_quantiles = {
+    .kind = "quantiles",
+    .check = quantiles_check,
+    .pack = quantiles_pack,
+    .step = quantiles_step,
+};
 
 #endif

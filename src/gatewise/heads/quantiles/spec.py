@@ -233,13 +233,17 @@ class Spec(Head):
             y = np.maximum(low, np.minimum(high, y))
         return y.reshape(batch, self.width), {}
 
-    def native(self) -> list[float]:
+    def numbers(self) -> dict[str, float | list[float]]:
         """Q, anchor, then the target columns; with bounds or transforms also least, largest and log1p of each."""
-        known = [float(len(self.quantiles)), float(self.anchor), *map(float, self.targets)]
+        known: dict[str, float | list[float]] = {
+            "quantiles": float(len(self.quantiles)),
+            "anchor": float(self.anchor),
+            "targets": [float(target) for target in self.targets],
+        }
         if not self.guided:
             return known
         each = zip(*self.bounds, self.logs, strict=True)
-        return [*known, *(float(value) for target in each for value in target)]
+        return {**known, "guides": [float(value) for target in each for value in target]}
 
 
 def _bounds(name: str, given: Any, count: int) -> tuple[float | None, ...] | None:

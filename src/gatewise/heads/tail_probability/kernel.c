@@ -23,11 +23,8 @@
  * with c' = 1 / (8e7 W). A reading marked as missing changes neither level nor left.
  *
  * Reads two edges: the network's answer (2K: locations, log scales) and the scaled input z (W), or with a mask z (W) and what
- * is missing (W). Writes y (5, or 2 + 4K). State: m (K), s (K), e (K), level (W, 2), paused (R), rate (R, 2), left (W, 2), with R = 1 for
- * one target, else K + 1; the last two are evidence.
- * Options: alpha, limit = log10 of the calibration samples, mask 0 or 1, alarm, pause, c, f (4), then K target columns.
- * Tensors: statistic (K, N) ascending, score (K, N), band (K, 2), unit (K, 2) = offset and scale of the target columns,
- * clip (W, 2), range (W, 4), factor (W, 4) not negative; of several targets also the table of J: statistic (N), score (N).
+ * is missing (W). Writes y (5, or 2 + 4K). State: m (K), s (K), e (K), level (W, 2), paused (R), rate (R, 2), left (W, 2), with
+ * R = 1 for one target, else K + 1; the last two are evidence.
  */
 
 typedef struct gw_tail_probability {
@@ -141,17 +138,7 @@ static void tail_probability_step(const void *layer, const gw_batch *b) {
 
 #ifndef GW_STEP_ONLY
 
-enum {
-    TAIL_ALPHA,
-    TAIL_LIMIT,
-    TAIL_MASKED,
-    TAIL_ALARM,
-    TAIL_PAUSE,
-    TAIL_START,
-    TAIL_RATIO,
-    TAIL_COLUMNS = TAIL_RATIO + 4
-};
-enum { TAIL_STATISTIC, TAIL_SCORE, TAIL_BAND, TAIL_UNIT, TAIL_CLIP, TAIL_RANGE, TAIL_FACTOR, TAIL_JOINT };
+#include "options.h"
 
 typedef struct tail_parts {
     gw_tail_probability *t;
@@ -160,12 +147,12 @@ typedef struct tail_parts {
 } tail_parts;
 
 static size_t tail_columns(const gw_place *place) {
-    return (size_t)place->in[1] / (place->node->options[TAIL_MASKED] != 0.0f ? 2 : 1);
+    return (size_t)place->in[1] / (place->node->options[GW_TAIL_PROBABILITY_MASKED] != 0.0f ? 2 : 1);
 }
 
 static tail_parts tail_take(const gw_place *place, gw_room *room) {
-    const size_t K = (size_t)place->in[0] / 2, W = tail_columns(place), N = place->node->tensors[0].cols,
-                 tables = K > 1 ? K + 1 : 1;
+    const size_t K = (size_t)place->in[0] / 2, W = tail_columns(place),
+                 N = place->node->tensors[GW_TAIL_PROBABILITY_STATISTIC].cols, tables = K > 1 ? K + 1 : 1;
     tail_parts p = {
         .t = gw_take(room, 1, sizeof(gw_tail_probability)),
         .column = gw_take(room, K, sizeof(int)),
@@ -192,31 +179,36 @@ static gw_status tail_check_table(const gw_place *place, int tensor, size_t rows
 
 static gw_status tail_probability_check(const gw_place *place, gw_room *room, gw_need *need) {
     const gw_node *node = place->node;
-    const int K = node->option_count - TAIL_COLUMNS, several = K > 1;
-    GW_TRY(gw_expect_counts(place, 2, TAIL_COLUMNS + (K < 1 ? 1 : K), several ? 9 : 7));
+    const int K = node->option_count - GW_TAIL_PROBABILITY_TARGETS, several = K > 1;
+    GW_TRY(gw_expect_counts(place, 2, GW_TAIL_PROBABILITY_TARGETS + (K < 1 ? 1 : K),
+                            several ? GW_TAIL_PROBABILITY_TENSORS : GW_TAIL_PROBABILITY_JOINT_STATISTIC));
     const gw_tensor *t = node->tensors;
-    const size_t N = t[0].cols;
+    const size_t N = t[GW_TAIL_PROBABILITY_STATISTIC].cols;
     if (place->in[0] != 2 * K) return gw_fail(place, GW_BAD_INPUT_WIDTH, 0, (size_t)place->in[0], 2 * (size_t)K);
     const int out = several ? 2 + 4 * K : 5;
     if (place->out != out) return gw_fail(place, GW_BAD_OUTPUT_WIDTH, -1, (size_t)place->out, (size_t)out);
-    GW_TRY(gw_expect_option(place, TAIL_MASKED, 1));
+    GW_TRY(gw_expect_option(place, GW_TAIL_PROBABILITY_MASKED, 1));
     const int columns = (int)tail_columns(place);
     if (columns < 1) return gw_fail(place, GW_BAD_INPUT_WIDTH, 1, (size_t)place->in[1], 2);
-    for (int k = 0; k < K; k++) GW_TRY(gw_expect_option(place, TAIL_COLUMNS + k, columns - 1));
-    if (N < 2) return gw_fail(place, GW_BAD_SHAPE, 0, N, 2);
-    if (N > GW_MOST_WIDTH) return gw_fail(place, GW_TOO_LARGE, 0, N, GW_MOST_WIDTH);
-    for (int i = 0; i < 2; i++) GW_TRY(gw_expect_tensor(place, i, (size_t)K, N));
+    for (int k = 0; k < K; k++) GW_TRY(gw_expect_option(place, GW_TAIL_PROBABILITY_TARGETS + k, columns - 1));
+    if (N < 2) return gw_fail(place, GW_BAD_SHAPE, GW_TAIL_PROBABILITY_STATISTIC, N, 2);
+    if (N > GW_MOST_WIDTH) return gw_fail(place, GW_TOO_LARGE, GW_TAIL_PROBABILITY_STATISTIC, N, GW_MOST_WIDTH);
+    for (int i = GW_TAIL_PROBABILITY_STATISTIC; i <= GW_TAIL_PROBABILITY_SCORE; i++)
+        GW_TRY(gw_expect_tensor(place, i, (size_t)K, N));
     const size_t W = (size_t)columns;
-    for (int i = TAIL_BAND; i <= TAIL_UNIT; i++) GW_TRY(gw_expect_tensor(place, i, (size_t)K, 2));
-    GW_TRY(gw_expect_tensor(place, TAIL_CLIP, W, 2));
-    for (int i = TAIL_RANGE; i <= TAIL_FACTOR; i++) GW_TRY(gw_expect_tensor(place, i, W, 4));
+    for (int i = GW_TAIL_PROBABILITY_BAND; i <= GW_TAIL_PROBABILITY_UNIT; i++)
+        GW_TRY(gw_expect_tensor(place, i, (size_t)K, 2));
+    GW_TRY(gw_expect_tensor(place, GW_TAIL_PROBABILITY_CLIP, W, 2));
+    for (int i = GW_TAIL_PROBABILITY_RANGE; i <= GW_TAIL_PROBABILITY_FACTOR; i++)
+        GW_TRY(gw_expect_tensor(place, i, W, 4));
     for (size_t i = 0; i < 4 * W; i++)
-        if (!(t[TAIL_FACTOR].data[i] >= 0.0f)) return gw_fail(place, GW_BAD_WEIGHT, TAIL_FACTOR, i, 0);
-    for (int i = TAIL_PAUSE; i < TAIL_COLUMNS; i++)
-        if (!(node->options[i] >= 0.0f)) return gw_fail(place, GW_BAD_OPTION, i, 0, 0);
-    GW_TRY(tail_check_table(place, 0, (size_t)K, N));
-    for (int i = TAIL_JOINT; several && i < TAIL_JOINT + 2; i++) GW_TRY(gw_expect_tensor(place, i, N, 1));
-    if (several) GW_TRY(tail_check_table(place, TAIL_JOINT, 1, N));
+        if (!(t[GW_TAIL_PROBABILITY_FACTOR].data[i] >= 0.0f))
+            return gw_fail(place, GW_BAD_WEIGHT, GW_TAIL_PROBABILITY_FACTOR, i, 0);
+    for (int i = GW_TAIL_PROBABILITY_PAUSE; i < GW_TAIL_PROBABILITY_OPTIONS; i++) GW_TRY(gw_expect_bound(place, i));
+    GW_TRY(tail_check_table(place, GW_TAIL_PROBABILITY_STATISTIC, (size_t)K, N));
+    for (int i = GW_TAIL_PROBABILITY_JOINT_STATISTIC; several && i < GW_TAIL_PROBABILITY_TENSORS; i++)
+        GW_TRY(gw_expect_tensor(place, i, N, 1));
+    if (several) GW_TRY(tail_check_table(place, GW_TAIL_PROBABILITY_JOINT_STATISTIC, 1, N));
     tail_take(place, room);
     const size_t R = (size_t)(several ? K + 1 : 1);
     need->evidence = 2 * R + 2 * W;
@@ -241,29 +233,31 @@ static const void *tail_probability_pack(const gw_place *place, gw_room *room) {
     const tail_parts p = tail_take(place, room);
     const gw_tensor *from = place->node->tensors;
     const float *o = place->node->options;
-    const size_t K = (size_t)place->in[0] / 2, W = tail_columns(place), N = from[0].cols;
-    for (size_t k = 0; k < K; k++) p.column[k] = (int)o[TAIL_COLUMNS + k];
-    memcpy(p.band, from[TAIL_BAND].data, 2 * K * sizeof(float));
-    memcpy(p.unit, from[TAIL_UNIT].data, 2 * K * sizeof(float));
-    memcpy(p.clip, from[TAIL_CLIP].data, 2 * W * sizeof(float));
-    memcpy(p.range, from[TAIL_RANGE].data, 4 * W * sizeof(float));
-    memcpy(p.factor, from[TAIL_FACTOR].data, 4 * W * sizeof(float));
+    const size_t K = (size_t)place->in[0] / 2, W = tail_columns(place), N = from[GW_TAIL_PROBABILITY_STATISTIC].cols;
+    for (size_t k = 0; k < K; k++) p.column[k] = (int)o[GW_TAIL_PROBABILITY_TARGETS + k];
+    memcpy(p.band, from[GW_TAIL_PROBABILITY_BAND].data, 2 * K * sizeof(float));
+    memcpy(p.unit, from[GW_TAIL_PROBABILITY_UNIT].data, 2 * K * sizeof(float));
+    memcpy(p.clip, from[GW_TAIL_PROBABILITY_CLIP].data, 2 * W * sizeof(float));
+    memcpy(p.range, from[GW_TAIL_PROBABILITY_RANGE].data, 4 * W * sizeof(float));
+    memcpy(p.factor, from[GW_TAIL_PROBABILITY_FACTOR].data, 4 * W * sizeof(float));
     for (size_t i = 0; i < (K > 1 ? K + 1 : 1); i++) {
-        const float *statistic = i < K ? from[0].data + i * N : from[TAIL_JOINT].data;
-        const float *score = i < K ? from[1].data + i * N : from[TAIL_JOINT + 1].data;
+        const float *statistic =
+            i < K ? from[GW_TAIL_PROBABILITY_STATISTIC].data + i * N : from[GW_TAIL_PROBABILITY_JOINT_STATISTIC].data;
+        const float *score =
+            i < K ? from[GW_TAIL_PROBABILITY_SCORE].data + i * N : from[GW_TAIL_PROBABILITY_JOINT_SCORE].data;
         tail_pack_table(p.statistic + i * N, p.score + i * N, p.slope + i * N, statistic, score, N);
     }
-    const float *ratio = o + TAIL_RATIO;
+    const float *ratio = o + GW_TAIL_PROBABILITY_FACTOR_ALARM_1; /* and the three that follow it */
     *p.t = (gw_tail_probability){
         .targets = (int)K,
         .knots = (int)N,
         .columns = (int)W,
-        .masked = o[TAIL_MASKED] != 0.0f,
-        .alpha = o[TAIL_ALPHA],
-        .limit = o[TAIL_LIMIT],
-        .alarm = o[TAIL_ALARM],
-        .pause = o[TAIL_PAUSE],
-        .start = o[TAIL_START],
+        .masked = o[GW_TAIL_PROBABILITY_MASKED] != 0.0f,
+        .alpha = o[GW_TAIL_PROBABILITY_ALPHA],
+        .limit = o[GW_TAIL_PROBABILITY_LIMIT],
+        .alarm = o[GW_TAIL_PROBABILITY_ALARM_SCORE],
+        .pause = o[GW_TAIL_PROBABILITY_PAUSE],
+        .start = o[GW_TAIL_PROBABILITY_RATE_START],
         .ratio = {ratio[0], ratio[1], ratio[2], ratio[3]},
         .level_start = 1.0f / (8e7f * (float)W),
         .column = p.column,
@@ -280,7 +274,10 @@ static const void *tail_probability_pack(const gw_place *place, gw_room *room) {
 }
 
 static const gw_kernel gw_kernel_tail_probability = {
-    "tail_probability", tail_probability_check, tail_probability_pack, tail_probability_step, NULL,
+    .kind = "tail_probability",
+    .check = tail_probability_check,
+    .pack = tail_probability_pack,
+    .step = tail_probability_step,
 };
 
 #endif

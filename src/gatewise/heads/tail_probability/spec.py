@@ -304,11 +304,20 @@ class Spec(Head):
             evidence = np.where(missing, state["level_evidence"], evidence)
         return level, evidence
 
-    def native(self) -> list[float]:
-        """Alpha, log10 of the samples, masked, alarm score, pause, c, four factors, then the target columns."""
+    def numbers(self) -> dict[str, float | list[float]]:
+        """Those of the score, those of the tests of rates (see the head of this file), then the target columns."""
         start, factors = self.rate_test
-        first = self.alpha, math.log10(max(self.samples, 1)), float(self.masked), self.alarm_score, float(self.pause)
-        return [*first, start, *factors, *map(float, self.targets)]
+        names = "factor_alarm_1", "factor_calm_1", "factor_alarm_2", "factor_calm_2"
+        return {
+            "alpha": self.alpha,
+            "limit": math.log10(max(self.samples, 1)),
+            "masked": float(self.masked),
+            "alarm_score": self.alarm_score,
+            "pause": float(self.pause),
+            "rate_start": start,
+            **dict(zip(names, factors, strict=True)),
+            "targets": [float(target) for target in self.targets],
+        }
 
     def cautions(self) -> tuple[str, ...]:
         """An uncalibrated head assumes a normal law."""

@@ -2,14 +2,11 @@
  *
  *     x = log(1 + x)                      in the columns that are transformed
  *     s = (x - offset) * (1 / scale)      where it scales; 1 / scale is rounded once, when packed
- *     s = held where s is not usable      where it holds: NaN, infinite, or beyond GW_MOST_READING in size
+ *     s = held where s is not usable      where it holds: NaN, infinite, or beyond 1e18 in size
  *     held' = flush(s)
  *     i = 1 where s is not usable, else 0
  *
  * Reads one edge (W), writes s (W), or with a mask s and i (2W). State, where it holds: held (W).
- * Options: scales (0, 1), missing (0: as it is, 1: holds, 2: holds, with a mask), then the columns that are transformed,
- * ascending, if any.
- * Tensors, where it scales: offset (W), scale (W) > 0.
  */
 
 typedef struct gw_numeric {
@@ -44,32 +41,42 @@ static void numeric_step(const void *layer, const gw_batch *b) {
 
 #ifndef GW_STEP_ONLY
 
+#include "options.h"
+
+enum { NUMERIC_HOLDS = 1, NUMERIC_MASKS = 2 }; /* of GW_NUMERIC_MISSING */
+
+static int numeric_logs(const gw_node *node) {
+    return node->option_count > GW_NUMERIC_TRANSFORM ? node->option_count - GW_NUMERIC_TRANSFORM : 0;
+}
+
 static gw_status numeric_check(const gw_place *place, gw_room *room, gw_need *need) {
+    const gw_node *node = place->node;
+    const float *o = node->options;
     const size_t W = (size_t)place->in[0];
-    const int scales = place->node->option_count > 0 && place->node->options[0] != 0.0f;
-    const int options = place->node->option_count, logs = options < 2 ? 0 : options - 2;
-    GW_TRY(gw_expect_counts(place, 1, 2 + logs, scales ? 2 : 0));
-    GW_TRY(gw_expect_option(place, 0, 1));
-    GW_TRY(gw_expect_option(place, 1, 2));
-    for (int i = 2; i < options; i++) {
+    const int scales = node->option_count > GW_NUMERIC_SCALING && o[GW_NUMERIC_SCALING] != 0.0f;
+    const int logs = numeric_logs(node);
+    GW_TRY(gw_expect_counts(place, 1, GW_NUMERIC_OPTIONS + logs, scales ? GW_NUMERIC_TENSORS : 0));
+    GW_TRY(gw_expect_option(place, GW_NUMERIC_SCALING, 1));
+    GW_TRY(gw_expect_option(place, GW_NUMERIC_MISSING, NUMERIC_MASKS));
+    for (int i = GW_NUMERIC_TRANSFORM; i < node->option_count; i++) {
         GW_TRY(gw_expect_option(place, i, place->in[0] - 1));
-        if (i > 2 && place->node->options[i] <= place->node->options[i - 1])
-            return gw_fail(place, GW_BAD_OPTION, i, 0, 0);
+        if (i > GW_NUMERIC_TRANSFORM && o[i] <= o[i - 1]) return gw_fail(place, GW_BAD_OPTION, i, 0, 0);
     }
-    const size_t out = place->node->options[1] == 2.0f ? 2 * W : W;
+    const size_t out = o[GW_NUMERIC_MISSING] == NUMERIC_MASKS ? 2 * W : W;
     if ((size_t)place->out != out) return gw_fail(place, GW_BAD_OUTPUT_WIDTH, -1, (size_t)place->out, out);
     gw_take(room, 1, sizeof(gw_numeric));
     if (logs) gw_take(room, (size_t)logs, sizeof(int));
     if (scales) {
-        GW_TRY(gw_expect_tensor(place, 0, W, 1));
-        GW_TRY(gw_expect_tensor(place, 1, W, 1));
-        const float *scale = place->node->tensors[1].data;
+        GW_TRY(gw_expect_tensor(place, GW_NUMERIC_OFFSET, W, 1));
+        GW_TRY(gw_expect_tensor(place, GW_NUMERIC_SCALE, W, 1));
+        const float *scale = node->tensors[GW_NUMERIC_SCALE].data;
         for (size_t i = 0; i < W; i++)
-            if (!(scale[i] > 0.0f) || !gw_finite(1.0f / scale[i])) return gw_fail(place, GW_BAD_WEIGHT, 1, i, 0);
+            if (!(scale[i] > 0.0f) || !gw_finite(1.0f / scale[i]))
+                return gw_fail(place, GW_BAD_WEIGHT, GW_NUMERIC_SCALE, i, 0);
         gw_take(room, W, sizeof(float));
         gw_take(room, W, sizeof(float));
     }
-    if (place->node->options[1] != 0.0f) need->state = W;
+    if (o[GW_NUMERIC_MISSING] != 0.0f) need->state = W;
     return GW_OK;
 }
 
@@ -78,20 +85,66 @@ static const void *numeric_pack(const gw_place *place, gw_room *room) {
     const float *o = place->node->options;
     const size_t W = (size_t)place->in[0];
     gw_numeric *s = gw_take(room, 1, sizeof(gw_numeric));
-    const int logs = place->node->option_count - 2;
+    const int logs = numeric_logs(place->node);
     int *log = logs ? gw_take(room, (size_t)logs, sizeof(int)) : NULL;
-    for (int i = 0; i < logs; i++) log[i] = (int)o[i + 2];
-    *s = (gw_numeric){.width = place->in[0], .holds = o[1] != 0.0f, .masks = o[1] == 2.0f, .logs = logs, .log = log};
-    if (o[0] != 0.0f) {
+    for (int i = 0; i < logs; i++) log[i] = (int)o[GW_NUMERIC_TRANSFORM + i];
+    *s = (gw_numeric){
+        .width = place->in[0],
+        .holds = o[GW_NUMERIC_MISSING] >= NUMERIC_HOLDS,
+        .masks = o[GW_NUMERIC_MISSING] == NUMERIC_MASKS,
+        .logs = logs,
+        .log = log,
+    };
+    if (o[GW_NUMERIC_SCALING] != 0.0f) {
         float *offset = gw_take(room, W, sizeof(float)), *factor = gw_take(room, W, sizeof(float));
-        memcpy(offset, t[0].data, W * sizeof(float));
-        for (size_t i = 0; i < W; i++) factor[i] = 1.0f / t[1].data[i];
+        memcpy(offset, t[GW_NUMERIC_OFFSET].data, W * sizeof(float));
+        for (size_t i = 0; i < W; i++) factor[i] = 1.0f / t[GW_NUMERIC_SCALE].data[i];
         s->offset = offset;
         s->factor = factor;
     }
     return s;
 }
 
-static const gw_kernel gw_kernel_numeric = {"numeric", numeric_check, numeric_pack, numeric_step, NULL};
+/* Whether the step can use x in column i; takes_log: whether that column is transformed. */
+static int numeric_usable(const gw_numeric *s, size_t i, float x, int takes_log) {
+    if (takes_log) x = gw_log1p(x);
+    return gw_usable(s->factor ? (x - s->offset[i]) * s->factor[i] : x);
+}
+
+static const char *numeric_why_missing(const void *layer, size_t i, float x) {
+    const gw_numeric *s = layer;
+    int takes_log = 0;
+    for (int k = 0; k < s->logs; k++) takes_log |= (size_t)s->log[k] == i;
+    if (numeric_usable(s, i, x, takes_log)) return NULL;
+    return takes_log && x <= -1.0f ? "and 1 + x has no logarithm" : "beyond 1e18 in size once scaled";
+}
+
+static size_t numeric_first_missing(const void *layer, const float *x, size_t count) {
+    const gw_numeric *s = layer;
+    const size_t W = (size_t)s->width;
+    int found = s->logs > 0; /* else all are looked at without a way out, so that it is vectorised */
+    if (!found && !s->factor)
+        for (size_t k = 0; k < count; k++) found |= !gw_usable(x[k]);
+    else if (!found)
+        for (size_t k = 0; k < count; k += W)
+            for (size_t i = 0; i < W; i++) found |= !gw_usable((x[k + i] - s->offset[i]) * s->factor[i]);
+    for (size_t k = 0; found && k < count; k += W)
+        for (size_t i = 0, logs = 0; i < W; i++) {
+            const int takes_log = logs < (size_t)s->logs && (size_t)s->log[logs] == i;
+            logs += (size_t)takes_log;
+            if (!numeric_usable(s, i, x[k + i], takes_log)) return k + i;
+        }
+    return count;
+}
+
+static const gw_screen numeric_screen = {numeric_why_missing, numeric_first_missing};
+
+static const gw_kernel gw_kernel_numeric = {
+    .kind = "numeric",
+    .check = numeric_check,
+    .pack = numeric_pack,
+    .step = numeric_step,
+    .screen = &numeric_screen,
+};
 
 #endif

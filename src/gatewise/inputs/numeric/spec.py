@@ -205,6 +205,10 @@ class Spec(InputStage):
         y = np.concatenate([s, ~here], axis=1, dtype=np.float64) if self.missing == "mask" else s
         return y, {"held": s}
 
-    def native(self) -> list[float]:
+    def numbers(self) -> dict[str, float | list[float]]:
         """Whether it scales; 0, 1 or 2 for missing "raise", "hold" or "mask"; the columns that are transformed."""
-        return [float(self.scaling == "standard"), float(MISSING.index(self.missing)), *map(float, self.logs)]
+        return {
+            "scaling": float(self.scaling == "standard"),
+            "missing": float(MISSING.index(self.missing)),
+            "transform": [float(k) for k in self.logs],
+        }

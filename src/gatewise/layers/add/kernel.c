@@ -37,6 +37,6 @@ static const void *add_pack(const gw_place *place, gw_room *room) {
     return a;
 }
 
-static const gw_kernel gw_kernel_add = {"add", add_check, add_pack, add_step, NULL};
+static const gw_kernel gw_kernel_add = {.kind = "add", .check = add_check, .pack = add_pack, .step = add_step};
 
 #endif

@@ -39,6 +39,11 @@ static const void *concat_pack(const gw_place *place, gw_room *room) {
     return c;
 }
 
-static const gw_kernel gw_kernel_concat = {"concat", concat_check, concat_pack, concat_step, NULL};
+static const gw_kernel gw_kernel_concat = {
+    .kind = "concat",
+    .check = concat_check,
+    .pack = concat_pack,
+    .step = concat_step,
+};
 
 #endif

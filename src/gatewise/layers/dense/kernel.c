@@ -4,8 +4,6 @@
  *     softmax: y_i = exp(a_i - max a) / sum_j exp(a_j - max a), summed with j ascending
  *
  * Reads one edge of I values, writes y (U). No state.
- * Options: kind, slope, offset of the activation.
- * Tensors: weight (U, I), bias (U).
  */
 
 typedef struct gw_dense {
@@ -49,6 +47,8 @@ static void dense_step(const void *layer, const gw_batch *b) {
 
 #ifndef GW_STEP_ONLY
 
+#include "options.h"
+
 typedef struct dense_parts {
     gw_dense *d;
     float *bias, *weight;
@@ -64,10 +64,10 @@ static dense_parts dense_take(const gw_place *place, gw_room *room) {
 }
 
 static gw_status dense_check(const gw_place *place, gw_room *room, gw_need *need) {
-    GW_TRY(gw_expect_counts(place, 1, 3, 2));
-    GW_TRY(gw_expect_activation(place, 0, 1));
-    GW_TRY(gw_expect_tensor(place, 0, (size_t)place->out, (size_t)place->in[0]));
-    GW_TRY(gw_expect_tensor(place, 1, (size_t)place->out, 1));
+    GW_TRY(gw_expect_counts(place, 1, GW_DENSE_OPTIONS, GW_DENSE_TENSORS));
+    GW_TRY(gw_expect_activation(place, GW_DENSE_ACTIVATION, 1));
+    GW_TRY(gw_expect_tensor(place, GW_DENSE_WEIGHT, (size_t)place->out, (size_t)place->in[0]));
+    GW_TRY(gw_expect_tensor(place, GW_DENSE_BIAS, (size_t)place->out, 1));
     dense_take(place, room);
     need->scratch = (size_t)gw_padded(place->out);
     need->macs = (uint64_t)place->out * (uint64_t)place->in[0];
@@ -79,20 +79,25 @@ static const void *dense_pack(const gw_place *place, gw_room *room) {
     const gw_tensor *t = place->node->tensors;
     const float *o = place->node->options;
     const int U = place->out, I = place->in[0];
-    for (int i = 0; i < gw_padded(U); i++) p.bias[i] = i < U ? t[1].data[i] : 0.0f;
-    gw_pack_matrix(p.weight, t[0].data, U, I, I);
+    for (int i = 0; i < gw_padded(U); i++) p.bias[i] = i < U ? t[GW_DENSE_BIAS].data[i] : 0.0f;
+    gw_pack_matrix(p.weight, t[GW_DENSE_WEIGHT].data, U, I, I);
     *p.d = (gw_dense){
         .inputs = I,
         .units = U,
-        .act = (int)o[0],
-        .slope = o[1],
-        .offset = o[2],
+        .act = (int)o[GW_DENSE_ACTIVATION],
+        .slope = o[GW_DENSE_ACTIVATION_ALPHA],
+        .offset = o[GW_DENSE_ACTIVATION_BETA],
         .bias = p.bias,
         .weight = p.weight,
     };
     return p.d;
 }
 
-static const gw_kernel gw_kernel_dense = {"dense", dense_check, dense_pack, dense_step, NULL};
+static const gw_kernel gw_kernel_dense = {
+    .kind = "dense",
+    .check = dense_check,
+    .pack = dense_pack,
+    .step = dense_step,
+};
 
 #endif

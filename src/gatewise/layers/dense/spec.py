@@ -61,6 +61,6 @@ class Spec(Layer):
         """act(W x + b) in float64."""
         return self.activation(x[0] @ tensors["weight"].T + tensors["bias"]), {}
 
-    def native(self) -> list[float]:
-        """Activation (3 numbers)."""
-        return list(self.activation.native())
+    def numbers(self) -> dict[str, float | list[float]]:
+        """The activation."""
+        return {**self.activation.numbers("activation")}

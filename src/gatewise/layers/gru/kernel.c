@@ -7,9 +7,6 @@
  *     h' = flush(n + z * (h - n))
  *
  * Reads one edge of I values, writes h' (H). State: h (H). Gates in the order r, z, n.
- * Options: reset (0 after, 1 before), gate kind, slope, offset, act kind, slope, offset, clip (0 = none): what goes into gate
- * and act is held within it first.
- * Tensors: weight_ih (3H, I), weight_hh (3H, H), bias_ih (3H), bias_hh (3H).
  *
  * Order of each sum: r and z begin with b_i + b_h (one rounding), then x ascending, then h ascending. With reset
  * after, n has two sums: b_in then x, and b_hn then h. With reset before it has one: b_in + b_hn, x, r * h.
@@ -98,13 +95,15 @@ static void gru_step(const void *layer, const gw_batch *b) {
 
 #ifndef GW_STEP_ONLY
 
+#include "options.h"
+
 typedef struct gru_parts {
     gw_gru *g;
     float *bias, *bias_n, *weight_x, *weight_h, *weight_n;
 } gru_parts;
 
 static gru_parts gru_take(const gw_place *place, gw_room *room) {
-    const int H = place->out, I = place->in[0], before = place->node->options[0] != 0.0f;
+    const int H = place->out, I = place->in[0], before = place->node->options[GW_GRU_RESET] != 0.0f;
     gru_parts p = {
         .g = gw_take(room, 1, sizeof(gw_gru)),
         .bias = gw_take(room, (size_t)gw_padded(3 * H), sizeof(float)),
@@ -117,16 +116,16 @@ static gru_parts gru_take(const gw_place *place, gw_room *room) {
 }
 
 static gw_status gru_check(const gw_place *place, gw_room *room, gw_need *need) {
-    GW_TRY(gw_expect_counts(place, 1, 8, 4));
+    GW_TRY(gw_expect_counts(place, 1, GW_GRU_OPTIONS, GW_GRU_TENSORS));
     const int H = place->out, I = place->in[0];
-    GW_TRY(gw_expect_option(place, 0, 1));
-    GW_TRY(gw_expect_activation(place, 1, 0));
-    GW_TRY(gw_expect_activation(place, 4, 0));
-    if (!(place->node->options[7] >= 0.0f)) return gw_fail(place, GW_BAD_OPTION, 7, 0, 0);
-    GW_TRY(gw_expect_tensor(place, 0, 3 * (size_t)H, (size_t)I));
-    GW_TRY(gw_expect_tensor(place, 1, 3 * (size_t)H, (size_t)H));
-    GW_TRY(gw_expect_tensor(place, 2, 3 * (size_t)H, 1));
-    GW_TRY(gw_expect_tensor(place, 3, 3 * (size_t)H, 1));
+    GW_TRY(gw_expect_option(place, GW_GRU_RESET, 1));
+    GW_TRY(gw_expect_activation(place, GW_GRU_GATE_ACTIVATION, 0));
+    GW_TRY(gw_expect_activation(place, GW_GRU_ACTIVATION, 0));
+    GW_TRY(gw_expect_bound(place, GW_GRU_CLIP));
+    GW_TRY(gw_expect_tensor(place, GW_GRU_WEIGHT_IH, 3 * (size_t)H, (size_t)I));
+    GW_TRY(gw_expect_tensor(place, GW_GRU_WEIGHT_HH, 3 * (size_t)H, (size_t)H));
+    GW_TRY(gw_expect_tensor(place, GW_GRU_BIAS_IH, 3 * (size_t)H, 1));
+    GW_TRY(gw_expect_tensor(place, GW_GRU_BIAS_HH, 3 * (size_t)H, 1));
     gru_take(place, room);
     need->state = (size_t)H;
     need->scratch = (size_t)(gw_padded(3 * H) + gw_padded(H) + H);
@@ -138,25 +137,26 @@ static const void *gru_pack(const gw_place *place, gw_room *room) {
     const gru_parts p = gru_take(place, room);
     const gw_tensor *t = place->node->tensors;
     const float *o = place->node->options;
-    const int H = place->out, I = place->in[0], before = o[0] != 0.0f;
-    const float *weight_hh = t[1].data, *bias_ih = t[2].data, *bias_hh = t[3].data;
+    const int H = place->out, I = place->in[0], before = o[GW_GRU_RESET] != 0.0f;
+    const float *weight_hh = t[GW_GRU_WEIGHT_HH].data;
+    const float *bias_ih = t[GW_GRU_BIAS_IH].data, *bias_hh = t[GW_GRU_BIAS_HH].data;
     for (int i = 0; i < gw_padded(3 * H); i++)
         p.bias[i] = i >= 3 * H ? 0.0f : before || i < 2 * H ? bias_ih[i] + bias_hh[i] : bias_ih[i];
     memcpy(p.bias_n, bias_hh + 2 * H, (size_t)H * sizeof(float));
-    gw_pack_matrix(p.weight_x, t[0].data, 3 * H, I, I);
+    gw_pack_matrix(p.weight_x, t[GW_GRU_WEIGHT_IH].data, 3 * H, I, I);
     gw_pack_matrix(p.weight_h, weight_hh, before ? 2 * H : 3 * H, H, H);
     if (before) gw_pack_matrix(p.weight_n, weight_hh + 2 * (size_t)H * (size_t)H, H, H, H);
     *p.g = (gw_gru){
         .inputs = I,
         .units = H,
         .before = before,
-        .gate = (int)o[1],
-        .act = (int)o[4],
-        .gate_slope = o[2],
-        .gate_offset = o[3],
-        .act_slope = o[5],
-        .act_offset = o[6],
-        .clip = o[7],
+        .gate = (int)o[GW_GRU_GATE_ACTIVATION],
+        .act = (int)o[GW_GRU_ACTIVATION],
+        .gate_slope = o[GW_GRU_GATE_ACTIVATION_ALPHA],
+        .gate_offset = o[GW_GRU_GATE_ACTIVATION_BETA],
+        .act_slope = o[GW_GRU_ACTIVATION_ALPHA],
+        .act_offset = o[GW_GRU_ACTIVATION_BETA],
+        .clip = o[GW_GRU_CLIP],
         .bias = p.bias,
         .bias_n = p.bias_n,
         .weight_x = p.weight_x,
@@ -166,6 +166,6 @@ static const void *gru_pack(const gw_place *place, gw_room *room) {
     return p.g;
 }
 
-static const gw_kernel gw_kernel_gru = {"gru", gru_check, gru_pack, gru_step, NULL};
+static const gw_kernel gw_kernel_gru = {.kind = "gru", .check = gru_check, .pack = gru_pack, .step = gru_step};
 
 #endif

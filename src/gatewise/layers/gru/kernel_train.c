@@ -13,22 +13,21 @@
  *
  * and with reset before, s = W_hn^T dn:     dr = s h gate'     dh = dh' z + s r + W_hrz^T [dr, dz]
  *
- * Options and tensors as in kernel.c. Kept: r, z, n, v (H each; v only with reset after), and where a slope needs them what
+ * Kept: r, z, n, v (H each; v only with reset after), and where a slope needs them what
  * goes into r, z, n. Gradients pile up as [dn, dr, dz, dv]: the last three are those of what W_hh makes.
  */
 
-enum { GRU_AT_BEFORE = 0, GRU_AT_GATE = 1, GRU_AT_ACT = 4, GRU_AT_CLIP = 7 };
-enum { GRU_WEIGHT_IH, GRU_WEIGHT_HH, GRU_BIAS_IH, GRU_BIAS_HH };
+#include "options.h"
 
 static int gru_arguments(const double *options) {
-    return gw_act_needs_argument(gw_act_at(options, GRU_AT_GATE, options[GRU_AT_CLIP])) ||
-           gw_act_needs_argument(gw_act_at(options, GRU_AT_ACT, options[GRU_AT_CLIP]));
+    return gw_act_needs_argument(gw_act_at(options, GW_GRU_GATE_ACTIVATION, options[GW_GRU_CLIP])) ||
+           gw_act_needs_argument(gw_act_at(options, GW_GRU_ACTIVATION, options[GW_GRU_CLIP]));
 }
 
 static int gru_train_sizes(const double *options, size_t count, size_t inputs, size_t rows, size_t hidden,
                            gw_train_sizes *sizes) {
-    if (count != 8 || !hidden || rows != 3 * hidden) return 0;
-    const size_t H = hidden, own = options[GRU_AT_BEFORE] != 0.0 ? 3 * H : 4 * H;
+    if (count != GW_GRU_OPTIONS || !hidden || rows != 3 * hidden) return 0;
+    const size_t H = hidden, own = options[GW_GRU_RESET] != 0.0 ? 3 * H : 4 * H;
     *sizes = (gw_train_sizes){
         .inputs = inputs,
         .units = H,
@@ -58,14 +57,14 @@ typedef struct gru_train {
 
 static gru_train gru_train_take(gw_heap *heap, const gw_sequence *s) {
     const size_t H = s->sizes.units, I = s->sizes.inputs;
-    const int before = s->options[GRU_AT_BEFORE] != 0.0, back = gw_is_backward(s);
-    const gw_real *ih = s->tensors[GRU_WEIGHT_IH], *hh = s->tensors[GRU_WEIGHT_HH];
-    const gw_real *bias_ih = s->tensors[GRU_BIAS_IH], *bias_hh = s->tensors[GRU_BIAS_HH];
+    const int before = s->options[GW_GRU_RESET] != 0.0, back = gw_is_backward(s);
+    const gw_real *ih = s->tensors[GW_GRU_WEIGHT_IH], *hh = s->tensors[GW_GRU_WEIGHT_HH];
+    const gw_real *bias_ih = s->tensors[GW_GRU_BIAS_IH], *bias_hh = s->tensors[GW_GRU_BIAS_HH];
     gw_real *(*pack)(gw_heap *, const gw_real *, size_t, size_t) = back ? gw_heap_transpose : gw_heap_matrix;
     gru_train g = {
         .rows = gw_rows_take(heap, s),
-        .gate = gw_act_at(s->options, GRU_AT_GATE, s->options[GRU_AT_CLIP]),
-        .act = gw_act_at(s->options, GRU_AT_ACT, s->options[GRU_AT_CLIP]),
+        .gate = gw_act_at(s->options, GW_GRU_GATE_ACTIVATION, s->options[GW_GRU_CLIP]),
+        .act = gw_act_at(s->options, GW_GRU_ACTIVATION, s->options[GW_GRU_CLIP]),
         .before = before,
         .kept = s->sizes.kept,
         .arguments = gru_arguments(s->options) ? (before ? 3 : 4) * H : 0,
@@ -202,8 +201,8 @@ static void gru_train_before(const gru_train *g, gru_back b, const gw_real *sum,
 
 static void gru_train_pile(gru_train *g, const gw_sequence *s) {
     const size_t H = s->sizes.units, I = s->sizes.inputs;
-    gw_real *d_ih = s->d_tensors[GRU_WEIGHT_IH], *d_hh = s->d_tensors[GRU_WEIGHT_HH];
-    gw_real *d_bias_ih = s->d_tensors[GRU_BIAS_IH], *d_bias_hh = s->d_tensors[GRU_BIAS_HH];
+    gw_real *d_ih = s->d_tensors[GW_GRU_WEIGHT_IH], *d_hh = s->d_tensors[GW_GRU_WEIGHT_HH];
+    gw_real *d_bias_ih = s->d_tensors[GW_GRU_BIAS_IH], *d_bias_hh = s->d_tensors[GW_GRU_BIAS_HH];
     gw_pile *p = &g->pile;
     const gw_product back[2] = {{g->ih_rz, p->d + H, p->d_stride, (int)(2 * H)}, {g->ih_n, p->d, p->d_stride, (int)H}};
     gw_pile_x(p, &g->rows, back, 2);
@@ -224,7 +223,7 @@ static void gru_train_pile(gru_train *g, const gw_sequence *s) {
 static void gru_train_backward(gru_train *g, const gw_sequence *s) {
     const size_t H = s->sizes.units;
     const int plain = gw_act_is(g->gate, GW_SIGMOID) && gw_act_is(g->act, GW_TANH) && !g->before;
-    gw_real *d_bias_ih = s->d_tensors[GRU_BIAS_IH], *d_bias_hh = s->d_tensors[GRU_BIAS_HH];
+    gw_real *d_bias_ih = s->d_tensors[GW_GRU_BIAS_IH], *d_bias_hh = s->d_tensors[GW_GRU_BIAS_HH];
     gw_rows *rows = &g->rows;
     gw_pile *p = &g->pile;
     for (size_t t = s->time; t-- > 0;) {

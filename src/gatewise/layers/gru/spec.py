@@ -126,10 +126,14 @@ class Spec(Layer):
     def _within(self, x: Array) -> Array:
         return x if self.clip is None else np.clip(x, -self.clip, self.clip)
 
-    def native(self) -> list[float]:
-        """Reset (0 after, 1 before), gate activation (3 numbers), candidate activation (3 numbers), clip (0 = none)."""
-        reset = float(self.reset == "before")
-        return [reset, *self.gate_activation.native(), *self.activation.native(), self.clip or 0.0]
+    def numbers(self) -> dict[str, float | list[float]]:
+        """Reset (0 after, 1 before), both activations, clip (0 = none)."""
+        return {
+            "reset": float(self.reset == "before"),
+            **self.gate_activation.numbers("gate_activation"),
+            **self.activation.numbers("activation"),
+            "clip": self.clip or 0.0,
+        }
 
     def cautions(self) -> tuple[str, ...]:
         """Unbounded candidates make an unbounded memory, and so does a gate beyond 1, clipped or not."""

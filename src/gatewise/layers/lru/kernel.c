@@ -5,8 +5,6 @@
  *     y      = Re(C h') + D x
  *
  * Reads one edge of I values, writes y (H). State: Re h (N), Im h (N).
- * Options: none. Tensors: weight_ih (2N, I), Re B then Im B; weight_ho (H, 2N), Re C then -Im C; weight_io (H, I), D;
- * nu_log (N), theta_log (N), gamma_log (N).
  *
  * Order of each sum: B x from 0, x ascending. y from 0: x ascending, then Re h' and Im h' ascending.
  */
@@ -56,9 +54,9 @@ static void lru_step(const void *layer, const gw_batch *b) {
 
 #ifndef GW_STEP_ONLY
 
-#include <math.h>
+#include "options.h"
 
-enum { LRU_WEIGHT_IH, LRU_WEIGHT_HO, LRU_WEIGHT_IO, LRU_NU, LRU_THETA, LRU_GAMMA, LRU_TENSORS };
+#include <math.h>
 
 typedef struct lru_parts {
     gw_lru *l;
@@ -69,7 +67,7 @@ typedef struct lru_parts {
 static int lru_sums(int units, int states) { return units > 2 * states ? gw_padded(units) : gw_padded(2 * states); }
 
 static lru_parts lru_take(const gw_place *place, gw_room *room) {
-    const int H = place->out, I = place->in[0], N = (int)place->node->tensors[LRU_NU].rows;
+    const int H = place->out, I = place->in[0], N = (int)place->node->tensors[GW_LRU_NU_LOG].rows;
     lru_parts p = {
         .l = gw_take(room, 1, sizeof(gw_lru)),
         .zero = gw_take(room, (size_t)lru_sums(H, N), sizeof(float)),
@@ -92,14 +90,14 @@ static gw_status lru_check_exp(const gw_place *place, int tensor, size_t count) 
 }
 
 static gw_status lru_check(const gw_place *place, gw_room *room, gw_need *need) {
-    GW_TRY(gw_expect_counts(place, 1, 0, LRU_TENSORS));
-    const size_t H = (size_t)place->out, I = (size_t)place->in[0], N = place->node->tensors[LRU_NU].rows;
-    if (N < 1) return gw_fail(place, GW_BAD_SHAPE, LRU_NU, N, 1);
-    if (N > GW_MOST_WIDTH) return gw_fail(place, GW_TOO_LARGE, LRU_NU, N, GW_MOST_WIDTH);
-    GW_TRY(gw_expect_tensor(place, LRU_WEIGHT_IH, 2 * N, I));
-    GW_TRY(gw_expect_tensor(place, LRU_WEIGHT_HO, H, 2 * N));
-    GW_TRY(gw_expect_tensor(place, LRU_WEIGHT_IO, H, I));
-    for (int i = LRU_NU; i < LRU_TENSORS; i++) {
+    GW_TRY(gw_expect_counts(place, 1, 0, GW_LRU_TENSORS));
+    const size_t H = (size_t)place->out, I = (size_t)place->in[0], N = place->node->tensors[GW_LRU_NU_LOG].rows;
+    if (N < 1) return gw_fail(place, GW_BAD_SHAPE, GW_LRU_NU_LOG, N, 1);
+    if (N > GW_MOST_WIDTH) return gw_fail(place, GW_TOO_LARGE, GW_LRU_NU_LOG, N, GW_MOST_WIDTH);
+    GW_TRY(gw_expect_tensor(place, GW_LRU_WEIGHT_IH, 2 * N, I));
+    GW_TRY(gw_expect_tensor(place, GW_LRU_WEIGHT_HO, H, 2 * N));
+    GW_TRY(gw_expect_tensor(place, GW_LRU_WEIGHT_IO, H, I));
+    for (int i = GW_LRU_NU_LOG; i < GW_LRU_TENSORS; i++) {
         GW_TRY(gw_expect_tensor(place, i, N, 1));
         GW_TRY(lru_check_exp(place, i, N));
     }
@@ -119,17 +117,18 @@ static float lru_towards_zero(double x) {
 static const void *lru_pack(const gw_place *place, gw_room *room) {
     const lru_parts p = lru_take(place, room);
     const gw_tensor *t = place->node->tensors;
-    const int H = place->out, I = place->in[0], N = (int)t[LRU_NU].rows;
+    const int H = place->out, I = place->in[0], N = (int)t[GW_LRU_NU_LOG].rows;
     for (int i = 0; i < lru_sums(H, N); i++) p.zero[i] = 0.0f;
     for (int i = 0; i < N; i++) {
-        const double size = exp(-exp((double)t[LRU_NU].data[i])), angle = exp((double)t[LRU_THETA].data[i]);
+        const double size = exp(-exp((double)t[GW_LRU_NU_LOG].data[i])),
+                     angle = exp((double)t[GW_LRU_THETA_LOG].data[i]);
         p.real[i] = lru_towards_zero(size * cos(angle));
         p.imag[i] = lru_towards_zero(size * sin(angle));
-        p.gamma[i] = (float)exp((double)t[LRU_GAMMA].data[i]);
+        p.gamma[i] = (float)exp((double)t[GW_LRU_GAMMA_LOG].data[i]);
     }
-    gw_pack_matrix(p.weight_x, t[LRU_WEIGHT_IH].data, 2 * N, I, I);
-    gw_pack_matrix(p.weight_h, t[LRU_WEIGHT_HO].data, H, 2 * N, 2 * N);
-    gw_pack_matrix(p.weight_y, t[LRU_WEIGHT_IO].data, H, I, I);
+    gw_pack_matrix(p.weight_x, t[GW_LRU_WEIGHT_IH].data, 2 * N, I, I);
+    gw_pack_matrix(p.weight_h, t[GW_LRU_WEIGHT_HO].data, H, 2 * N, 2 * N);
+    gw_pack_matrix(p.weight_y, t[GW_LRU_WEIGHT_IO].data, H, I, I);
     *p.l = (gw_lru){
         .inputs = I,
         .units = H,
@@ -145,6 +144,6 @@ static const void *lru_pack(const gw_place *place, gw_room *room) {
     return p.l;
 }
 
-static const gw_kernel gw_kernel_lru = {"lru", lru_check, lru_pack, lru_step, NULL};
+static const gw_kernel gw_kernel_lru = {.kind = "lru", .check = lru_check, .pack = lru_pack, .step = lru_step};
 
 #endif

@@ -11,10 +11,6 @@
  * What goes into gate and act is first held within the clip, where there is one.
  *
  * Reads one edge of I values, writes h' (H, or P with a projection). State: h (P or H), c (H). Gates in the order i, f, g, o.
- * Options: gate kind, slope, offset, act kind, slope, offset, out kind, slope, offset, peepholes (0, 1), coupled (0, 1),
- * projected (0, 1), clip (0 = none), cell clip (0 = none).
- * Tensors: weight_ih (4H, I), weight_hh (4H, P or H), bias_ih (4H), bias_hh (4H); with a projection weight_hr (P, H); with
- * peepholes weight_peephole (3H) in the order i, f, o.
  *
  * Order of each sum: b_i + b_h (one rounding), x ascending, h ascending, then p * c.
  */
@@ -114,33 +110,26 @@ static void lstm_step(const void *layer, const gw_batch *b) {
 
 #ifndef GW_STEP_ONLY
 
-enum {
-    LSTM_GATE = 0,
-    LSTM_ACT = 3,
-    LSTM_OUT = 6,
-    LSTM_PEEPHOLES = 9,
-    LSTM_COUPLED,
-    LSTM_PROJECTED,
-    LSTM_CLIP,
-    LSTM_CELL_CLIP,
-    LSTM_OPTIONS
-};
+#include "options.h"
 
 typedef struct lstm_parts {
     gw_lstm *l;
     float *bias, *weight_x, *weight_h, *weight_r, *peephole;
 } lstm_parts;
 
+/* Where weight_peephole stands, as tensors that are left out leave no gap. */
+static int lstm_peephole(int projected) { return projected ? GW_LSTM_WEIGHT_PEEPHOLE : GW_LSTM_WEIGHT_HR; }
+
 static lstm_parts lstm_take(const gw_place *place, gw_room *room) {
     const float *o = place->node->options;
-    const int H = (int)(place->node->tensors[0].rows / 4), I = place->in[0], R = place->out;
+    const int H = (int)(place->node->tensors[GW_LSTM_WEIGHT_IH].rows / 4), I = place->in[0], R = place->out;
     lstm_parts p = {
         .l = gw_take(room, 1, sizeof(gw_lstm)),
         .bias = gw_take(room, (size_t)gw_padded(4 * H), sizeof(float)),
         .weight_x = gw_take_matrix(room, 4 * H, I),
         .weight_h = gw_take_matrix(room, 4 * H, R),
-        .weight_r = o[LSTM_PROJECTED] != 0.0f ? gw_take_matrix(room, R, H) : NULL,
-        .peephole = o[LSTM_PEEPHOLES] != 0.0f ? gw_take(room, 3 * (size_t)H, sizeof(float)) : NULL,
+        .weight_r = o[GW_LSTM_PROJECTION] != 0.0f ? gw_take_matrix(room, R, H) : NULL,
+        .peephole = o[GW_LSTM_PEEPHOLES] != 0.0f ? gw_take(room, 3 * (size_t)H, sizeof(float)) : NULL,
     };
     return p;
 }
@@ -148,22 +137,26 @@ static lstm_parts lstm_take(const gw_place *place, gw_room *room) {
 static gw_status lstm_check(const gw_place *place, gw_room *room, gw_need *need) {
     const float *o = place->node->options;
     const gw_tensor *t = place->node->tensors;
-    if (place->node->option_count != LSTM_OPTIONS)
-        return gw_fail(place, GW_BAD_OPTIONS, -1, (size_t)place->node->option_count, LSTM_OPTIONS);
-    for (int i = 0; i < LSTM_PEEPHOLES; i += 3) GW_TRY(gw_expect_activation(place, i, 0));
-    for (int i = LSTM_PEEPHOLES; i <= LSTM_PROJECTED; i++) GW_TRY(gw_expect_option(place, i, 1));
-    for (int i = LSTM_CLIP; i < LSTM_OPTIONS; i++)
-        if (!(o[i] >= 0.0f)) return gw_fail(place, GW_BAD_OPTION, i, 0, 0);
-    const int projected = o[LSTM_PROJECTED] != 0.0f, peepholes = o[LSTM_PEEPHOLES] != 0.0f;
-    GW_TRY(gw_expect_counts(place, 1, LSTM_OPTIONS, 4 + projected + peepholes));
-    const size_t I = (size_t)place->in[0], R = (size_t)place->out, H = projected ? t[4].cols : R;
-    if (H < 1 || H > GW_MOST_WIDTH) return gw_fail(place, GW_BAD_SHAPE, 4, H, GW_MOST_WIDTH);
-    GW_TRY(gw_expect_tensor(place, 0, 4 * H, I));
-    GW_TRY(gw_expect_tensor(place, 1, 4 * H, R));
-    GW_TRY(gw_expect_tensor(place, 2, 4 * H, 1));
-    GW_TRY(gw_expect_tensor(place, 3, 4 * H, 1));
-    if (projected) GW_TRY(gw_expect_tensor(place, 4, R, H));
-    if (peepholes) GW_TRY(gw_expect_tensor(place, 4 + projected, 3 * H, 1));
+    if (place->node->option_count != GW_LSTM_OPTIONS)
+        return gw_fail(place, GW_BAD_OPTIONS, -1, (size_t)place->node->option_count, GW_LSTM_OPTIONS);
+    GW_TRY(gw_expect_activation(place, GW_LSTM_GATE_ACTIVATION, 0));
+    GW_TRY(gw_expect_activation(place, GW_LSTM_ACTIVATION, 0));
+    GW_TRY(gw_expect_activation(place, GW_LSTM_OUTPUT_ACTIVATION, 0));
+    GW_TRY(gw_expect_option(place, GW_LSTM_PEEPHOLES, 1));
+    GW_TRY(gw_expect_option(place, GW_LSTM_INPUT_FORGET, 1));
+    GW_TRY(gw_expect_option(place, GW_LSTM_PROJECTION, 1));
+    GW_TRY(gw_expect_bound(place, GW_LSTM_CLIP));
+    GW_TRY(gw_expect_bound(place, GW_LSTM_CELL_CLIP));
+    const int projected = o[GW_LSTM_PROJECTION] != 0.0f, peepholes = o[GW_LSTM_PEEPHOLES] != 0.0f;
+    GW_TRY(gw_expect_counts(place, 1, GW_LSTM_OPTIONS, GW_LSTM_WEIGHT_HR + projected + peepholes));
+    const size_t I = (size_t)place->in[0], R = (size_t)place->out, H = projected ? t[GW_LSTM_WEIGHT_HR].cols : R;
+    if (H < 1 || H > GW_MOST_WIDTH) return gw_fail(place, GW_BAD_SHAPE, GW_LSTM_WEIGHT_HR, H, GW_MOST_WIDTH);
+    GW_TRY(gw_expect_tensor(place, GW_LSTM_WEIGHT_IH, 4 * H, I));
+    GW_TRY(gw_expect_tensor(place, GW_LSTM_WEIGHT_HH, 4 * H, R));
+    GW_TRY(gw_expect_tensor(place, GW_LSTM_BIAS_IH, 4 * H, 1));
+    GW_TRY(gw_expect_tensor(place, GW_LSTM_BIAS_HH, 4 * H, 1));
+    if (projected) GW_TRY(gw_expect_tensor(place, GW_LSTM_WEIGHT_HR, R, H));
+    if (peepholes) GW_TRY(gw_expect_tensor(place, lstm_peephole(projected), 3 * H, 1));
     lstm_take(place, room);
     need->state = R + H;
     need->scratch = (size_t)gw_padded(4 * (int)H) + (projected ? H + (size_t)gw_padded((int)R) : 0);
@@ -175,28 +168,30 @@ static const void *lstm_pack(const gw_place *place, gw_room *room) {
     const lstm_parts p = lstm_take(place, room);
     const gw_tensor *t = place->node->tensors;
     const float *o = place->node->options;
-    const int H = (int)(t[0].rows / 4), I = place->in[0], R = place->out, projected = o[LSTM_PROJECTED] != 0.0f;
-    for (int i = 0; i < gw_padded(4 * H); i++) p.bias[i] = i < 4 * H ? t[2].data[i] + t[3].data[i] : 0.0f;
-    gw_pack_matrix(p.weight_x, t[0].data, 4 * H, I, I);
-    gw_pack_matrix(p.weight_h, t[1].data, 4 * H, R, R);
-    if (p.weight_r) gw_pack_matrix(p.weight_r, t[4].data, R, H, H);
-    if (p.peephole) memcpy(p.peephole, t[4 + projected].data, 3 * (size_t)H * sizeof(float));
+    const int H = (int)(t[GW_LSTM_WEIGHT_IH].rows / 4), I = place->in[0], R = place->out,
+              projected = o[GW_LSTM_PROJECTION] != 0.0f;
+    const float *bias_ih = t[GW_LSTM_BIAS_IH].data, *bias_hh = t[GW_LSTM_BIAS_HH].data;
+    for (int i = 0; i < gw_padded(4 * H); i++) p.bias[i] = i < 4 * H ? bias_ih[i] + bias_hh[i] : 0.0f;
+    gw_pack_matrix(p.weight_x, t[GW_LSTM_WEIGHT_IH].data, 4 * H, I, I);
+    gw_pack_matrix(p.weight_h, t[GW_LSTM_WEIGHT_HH].data, 4 * H, R, R);
+    if (p.weight_r) gw_pack_matrix(p.weight_r, t[GW_LSTM_WEIGHT_HR].data, R, H, H);
+    if (p.peephole) memcpy(p.peephole, t[lstm_peephole(projected)].data, 3 * (size_t)H * sizeof(float));
     *p.l = (gw_lstm){
         .inputs = I,
         .units = H,
         .width = R,
-        .gate = (int)o[LSTM_GATE],
-        .act = (int)o[LSTM_ACT],
-        .out = (int)o[LSTM_OUT],
-        .gate_a = o[LSTM_GATE + 1],
-        .gate_b = o[LSTM_GATE + 2],
-        .act_a = o[LSTM_ACT + 1],
-        .act_b = o[LSTM_ACT + 2],
-        .out_a = o[LSTM_OUT + 1],
-        .out_b = o[LSTM_OUT + 2],
-        .coupled = o[LSTM_COUPLED] != 0.0f,
-        .clip = o[LSTM_CLIP],
-        .cell_clip = o[LSTM_CELL_CLIP],
+        .gate = (int)o[GW_LSTM_GATE_ACTIVATION],
+        .act = (int)o[GW_LSTM_ACTIVATION],
+        .out = (int)o[GW_LSTM_OUTPUT_ACTIVATION],
+        .gate_a = o[GW_LSTM_GATE_ACTIVATION_ALPHA],
+        .gate_b = o[GW_LSTM_GATE_ACTIVATION_BETA],
+        .act_a = o[GW_LSTM_ACTIVATION_ALPHA],
+        .act_b = o[GW_LSTM_ACTIVATION_BETA],
+        .out_a = o[GW_LSTM_OUTPUT_ACTIVATION_ALPHA],
+        .out_b = o[GW_LSTM_OUTPUT_ACTIVATION_BETA],
+        .coupled = o[GW_LSTM_INPUT_FORGET] != 0.0f,
+        .clip = o[GW_LSTM_CLIP],
+        .cell_clip = o[GW_LSTM_CELL_CLIP],
         .bias = p.bias,
         .weight_x = p.weight_x,
         .weight_h = p.weight_h,
@@ -206,6 +201,6 @@ static const void *lstm_pack(const gw_place *place, gw_room *room) {
     return p.l;
 }
 
-static const gw_kernel gw_kernel_lstm = {"lstm", lstm_check, lstm_pack, lstm_step, NULL};
+static const gw_kernel gw_kernel_lstm = {.kind = "lstm", .check = lstm_check, .pack = lstm_pack, .step = lstm_step};
 
 #endif

@@ -9,31 +9,21 @@
  *     di = dc' g gate'     df = dc' c gate'     dg = dc' i act'     (coupled gates: f = 1 - i)
  *     dc = dc' f + p_i di + p_f df       dh = W_hh^T [di, df, dg, do]       dx = W_ih^T [di, df, dg, do]
  *
- * Options and tensors as in kernel.c. Kept: i, f, g, o, c', out(c'), and where a slope needs them what goes into the four.
+ * Kept: i, f, g, o, c', out(c'), and where a slope needs them what goes into the four.
  */
 
-enum {
-    LSTM_AT_GATE = 0,
-    LSTM_AT_ACT = 3,
-    LSTM_AT_OUT = 6,
-    LSTM_AT_PEEPHOLES = 9,
-    LSTM_AT_COUPLED,
-    LSTM_AT_PROJECTED,
-    LSTM_AT_CLIP,
-    LSTM_AT_CELL
-};
-enum { LSTM_WEIGHT_IH, LSTM_WEIGHT_HH, LSTM_BIAS_IH, LSTM_BIAS_HH, LSTM_WEIGHT_HR, LSTM_PEEPHOLE };
+#include "options.h"
 
 static int lstm_arguments(const double *options) {
-    return gw_act_needs_argument(gw_act_at(options, LSTM_AT_GATE, options[LSTM_AT_CLIP])) ||
-           gw_act_needs_argument(gw_act_at(options, LSTM_AT_ACT, options[LSTM_AT_CLIP]));
+    return gw_act_needs_argument(gw_act_at(options, GW_LSTM_GATE_ACTIVATION, options[GW_LSTM_CLIP])) ||
+           gw_act_needs_argument(gw_act_at(options, GW_LSTM_ACTIVATION, options[GW_LSTM_CLIP]));
 }
 
 static int lstm_train_sizes(const double *options, size_t count, size_t inputs, size_t rows, size_t hidden,
                             gw_train_sizes *sizes) {
-    if (count != 14 || rows % 4) return 0;
+    if (count != GW_LSTM_OPTIONS || rows % 4) return 0;
     const size_t H = rows / 4, R = hidden;
-    const int projected = options[LSTM_AT_PROJECTED] != 0.0, peepholes = options[LSTM_AT_PEEPHOLES] != 0.0;
+    const int projected = options[GW_LSTM_PROJECTION] != 0.0, peepholes = options[GW_LSTM_PEEPHOLES] != 0.0;
     if (!H || !R || (projected ? R >= H : R != H)) return 0;
     *sizes = (gw_train_sizes){
         .inputs = inputs,
@@ -68,30 +58,30 @@ typedef struct lstm_train {
 static lstm_train lstm_train_take(gw_heap *heap, const gw_sequence *s) {
     const double *options = s->options;
     const size_t H = s->sizes.units, R = s->sizes.out, I = s->sizes.inputs;
-    const int back = gw_is_backward(s), projected = options[LSTM_AT_PROJECTED] != 0.0;
+    const int back = gw_is_backward(s), projected = options[GW_LSTM_PROJECTION] != 0.0;
     gw_real *(*pack)(gw_heap *, const gw_real *, size_t, size_t) = back ? gw_heap_transpose : gw_heap_matrix;
     lstm_train l = {
         .rows = gw_rows_take(heap, s),
-        .gate = gw_act_at(options, LSTM_AT_GATE, options[LSTM_AT_CLIP]),
-        .act = gw_act_at(options, LSTM_AT_ACT, options[LSTM_AT_CLIP]),
-        .out = gw_act_at(options, LSTM_AT_OUT, 0.0),
-        .coupled = options[LSTM_AT_COUPLED] != 0.0,
+        .gate = gw_act_at(options, GW_LSTM_GATE_ACTIVATION, options[GW_LSTM_CLIP]),
+        .act = gw_act_at(options, GW_LSTM_ACTIVATION, options[GW_LSTM_CLIP]),
+        .out = gw_act_at(options, GW_LSTM_OUTPUT_ACTIVATION, 0.0),
+        .coupled = options[GW_LSTM_INPUT_FORGET] != 0.0,
         .projected = projected,
-        .bound = (gw_real)options[LSTM_AT_CELL],
+        .bound = (gw_real)options[GW_LSTM_CELL_CLIP],
         .H = H,
         .R = R,
         .kept = s->sizes.kept,
         .arguments = lstm_arguments(options) ? 6 * H : 0,
-        .peephole = s->tensors[LSTM_PEEPHOLE],
+        .peephole = s->tensors[GW_LSTM_WEIGHT_PEEPHOLE],
         .wide = gw_row_stride(4 * H),
         .narrow = gw_row_stride(H),
         .projection = gw_row_stride(R),
     };
     l.pile = gw_pile_take(heap, &l.rows, 4 * H);
-    l.weight_ih = pack(heap, s->tensors[LSTM_WEIGHT_IH], 4 * H, I);
-    l.weight_hh = pack(heap, s->tensors[LSTM_WEIGHT_HH], 4 * H, R);
-    l.weight_hr = projected ? pack(heap, s->tensors[LSTM_WEIGHT_HR], R, H) : NULL;
-    l.bias = gw_heap_sum(heap, s->tensors[LSTM_BIAS_IH], s->tensors[LSTM_BIAS_HH], 4 * H);
+    l.weight_ih = pack(heap, s->tensors[GW_LSTM_WEIGHT_IH], 4 * H, I);
+    l.weight_hh = pack(heap, s->tensors[GW_LSTM_WEIGHT_HH], 4 * H, R);
+    l.weight_hr = projected ? pack(heap, s->tensors[GW_LSTM_WEIGHT_HR], R, H) : NULL;
+    l.bias = gw_heap_sum(heap, s->tensors[GW_LSTM_BIAS_IH], s->tensors[GW_LSTM_BIAS_HH], 4 * H);
     const size_t piled = back ? l.pile.room : l.rows.count;
     l.own = gw_heap_reals(heap, back ? 0 : l.rows.count * l.wide);
     l.y = gw_heap_reals(heap, projected ? piled * l.narrow : 0);
@@ -225,11 +215,12 @@ static void lstm_train_pile(lstm_train *l, const gw_sequence *s) {
     gw_pile *p = &l->pile;
     const gw_product back = {l->weight_ih, p->d, p->d_stride, (int)(4 * H)};
     gw_pile_x(p, &l->rows, &back, 1);
-    gw_pile_weight(p, s->d_tensors[LSTM_WEIGHT_IH], 0, 4 * H, p->x, p->x_stride, I);
-    gw_pile_weight(p, s->d_tensors[LSTM_WEIGHT_HH], 0, 4 * H, p->h, p->h_stride, R);
-    gw_pile_bias(p, s->d_tensors[LSTM_BIAS_IH], 0, 4 * H);
+    gw_pile_weight(p, s->d_tensors[GW_LSTM_WEIGHT_IH], 0, 4 * H, p->x, p->x_stride, I);
+    gw_pile_weight(p, s->d_tensors[GW_LSTM_WEIGHT_HH], 0, 4 * H, p->h, p->h_stride, R);
+    gw_pile_bias(p, s->d_tensors[GW_LSTM_BIAS_IH], 0, 4 * H);
     if (l->projected)
-        gw_outer(s->d_tensors[LSTM_WEIGHT_HR], H, l->dh, l->projection, l->y, l->narrow, (int)R, (int)H, (int)p->count);
+        gw_outer(s->d_tensors[GW_LSTM_WEIGHT_HR], H, l->dh, l->projection, l->y, l->narrow, (int)R, (int)H,
+                 (int)p->count);
     p->count = 0;
 }
 
@@ -274,7 +265,7 @@ static void lstm_train_backward(lstm_train *l, const gw_sequence *s) {
                 lstm_train_slopes(gw_plain_sigmoid, gw_plain_tanh, gw_plain_tanh, 0, 0, NULL, H, b);
             else
                 lstm_train_slopes(l->gate, l->act, l->out, l->coupled, l->bound, l->peephole, H, b);
-            if (l->peephole) lstm_train_peepholes(s->d_tensors[LSTM_PEEPHOLE], b, H);
+            if (l->peephole) lstm_train_peepholes(s->d_tensors[GW_LSTM_WEIGHT_PEEPHOLE], b, H);
         }
         const gw_product back = {l->weight_hh, p->d + p->count * p->d_stride, p->d_stride, (int)(4 * H)};
         gw_affine(rows->state[0], rows->stride[0], rows->zeros, back, (int)R, (int)live);
@@ -282,7 +273,7 @@ static void lstm_train_backward(lstm_train *l, const gw_sequence *s) {
         gw_backward_reset(rows, t);
     }
     lstm_train_pile(l, s);
-    memcpy(s->d_tensors[LSTM_BIAS_HH], s->d_tensors[LSTM_BIAS_IH], 4 * H * sizeof(gw_real));
+    memcpy(s->d_tensors[GW_LSTM_BIAS_HH], s->d_tensors[GW_LSTM_BIAS_IH], 4 * H * sizeof(gw_real));
     gw_backward_end(rows);
 }
 

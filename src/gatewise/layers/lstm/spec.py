@@ -172,18 +172,18 @@ class Spec(Layer):
             h = h @ tensors["weight_hr"].T
         return h, {"hidden": h, "cell": c}
 
-    def native(self) -> list[float]:
-        """Three activations (3 numbers each), three flags, two bounds; see kernel.c."""
-        return [
-            *self.gate_activation.native(),
-            *self.activation.native(),
-            *self.output_activation.native(),
-            float(self.peepholes),
-            float(self.input_forget),
-            float(self.projection is not None),
-            self.clip or 0.0,
-            self.cell_clip or 0.0,
-        ]
+    def numbers(self) -> dict[str, float | list[float]]:
+        """Three activations, three flags, two bounds (0 = none)."""
+        return {
+            **self.gate_activation.numbers("gate_activation"),
+            **self.activation.numbers("activation"),
+            **self.output_activation.numbers("output_activation"),
+            "peepholes": float(self.peepholes),
+            "input_forget": float(self.input_forget),
+            "projection": float(self.projection is not None),
+            "clip": self.clip or 0.0,
+            "cell_clip": self.cell_clip or 0.0,
+        }
 
     def cautions(self) -> tuple[str, ...]:
         """A gate beyond 1, or a candidate without bound, lets the cell grow without limit."""

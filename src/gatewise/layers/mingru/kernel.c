@@ -7,7 +7,6 @@
  * In this form a small z keeps its relative precision, and with it how slowly h comes to n; 1 - z would have lost it.
  *
  * Reads one edge of I values, writes h' (H). State: h (H). Rows in the order z, n.
- * Options: act kind, slope, offset. Tensors: weight_ih (2H, I), bias_ih (2H).
  *
  * Order of each sum: b, then x ascending.
  */
@@ -49,6 +48,8 @@ static void mingru_step(const void *layer, const gw_batch *b) {
 
 #ifndef GW_STEP_ONLY
 
+#include "options.h"
+
 typedef struct mingru_parts {
     gw_mingru *g;
     float *bias, *weight;
@@ -65,11 +66,11 @@ static mingru_parts mingru_take(const gw_place *place, gw_room *room) {
 }
 
 static gw_status mingru_check(const gw_place *place, gw_room *room, gw_need *need) {
-    GW_TRY(gw_expect_counts(place, 1, 3, 2));
+    GW_TRY(gw_expect_counts(place, 1, GW_MINGRU_OPTIONS, GW_MINGRU_TENSORS));
     const size_t H = (size_t)place->out, I = (size_t)place->in[0];
-    GW_TRY(gw_expect_activation(place, 0, 0));
-    GW_TRY(gw_expect_tensor(place, 0, 2 * H, I));
-    GW_TRY(gw_expect_tensor(place, 1, 2 * H, 1));
+    GW_TRY(gw_expect_activation(place, GW_MINGRU_ACTIVATION, 0));
+    GW_TRY(gw_expect_tensor(place, GW_MINGRU_WEIGHT_IH, 2 * H, I));
+    GW_TRY(gw_expect_tensor(place, GW_MINGRU_BIAS_IH, 2 * H, 1));
     mingru_take(place, room);
     need->state = H;
     need->scratch = (size_t)gw_padded(2 * place->out);
@@ -82,20 +83,25 @@ static const void *mingru_pack(const gw_place *place, gw_room *room) {
     const gw_tensor *t = place->node->tensors;
     const float *o = place->node->options;
     const int H = place->out, I = place->in[0];
-    for (int i = 0; i < gw_padded(2 * H); i++) p.bias[i] = i < 2 * H ? t[1].data[i] : 0.0f;
-    gw_pack_matrix(p.weight, t[0].data, 2 * H, I, I);
+    for (int i = 0; i < gw_padded(2 * H); i++) p.bias[i] = i < 2 * H ? t[GW_MINGRU_BIAS_IH].data[i] : 0.0f;
+    gw_pack_matrix(p.weight, t[GW_MINGRU_WEIGHT_IH].data, 2 * H, I, I);
     *p.g = (gw_mingru){
         .inputs = I,
         .units = H,
-        .act = (int)o[0],
-        .slope = o[1],
-        .offset = o[2],
+        .act = (int)o[GW_MINGRU_ACTIVATION],
+        .slope = o[GW_MINGRU_ACTIVATION_ALPHA],
+        .offset = o[GW_MINGRU_ACTIVATION_BETA],
         .bias = p.bias,
         .weight = p.weight,
     };
     return p.g;
 }
 
-static const gw_kernel gw_kernel_mingru = {"mingru", mingru_check, mingru_pack, mingru_step, NULL};
+static const gw_kernel gw_kernel_mingru = {
+    .kind = "mingru",
+    .check = mingru_check,
+    .pack = mingru_pack,
+    .step = mingru_step,
+};
 
 #endif

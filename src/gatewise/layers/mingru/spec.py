@@ -99,6 +99,6 @@ class Spec(Layer):
         h = state["hidden"] + z * (self.activation(n) - state["hidden"])
         return h, {"hidden": h}
 
-    def native(self) -> list[float]:
-        """Candidate activation (3 numbers)."""
-        return [*self.activation.native()]
+    def numbers(self) -> dict[str, float | list[float]]:
+        """The activation of the candidate."""
+        return {**self.activation.numbers("activation")}

@@ -15,7 +15,6 @@
  * precision, and with it how slowly h comes to n.
  *
  * Reads one edge of I values, writes h' (H). State: h (H). Rows in the order f, i, n.
- * Options: act kind, slope, offset. Tensors: weight_ih (3H, I), bias_ih (3H).
  *
  * Order of each sum: b, then x ascending.
  */
@@ -66,6 +65,8 @@ static void minlstm_step(const void *layer, const gw_batch *b) {
 
 #ifndef GW_STEP_ONLY
 
+#include "options.h"
+
 typedef struct minlstm_parts {
     gw_minlstm *g;
     float *bias, *weight;
@@ -82,11 +83,11 @@ static minlstm_parts minlstm_take(const gw_place *place, gw_room *room) {
 }
 
 static gw_status minlstm_check(const gw_place *place, gw_room *room, gw_need *need) {
-    GW_TRY(gw_expect_counts(place, 1, 3, 2));
+    GW_TRY(gw_expect_counts(place, 1, GW_MINLSTM_OPTIONS, GW_MINLSTM_TENSORS));
     const size_t H = (size_t)place->out, I = (size_t)place->in[0];
-    GW_TRY(gw_expect_activation(place, 0, 0));
-    GW_TRY(gw_expect_tensor(place, 0, 3 * H, I));
-    GW_TRY(gw_expect_tensor(place, 1, 3 * H, 1));
+    GW_TRY(gw_expect_activation(place, GW_MINLSTM_ACTIVATION, 0));
+    GW_TRY(gw_expect_tensor(place, GW_MINLSTM_WEIGHT_IH, 3 * H, I));
+    GW_TRY(gw_expect_tensor(place, GW_MINLSTM_BIAS_IH, 3 * H, 1));
     minlstm_take(place, room);
     need->state = H;
     need->scratch = (size_t)gw_padded(3 * place->out);
@@ -99,20 +100,25 @@ static const void *minlstm_pack(const gw_place *place, gw_room *room) {
     const gw_tensor *t = place->node->tensors;
     const float *o = place->node->options;
     const int H = place->out, I = place->in[0];
-    for (int i = 0; i < gw_padded(3 * H); i++) p.bias[i] = i < 3 * H ? t[1].data[i] : 0.0f;
-    gw_pack_matrix(p.weight, t[0].data, 3 * H, I, I);
+    for (int i = 0; i < gw_padded(3 * H); i++) p.bias[i] = i < 3 * H ? t[GW_MINLSTM_BIAS_IH].data[i] : 0.0f;
+    gw_pack_matrix(p.weight, t[GW_MINLSTM_WEIGHT_IH].data, 3 * H, I, I);
     *p.g = (gw_minlstm){
         .inputs = I,
         .units = H,
-        .act = (int)o[0],
-        .slope = o[1],
-        .offset = o[2],
+        .act = (int)o[GW_MINLSTM_ACTIVATION],
+        .slope = o[GW_MINLSTM_ACTIVATION_ALPHA],
+        .offset = o[GW_MINLSTM_ACTIVATION_BETA],
         .bias = p.bias,
         .weight = p.weight,
     };
     return p.g;
 }
 
-static const gw_kernel gw_kernel_minlstm = {"minlstm", minlstm_check, minlstm_pack, minlstm_step, NULL};
+static const gw_kernel gw_kernel_minlstm = {
+    .kind = "minlstm",
+    .check = minlstm_check,
+    .pack = minlstm_pack,
+    .step = minlstm_step,
+};
 
 #endif

@@ -5,8 +5,9 @@
  * With a mask the sums are over the n steps at which the column has a reading, and n stands for T; where there is none,
  * m = 0 and s = 1. The indicator of a missing reading of column i is at C + i, of an edge of 2C values.
  *
- * Both sums with t ascending, one chain a column. Reads one edge, of which it uses the first W columns; writes 2W values.
- * No state, no tensors. Options: epsilon, masked (0, 1). Needs the whole sequence.
+ * Both sums with t ascending, one chain a column.
+ *
+ * Reads one edge, of which it uses the first W columns; writes 2W values. No state, no tensors. Needs the whole sequence.
  */
 
 typedef struct gw_moments {
@@ -59,12 +60,15 @@ static void moments_whole(const void *layer, const gw_batch *b, size_t steps) {
 
 #ifndef GW_STEP_ONLY
 
+#include "options.h"
+
 static gw_status moments_check(const gw_place *place, gw_room *room, gw_need *need) {
     (void)need;
-    GW_TRY(gw_expect_counts(place, 1, 2, 0));
-    if (!(place->node->options[0] > 0.0f)) return gw_fail(place, GW_BAD_OPTION, 0, 0, 0);
-    GW_TRY(gw_expect_option(place, 1, 1));
-    const int masked = place->node->options[1] != 0.0f, most = masked ? place->in[0] : 2 * place->in[0];
+    GW_TRY(gw_expect_counts(place, 1, GW_MOMENTS_OPTIONS, 0));
+    if (!(place->node->options[GW_MOMENTS_EPSILON] > 0.0f))
+        return gw_fail(place, GW_BAD_OPTION, GW_MOMENTS_EPSILON, 0, 0);
+    GW_TRY(gw_expect_option(place, GW_MOMENTS_MASKED, 1));
+    const int masked = place->node->options[GW_MOMENTS_MASKED] != 0.0f, most = masked ? place->in[0] : 2 * place->in[0];
     if (masked && place->in[0] % 2)
         return gw_fail(place, GW_BAD_INPUT_WIDTH, 0, (size_t)place->in[0], (size_t)place->out);
     if (place->out % 2 || place->out > most)
@@ -76,10 +80,16 @@ static gw_status moments_check(const gw_place *place, gw_room *room, gw_need *ne
 static const void *moments_pack(const gw_place *place, gw_room *room) {
     gw_moments *m = gw_take(room, 1, sizeof(gw_moments));
     const float *o = place->node->options;
-    *m = (gw_moments){(size_t)place->out / 2, (size_t)place->in[0], o[0], o[1] != 0.0f};
+    *m =
+        (gw_moments){(size_t)place->out / 2, (size_t)place->in[0], o[GW_MOMENTS_EPSILON], o[GW_MOMENTS_MASKED] != 0.0f};
     return m;
 }
 
-static const gw_kernel gw_kernel_moments = {"moments", moments_check, moments_pack, NULL, moments_whole};
+static const gw_kernel gw_kernel_moments = {
+    .kind = "moments",
+    .check = moments_check,
+    .pack = moments_pack,
+    .whole = moments_whole,
+};
 
 #endif

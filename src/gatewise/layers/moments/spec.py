@@ -72,6 +72,6 @@ class Spec(Layer):
         deviation = np.where(count, np.sqrt(variance + self.epsilon), 1.0)
         return np.repeat(np.concatenate([mean, deviation], axis=-1), used.shape[1], axis=1)
 
-    def native(self) -> list[float]:
+    def numbers(self) -> dict[str, float | list[float]]:
         """Epsilon, whether masked; the width is that of the edge it writes."""
-        return [self.epsilon, float(self.masked)]
+        return {"epsilon": self.epsilon, "masked": float(self.masked)}

@@ -37,6 +37,11 @@ static const void *multiply_pack(const gw_place *place, gw_room *room) {
     return a;
 }
 
-static const gw_kernel gw_kernel_multiply = {"multiply", multiply_check, multiply_pack, multiply_step, NULL};
+static const gw_kernel gw_kernel_multiply = {
+    .kind = "multiply",
+    .check = multiply_check,
+    .pack = multiply_pack,
+    .step = multiply_step,
+};
 
 #endif

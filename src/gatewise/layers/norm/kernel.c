@@ -4,8 +4,6 @@
  *     y = (x - m) / sqrt(1/I sum_i (x_i - m)^2 + epsilon) * weight + bias   layer, m = 1/I sum_i x_i
  *
  * Reads one edge of I values, writes y (I). No state.
- * Options: method (0 rms, 1 layer), epsilon.
- * Tensors: weight (I); with method layer also bias (I).
  *
  * The mean is taken away before the squares, which would otherwise be large and differ by little; and it is taken away twice,
  * as the mean of what remains is the rounding of the first. A sum has 16 chains, chain k of i = k, k + 16, ... ascending, on every
@@ -70,13 +68,15 @@ static void norm_step(const void *layer, const gw_batch *b) {
 
 #ifndef GW_STEP_ONLY
 
+#include "options.h"
+
 typedef struct norm_parts {
     gw_norm *g;
     float *weight, *bias;
 } norm_parts;
 
 static norm_parts norm_take(const gw_place *place, gw_room *room) {
-    const int layer = place->node->options[0] != 0.0f;
+    const int layer = place->node->options[GW_NORM_METHOD] != 0.0f;
     norm_parts p = {
         .g = gw_take(room, 1, sizeof(gw_norm)),
         .weight = gw_take(room, (size_t)place->out, sizeof(float)),
@@ -87,13 +87,14 @@ static norm_parts norm_take(const gw_place *place, gw_room *room) {
 
 static gw_status norm_check(const gw_place *place, gw_room *room, gw_need *need) {
     (void)need;
-    const int layer = place->node->option_count > 0 && place->node->options[0] != 0.0f;
-    GW_TRY(gw_expect_counts(place, 1, 2, 1 + layer));
-    GW_TRY(gw_expect_option(place, 0, 1));
-    if (!(place->node->options[1] > 0.0f)) return gw_fail(place, GW_BAD_OPTION, 1, 0, 0);
+    const int layer = place->node->option_count > GW_NORM_METHOD && place->node->options[GW_NORM_METHOD] != 0.0f;
+    GW_TRY(gw_expect_counts(place, 1, GW_NORM_OPTIONS, layer ? GW_NORM_TENSORS : GW_NORM_BIAS));
+    GW_TRY(gw_expect_option(place, GW_NORM_METHOD, 1));
+    if (!(place->node->options[GW_NORM_EPSILON] > 0.0f)) return gw_fail(place, GW_BAD_OPTION, GW_NORM_EPSILON, 0, 0);
     if (place->out != place->in[0])
         return gw_fail(place, GW_BAD_OUTPUT_WIDTH, -1, (size_t)place->out, (size_t)place->in[0]);
-    for (int t = 0; t < 1 + layer; t++) GW_TRY(gw_expect_tensor(place, t, (size_t)place->out, 1));
+    GW_TRY(gw_expect_tensor(place, GW_NORM_WEIGHT, (size_t)place->out, 1));
+    if (layer) GW_TRY(gw_expect_tensor(place, GW_NORM_BIAS, (size_t)place->out, 1));
     norm_take(place, room);
     return GW_OK;
 }
@@ -102,12 +103,12 @@ static const void *norm_pack(const gw_place *place, gw_room *room) {
     const norm_parts p = norm_take(place, room);
     const gw_tensor *t = place->node->tensors;
     const size_t size = (size_t)place->out * sizeof(float);
-    memcpy(p.weight, t[0].data, size);
-    if (p.bias) memcpy(p.bias, t[1].data, size);
-    *p.g = (gw_norm){place->out, p.bias != NULL, place->node->options[1], p.weight, p.bias};
+    memcpy(p.weight, t[GW_NORM_WEIGHT].data, size);
+    if (p.bias) memcpy(p.bias, t[GW_NORM_BIAS].data, size);
+    *p.g = (gw_norm){place->out, p.bias != NULL, place->node->options[GW_NORM_EPSILON], p.weight, p.bias};
     return p.g;
 }
 
-static const gw_kernel gw_kernel_norm = {"norm", norm_check, norm_pack, norm_step, NULL};
+static const gw_kernel gw_kernel_norm = {.kind = "norm", .check = norm_check, .pack = norm_pack, .step = norm_step};
 
 #endif

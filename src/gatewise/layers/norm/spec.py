@@ -72,6 +72,6 @@ class Spec(Layer):
         y = apart / np.sqrt((apart**2).mean(-1, keepdims=True) + self.epsilon) * tensors["weight"]
         return (y + tensors["bias"] if self.method == "layer" else y), {}
 
-    def native(self) -> list[float]:
+    def numbers(self) -> dict[str, float | list[float]]:
         """Method (0 rms, 1 layer), epsilon."""
-        return [float(self.method == "layer"), self.epsilon]
+        return {"method": float(self.method == "layer"), "epsilon": self.epsilon}

@@ -35,6 +35,11 @@ static const void *reverse_pack(const gw_place *place, gw_room *room) {
     return r;
 }
 
-static const gw_kernel gw_kernel_reverse = {"reverse", reverse_check, reverse_pack, NULL, reverse_whole};
+static const gw_kernel gw_kernel_reverse = {
+    .kind = "reverse",
+    .check = reverse_check,
+    .pack = reverse_pack,
+    .whole = reverse_whole,
+};
 
 #endif

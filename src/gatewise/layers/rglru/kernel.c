@@ -11,7 +11,6 @@
  * precision, which a as a float has lost.
  *
  * Reads one edge of I values, writes h' (H). State: h (H). Rows in the order r, i, v.
- * Options: signed (0, 1). Tensors: weight_ih (3H, I), bias_ih (3H), decay (H).
  *
  * Order of each sum: b, then x ascending.
  */
@@ -61,6 +60,8 @@ static void rglru_step(const void *layer, const gw_batch *b) {
 
 #ifndef GW_STEP_ONLY
 
+#include "options.h"
+
 #include <math.h>
 
 typedef struct rglru_parts {
@@ -86,12 +87,12 @@ static float rglru_rate(float decay) {
 }
 
 static gw_status rglru_check(const gw_place *place, gw_room *room, gw_need *need) {
-    GW_TRY(gw_expect_counts(place, 1, 1, 3));
+    GW_TRY(gw_expect_counts(place, 1, GW_RGLRU_OPTIONS, GW_RGLRU_TENSORS));
     const size_t H = (size_t)place->out, I = (size_t)place->in[0];
-    GW_TRY(gw_expect_option(place, 0, 1));
-    GW_TRY(gw_expect_tensor(place, 0, 3 * H, I));
-    GW_TRY(gw_expect_tensor(place, 1, 3 * H, 1));
-    GW_TRY(gw_expect_tensor(place, 2, H, 1));
+    GW_TRY(gw_expect_option(place, GW_RGLRU_SIGNED, 1));
+    GW_TRY(gw_expect_tensor(place, GW_RGLRU_WEIGHT_IH, 3 * H, I));
+    GW_TRY(gw_expect_tensor(place, GW_RGLRU_BIAS_IH, 3 * H, 1));
+    GW_TRY(gw_expect_tensor(place, GW_RGLRU_DECAY, H, 1));
     rglru_take(place, room);
     need->state = H;
     need->scratch = (size_t)gw_padded(3 * place->out);
@@ -103,13 +104,13 @@ static const void *rglru_pack(const gw_place *place, gw_room *room) {
     const rglru_parts p = rglru_take(place, room);
     const gw_tensor *t = place->node->tensors;
     const int H = place->out, I = place->in[0];
-    for (int i = 0; i < gw_padded(3 * H); i++) p.bias[i] = i < 3 * H ? t[1].data[i] : 0.0f;
-    for (int i = 0; i < H; i++) p.rate[i] = rglru_rate(t[2].data[i]);
-    gw_pack_matrix(p.weight, t[0].data, 3 * H, I, I);
+    for (int i = 0; i < gw_padded(3 * H); i++) p.bias[i] = i < 3 * H ? t[GW_RGLRU_BIAS_IH].data[i] : 0.0f;
+    for (int i = 0; i < H; i++) p.rate[i] = rglru_rate(t[GW_RGLRU_DECAY].data[i]);
+    gw_pack_matrix(p.weight, t[GW_RGLRU_WEIGHT_IH].data, 3 * H, I, I);
     *p.g = (gw_rglru){
         .inputs = I,
         .units = H,
-        .is_signed = place->node->options[0] != 0.0f,
+        .is_signed = place->node->options[GW_RGLRU_SIGNED] != 0.0f,
         .bias = p.bias,
         .rate = p.rate,
         .weight = p.weight,
@@ -117,6 +118,11 @@ static const void *rglru_pack(const gw_place *place, gw_room *room) {
     return p.g;
 }
 
-static const gw_kernel gw_kernel_rglru = {"rglru", rglru_check, rglru_pack, rglru_step, NULL};
+static const gw_kernel gw_kernel_rglru = {
+    .kind = "rglru",
+    .check = rglru_check,
+    .pack = rglru_pack,
+    .step = rglru_step,
+};
 
 #endif

@@ -108,9 +108,9 @@ class Spec(Layer):
         h = a * state["hidden"] + root * (_sigmoid(i) * v)
         return h, {"hidden": h}
 
-    def native(self) -> list[float]:
+    def numbers(self) -> dict[str, float | list[float]]:
         """Signed (0 or 1)."""
-        return [float(self.signed)]
+        return {"signed": float(self.signed)}
 
 
 def _sigmoid(x: Array) -> Array:

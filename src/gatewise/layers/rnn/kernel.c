@@ -5,8 +5,6 @@
  * What goes into act is first held within the clip, where there is one.
  *
  * Reads one edge of I values, writes h' (H). State: h (H).
- * Options: kind, slope, offset of the activation, clip (0 = none).
- * Tensors: weight_ih (H, I), weight_hh (H, H), bias_ih (H), bias_hh (H).
  *
  * Order of each sum: b_ih + b_hh (one rounding), then x ascending, then h ascending.
  */
@@ -50,6 +48,8 @@ static void rnn_step(const void *layer, const gw_batch *b) {
 
 #ifndef GW_STEP_ONLY
 
+#include "options.h"
+
 typedef struct rnn_parts {
     gw_rnn *r;
     float *bias, *weight_x, *weight_h;
@@ -67,14 +67,14 @@ static rnn_parts rnn_take(const gw_place *place, gw_room *room) {
 }
 
 static gw_status rnn_check(const gw_place *place, gw_room *room, gw_need *need) {
-    GW_TRY(gw_expect_counts(place, 1, 4, 4));
+    GW_TRY(gw_expect_counts(place, 1, GW_RNN_OPTIONS, GW_RNN_TENSORS));
     const size_t H = (size_t)place->out, I = (size_t)place->in[0];
-    GW_TRY(gw_expect_activation(place, 0, 0));
-    if (!(place->node->options[3] >= 0.0f)) return gw_fail(place, GW_BAD_OPTION, 3, 0, 0);
-    GW_TRY(gw_expect_tensor(place, 0, H, I));
-    GW_TRY(gw_expect_tensor(place, 1, H, H));
-    GW_TRY(gw_expect_tensor(place, 2, H, 1));
-    GW_TRY(gw_expect_tensor(place, 3, H, 1));
+    GW_TRY(gw_expect_activation(place, GW_RNN_ACTIVATION, 0));
+    GW_TRY(gw_expect_bound(place, GW_RNN_CLIP));
+    GW_TRY(gw_expect_tensor(place, GW_RNN_WEIGHT_IH, H, I));
+    GW_TRY(gw_expect_tensor(place, GW_RNN_WEIGHT_HH, H, H));
+    GW_TRY(gw_expect_tensor(place, GW_RNN_BIAS_IH, H, 1));
+    GW_TRY(gw_expect_tensor(place, GW_RNN_BIAS_HH, H, 1));
     rnn_take(place, room);
     need->state = H;
     need->scratch = (size_t)gw_padded(place->out);
@@ -87,16 +87,17 @@ static const void *rnn_pack(const gw_place *place, gw_room *room) {
     const gw_tensor *t = place->node->tensors;
     const float *o = place->node->options;
     const int H = place->out, I = place->in[0];
-    for (int i = 0; i < gw_padded(H); i++) p.bias[i] = i < H ? t[2].data[i] + t[3].data[i] : 0.0f;
-    gw_pack_matrix(p.weight_x, t[0].data, H, I, I);
-    gw_pack_matrix(p.weight_h, t[1].data, H, H, H);
+    const float *bias_ih = t[GW_RNN_BIAS_IH].data, *bias_hh = t[GW_RNN_BIAS_HH].data;
+    for (int i = 0; i < gw_padded(H); i++) p.bias[i] = i < H ? bias_ih[i] + bias_hh[i] : 0.0f;
+    gw_pack_matrix(p.weight_x, t[GW_RNN_WEIGHT_IH].data, H, I, I);
+    gw_pack_matrix(p.weight_h, t[GW_RNN_WEIGHT_HH].data, H, H, H);
     *p.r = (gw_rnn){
         .inputs = I,
         .units = H,
-        .act = (int)o[0],
-        .act_a = o[1],
-        .act_b = o[2],
-        .clip = o[3],
+        .act = (int)o[GW_RNN_ACTIVATION],
+        .act_a = o[GW_RNN_ACTIVATION_ALPHA],
+        .act_b = o[GW_RNN_ACTIVATION_BETA],
+        .clip = o[GW_RNN_CLIP],
         .bias = p.bias,
         .weight_x = p.weight_x,
         .weight_h = p.weight_h,
@@ -104,6 +105,6 @@ static const void *rnn_pack(const gw_place *place, gw_room *room) {
     return p.r;
 }
 
-static const gw_kernel gw_kernel_rnn = {"rnn", rnn_check, rnn_pack, rnn_step, NULL};
+static const gw_kernel gw_kernel_rnn = {.kind = "rnn", .check = rnn_check, .pack = rnn_pack, .step = rnn_step};
 
 #endif

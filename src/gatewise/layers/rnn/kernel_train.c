@@ -5,21 +5,21 @@
  *
  *     da = dh' act'(a)       dh = W_hh^T da      dx = W_ih^T da
  *
- * Options and tensors as in kernel.c. Kept: (H) a where the slope of act needs it, else nothing.
+ * Kept: (H) a where the slope of act needs it, else nothing.
  */
 
-enum { RNN_WEIGHT_IH, RNN_WEIGHT_HH, RNN_BIAS_IH, RNN_BIAS_HH };
+#include "options.h"
 
 static int rnn_train_sizes(const double *options, size_t count, size_t inputs, size_t rows, size_t hidden,
                            gw_train_sizes *sizes) {
-    if (count != 4 || !hidden || rows != hidden) return 0;
+    if (count != GW_RNN_OPTIONS || !hidden || rows != hidden) return 0;
     const size_t H = hidden;
     *sizes = (gw_train_sizes){
         .inputs = inputs,
         .units = H,
         .out = H,
         .state = {H},
-        .kept = gw_act_needs_argument(gw_act_at(options, 0, options[3])) ? H : 0,
+        .kept = gw_act_needs_argument(gw_act_at(options, GW_RNN_ACTIVATION, options[GW_RNN_CLIP])) ? H : 0,
         .tensors = {{H, inputs}, {H, H}, {H, 1}, {H, 1}},
     };
     return 1;
@@ -41,13 +41,13 @@ static rnn_train rnn_train_take(gw_heap *heap, const gw_sequence *s) {
         gw_is_backward(s) ? gw_heap_transpose : gw_heap_matrix;
     rnn_train r = {
         .rows = gw_rows_take(heap, s),
-        .act = gw_act_at(s->options, 0, s->options[3]),
+        .act = gw_act_at(s->options, GW_RNN_ACTIVATION, s->options[GW_RNN_CLIP]),
         .stride = gw_row_stride(H),
     };
     r.pile = gw_pile_take(heap, &r.rows, H);
-    r.weight_ih = pack(heap, s->tensors[RNN_WEIGHT_IH], H, I);
-    r.weight_hh = pack(heap, s->tensors[RNN_WEIGHT_HH], H, H);
-    r.bias = gw_heap_sum(heap, s->tensors[RNN_BIAS_IH], s->tensors[RNN_BIAS_HH], H);
+    r.weight_ih = pack(heap, s->tensors[GW_RNN_WEIGHT_IH], H, I);
+    r.weight_hh = pack(heap, s->tensors[GW_RNN_WEIGHT_HH], H, H);
+    r.bias = gw_heap_sum(heap, s->tensors[GW_RNN_BIAS_IH], s->tensors[GW_RNN_BIAS_HH], H);
     r.own = gw_heap_reals(heap, r.rows.count * r.stride);
     return r;
 }
@@ -74,9 +74,9 @@ static void rnn_train_pile(rnn_train *r, const gw_sequence *s) {
     gw_pile *p = &r->pile;
     const gw_product back = {r->weight_ih, p->d, p->d_stride, (int)H};
     gw_pile_x(p, &r->rows, &back, 1);
-    gw_pile_weight(p, s->d_tensors[RNN_WEIGHT_IH], 0, H, p->x, p->x_stride, I);
-    gw_pile_weight(p, s->d_tensors[RNN_WEIGHT_HH], 0, H, p->h, p->h_stride, H);
-    gw_pile_bias(p, s->d_tensors[RNN_BIAS_IH], 0, H);
+    gw_pile_weight(p, s->d_tensors[GW_RNN_WEIGHT_IH], 0, H, p->x, p->x_stride, I);
+    gw_pile_weight(p, s->d_tensors[GW_RNN_WEIGHT_HH], 0, H, p->h, p->h_stride, H);
+    gw_pile_bias(p, s->d_tensors[GW_RNN_BIAS_IH], 0, H);
     p->count = 0;
 }
 
@@ -106,7 +106,7 @@ static void rnn_train_backward(rnn_train *r, const gw_sequence *s) {
         gw_backward_reset(rows, t);
     }
     rnn_train_pile(r, s);
-    memcpy(s->d_tensors[RNN_BIAS_HH], s->d_tensors[RNN_BIAS_IH], H * sizeof(gw_real));
+    memcpy(s->d_tensors[GW_RNN_BIAS_HH], s->d_tensors[GW_RNN_BIAS_IH], H * sizeof(gw_real));
     gw_backward_end(rows);
 }
 

@@ -89,9 +89,9 @@ class Spec(Layer):
         h = self.activation(sums if self.clip is None else np.clip(sums, -self.clip, self.clip))
         return h, {"hidden": h}
 
-    def native(self) -> list[float]:
-        """Activation (3 numbers), clip (0 = none)."""
-        return [*self.activation.native(), self.clip or 0.0]
+    def numbers(self) -> dict[str, float | list[float]]:
+        """The activation and the clip, 0 = none."""
+        return {**self.activation.numbers("activation"), "clip": self.clip or 0.0}
 
     def cautions(self) -> tuple[str, ...]:
         """Unbounded activations make an unbounded memory."""

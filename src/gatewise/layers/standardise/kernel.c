@@ -4,7 +4,7 @@
  *
  * With a mask y_i = 0 for i < W where the reading is missing: its indicator is at C + i, of I = 2C values, W <= C.
  *
- * Reads x (I) and [m, s] (2W), W <= I; writes I values. No state, no tensors. Options: masked (0, 1).
+ * Reads x (I) and [m, s] (2W), W <= I; writes I values. No state, no tensors.
  */
 
 typedef struct gw_standardise {
@@ -27,11 +27,14 @@ static void standardise_step(const void *layer, const gw_batch *b) {
 
 #ifndef GW_STEP_ONLY
 
+#include "options.h"
+
 static gw_status standardise_check(const gw_place *place, gw_room *room, gw_need *need) {
     (void)need;
-    GW_TRY(gw_expect_counts(place, 2, 1, 0));
-    GW_TRY(gw_expect_option(place, 0, 1));
-    const int masked = place->node->options[0] != 0.0f, most = masked ? place->in[0] : 2 * place->in[0];
+    GW_TRY(gw_expect_counts(place, 2, GW_STANDARDISE_OPTIONS, 0));
+    GW_TRY(gw_expect_option(place, GW_STANDARDISE_MASKED, 1));
+    const int masked = place->node->options[GW_STANDARDISE_MASKED] != 0.0f,
+              most = masked ? place->in[0] : 2 * place->in[0];
     if (masked && place->in[0] % 2)
         return gw_fail(place, GW_BAD_INPUT_WIDTH, 0, (size_t)place->in[0], (size_t)place->in[1]);
     if (place->in[1] % 2 || place->in[1] > most)
@@ -44,11 +47,15 @@ static gw_status standardise_check(const gw_place *place, gw_room *room, gw_need
 
 static const void *standardise_pack(const gw_place *place, gw_room *room) {
     gw_standardise *s = gw_take(room, 1, sizeof(gw_standardise));
-    *s = (gw_standardise){place->in[0], place->in[1] / 2, place->node->options[0] != 0.0f};
+    *s = (gw_standardise){place->in[0], place->in[1] / 2, place->node->options[GW_STANDARDISE_MASKED] != 0.0f};
     return s;
 }
 
-static const gw_kernel gw_kernel_standardise = {"standardise", standardise_check, standardise_pack, standardise_step,
-                                                NULL};
+static const gw_kernel gw_kernel_standardise = {
+    .kind = "standardise",
+    .check = standardise_check,
+    .pack = standardise_pack,
+    .step = standardise_step,
+};
 
 #endif

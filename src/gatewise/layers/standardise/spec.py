@@ -57,6 +57,6 @@ class Spec(Layer):
             scaled = np.where(gone != 0, 0.0, scaled)
         return np.concatenate([scaled, readings[:, width:]], axis=1), {}
 
-    def native(self) -> list[float]:
+    def numbers(self) -> dict[str, float | list[float]]:
         """Whether masked."""
-        return [float(self.masked)]
+        return {"masked": float(self.masked)}

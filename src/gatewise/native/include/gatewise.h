@@ -4,9 +4,9 @@
  *
  *     const float W[2 * 3] = {...}, b[2] = {...};
  *     const int reads[] = {0};
- *     const float options[] = {GW_SIGMOID, 0, 0};
- *     const gw_tensor tensors[] = {{W, 2, 3}, {b, 2, 1}};
- *     const gw_node nodes[] = {{"dense", reads, 1, 1, options, 3, tensors, 2}};
+ *     const float options[GW_DENSE_OPTIONS] = {[GW_DENSE_ACTIVATION] = GW_SIGMOID};
+ *     const gw_tensor tensors[GW_DENSE_TENSORS] = {[GW_DENSE_WEIGHT] = {W, 2, 3}, [GW_DENSE_BIAS] = {b, 2, 1}};
+ *     const gw_node nodes[] = {{"dense", reads, 1, 1, options, GW_DENSE_OPTIONS, tensors, GW_DENSE_TENSORS}};
  *     const int widths[] = {3, 2};                               // edge 0 is the input
  *     const gw_graph graph = {nodes, 1, widths, 2, 1, 1, 0, 0};
  *
@@ -29,70 +29,13 @@
  *     cmake -B build/c -DGATEWISE_MODULE=OFF && cmake --build build/c --target gatewise_static
  *     cc -Isrc/gatewise/native/include examples/c/stream.c build/c/libgatewise.a -o stream -lm
  *
- * The kinds of node, with I the width of the edge read and U that of the edge written. An activation is three options: a
- * kind of gatewise_activations.h, and its two parameters, there alpha and beta. The equations are at the top of each kernel.c
- * (layers/gru/kernel.c, ...).
- *
- *     kind, what it reads        options                                tensors (rows, columns)
- *     numeric: raw readings      scales 0 or 1, missing 0, 1 or 2,      if it scales: offset (I), scale (I) > 0
- *                                any columns, ascending
- *         (x - offset) / scale, with log(1 + x) for x in those columns
- *         missing 1: the last value that came stands for one that is missing; U = I
- *         missing 2: so it does, and then come, for each, 1 where it did and 0 where it did not: a mask; U = 2I
- *     rnn: x                     activation, clip                       weight_ih (U, I), weight_hh (U, U),
- *                                                                       bias_ih (U), bias_hh (U)
- *     gru: x                     reset 0 after or 1 before,             weight_ih (3U, I), weight_hh (3U, U),
- *                                gate activation, activation, clip      bias_ih (3U), bias_hh (3U)
- *         the rows of its gates are in the order r, z, n
- *     lstm: x                    gate activation, activation,           weight_ih (4H, I), weight_hh (4H, U),
- *                                output activation, peepholes 0 or 1,   bias_ih (4H), bias_hh (4H),
- *                                coupled 0 or 1, projected 0 or 1,      if projected: weight_hr (U, H),
- *                                clip, cell clip                        with peepholes: weight_peephole (3H)
- *         the rows of its gates are in the order i, f, g, o; H = U unless projected
- *         a clip of 0 is none; activations of recurrent layers are any but softmax
- *     mingru: x                  activation                             weight_ih (2U, I), bias_ih (2U)
- *         the rows are in the order z, n
- *     minlstm: x                 activation                             weight_ih (3U, I), bias_ih (3U)
- *         the rows are in the order f, i, n
- *     rglru: x                   signed 0 or 1                          weight_ih (3U, I), bias_ih (3U), decay (U)
- *         the rows of its gates are in the order r, i, v
- *     lru: x                             -                              weight_ih (2N, I), weight_ho (U, 2N),
- *                                                                       weight_io (U, I), nu_log (N),
- *                                                                       theta_log (N), gamma_log (N)
- *         N complex states, real parts first, then imaginary ones
- *     dense: x                   activation                             weight (U, I), bias (U)
- *     norm: x                    method 0 rms or 1 layer, epsilon > 0   weight (I); if layer: bias (I)
- *         x over the root of its mean square, layer: of its variance, without the mean; times weight; plus bias; U = I
- *     add: two edges or more             -                                      -
- *     multiply: two edges or more        -                                      -
- *         their sum and their product, value by value; U = I, the same of all
- *     concat: two edges or more          -                                      -
- *         writes them side by side
- *     reverse: x                         -                                      -
- *         the sequence from its end to its beginning
- *     moments: x                         epsilon > 0, masked 0 or 1             -
- *         mean and standard deviation of the first U / 2 columns over the whole sequence; masked: of what was read
- *     standardise: x, moments            masked 0 or 1                          -
- *         (x - mean) / deviation for the columns that have moments; masked: 0 where one is missing; U = I
- *     quantiles: K H Q numbers, the scaled readings, moments of them or not
- *                                Q, anchored 0 or 1, K target columns,  offset (K), scale (K) > 0
- *                                and nothing, or K times three numbers
- *         Q ascending values for each target and horizon; U = K H Q
- *         the three: none below this, none above that (-FLT_MAX and FLT_MAX: no bound), and 1 to answer with exp(y) - 1, where
- *         the scaled readings are those of log(1 + x), else 0
- *     tail_probability: K locations, K log scales, the scaled readings
- *                                alpha, limit, masked 0 or 1,           statistic (K, N) ascending from 0 or more,
- *                                alarm score; pause, start, 4 factors   score (K, N), band (K, 2), unit (K, 2) = offset and
- *                                of the test of rates; K target columns scale, clip (W, 2), range (W, 4), factor (W, 4) of
- *                                                                       levels; if K > 1: joint statistic (N), score (N)
- *         writes score, location, lower and upper end of the band, 1 if the score is beyond limit else 0: U = 5; if K > 1
- *         the joint score, then score, location, lower and upper end of each, then that 1 or 0: U = 2 + 4 K
- *         masked: the scaled readings are those of a numeric stage with a mask
+ * The kinds of node stand in gatewise_kinds.h: the equations of each, the edges it reads and writes, its options and its
+ * tensors. An activation is three options: a kind of gatewise_activations.h, and its two parameters, there alpha and beta.
  *
  * A value of the input is missing where it is NaN or infinite, or beyond 1e18 in size, once scaled if it is: what comes after
  * could not be computed in float32. So is one of -1 or less where log(1 + x) is read.
  *
- * reverse and moments need the whole sequence: with them gw_run runs over sequences, and gw_step only if the graph has a window.
+ * Some kinds need the whole sequence: with them gw_run runs over sequences, and gw_step only if the graph has a window.
  *
  * Threads: no function has hidden state. A built model never changes and may be used by any number of threads; a state and
  * a scratch area belong to one call at a time.
@@ -163,7 +106,7 @@ typedef struct gw_tensor {
 
 /* One node: reads edges, writes one. */
 typedef struct gw_node {
-    const char *kind; /* "gru", "dense", ...: see above */
+    const char *kind; /* "gru", "dense", ...: see gatewise_kinds.h */
     const int *reads; /* numbers of the edges it reads */
     int read_count;
     int writes; /* number of the edge it writes */
@@ -256,8 +199,7 @@ size_t gw_bad_state(const gw_model *model, const float *state);
 
 /* The most evidence that readings are no longer like those which the model was calibrated on: 0 at the start of a sequence, and
  * from 1 on a test has decided, which goes wrong once in 10^7 rows at most. place may be NULL; it becomes the number of that
- * test, -1 where there is no evidence. Of tail_probability these are two tests for the alarms of each target, two, if K > 1, for
- * those of all together, and then two for the level of each column. */
+ * test in the order in which gatewise_kinds.h gives the evidence in the state of its kind, -1 where there is no evidence. */
 float gw_evidence(const gw_model *model, const float *state, int *place);
 
 /* Position of the first value that is missing among whole steps of readings, count values in all; count if there is none. */

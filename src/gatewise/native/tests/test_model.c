@@ -26,7 +26,7 @@ static double dot(const float *w, const double *x, int count) {
 /* h (H) becomes h', by the equations in double. */
 static void gru_exact(const gru *g, const double *x, double *h) {
     const int H = g->H, I = g->I;
-    const float *gate = g->options + 1, *act = g->options + 4;
+    const float *gate = g->options + GW_GRU_GATE_ACTIVATION, *act = g->options + GW_GRU_ACTIVATION;
     double *r = malloc(3 * (size_t)H * sizeof *r), *z = r + H, *rh = z + H, *next = malloc((size_t)H * sizeof *next);
     for (int j = 0; j < 2 * H; j++)
         r[j] = activate(gate, dot(g->weight_ih + j * I, x, I) + (double)g->bias_ih[j] +
@@ -36,7 +36,7 @@ static void gru_exact(const gru *g, const double *x, double *h) {
         const int row = 2 * H + j;
         const float *w = g->weight_hh + row * H;
         const double b = (double)g->bias_hh[row];
-        const double recurrent = g->options[0] != 0 ? dot(w, rh, H) + b : r[j] * (dot(w, h, H) + b);
+        const double recurrent = g->options[GW_GRU_RESET] != 0 ? dot(w, rh, H) + b : r[j] * (dot(w, h, H) + b);
         const double n = activate(act, dot(g->weight_ih + row * I, x, I) + (double)g->bias_ih[row] + recurrent);
         next[j] = (1 - z[j]) * n + z[j] * h[j];
     }
@@ -51,7 +51,7 @@ static void test_by_hand(const char *cpu) {
     static const float weight_ih[] = {0.5f, -0.25f, 1.0f}, weight_hh[] = {0.75f, 0.5f, -1.0f};
     static const float bias_ih[] = {0.1f, -0.2f, 0.0f}, bias_hh[] = {0.0f, 0.0f, 0.3f};
     const gw_tensor tensors[] = {{weight_ih, 3, 1}, {weight_hh, 3, 1}, {bias_ih, 3, 1}, {bias_hh, 3, 1}};
-    const gw_node node = {"gru", first_edge, 1, 1, usual, 8, tensors, 4};
+    const gw_node node = {"gru", first_edge, 1, 1, usual, GW_GRU_OPTIONS, tensors, GW_GRU_TENSORS};
     const int widths[] = {1, 1};
     const gw_graph graph = {&node, 1, widths, 2, 1, 1, 0, 0};
     session s = opened(&graph, cpu);
@@ -269,9 +269,9 @@ static void test_evidence(const char *cpu) {
     enum { AWAY = 2, STEPS = 80 };
     chain c;
     chain_draw(&c);
-    float options[11], x[COLUMNS], y[5], expected = 0.0f, level = 0.0f;
+    float options[TAIL_OPTIONS], x[COLUMNS], y[5], expected = 0.0f, level = 0.0f;
     memcpy(options, tail_options, sizeof options);
-    options[5] = 0.0f; /* no test of the rate */
+    options[GW_TAIL_PROBABILITY_RATE_START] = 0.0f; /* no test of the rate */
     c.nodes[3].options = options;
     for (int i = 0; i < COLUMNS; i++) x[i] = c.offset[i];
     x[AWAY] += 10.0f * c.scale[AWAY];

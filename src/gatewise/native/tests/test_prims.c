@@ -326,7 +326,7 @@ static int is_matvec_right(int rows, int cols, double *error) {
     for (int k = 0; k < cols; k++) x[k] = noise();
     for (int r = 0; r < padded; r++) acc[r] = (float)r * 0.01f;
     gw_pack_matrix(packed, w, rows, cols, stride);
-    gw_matvec(acc, packed, x, rows, cols);
+    gw_matmul(acc, 0, packed, x, 0, rows, cols, 1);
     int equal = padded >= rows && padded < rows + GW_PANEL;
     for (int r = 0; r < rows; r++) {
         volatile float chain = (float)r * 0.01f; /* volatile: compiled as written */

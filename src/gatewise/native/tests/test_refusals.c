@@ -69,25 +69,25 @@ static void test_graph_refusals(void) {
     NODE(0, tensor_count = 0, GW_BAD_TENSORS, -1);
 #define OPTION(at, position, value)                                                                                    \
     do {                                                                                                               \
-        float options[11];                                                                                             \
+        float options[TAIL_OPTIONS];                                                                                   \
         memcpy(options, c.nodes[at].options, (size_t)c.nodes[at].option_count * sizeof(float));                        \
         options[position] = value;                                                                                     \
         NODE(at, options = options, GW_BAD_OPTION, position);                                                          \
     } while (0)
-    OPTION(0, 0, 2);
-    OPTION(0, 1, 0.5f);
-    OPTION(0, 1, 3);
-    OPTION(1, 0, -1);
-    OPTION(1, 1, GW_SOFTMAX);
-    OPTION(1, 4, GW_ACTIVATION_COUNT);
-    OPTION(1, 7, -1);
-    OPTION(1, 2, NAN);
-    OPTION(2, 0, 1e30f);
-    OPTION(3, 2, 2);
-    OPTION(3, 10, COLUMNS);
-    OPTION(3, 4, -1);
-    OPTION(3, 1, INFINITY);
-    gw_tensor tensors[7];
+    OPTION(0, GW_NUMERIC_SCALING, 2);
+    OPTION(0, GW_NUMERIC_MISSING, 0.5f);
+    OPTION(0, GW_NUMERIC_MISSING, 3);
+    OPTION(1, GW_GRU_RESET, -1);
+    OPTION(1, GW_GRU_GATE_ACTIVATION, GW_SOFTMAX);
+    OPTION(1, GW_GRU_ACTIVATION, GW_ACTIVATION_COUNT);
+    OPTION(1, GW_GRU_CLIP, -1);
+    OPTION(1, GW_GRU_GATE_ACTIVATION_ALPHA, NAN);
+    OPTION(2, GW_DENSE_ACTIVATION, 1e30f);
+    OPTION(3, GW_TAIL_PROBABILITY_MASKED, 2);
+    OPTION(3, GW_TAIL_PROBABILITY_TARGETS, COLUMNS);
+    OPTION(3, GW_TAIL_PROBABILITY_PAUSE, -1);
+    OPTION(3, GW_TAIL_PROBABILITY_LIMIT, INFINITY);
+    gw_tensor tensors[TAIL_TENSORS];
 #define TENSOR(at, position, change, status)                                                                           \
     memcpy(tensors, c.nodes[at].tensors, (size_t)c.nodes[at].tensor_count * sizeof(gw_tensor));                        \
     tensors[position].change;                                                                                          \

@@ -2,7 +2,7 @@
  * they must be, so that a sanitizer sees any overrun. All numbers are small multiples of powers of 2, so that no result is
  * ever rounded, and must be equal.
  */
-#include "kernel.h"
+#include "isa.h"
 
 #include <math.h>
 #include <stdlib.h>
