@@ -10,6 +10,8 @@ import grimp
 import pytest
 
 import gatewise
+import gatewise as gw
+from gatewise import heads, inputs, layers
 from gatewise.cli.app import cli
 
 ROOT = Path(gatewise.__file__).parent
@@ -34,6 +36,24 @@ def test_each_module_has_its_layer(imports: grimp.ImportGraph) -> None:
     (layers,) = [contract["layers"] for contract in contracts if contract["type"] == "layers"]
     named = [f"gatewise.{name}" for layer in layers for name in layer.split(" | ")]
     assert sorted(named) == sorted(imports.find_children("gatewise"))
+
+
+def test_no_kind_is_named_outside_of_its_folder() -> None:
+    """But for the registries, blocks that are made of several kinds, and what is built for certain kinds."""
+    kinds = {kind for family in (layers, inputs, heads) for kind in family.KINDS}
+    parameters = set(gw.Detector().get_params()) | set(gw.Forecaster().get_params())  # one of which is called as a head
+    at_home = {"tasks", "demo"} | {f"{family}/{kind}" for family in ("layers", "inputs", "heads") for kind in kinds}
+    free = {"spec/blocks.py", "layers/__init__.py", "inputs/__init__.py", "heads/__init__.py"}
+    named = []
+    for name, tree in _sources("."):
+        if name in free or any(name.startswith(f"{home}/") for home in at_home):
+            continue
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Constant) and node.value in kinds - parameters:
+                named.append(f"{name}:{node.lineno}: {node.value!r}")
+            if isinstance(node, ast.ImportFrom) and set((node.module or "").split(".")) & kinds:
+                named.append(f"{name}:{node.lineno}: {node.module}")
+    assert named == []
 
 
 def _sources(*folders: str) -> list[tuple[str, ast.Module]]:

@@ -1,0 +1,53 @@
+"""What tasks draw: the figures themselves are tested in tests/figures, here that they show what the task says."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.dates import date2num
+from matplotlib.figure import Figure
+
+import gatewise as gw
+from gatewise.errors import InputError
+
+
+def lines(ax: Any) -> dict[str, Any]:
+    return {str(line.get_label()): np.asarray(line.get_ydata(), float) for line in ax.get_lines()}
+
+
+@pytest.fixture(scope="module")
+def fleet() -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    times = pd.date_range("2024-01-01", periods=700, freq="h")
+    each = [pd.DataFrame({"t": times, "v": np.sin(np.arange(700) / 9) + rng.normal(0, 0.1, 700) + k, "id": name})
+            for k, name in enumerate("ab")]  # fmt: skip
+    return pd.concat(each, ignore_index=True)
+
+
+def test_a_detector_draws_one_series_with_its_alarms(fleet: pd.DataFrame) -> None:
+    detector = gw.Detector(units=4, steps=5, time="t", series="id", false_alarms_per_1000=100).fit(fleet)
+    new = fleet.groupby("id").head(60).copy()
+    new.loc[new.index[70], "v"] += 9
+    found = detector.explain(new)
+    top, bottom = detector.plot(found, series="b", axes=Figure().subplots(2))
+    own = found[found["id"] == "b"]
+    assert own["alarm"].any()
+    np.testing.assert_allclose(lines(top)["observed"], own["observed"])
+    np.testing.assert_allclose(lines(top)["alarm"], own.loc[own["alarm"], "observed"])
+    assert any(np.allclose(line.get_ydata(), detector.threshold_) for line in bottom.get_lines())
+    with pytest.raises(InputError, match="'c'"):
+        detector.plot(found, series="c")
+
+
+def test_a_forecaster_draws_its_median_after_the_rows_before_it(fleet: pd.DataFrame) -> None:
+    one = fleet[fleet["id"] == "a"].drop(columns="id")
+    forecaster = gw.Forecaster(units=4, steps=5, horizons=6, time="t").fit(one[:600])
+    ax = forecaster.plot(one[:600], came=one[600:606], rows=48, ax=Figure().subplots())
+    ahead = forecaster.predict(one[:600])
+    drawn = lines(ax)
+    np.testing.assert_allclose(drawn["observed"], one["v"][552:600])
+    np.testing.assert_allclose(drawn["came later"], one["v"][600:606])
+    medians = [line for line in ax.get_lines() if len(line.get_xdata()) == 6 and line.get_label() != "came later"]
+    np.testing.assert_allclose(np.asarray(medians[0].get_ydata(), float), ahead["0.5"], rtol=1e-6)
+    np.testing.assert_allclose(date2num(medians[0].get_xdata()), date2num(ahead["t"]))
