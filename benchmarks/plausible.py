@@ -205,7 +205,7 @@ def read(data: object, **reading: str) -> tuple[Table, np.ndarray, np.ndarray]:
     """The table, and its rows of training and calibration as `Detector` cuts them by default."""
     table = read_table(data, missing="hold", **reading)
     cuts = cut(table, 0.25)
-    return table, cuts.rows(table, "training"), cuts.rows(table, "calibration")
+    return table, cuts.training, cuts.calibration
 
 
 def count(name: str, make: Maker, wanted: set[str] | None, rows: int, seeds: int) -> dict[str, int]:

@@ -62,7 +62,7 @@ def test_equals_the_api(place: Path, tmp_path: Path, task: str, options: list[An
     assert new.get_params() == truth.get_params()
     for name, value in truth.model_.tensors.items():
         np.testing.assert_array_equal(new.model_.tensors[name], value, err_msg=name)
-    assert new.model_.provenance[task]["start"] == truth.model_.provenance[task]["start"]
+    assert new.model_.task.described["start"] == truth.model_.task.described["start"]
     assert found["target"] == ["a"]
     if task == "detector":
         assert found["rows"]["calibration"] == 280

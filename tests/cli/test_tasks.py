@@ -249,7 +249,7 @@ def test_every_parameter_of_a_task_is_an_option(task: type) -> None:
         default, told = parameter.default, option.default if option.show_default else None
         if told is not None:
             assert told == default, name
-        elif default not in (None, False, ()) and name != "window":
+        elif default not in (None, False, ()) and name != "bptt":
             shown = {True: name}.get(default, default) if isinstance(default, bool) else default
             text = (
                 ",".join(map(str, shown))

@@ -236,7 +236,7 @@ def test_goes_on_from_its_checkpoint(
         ([*FORECAST, "--quantiles", "0.5,1"], 1, "a quantile must be a number between 0 and 1, got 1.0"),
         ([*FORECAST, "--context", "long"], 2, "'long' is neither \"carried\" nor a number of steps"),
         ([*FORECAST, "--context", "0"], 2, "'0' is neither \"carried\" nor a number of steps"),
-        ([*FORECAST, "--context", "8", "--bptt", "9"], 1, "the model's context is a window of 8, but window is 9"),
+        ([*FORECAST, "--context", "8", "--bptt", "9"], 1, "of which the gradient goes back, but bptt is 9; leave"),
         ([*FORECAST, "--normalise"], 1, "normalise needs a window, whose units it takes: pass --context 96, say"),
         ([*FORECAST, "--calendar", "month"], 1, "calendar must be a list out of ['day', 'week', 'year']"),
         ([*FORECAST, "--covariates", "load,vibration"], 1, "all columns are covariates"),

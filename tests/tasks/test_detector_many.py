@@ -205,7 +205,7 @@ def test_states_for_no_series_are_refused(many: Detector) -> None:
 def test_states_that_do_not_fit_are_refused(many: Detector, wide: Detector) -> None:
     with pytest.raises(StateError, match="series='machine', so state must be a dict from ids to States"):
         many.score_samples(fleet({"north": 5}), state=many.state_["north"])
-    with pytest.raises(StateError, match="series=None, so state must be one State"):
+    with pytest.raises(StateError, match="fitted without series, so state must be one State"):
         wide.score_samples(noise(5), state={"north": wide.state_})
     with pytest.raises(StateError, match="another structure"):
         many.score_samples(fleet({"north": 5}), state={"north": wide.state_})

@@ -62,7 +62,7 @@ def file(model: str, reseal: bool, output: str | None, as_json: bool) -> int:
         click.echo(_page(found))
     if reseal and "written" not in found:
         say("nothing was altered, and nothing was written")
-    if reseal and found["altered"] and loaded.task is not None:
+    if reseal and found["altered"] and loaded.task is not None and loaded.alarm_score is not None:
         say(
             "warning: the calibration of the scores and the state after training were found with the old tensors; "
             "train anew if the alarms matter"

@@ -11,11 +11,11 @@ import click
 from gatewise.cli.common import refuse_same_file, say, separators
 from gatewise.cli.lines import FORMATS, LineReader
 from gatewise.errors import StateError
-from gatewise.tasks.section import Id, end_states, of_several
 
 if TYPE_CHECKING:
     from gatewise.model import Model
     from gatewise.state import State
+    from gatewise.tasks.section import Id
 
 
 @click.command(short_help="Score or forecast readings as they arrive.")
@@ -120,6 +120,7 @@ def stream(
     from gatewise.cli.session import Session, path_of
     from gatewise.cli.source import source_of
     from gatewise.model import load
+    from gatewise.tasks.section import of_several
 
     refuse_same_file({"MODEL": model, "FILE": file, "--state": state, "standard output": path_of(1) if file else None})
     if series is not None and state is not None:
@@ -189,6 +190,8 @@ def stream(
 
 def ends_of_training(model: Model, path: str) -> dict[Id, State]:
     """The state of each series after the last row fitted. Raises StateError, naming the file."""
+    from gatewise.tasks.section import end_states
+
     try:
         return end_states(model)
     except StateError as error:
