@@ -175,7 +175,7 @@ def cost(root: Path, rounds: int = 5) -> dict[str, Any]:
     """Seconds of a backtest of the test rows, and of bare runs over the rows it reads. Weights make no difference."""
     frame = apart(read(root, TEST))
     answer = {}
-    for name, options in (("carried", {"context": "carried", "normalise": False, "window": 96}), ("window", {})):
+    for name, options in (("carried", {"context": "carried", "normalise": False, "bptt": 96}), ("window", {})):
         forecaster = fit(read(root, VALIDATION), 96, steps=2, **options)
         model = forecaster.model_
         first = 0 if model.window is None else VALIDATION - model.window
