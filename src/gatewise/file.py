@@ -72,29 +72,42 @@ class ModelFile:
 
 
 @dataclass(frozen=True)
+class Sum:
+    """A checksum, SHA-256 in hexadecimal: as the description states it, and of what is there."""
+
+    stated: str
+    found: str
+
+    @property
+    def holds(self) -> bool:
+        """Whether both are the same."""
+        return self.stated == self.found
+
+
+@dataclass(frozen=True)
 class Seal:
     """Whether a model file is as gatewise wrote it.
 
     Attributes:
         described: whether the description matches its checksum.
-        stated: the checksum of the model's tensors, as the description has it.
-        found: that of the tensors which are there.
-        task: whether the tensors of the task match their checksum.
+        weights: the checksum of the model's tensors.
+        task: that of the tensors of the task; None where there is no task.
     """
 
     described: bool
-    stated: str
-    found: str
-    task: bool = True
+    weights: Sum
+    task: Sum | None
 
     @property
     def fault(self) -> str | None:
         """What was altered, in words; None where nothing was."""
         if not self.described:
             return "the description does not match its checksum: it was altered"
-        if self.stated != self.found:
+        if not self.weights.holds:
             return "the tensors do not match their checksum: the file was altered"
-        return None if self.task else "the tensors of the task do not match their checksum: the file was altered"
+        if self.task is not None and not self.task.holds:
+            return "the tensors of the task do not match their checksum: the file was altered"
+        return None
 
 
 def write_model(path: str | os.PathLike[str], model: ModelFile) -> None:
@@ -159,8 +172,8 @@ def read_edited(path: str | os.PathLike[str], sealed: bool = False) -> tuple[Mod
         every, described, stated = _parts(data, FORMAT, KEYS)
         tensors = {name: value for name, value in every.items() if not name.startswith(OF_TASK)}
         own = {name.removeprefix(OF_TASK): value for name, value in every.items() if name.startswith(OF_TASK)}
-        task, kept = _section(described["task"], own)
-        found = Seal(stated == _sum(described), str(described["weights"]), digest(tensors), kept)
+        task, of_task = _section(described["task"], own)
+        found = Seal(stated == _sum(described), Sum(str(described["weights"]), digest(tensors)), of_task)
         if sealed and found.fault:
             raise FileError(f"{found.fault}; if you edited it, seal it again: gatewise file MODEL --reseal")
         spec = ModelSpec.from_plain(described["model"])
@@ -171,12 +184,12 @@ def read_edited(path: str | os.PathLike[str], sealed: bool = False) -> tuple[Mod
     return ModelFile(spec, tensors, described["structure"], described["provenance"], task), found
 
 
-def _section(described: object, tensors: Tensors) -> tuple[Section | None, bool]:
-    """The section of the task, and whether its tensors match their checksum. Raises FileError."""
+def _section(described: object, tensors: Tensors) -> tuple[Section | None, Sum | None]:
+    """The section of the task and the checksum of its tensors. Raises FileError."""
     if described is None:
         if tensors:
             raise FileError(f"tensor {OF_TASK + min(tensors)!r} belongs to a task, but no task is described")
-        return None, True
+        return None, None
     keys = {"kind": str, "described": dict, "tensors": str}
     if not isinstance(described, dict) or set(described) != set(keys):
         raise FileError(f"the task must be null or have the keys {sorted(keys)}, got {short(described)}")
@@ -184,7 +197,7 @@ def _section(described: object, tensors: Tensors) -> tuple[Section | None, bool]
         if not isinstance(described[key], kind):
             raise FileError(f"{key} of the task must be {_JSON[kind]}, got {short(described[key])}")
     section = Section(described["kind"], described["described"], tensors)
-    return section, described["tensors"] == digest(tensors)
+    return section, Sum(described["tensors"], digest(tensors))
 
 
 _JSON = {str: "a text", dict: "an object"}

@@ -15,7 +15,8 @@ import gatewise as gw
 from cli.program import gatewise
 from gatewise.errors import FileError
 from gatewise.file import read_edited
-from sections import retold
+from gatewise.tasks.section import end_states
+from sections import ended, retold
 
 
 def edit(path: Path, tensors: Callable[[dict[str, Any]], object] = id, told: Callable[[Any], object] = id) -> None:
@@ -99,6 +100,7 @@ def test_edited_tensors(two: Path, copy: Path, tmp_path: Path) -> None:
                 "altered": ["tensors"],
                 "weights": found["weights"],
                 "structure": found["structure"],
+                "task": None,
                 "gatewise": gw.__version__,
             }
         ],
@@ -111,7 +113,7 @@ def test_edited_tensors(two: Path, copy: Path, tmp_path: Path) -> None:
 
     # The twin in Python.
     found_there, seal = read_edited(copy)
-    assert (seal.stated, seal.found) == (found["weights"]["stated"], found["weights"]["found"])
+    assert (seal.weights.stated, seal.weights.found) == (found["weights"]["stated"], found["weights"]["found"])
     gw.Model(found_there.spec, found_there.tensors).save(tmp_path / "twin.safetensors")
     np.testing.assert_array_equal(answer(tmp_path / "twin.safetensors"), answer(out))
 
@@ -200,6 +202,26 @@ def test_truncated(copy: Path) -> None:
     with pytest.raises(FileError, match="no valid safetensors"):
         read_edited(copy)
     assert gatewise("file", copy, "--reseal").returncode == 1
+
+
+def test_edited_tensors_of_the_task(two: Path, copy: Path) -> None:
+    model = gw.load(two)
+    ended(model, None, model.stream().state).save(copy)
+
+    def later(held: dict[str, Any]) -> None:
+        held["task.state.gru0.hidden"] += 1
+
+    edit(copy, later)
+    with pytest.raises(FileError, match="the tensors of the task do not match their checksum"):
+        gw.load(copy)
+    found = json.loads(gatewise("file", copy, "--json").stdout)
+    assert found["altered"] == ["tensors of the task"]
+    assert found["weights"]["stated"] == found["weights"]["found"]
+    page = gatewise("file", copy).stdout
+    assert f"task       {found['task']['found']}" in page
+    assert f"was {found['task']['stated']}" in page
+    assert gatewise("file", copy, "--reseal").returncode == 0
+    assert (end_states(gw.load(copy))[None].fields["gru0.hidden"] == 1).all()
 
 
 def test_a_detector_is_warned_about_its_calibration(copy: Path) -> None:

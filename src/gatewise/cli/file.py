@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -79,8 +80,10 @@ def describe(path: str, stored: ModelFile, seal: Seal, model: Model) -> dict[str
         altered.append("description")
     if stored.structure != model.graph.structure:
         altered.append("structure")
-    if seal.stated != seal.found:
+    if not seal.weights.holds:
         altered.append("tensors")
+    if seal.task is not None and not seal.task.holds:
+        altered.append("tensors of the task")
     return {
         "file": path,
         "format": FORMAT,
@@ -89,7 +92,8 @@ def describe(path: str, stored: ModelFile, seal: Seal, model: Model) -> dict[str
         "tensor_bytes": sum(value.nbytes for value in model.tensors.values()),
         "altered": altered,
         "structure": {"stated": stored.structure, "found": model.graph.structure},
-        "weights": {"stated": seal.stated, "found": seal.found},
+        "weights": asdict(seal.weights),
+        "task": None if seal.task is None else asdict(seal.task),
         "provenance": dict(model.provenance),
     }
 
@@ -99,7 +103,7 @@ def with_record(provenance: Mapping[str, Any], found: Mapping[str, Any]) -> dict
     from gatewise import __version__
 
     before = provenance.get(RECORD, [])
-    entry = {key: found[key] for key in ("altered", "structure", "weights")} | {"gatewise": __version__}
+    entry = {key: found[key] for key in ("altered", "structure", "weights", "task")} | {"gatewise": __version__}
     return {**provenance, RECORD: [*(before if isinstance(before, list) else [before]), entry]}
 
 
@@ -127,7 +131,9 @@ def _page(found: dict[str, Any]) -> str:
     elif altered:
         state += "; no command takes it until it is sealed again with --reseal"
     sums = []
-    for name in ("structure", "weights"):
+    for name in ("structure", "weights", "task"):
+        if found[name] is None:
+            continue
         sums.append((name, found[name]["found"]))
         if found[name]["found"] != found[name]["stated"]:
             sums.append(("", f"was {found[name]['stated']}"))
