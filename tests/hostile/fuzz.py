@@ -41,6 +41,7 @@ if __name__ == "__main__":
 import gatewise as gw
 from gatewise.errors import FileError, InputError, SpecError, StateError
 from gatewise.inputs.base import usable
+from gatewise.tasks.section import end_states, of_several, shown, warnings_of
 from hostile import mutations
 
 CORPUS = Path(__file__).parent / "corpus"
@@ -102,6 +103,7 @@ def damaged_model(example: tuple[int, bytes]) -> str:
         return refusal(error)
     whole = load(mutations.FILES[which])
     assert (model.spec, dict(model.provenance)) == (whole.spec, dict(whole.provenance))
+    assert shown(model) == shown(whole)
     assert {n: v.tobytes() for n, v in model.tensors.items()} == {n: v.tobytes() for n, v in whole.tensors.items()}
     return f"{TAKEN} as the same"
 
@@ -114,8 +116,21 @@ def forged_model(example: tuple[bytes, list[tuple[int, int, float]]]) -> str:
     except FileError as error:
         return refusal(error)
     use(model, hostile)
+    task = "" if model.task is None else f"of a task that {ask(model)}"
     kinds = sorted({node.layer.kind for node in model.graph.nodes})
-    return " ".join([TAKEN, *kinds, "" if model.window is None else "in a window"]).rstrip()
+    return " ".join([TAKEN, *kinds, "" if model.window is None else "in a window", task]).rstrip()
+
+
+def ask(model: gw.Model) -> str:
+    """What a task keeps is read without harm, whatever it is: what is no state is refused."""
+    json.dumps([shown(model), warnings_of(model), of_several(model)])
+    try:
+        states = end_states(model)
+    except StateError:
+        return "keeps no states"
+    for state in states.values():
+        model.stream(state)
+    return "keeps states"
 
 
 def damaged_state(example: tuple[int, bytes]) -> str:

@@ -18,7 +18,7 @@ from gatewise import layers
 from gatewise.errors import SpecError
 from gatewise.graph import resolve
 from gatewise.spec import bidirectional, residual
-from hostile.attacks import SPEC, Forgery, Tensor, canonical, sha, whole
+from hostile.attacks import SPEC, TASK, Forgery, Tensor, canonical, sha, whole, with_task
 
 MOST_VALUES = 10**5
 """Models of more values are left alone, as only memory would stop them."""
@@ -52,7 +52,7 @@ def used(spec: gw.ModelSpec) -> gw.Stream:
 
 
 SPECS = specs()
-WHOLE = [whole(spec) for spec in SPECS]
+WHOLE = [*(whole(spec) for spec in SPECS), with_task()]
 FILES = [forged.bytes() for forged in WHOLE]
 STREAMS = [used(spec) for spec in SPECS if resolve(spec).streams]
 SAVED = [stream.save() for stream in STREAMS]
@@ -168,14 +168,16 @@ def damaged(files: list[bytes]) -> st.SearchStrategy[tuple[int, bytes]]:
 
 @st.composite
 def forged_models(draw: st.DrawFn) -> bytes:
-    """Changed tensors, provenance or description; most often all else is then made to fit."""
+    """Changed tensors, provenance, task or description; most often all else is then made to fit."""
     forged = copy.deepcopy(draw(st.sampled_from(WHOLE)))
     for _ in range(draw(st.sampled_from((1, 1, 2, 4)))):
-        match draw(st.integers(0, 3)):
+        match draw(st.integers(0, 4)):
             case 0 if forged.tensors:
                 change_tensors(draw, forged.tensors)
             case 1:
                 forged.provenance = draw(changed_plain(forged.provenance))
+            case 2:
+                forged.task = draw(changed_plain(forged.task or TASK))
             case _:
                 forged.model = draw(changed_plain(forged.model))
     if draw(st.integers(0, 9)) < 7:
@@ -194,10 +196,12 @@ def refit(forged: Forgery) -> None:
     assume(context == "carried" or context["window"] <= 64)  # type: ignore[index]
     forged.structure = graph.structure
     shapes = {name: list(shape) for name, shape in graph.tensors.items()}
-    if {name: tensor.shape for name, tensor in forged.tensors.items()} != shapes:
+    of_task = {name: tensor for name, tensor in forged.tensors.items() if name.startswith("task.")}
+    own = {name: tensor for name, tensor in forged.tensors.items() if name not in of_task}
+    if {name: tensor.shape for name, tensor in own.items()} != shapes:
         fresh = whole(graph.spec).tensors
-        fitting = {name: tensor for name, tensor in forged.tensors.items() if tensor.shape == shapes.get(name)}
-        forged.tensors = {**fresh, **fitting}
+        fitting = {name: tensor for name, tensor in own.items() if tensor.shape == shapes.get(name)}
+        forged.tensors = {**fresh, **fitting, **of_task}
 
 
 @st.composite
