@@ -107,7 +107,7 @@ def write_model(path: str | os.PathLike[str], model: ModelFile) -> None:
     task, tensors = model.task, dict(model.tensors)
     described: dict[str, Any] = {
         "format": FORMAT,
-        "model": model.spec.plain(),
+        "model": model.spec.to_dict(),
         "provenance": dict(model.provenance),
         "structure": model.structure,
         "task": None,
@@ -163,7 +163,7 @@ def read_edited(path: str | os.PathLike[str], sealed: bool = False) -> tuple[Mod
         found = Seal(stated == _sum(described), str(described["weights"]), digest(tensors), kept)
         if sealed and found.fault:
             raise FileError(f"{found.fault}; if you edited it, seal it again: gatewise file MODEL --reseal")
-        spec = ModelSpec.from_plain(described["model"])
+        spec = ModelSpec.from_dict(described["model"])
     except GatewiseError as error:
         raise FileError(f"{path}: {brief(error)}") from None
     if not isinstance(described["provenance"], dict) or not isinstance(described["structure"], str):

@@ -180,7 +180,7 @@ def _names(x: Any, ndims: tuple[int, ...]) -> tuple[list[Any], Any] | None:
     if hasattr(x, "column_names") and callable(getattr(x, "column", None)):
         return list(x.column_names), x.column
     if hasattr(x, "columns") and hasattr(x, "to_numpy"):
-        return list(x.columns), lambda name: _plain(x[name])
+        return list(x.columns), lambda name: _column(x[name])
     if isinstance(x, Mapping):
         return list(x), lambda name: x[name]
     if hasattr(x, "dims") and hasattr(x, "coords") and hasattr(x, "values"):
@@ -202,12 +202,12 @@ def _labelled(x: Any) -> tuple[list[Any], Any] | None:
 def _series(x: Any, ndims: tuple[int, ...]) -> tuple[list[Any], Any] | None:
     """A series of pandas: a row with names, or a column with one."""
     if 1 in ndims:
-        values = dict(zip(x.index, _plain(x), strict=True))
+        values = dict(zip(x.index, _column(x), strict=True))
         return list(x.index), values.__getitem__
-    return ([x.name], lambda name: _plain(x)) if isinstance(x.name, str) else None
+    return ([x.name], lambda name: _column(x)) if isinstance(x.name, str) else None
 
 
-def _plain(column: Any) -> Array:
+def _column(column: Any) -> Array:
     """The values of a column; what is missing in one of pandas' own types is NaN."""
     values = np.asarray(column.to_numpy())
     if values.dtype.kind == "O" and getattr(column.dtype, "kind", "O") in "fiub":

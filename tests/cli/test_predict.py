@@ -323,11 +323,11 @@ def test_times_that_differ_from_those_of_the_training_data_are_said(
     rest.to_csv(tmp_path / "rest.csv", index=False)
     run(watch, tmp_path / "rest.csv", "--after-training")
     rest[2:].to_csv(tmp_path / "late.csv", index=False)
-    caution = (
+    warning = (
         "series 'north': the state given is that after 2024-03-07 15:00:00, the last row fitted, and the rows begin"
     )
     ran = CliRunner().invoke(cli, ["predict", str(watch), str(tmp_path / "late.csv"), "--after-training"])
-    assert caution in ran.stderr
+    assert warning in ran.stderr
     assert before_summary(ran.stderr).endswith(
         "or leave out --after-training to begin without a past (1 more series alike)\n"
     )

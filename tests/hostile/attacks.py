@@ -114,7 +114,7 @@ def whole(spec: ModelSpec = SPEC, seed: int = 0) -> Forgery:
     """A forgery with nothing wrong in it."""
     graph = resolve(spec)
     tensors = {name: Tensor.of(value) for name, value in initial_tensors(graph, seed).items()}
-    return Forgery(graph.spec.plain(), graph.structure, tensors)
+    return Forgery(graph.spec.to_dict(), graph.structure, tensors)
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ def test_reads_the_same_from_frame_csv_gzip_and_parquet(tmp_path: Path) -> None:
         np.testing.assert_array_equal(table.values, expected)
         assert table.times is not None
         assert list(table.times) == list(STAMPS)
-        assert table.cautions == ()
+        assert table.warnings == ()
 
 
 def test_reads_arrays_series_and_lists() -> None:
@@ -93,7 +93,7 @@ def test_times_in_several_notations_are_read(times: list[Any]) -> None:
     table = read_table(pd.DataFrame({"t": times, "v": [1.0, 2.0, 3.0]}), time="t")
     assert table.times is not None
     assert table.times.is_monotonic_increasing
-    assert table.cautions == ()
+    assert table.warnings == ()
 
 
 @pytest.mark.parametrize("first", ["03/04/2024", "31.12.2023 00:00", "3-4-24", "12/31/2023"])
@@ -111,7 +111,7 @@ def test_whole_times_are_told_apart_to_the_last_digit() -> None:
         table = read_table(pd.DataFrame({"t": times, "v": [1.0, 2.0, 3.0]}), time="t")
         assert table.times is not None
         assert table.times.tolist() == times.tolist()
-        assert table.cautions == ()
+        assert table.warnings == ()
         with pytest.raises(InputError, match=r"1700000000000000000 at row 2 is earlier than 1700000000000000100"):
             read_table(pd.DataFrame({"t": times[[0, 1, 0]].reset_index(drop=True), "v": [1.0, 2.0, 3.0]}), time="t")
 
@@ -275,7 +275,7 @@ def test_missing_readings_are_let_through_and_counted_when_held() -> None:
     values[50:54] = np.inf
     table = read_table(values, missing="hold")
     assert np.isnan(table.values).sum() == 8
-    assert table.cautions == (
+    assert table.warnings == (
         "column 'x0': 8.0% of the readings are missing and filled forward with the last finite one, up to 4 in a row; "
         "scores there tell nothing",
     )
@@ -371,7 +371,7 @@ def test_ids_may_be_whole_numbers_and_times_may_repeat_across_series() -> None:
     table = read_table(data.astype({"pump": np.int64}), time="stamp", series="pump")
     assert table.series == ((7, 0, 3), (3, 3, 6))
     assert all(type(name) is int for name, _, _ in table.series)
-    assert table.cautions == ()
+    assert table.warnings == ()
     dated = data.set_index(pd.DatetimeIndex(data["stamp"]))[["pump", "a"]]
     assert read_table(dated, series="pump").series == table.series
 

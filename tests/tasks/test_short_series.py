@@ -68,7 +68,7 @@ def test_readings_of_a_target_are_what_counts() -> None:
             warnings.simplefilter("ignore", UserWarning)
             forecaster.fit(frame)
         assert sum(astuple(forecaster.split_)) == used, row
-        assert any("left out: 'b'" in caution for caution in forecaster.warnings_) == (used == 200)
+        assert any("left out: 'b'" in warning for warning in forecaster.warnings_) == (used == 200)
 
 
 def test_no_series_at_all_is_refused() -> None:

@@ -161,10 +161,10 @@ def test_each_series_is_told_by_its_own_times(monkeypatch: pytest.MonkeyPatch) -
     assert rows == [*range(1280, 1400)], "those of z, since x was used up to 799"
 
 
-def test_stopping_by_rows_that_were_trained_on_is_cautioned_against(first: gw.Detector) -> None:
+def test_stopping_by_rows_that_were_trained_on_is_warned_about(first: gw.Detector) -> None:
     found = quiet(gw.Detector(**TINY, validation=0.5), joined(A[:900], B[:200]), start=first)
-    (caution,) = [text for text in found.warnings_ if "flatters" in text]
-    assert caution == (
+    (warning,) = [text for text in found.warnings_ if "flatters" in text]
+    assert warning == (
         "of the 110 rows of the validation part 110 are rows that start was trained on or stopped by, so the "
         "held-out loss flatters; give rows that came later"
     )

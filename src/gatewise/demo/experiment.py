@@ -45,7 +45,7 @@ def fit_detector(past: pd.DataFrame, seed: int, steps: int | None, recurrence: s
     )
     began = time.perf_counter()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # the cautions, which the page shows
+        warnings.simplefilter("ignore", UserWarning)  # the warnings, which the page shows
         detector.fit(past)
     return detector, time.perf_counter() - began
 

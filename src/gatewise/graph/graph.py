@@ -185,7 +185,7 @@ class Graph:
             [node.name, node.layer.kind, list(node.reads), node.writes, _structural(node.layer)] for node in self.nodes
         ]
         fields = [[field.name, field.dtype, list(field.shape)] for field in self.state]
-        context = self.spec.plain()["context"]
+        context = self.spec.to_dict()["context"]
         text = canonical_json({"width": self.edges[0].width, "nodes": described, "state": fields, "context": context})
         return hashlib.sha256(text.encode()).hexdigest()
 

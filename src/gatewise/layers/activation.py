@@ -106,7 +106,7 @@ class Activation:
             SpecError: not one of `choices`, a number without a default left out, or one that is not for this kind.
         """
         if isinstance(value, Activation):
-            value = value.plain()
+            value = value.to_option()
         given: Mapping[Any, Any] = value if isinstance(value, Mapping) else {"kind": value}
         kind = given.get("kind")
         if not isinstance(kind, str) or kind not in choices or (given is value and kind not in PARAMETERS):
@@ -128,7 +128,7 @@ class Activation:
             numbers.append(float(number))
         return cls(kind, *numbers)
 
-    def plain(self) -> Any:
+    def to_option(self) -> Any:
         """The JSON form that `parse` reads, with every number."""
         if self.kind not in PARAMETERS:
             return self.kind

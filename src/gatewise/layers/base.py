@@ -117,11 +117,11 @@ class Layer:
 
     def options(self) -> dict[str, Any]:
         """All options in canonical form, defaults included, as plain JSON values."""
-        return {field.name: _plain(getattr(self, field.name)) for field in dataclasses.fields(self)}
+        return {field.name: _as_option(getattr(self, field.name)) for field in dataclasses.fields(self)}
 
     def given_options(self) -> dict[str, Any]:
         """Those that differ from their defaults, and those that have none."""
-        defaults = {field.name: _plain(field.default) for field in dataclasses.fields(self)}
+        defaults = {field.name: _as_option(field.default) for field in dataclasses.fields(self)}
         return {name: value for name, value in self.options().items() if value != defaults[name]}
 
     def outputs(self, inputs: Sequence[Edge]) -> Edge:
@@ -178,7 +178,7 @@ class Layer:
         """The options as numbers, in the order in which `kernel.c` reads them; none unless a kind says so."""
         return []
 
-    def cautions(self) -> tuple[str, ...]:
+    def warnings(self) -> tuple[str, ...]:
         """What a user of this configuration should know; shown by `inspect`."""
         return ()
 
@@ -274,9 +274,9 @@ def orthogonal(rng: np.random.Generator, n: int) -> Array:
     return np.asarray(q * np.sign(np.diag(r)), np.float32)
 
 
-def _plain(value: Any) -> Any:
-    if dataclasses.is_dataclass(value) and hasattr(value, "plain"):
-        return value.plain()
+def _as_option(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and hasattr(value, "to_option"):
+        return value.to_option()
     if isinstance(value, tuple):
-        return [_plain(v) for v in value]
+        return [_as_option(v) for v in value]
     return value

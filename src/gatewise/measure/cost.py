@@ -21,7 +21,7 @@ class NodeCost:
         parameters: values in its tensors.
         macs: multiply-accumulates in one step.
         state: its state fields, under their full names.
-        cautions: what a user of this configuration should know.
+        warnings: what a user of this configuration should know.
     """
 
     name: str
@@ -31,7 +31,7 @@ class NodeCost:
     parameters: int
     macs: int
     state: tuple[Field, ...]
-    cautions: tuple[str, ...]
+    warnings: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def cost(model: Model) -> Cost:
             sum(math.prod(shape) for shape in node.shapes.values()),
             node.macs,
             node.state,
-            node.layer.cautions(),
+            node.layer.warnings(),
         )
         for node in graph.nodes
     )

@@ -61,7 +61,7 @@ class LayerSpec:
             **{**self._options, **changes},
         )
 
-    def plain(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """As plain JSON values."""
         out: dict[str, Any] = {"kind": self.kind, **self._options}
         if self.name is not None:
@@ -71,7 +71,7 @@ class LayerSpec:
         return out
 
     @classmethod
-    def from_plain(cls, value: object, what: str) -> LayerSpec:
+    def from_dict(cls, value: object, what: str) -> LayerSpec:
         """The reverse of `plain`. `what` says in an error where in the spec the value stands."""
         if not isinstance(value, Mapping) or "kind" not in value:
             raise SpecError(f"{what} must be an object with a kind, got {short(value)}")
@@ -87,13 +87,13 @@ class LayerSpec:
         raise AttributeError("a LayerSpec is immutable; use replace()")
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, LayerSpec) and canonical_json(self.plain()) == canonical_json(other.plain())
+        return isinstance(other, LayerSpec) and canonical_json(self.to_dict()) == canonical_json(other.to_dict())
 
     def __hash__(self) -> int:
-        return hash(canonical_json(self.plain()))
+        return hash(canonical_json(self.to_dict()))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return LayerSpec.from_plain, (self.plain(), "layer")
+        return LayerSpec.from_dict, (self.to_dict(), "layer")
 
     def __repr__(self) -> str:
         parts = [repr(self.kind)]

@@ -68,27 +68,27 @@ class ModelSpec:
         }
         return ModelSpec(**{**now, **changes})
 
-    def plain(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """As plain JSON values."""
         return {
             "format": FORMAT,
             "input": _nameless(self.input),
-            "nodes": [node.plain() for node in self.nodes],
+            "nodes": [node.to_dict() for node in self.nodes],
             "head": None if self.head is None else _nameless(self.head),
             "context": self.context if isinstance(self.context, str) else dict(self.context),
         }
 
     def to_json(self) -> str:
         """The canonical JSON text: equal specs give equal text."""
-        return canonical_json(self.plain())
+        return canonical_json(self.to_dict())
 
     @classmethod
     def from_json(cls, text: str) -> ModelSpec:
         """Read what `to_json` wrote. Raises SpecError on anything else, however hostile."""
-        return cls.from_plain(parse_json(text, "model description"))
+        return cls.from_dict(parse_json(text, "model description"))
 
     @classmethod
-    def from_plain(cls, value: object) -> ModelSpec:
+    def from_dict(cls, value: object) -> ModelSpec:
         """The reverse of `plain`."""
         if not isinstance(value, Mapping):
             raise SpecError(f"a model description must be an object, got {short(value)}")
@@ -104,9 +104,9 @@ class ModelSpec:
             raise SpecError(f"nodes must be a list, got {short(value['nodes'])}")
         head = value.get("head")
         return cls(
-            input=LayerSpec.from_plain(value["input"], "input"),
-            layers=[LayerSpec.from_plain(node, f"node {i}") for i, node in enumerate(value["nodes"])],
-            head=None if head is None else LayerSpec.from_plain(head, "head"),
+            input=LayerSpec.from_dict(value["input"], "input"),
+            layers=[LayerSpec.from_dict(node, f"node {i}") for i, node in enumerate(value["nodes"])],
+            head=None if head is None else LayerSpec.from_dict(head, "head"),
             context=value.get("context", "carried"),
         )
 
@@ -128,7 +128,7 @@ class ModelSpec:
 
 
 def _nameless(node: LayerSpec) -> dict[str, Any]:
-    return {key: value for key, value in node.plain().items() if key != "name"}
+    return {key: value for key, value in node.to_dict().items() if key != "name"}
 
 
 def _fixed(node: LayerSpec, role: str) -> LayerSpec:

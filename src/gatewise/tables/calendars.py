@@ -107,17 +107,17 @@ class Calendar:
             return f"at no regular times, usually {step_length(self.usual, self.kind)} apart"
         return self.rule.describe(self.kind)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """As plain JSON values."""
         told: dict[str, Any] = {"kind": self.kind, "usual": self.usual, "rule": None}
         if self.rule is not None:
             name = next(name for name, rule in RULES.items() if isinstance(self.rule, rule))
-            told |= {"rule": name, **_plain(asdict(self.rule))}
+            told |= {"rule": name, **_as_lists(asdict(self.rule))}
         return told | {"steps": self.steps, "odd": self.odd, "longest": self.longest, "span": self.span}
 
     @classmethod
-    def from_json(cls, told: Mapping[str, Any]) -> Calendar:
-        """What `to_json` gave. Raises KeyError, TypeError, ValueError or InputError where it is no calendar."""
+    def from_dict(cls, told: Mapping[str, Any]) -> Calendar:
+        """What `to_dict` gave. Raises KeyError, TypeError, ValueError or InputError where it is no calendar."""
         options = dict(told)
         kind, name = options.pop("kind"), options.pop("rule")
         usual, longest = (positive(options.pop(key), least) for key, least in (("usual", 1e-300), ("longest", 0)))
@@ -243,7 +243,7 @@ def _most_common(values: Any) -> float:
     return found[np.argmax(counts)].item() if len(found) else 0.0
 
 
-def _plain(value: Any) -> Any:
+def _as_lists(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _plain(each) for key, each in value.items()}
-    return [_plain(each) for each in value] if isinstance(value, (tuple, list)) else value
+        return {key: _as_lists(each) for key, each in value.items()}
+    return [_as_lists(each) for each in value] if isinstance(value, (tuple, list)) else value

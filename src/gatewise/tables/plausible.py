@@ -39,7 +39,7 @@ def implausible(table: Table, trained: Array, kept: Array, lasting: Sequence[int
     Returns:
         At most one warning for each kind of fault, of which there are twelve.
     """
-    return [_caution(kind, found, table) for kind, found in doubts(table, trained, kept, lasting).items()]
+    return [_warning(kind, found, table) for kind, found in doubts(table, trained, kept, lasting).items()]
 
 
 def doubts(table: Table, trained: Array, kept: Array, lasting: Sequence[int] | None = None) -> Doubts:
@@ -71,7 +71,7 @@ def doubts(table: Table, trained: Array, kept: Array, lasting: Sequence[int] | N
     return {kind: columns for kind, columns in found.items() if columns}
 
 
-def _caution(kind: str, columns: list[tuple[str, str]], table: Table) -> Text:
+def _warning(kind: str, columns: list[tuple[str, str]], table: Table) -> Text:
     """One warning about all columns with a kind of fault."""
     told = "; ".join(f"column {name!r} {what}" for name, what in columns[:SHOWN])
     if others := [repr(name) for name, _ in columns[SHOWN:]]:

@@ -56,7 +56,7 @@ class Table:
         times: pandas index of the times, strictly ascending within each series, or None.
         time: name of the time column, or None.
         origin: what to call it in messages: a path, or "the frame".
-        cautions: warnings about the readings.
+        warnings: warnings about the readings.
         where: says where a row was in the data, for messages.
         series: of each series its id, and the rows where it starts and stops; (None, 0, rows) where there are no ids.
         id: name of the column of ids, or None.
@@ -74,7 +74,7 @@ class Table:
     times: pd.Index | None
     time: str | None
     origin: str
-    cautions: tuple[str, ...]
+    warnings: tuple[str, ...]
     where: Where
     series: _Ranges
     id: str | None
@@ -216,7 +216,7 @@ def read_table(
         where = _places(first_line, times, None if series is None else ranges, order)
     chosen = _choose(names, time, series, columns, origin, frame)
     values, deviations = np.empty((len(frame), len(chosen)), np.float32), np.zeros(len(chosen))
-    cautions: list[str] = []
+    warnings: list[str] = []
     constants, to_find = asked(subtract, chosen)
     for k, name in enumerate(chosen):
         column = frame.iloc[:, names.index(name)]
@@ -234,7 +234,7 @@ def read_table(
         if leave_out and series is not None and missing == "raise":
             _faulty(values[:, k], name, ranges, where, advice, faults)
         else:
-            _check_finite(values[:, k], name, missing, where, cautions, advice, ranges)
+            _check_finite(values[:, k], name, missing, where, warnings, advice, ranges)
     index = whole.index if series is None else whole.index[order]
     table = Table(
         values,
@@ -245,7 +245,7 @@ def read_table(
         times,
         time,
         origin,
-        tuple(cautions),
+        tuple(warnings),
         where,
         ranges,
         series,
@@ -357,7 +357,7 @@ def _choose(
 
 
 def _check_finite(
-    values: Array, name: str, missing: str, where: Where, cautions: list[str], advice: str, ranges: _Ranges
+    values: Array, name: str, missing: str, where: Where, warnings: list[str], advice: str, ranges: _Ranges
 ) -> None:
     """Refuse or count non-finite readings, and make them all NaN."""
     bad = np.flatnonzero(~np.isfinite(values))
@@ -372,7 +372,7 @@ def _check_finite(
     if share > MANY_MISSING:
         longest = max(len(run) for run in np.split(bad, np.flatnonzero(np.diff(bad) > 1) + 1))
         what = "scores there tell nothing" if missing == "hold" else "the model is told where"
-        cautions.append(
+        warnings.append(
             f"column {name!r}: {share:.1%} of the readings are missing and filled forward with the last finite one, "
             f"up to {longest:,} in a row; {what}"
         )

@@ -153,25 +153,25 @@ class Timeline:
             told.append((name, text))
         return [_first(told)] if told else []
 
-    def to_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """As plain JSON values."""
         return {
-            "calendar": None if self.calendar is None else self.calendar.to_json(),
-            "others": [[name, calendar.to_json()] for name, calendar in self.others.items()],
+            "calendar": None if self.calendar is None else self.calendar.to_dict(),
+            "others": [[name, calendar.to_dict()] for name, calendar in self.others.items()],
             "ends": [[name, end] for name, end in self.ends.items()],
         }
 
     @classmethod
-    def from_json(cls, told: Mapping[str, Any] | None) -> Timeline:
-        """What `to_json` gave; None = a file that says nothing of times.
+    def from_dict(cls, told: Mapping[str, Any] | None) -> Timeline:
+        """What `to_dict` gave; None = a file that says nothing of times.
 
         Raises:
             KeyError, TypeError, ValueError, InputError: it is none.
         """
         if told is None:
             return cls()
-        calendar = None if told["calendar"] is None else Calendar.from_json(told["calendar"])
-        others = {name: Calendar.from_json(each) for name, each in told["others"]}
+        calendar = None if told["calendar"] is None else Calendar.from_dict(told["calendar"])
+        others = {name: Calendar.from_dict(each) for name, each in told["others"]}
         ends: dict[Id, Any] = dict(told["ends"])
         if not all(isinstance(end, (str, int, float)) for end in ends.values()):
             raise InputError("the ends of its series are neither dates nor numbers")
@@ -209,15 +209,15 @@ def timeline(table: Table, ends: bool = False) -> tuple[Timeline, list[str]]:
         if wrong.any() and (most := float(differences(own)[wrong].max())) > longest:
             longest, at = most, start + 1 + int(np.argmax(np.where(wrong, differences(own), -1)))
     main = replace(main, steps=steps, odd=odd, longest=longest)
-    cautions = _uneven(main, table, at)
+    warnings = _uneven(main, table, at)
     if others:
         shown = "; ".join(f"{name!r}: rows {other.describe()}" for name, other in list(others.items())[:3])
         more = f" and {len(others) - 3} more" if len(others) > 3 else ""
-        cautions.append(
+        warnings.append(
             f"{len(others)} of {len(spans)} series {'has' if len(others) == 1 else 'have'} other times than the rest "
             f"({main.describe()}): {shown}{more}. {COUNTS.capitalize()}"
         )
-    return Timeline(main, others, kept), cautions
+    return Timeline(main, others, kept), warnings
 
 
 def _doubts(calendars: Mapping[Id, Calendar | None], horizon: int) -> list[str]:

@@ -20,11 +20,11 @@ from gatewise.tables.files import TextFile
 from gatewise.tables.split import Parts
 from gatewise.tables.table import Table, enumerated
 from gatewise.tasks.calibrate import LEAST
-from gatewise.tasks.parameters import plain
+from gatewise.tasks.parameters import as_json
 
 ADDED = 1 << 15
 """Characters of a description that are kept for what the training and the calibration add: versions, metrics, figures
-and cautions."""
+and warnings."""
 
 
 def check_files(
@@ -97,12 +97,12 @@ def check_room(model: Model, parameters: Mapping[str, Any], table: Table) -> Non
     """
     for name, value in parameters.items():
         try:
-            canonical_json(plain(value))
+            canonical_json(as_json(value))
         except (TypeError, ValueError, RecursionError) as error:
             raise InputError(f"{name} must be a value that a model file can hold, got {value!r}: {error}") from None
     ids = [name for name, _, _ in table.series]
-    given = {name: plain(value) for name, value in parameters.items()}
-    told: list[Any] = [model.spec.plain(), given, table.columns, ids, table.cautions]
+    given = {name: as_json(value) for name, value in parameters.items()}
+    told: list[Any] = [model.spec.to_dict(), given, table.columns, ids, table.warnings]
     needed = len(canonical_json(told))
     if needed > MOST_JSON - ADDED:
         raise InputError(

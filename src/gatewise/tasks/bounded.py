@@ -20,7 +20,7 @@ from gatewise.layers.base import TRANSFORMS, Array
 from gatewise.tables.table import Table, enumerated
 from gatewise.tables.times import listed
 from gatewise.tasks.layout import Layout
-from gatewise.tasks.parameters import plain
+from gatewise.tasks.parameters import as_json
 
 Each = list[str | None] | None
 """For each column how it is transformed; None = none is."""
@@ -143,7 +143,7 @@ def logged(table: Table, columns: Sequence[str | None] | None) -> Table:
 
 
 def beyond(table: Table, targets: Sequence[int], ends: Bounded) -> list[str]:
-    """Cautions where readings of a target lie where no forecast will go."""
+    """Warnings where readings of a target lie where no forecast will go."""
     found = []
     for what, bounds, sign in (("minimum", ends.minimum, 1.0), ("maximum", ends.maximum, -1.0)):
         for k, bound in zip(targets, bounds or [None] * len(targets), strict=True):
@@ -163,7 +163,7 @@ def beyond(table: Table, targets: Sequence[int], ends: Bounded) -> list[str]:
 
 def _by_column(what: str, given: Any, default: Sequence[str], names: Sequence[str]) -> dict[str, Any]:
     """A parameter that holds for the columns `default`, or a mapping from some of `names`, as a mapping."""
-    value = plain(given)
+    value = as_json(given)
     if not isinstance(value, dict):
         return dict.fromkeys(default, value)
     if unknown := [name for name in value if name not in names]:

@@ -38,7 +38,7 @@ from gatewise.tasks.explained import answers_of, explained
 from gatewise.tasks.fitting import Fitted, Fitting
 from gatewise.tasks.held_out import cut, faults, measure, unsupported
 from gatewise.tasks.layout import Layout
-from gatewise.tasks.parameters import number, plain
+from gatewise.tasks.parameters import as_json, number
 from gatewise.tasks.states import States, after_training, by_series
 from gatewise.tasks.task import Task
 
@@ -170,12 +170,12 @@ class Detector(OutlierMixin, Task):  # type: ignore[misc]
         return detection(rows, self.threshold_, targets=named, time=self.time, axes=axes)
 
     def _check(self) -> None:
-        coverage = plain(self.coverage)
+        coverage = as_json(self.coverage)
         if isinstance(coverage, bool) or not isinstance(coverage, (int, float)) or not 0.0 < coverage < 1.0:
             raise InputError(f"coverage must be a share between 0 and 1, got {coverage!r}")
 
     def _parts(self, table: Table, layout: Layout, seen: Array | None) -> Parts:
-        return cut(table, plain(self.validation), seen)
+        return cut(table, as_json(self.validation), seen)
 
     def _spec(self, table: Table, layout: Layout) -> ModelSpec:
         """Scaled input, the stack, locations and log scales of the targets, and the head."""
@@ -184,8 +184,8 @@ class Detector(OutlierMixin, Task):  # type: ignore[misc]
             targets=list(layout.targets),
             names=list(layout.target_names),
             masked=self.missing == "mask",
-            smooth=plain(self.smooth),
-            false_alarms_per_1000=plain(self.false_alarms_per_1000),
+            smooth=as_json(self.smooth),
+            false_alarms_per_1000=as_json(self.false_alarms_per_1000),
         )
         forecast = LayerSpec("dense", name="forecast", units=2 * len(layout.targets))
         return ModelSpec(input=self._input(table, layout), layers=[*self._stack(), forecast], head=head)
@@ -201,7 +201,7 @@ class Detector(OutlierMixin, Task):  # type: ignore[misc]
     def _finish(self, model: Model, fitting: Fitting) -> Fitted:
         """Calibrate the head."""
         table, parts = fitting.table, fitting.parts
-        model, calibration = measure(model, table, fitting.layout.targets, parts, plain(self.coverage))
+        model, calibration = measure(model, table, fitting.layout.targets, parts, as_json(self.coverage))
         described = {k: v for k, v in asdict(calibration).items() if k not in ("statistic", "score")}
         warnings = [
             *faults(model, calibration, table, parts, fitting.warnings),

@@ -88,7 +88,7 @@ class FittedTask(Parameters, BaseEstimator):  # type: ignore[misc]
             if set(parameters) - set(cls._get_param_names()):
                 raise InputError("its parameters are not those of this version; upgrade gatewise")
             if isinstance(layers := parameters.get("recurrence"), list):
-                parameters["recurrence"] = [LayerSpec.from_plain(one, "recurrence") for one in layers]
+                parameters["recurrence"] = [LayerSpec.from_dict(one, "recurrence") for one in layers]
             found = cls(**parameters)
             found._take(model)
         except KeyError as error:
@@ -169,7 +169,7 @@ class FittedTask(Parameters, BaseEstimator):  # type: ignore[misc]
             self.state_: Any = ends if told["series"] is not None else ends[None]
         self.split_ = Split(**{part: int(number(part, rows)) for part, rows in told["split"].items()})
         self.warnings_: tuple[str, ...] = tuple(map(str, told["warnings"]))
-        self.timeline_ = Timeline.from_json(told["times"])
+        self.timeline_ = Timeline.from_dict(told["times"])
         self.layout_ = layout
         self.columns_ = names["columns"]
         self.targets_ = layout.target_names

@@ -16,7 +16,7 @@ from gatewise.tables.split import Parts, Span
 from gatewise.tables.table import Table
 from gatewise.tables.times import listed
 from gatewise.tasks.layout import PERIODS, Layout
-from gatewise.tasks.parameters import plain, positions
+from gatewise.tasks.parameters import as_json, positions
 
 
 def choose(names: Sequence[str], target: Any, covariates: Any, calendar: Any, horizons: Any) -> Layout:
@@ -34,7 +34,7 @@ def choose(names: Sequence[str], target: Any, covariates: Any, calendar: Any, ho
     readings = tuple(name for i, name in enumerate(names) if i not in known)
     if not readings:
         raise InputError("all columns are covariates, so there is none to forecast")
-    ahead = plain(horizons)
+    ahead = as_json(horizons)
     if isinstance(ahead, int) and not isinstance(ahead, bool):
         if ahead < 1:
             raise InputError(f"horizons must be a number of steps ahead from 1, or a list of such, got {ahead}")
@@ -42,7 +42,7 @@ def choose(names: Sequence[str], target: Any, covariates: Any, calendar: Any, ho
     elif isinstance(ahead, float):
         whole = f"; write {int(ahead)}" if ahead.is_integer() else ""
         raise InputError(f"horizons must be a whole number of steps ahead, or a list of such, got {ahead}{whole}")
-    periods = plain(calendar)
+    periods = as_json(calendar)
     if not isinstance(periods, list) or not set(periods) <= set(PERIODS) or len(set(periods)) < len(periods):
         raise InputError(f"calendar must be a list out of {list(PERIODS)}, got {calendar!r}")
     steps = tuple(Head(horizons=ahead).horizons)
@@ -69,7 +69,7 @@ def cut(table: Table, layout: Layout, window: int, validation: Any) -> Parts:
     Raises:
         InputError: no share, or no series that is long enough.
     """
-    share = plain(validation)
+    share = as_json(validation)
     if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0.0 <= share < 1.0:
         raise InputError(f"validation must be a share from 0 to below 1, got {share!r}")
     near, far = layout.horizons[0], layout.horizons[-1]

@@ -22,7 +22,7 @@ from gatewise.tasks.bounded import Bounded
 from gatewise.tasks.fitting import Fitting, at
 from gatewise.tasks.forecast_inputs import first_row
 from gatewise.tasks.layout import Layout
-from gatewise.tasks.parameters import plain
+from gatewise.tasks.parameters import as_json
 
 if TYPE_CHECKING:
     from gatewise.tasks.forecaster import Forecaster
@@ -52,7 +52,7 @@ def forecast_spec(task: Forecaster, table: Table, layout: Layout, ends: Bounded)
         sources=("forecast", "input", *(("moments0",) if task.normalise else ())),
         targets=list(layout.targets),
         horizons=list(layout.horizons),
-        quantiles=plain(task.quantiles),
+        quantiles=as_json(task.quantiles),
         anchor=task.anchor,
         names=list(layout.target_names),
         minimum=ends.minimum,
@@ -121,7 +121,7 @@ def tested(task: Forecaster, table: Table, start: Any, stride: int, season: int 
         table.series,
         start=first_row(table, start),
         stride=stride,
-        season=plain(season),
+        season=as_json(season),
         guessed=guessed,
         names=task.targets_,
         times=table.times,

@@ -125,7 +125,7 @@ def changes(task: Any, described: Mapping[str, Any]) -> list[tuple[str, Any, Any
     parameters = task.get_params(deep=False)
     defaults = {} if set(parameters) <= set(described) else type(task)().get_params(deep=False)
     for name, value in parameters.items():
-        before, now = plain(described[name] if name in described else defaults[name]), plain(value)
+        before, now = as_json(described[name] if name in described else defaults[name]), as_json(value)
         if name == "random_state" and not isinstance(now, int):
             continue
         if repr(before) != repr(now) and not _equal(before, now):
@@ -156,12 +156,12 @@ def seed_of(random_state: Any) -> int:
 
 def positions(what: str, chosen: Any, names: Sequence[str]) -> list[int]:
     """Columns given by name or position, or one of them, as positions. Raises InputError."""
-    listed = plain(chosen)
+    listed = as_json(chosen)
     listed = [listed] if isinstance(listed, (str, int)) else listed
     if not isinstance(listed, list):
         raise InputError(f"{what} must be a name, a position, or a list of these, got {chosen!r}")
     found = []
-    for one in map(plain, listed):
+    for one in map(as_json, listed):
         if isinstance(one, str) and one in names:
             found.append(list(names).index(one))
         elif isinstance(one, int) and not isinstance(one, bool) and 0 <= one < len(names):
@@ -173,15 +173,15 @@ def positions(what: str, chosen: Any, names: Sequence[str]) -> list[int]:
     return found
 
 
-def plain(value: Any) -> Any:
+def as_json(value: Any) -> Any:
     """NumPy scalars, arrays, ranges, tuples, mappings and layers as plain JSON values."""
     if isinstance(value, LayerSpec):
-        return value.plain()
+        return value.to_dict()
     if hasattr(value, "tolist"):
         return value.tolist()
     if isinstance(value, Mapping):
-        return {key: plain(one) for key, one in value.items()}
-    return [plain(one) for one in value] if isinstance(value, (tuple, list, range)) else value
+        return {key: as_json(one) for key, one in value.items()}
+    return [as_json(one) for one in value] if isinstance(value, (tuple, list, range)) else value
 
 
 def number(name: str, value: Any) -> Any:

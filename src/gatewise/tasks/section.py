@@ -35,7 +35,7 @@ def of_several(model: Model) -> bool:
 
 
 def times_of(model: Model) -> object:
-    """What is known of the times of the rows fitted, as `gatewise.tables.timeline.Timeline.to_json` wrote it."""
+    """What is known of the times of the rows fitted, as `gatewise.tables.timeline.Timeline.to_dict` wrote it."""
     return _described(model).get("times")
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from gatewise import layers as kinds
 from gatewise.errors import InputError
 from gatewise.spec import LayerSpec, residual
-from gatewise.tasks.parameters import plain
+from gatewise.tasks.parameters import as_json
 
 
 def stack(recurrence: Any, units: Any, layers: Any, options: Any, blocks: Any, width: Any) -> list[LayerSpec]:
@@ -40,14 +40,14 @@ def stack(recurrence: Any, units: Any, layers: Any, options: Any, blocks: Any, w
         raise InputError(f"recurrence must be one of {known}, or a list of LayerSpec, got {recurrence!r}")
     _check_count("layers", layers, 1)
     _check_count("blocks", blocks, 0)
-    further = {} if options is None else plain(options)
+    further = {} if options is None else as_json(options)
     if not isinstance(further, dict) or not all(isinstance(name, str) for name in further):
         raise InputError(
             f'options must be those of the recurrence by name, e.g. {{"activation": "tanh"}}, got {options!r}'
         )
     if "units" in further:
         raise InputError("options has units, which is a parameter of its own; take it out and give units")
-    given = {"units": plain(units), **further}
+    given = {"units": as_json(units), **further}
     kinds.registry.spec(recurrence).parse(f"{recurrence}0", given)  # "name" and the like are no options of a layer
     mixer = LayerSpec(recurrence, **given)
     if not blocks:
@@ -56,7 +56,7 @@ def stack(recurrence: Any, units: Any, layers: Any, options: Any, blocks: Any, w
         return [mixer] * int(layers)
     if layers != 1:
         raise InputError(f"each block has one recurrent layer, got layers={layers!r}; leave layers out")
-    wide = plain(units if width is None else width)
+    wide = as_json(units if width is None else width)
     found = [LayerSpec("dense", "block0", units=wide)]
     for i in range(1, int(blocks) + 1):
         found += residual(mixer, wide, f"block{i}", source=f"block{i - 1}")
@@ -74,7 +74,7 @@ def _given(recurrence: Any, layers: Any, options: Any, blocks: Any, width: Any) 
                                  ("width", width, None)):  # fmt: skip
         if value != default:
             raise InputError(f"a list of layers is taken as it is, so {name}={value!r} has no meaning; leave it out")
-    return [one if isinstance(one, LayerSpec) else LayerSpec.from_plain(one, "layer") for one in recurrence]
+    return [one if isinstance(one, LayerSpec) else LayerSpec.from_dict(one, "layer") for one in recurrence]
 
 
 def _check_count(name: str, value: Any, least: int) -> None:

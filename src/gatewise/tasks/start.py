@@ -155,7 +155,7 @@ def flattering(seen: Array | None, rows: Array) -> list[str]:
 
 def _kept(model: Model) -> dict[str, Any]:
     """What must not change, as plain JSON values."""
-    plain = model.spec.plain()
+    plain = model.spec.to_dict()
     head = {name: value for name, value in (plain["head"] or {}).items() if name not in (*FREE, "samples", "pause")}
     return {**plain, "head": head}
 

@@ -30,7 +30,7 @@ from gatewise.tasks.bounded import logged, no_logs
 from gatewise.tasks.fitted import FittedTask
 from gatewise.tasks.fitting import Fitted, Fitting, at
 from gatewise.tasks.layout import Layout
-from gatewise.tasks.parameters import plain, positions, seed_of
+from gatewise.tasks.parameters import as_json, positions, seed_of
 from gatewise.tasks.section import section
 from gatewise.tasks.stack import stack
 from gatewise.tasks.start import flattering, in_order, origin, rows_seen, started, subtracted, with_weights
@@ -213,7 +213,7 @@ class Task(FittedTask):
         fitting = Fitting(table, layout, parts, offset, scale, doubts)
         if old is None:
             model = self._in_units(model, fitting)
-        parameters = {key: plain(value) for key, value in {**self.get_params(), "random_state": seed}.items()}
+        parameters = {key: as_json(value) for key, value in {**self.get_params(), "random_state": seed}.items()}
         check_room(model, parameters, table)
         inputs, wanted = self._examples(fitting)
         from gatewise.train import Dropout, fit  # torch takes seconds, and what is refused is refused at once
@@ -223,13 +223,13 @@ class Task(FittedTask):
             inputs,
             wanted,
             validation=parts.share,
-            steps=plain(self.steps),
-            seconds=plain(seconds),
-            epochs=plain(self.epochs),
-            batch=plain(self.batch),
-            bptt=plain(self.bptt),
-            learning_rate=plain(self.learning_rate),
-            dropout=Dropout(plain(self.dropout), plain(self.variational_dropout), plain(self.weight_drop)),
+            steps=as_json(self.steps),
+            seconds=as_json(seconds),
+            epochs=as_json(self.epochs),
+            batch=as_json(self.batch),
+            bptt=as_json(self.bptt),
+            learning_rate=as_json(self.learning_rate),
+            dropout=Dropout(as_json(self.dropout), as_json(self.variational_dropout), as_json(self.weight_drop)),
             seed=seed,
             checkpoint=checkpoint,
             resume=resume,
@@ -241,7 +241,7 @@ class Task(FittedTask):
         warnings = [
             *says_left_out(table.left_out, len(table.series)),
             *uneven,
-            *table.cautions,
+            *table.warnings,
             *parts.warnings,
             *doubts,
             *flattering(seen, parts.validation),
@@ -256,7 +256,7 @@ class Task(FittedTask):
             "split": asdict(parts.split),
             "warnings": warnings,
             "series": None if self.series is None else [name for name, _, _ in table.series],
-            "times": times.to_json(),
+            "times": times.to_dict(),
             "seen": trained_on,
             **origin(old),
             **fitted.described,

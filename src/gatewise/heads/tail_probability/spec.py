@@ -310,7 +310,7 @@ class Spec(Head):
         first = self.alpha, math.log10(max(self.samples, 1)), float(self.masked), self.alarm_score, float(self.pause)
         return [*first, start, *factors, *map(float, self.targets)]
 
-    def cautions(self) -> tuple[str, ...]:
+    def warnings(self) -> tuple[str, ...]:
         """An uncalibrated head assumes a normal law."""
         return () if self.samples else ("scores are not calibrated: they assume normal residuals",)
 

@@ -131,7 +131,7 @@ class Spec(Layer):
         reset = float(self.reset == "before")
         return [reset, *self.gate_activation.native(), *self.activation.native(), self.clip or 0.0]
 
-    def cautions(self) -> tuple[str, ...]:
+    def warnings(self) -> tuple[str, ...]:
         """Unbounded candidates make an unbounded memory, and so does a gate beyond 1, clipped or not."""
         found = []
         if not self.gate_activation.bounded:

@@ -185,7 +185,7 @@ class Spec(Layer):
             self.cell_clip or 0.0,
         ]
 
-    def cautions(self) -> tuple[str, ...]:
+    def warnings(self) -> tuple[str, ...]:
         """A gate beyond 1, or a candidate without bound, lets the cell grow without limit."""
         found = []
         if self.cell_clip is None and not self.gate_activation.bounded:

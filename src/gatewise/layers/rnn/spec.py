@@ -93,7 +93,7 @@ class Spec(Layer):
         """Activation (3 numbers), clip (0 = none)."""
         return [*self.activation.native(), self.clip or 0.0]
 
-    def cautions(self) -> tuple[str, ...]:
+    def warnings(self) -> tuple[str, ...]:
         """Unbounded activations make an unbounded memory."""
         if self.clip is None and not self.activation.bounded:
             return (f"activation {self.activation.kind} is unbounded: the state may grow without limit; set clip",)
