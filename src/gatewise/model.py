@@ -144,7 +144,7 @@ class Model:
         x = as_float32(X, self.inputs, (2, 3), self.columns, subtract=self.subtract)
         batch = x if x.ndim == 3 else x[None]
         if not self.graph.streams and (state is not None or return_state):
-            raise StateError(f"{self.why_whole()}, so there is no state between steps; run it without a state")
+            raise StateError(f"{self.why_non_causal()}, so there is no state between steps; run it without a state")
         rows = as_state(state).rows(self.graph, len(batch)) if state is not None else self._zeros(len(batch))
         y = np.empty((*batch.shape[:2], self.outputs), np.float32)
         self._native.run(batch, rows, y)
@@ -328,11 +328,11 @@ class Model:
         levels = self.levels
         return answers if levels is None else answers + levels
 
-    def why_whole(self) -> str:
+    def why_non_causal(self) -> str:
         """Says, for messages, because of which layers the model cannot be run step by step."""
         kinds = {node.name: node.layer.kind for node in self.graph.nodes}
-        names = ", ".join(f"{name} ({kinds[name]})" for name in self.graph.whole)
-        return f"this model needs whole sequences, because of {names}"
+        names = ", ".join(f"{name} ({kinds[name]})" for name in self.graph.non_causal)
+        return f"this model needs the whole sequence, because of {names}"
 
     def _zeros(self, batch: int) -> Array:
         return np.zeros((batch, self.graph.state_values), np.float32)

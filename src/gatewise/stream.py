@@ -171,7 +171,7 @@ def _steppable(model: Model, what: str) -> Model:
         raise InputError(f"a {what} needs a Model, got {type(model).__name__}; use gatewise.load or gatewise.init")
     if not model.graph.streams:
         raise SpecError(
-            f"{model.why_whole()}: the last reading may change the first answer. Run it over whole sequences with "
+            f"{model.why_non_causal()}: the last reading may change the first answer. Run it over whole sequences with "
             'run, or give the spec a window: context={"window": L}'
         )
     return model

@@ -83,7 +83,7 @@ def test_the_reference_keeps_to_the_stated_shapes(case: Case) -> None:
     graph = resolve(case.spec)
     rng = np.random.default_rng(0)
     for node in graph.nodes:
-        if node.layer.whole:
+        if not node.layer.causal:
             y = node.layer.sequence({}, *(rng.normal(size=(2, 4, edge.width)) for edge in node.edges))
             assert y.shape == (2, 4, graph.edges[node.writes].width)
             assert y.dtype == np.float64

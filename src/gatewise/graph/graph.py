@@ -116,17 +116,17 @@ class Graph:
     @cached_property
     def tail(self) -> int:
         """From this node on none has a state or needs a sequence: for the last answer they run once."""
-        return max((i + 1 for i, node in enumerate(self.nodes) if node.state or node.layer.whole), default=0)
+        return max((i + 1 for i, node in enumerate(self.nodes) if node.state or not node.layer.causal), default=0)
 
     @cached_property
     def streams(self) -> bool:
         """Whether it can be run step by step."""
-        return self.window is not None or not self.whole
+        return self.window is not None or not self.non_causal
 
     @property
-    def whole(self) -> tuple[str, ...]:
-        """Names of the nodes that need the whole sequence."""
-        return tuple(node.name for node in self.nodes if node.layer.whole)
+    def non_causal(self) -> tuple[str, ...]:
+        """Names of the non-causal nodes, which need the whole sequence."""
+        return tuple(node.name for node in self.nodes if not node.layer.causal)
 
     @property
     def state_values(self) -> int:

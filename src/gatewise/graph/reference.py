@@ -61,12 +61,12 @@ def _reference_sequence(
     for node, weights in zip(graph.nodes, own, strict=True):
         read = [values[i] for i in node.reads]
         now = {field.name.partition(".")[2]: state[field.name] for field in node.state}
-        if node.layer.whole:
-            values[node.writes] = node.layer.sequence(weights, *read)
-        else:
+        if node.layer.causal:
             y = np.zeros((*x.shape[:2], graph.edges[node.writes].width))
             for t in range(x.shape[1]):
                 y[:, t], now = node.layer.step(weights, now, *(value[:, t] for value in read))
             values[node.writes] = y
+        else:
+            values[node.writes] = node.layer.sequence(weights, *read)
         end.update({f"{node.name}.{key}": value for key, value in now.items()})
     return values[graph.output], end

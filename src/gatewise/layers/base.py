@@ -87,8 +87,9 @@ class Layer:
     """Options that a saved state need not match."""
     recurrent: ClassVar[bool] = False
     """Whether it can be the memory of a model, as a task asks for one by kind; state alone does not make it so."""
-    whole: ClassVar[bool] = False
-    """Whether it needs the whole sequence, not one step after the other: its reference is `sequence`, not `step`."""
+    causal: ClassVar[bool] = True
+    """Whether an output depends on past and present inputs only, so that the layer can run step by step. The reference
+    of a causal layer is `step`; that of a non-causal one, which needs the whole sequence, is `sequence`."""
 
     @classmethod
     def parse(cls, name: str, options: Mapping[str, Any]) -> Self:
@@ -163,7 +164,7 @@ class Layer:
         raise NotImplementedError
 
     def sequence(self, tensors: Mapping[str, Array], *x: Array) -> Array:
-        """The reference of a kind that needs the whole sequence, in float64 NumPy over a batch.
+        """The reference of a non-causal kind, in float64 NumPy over a batch.
 
         Args:
             tensors: name -> array, shapes as `tensors` says.

@@ -275,8 +275,9 @@ class Recurrent(torch.nn.Module):
     def _check_resets(self, x: Tensor, resets: Tensor) -> None:
         if resets.dtype != torch.bool or resets.shape != x.shape[:2]:
             raise InputError(f"resets must be bool {tuple(x.shape[:2])}, got {resets.dtype} {tuple(resets.shape)}")
-        if self.graph.window is not None or self.graph.whole:
-            why = "a window" if self.graph.window is not None else f"{self.graph.whole[0]}, which needs whole sequences"
+        if self.graph.window is not None or self.graph.non_causal:
+            windowed = self.graph.window is not None
+            why = "a window" if windowed else f"{self.graph.non_causal[0]}, which needs the whole sequence"
             raise InputError(f"resets are for models that carry their state, and this one has {why}; leave them out")
 
     def _check(self, x: Tensor, lengths: Tensor | None) -> None:

@@ -42,7 +42,7 @@ class Spec(Layer):
     """
 
     kind: ClassVar[str] = "moments"
-    whole: ClassVar[bool] = True
+    causal: ClassVar[bool] = False
     width: int | None = None
     masked: bool = False
     epsilon: float = 1e-5

@@ -19,7 +19,7 @@ class Spec(Layer):
     """It has no options."""
 
     kind: ClassVar[str] = "reverse"
-    whole: ClassVar[bool] = True
+    causal: ClassVar[bool] = False
 
     def outputs(self, inputs: Sequence[Edge]) -> Edge:
         """As what it reads."""
