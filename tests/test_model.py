@@ -121,7 +121,7 @@ def test_names_of_columns_come_with_the_options() -> None:
     ("options", "message"),
     [
         ({"input": {"missing": "hold"}}, r"numeric 'input' with {'missing': 'hold'} in place of {'missing': 'mask'}"),
-        ({"input": {"width": 3, "columns": None}}, "changes what other layers, tensors or states are made for"),
+        ({"input": {"width": 3, "columns": None}}, "would change edges, tensors or states"),
         ({"input": {"scaling": "none"}}, "changes what"),
         ({"input": {"transform": ["log1p", None]}}, "changes what"),
         ({"input": {"columns": ["a"]}}, "numeric 'input': columns must be 2 different names"),
@@ -138,7 +138,7 @@ def test_options_that_need_another_graph_are_refused(options: dict[str, Any], me
 
 def test_options_of_a_head_need_one() -> None:
     bare = gw.init(gw.ModelSpec(1, [gw.LayerSpec("dense", units=2)]))
-    with pytest.raises(SpecError, match="the model has no head, got options of one"):
+    with pytest.raises(SpecError, match="the model has no head, got options for one"):
         bare.with_options(head={"df": 3})
     with pytest.raises(SpecError, match="changes what"):
         bare.with_options(input={"missing": "hold"})
@@ -158,7 +158,7 @@ CORE_LIMITS = {
             ],
         )
     ),
-    "come to 5002 numbers, more than 4096": lambda: gw.init(
+    "are 5002 numbers, more than 4096": lambda: gw.init(
         gw.ModelSpec(
             5000,
             [gw.LayerSpec("dense", units=5000)],

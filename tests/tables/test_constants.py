@@ -150,7 +150,9 @@ def test_a_model_reads_raw_float64_and_refuses_what_is_rounded_already() -> None
     state = stream.save()
     narrow = raw.astype(np.float32)
     for call in (lambda: model.run(narrow), lambda: stream.push(narrow[2]), lambda: pool.push([0, 1], narrow[:2])):
-        with pytest.raises(InputError, match="readings are float32, which holds steps of 64 .* give them as float64"):
+        with pytest.raises(
+            InputError, match="readings are float32, whose steps around .* are 64 wide.* pass them as float64"
+        ):
             call()
     with pytest.raises(InputError, match="the readings of column 'total' are float32"):
         model.run(large().astype({"total": "f4"}))
@@ -304,7 +306,9 @@ def test_a_start_subtracts_what_it_did(task: Any) -> None:
         _, state = found.model_.run(data, return_state=True)
         assert found.model_.settled(state) == found.state_
     rounded = data.astype("f4")
-    with pytest.raises(InputError, match="'total' are float32, which holds steps of 64 around .*give them as float64"):
+    with pytest.raises(
+        InputError, match="'total' are float32, whose steps around .* are 64 wide.*pass them as float64"
+    ):
         task(**options).fit(rounded, start=start)
     if task is Forecaster:
         with pytest.raises(InputError, match="transform is None there and {'total': 'log1p'} here"):

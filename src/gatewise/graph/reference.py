@@ -1,4 +1,4 @@
-"""A whole graph in float64 NumPy: the truth that every other execution is held to."""
+"""Run a graph in float64 NumPy. All other executions are tested against this reference."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def zero_state(graph: Graph, batch: int, dtype: str | None = None) -> dict[str, 
 def reference_run(
     graph: Graph, tensors: Mapping[str, Array], x: Array, state: Mapping[str, Array] | None = None
 ) -> tuple[Array, dict[str, Array]]:
-    """Run the whole graph in float64 NumPy: the truth that every other execution is held to.
+    """Run the graph in float64 NumPy. All other executions are tested against this reference.
 
     Args:
         graph: a resolved spec.
@@ -55,7 +55,7 @@ def reference_run(
 def _reference_sequence(
     graph: Graph, own: Sequence[Mapping[str, Array]], x: Array, state: Mapping[str, Array]
 ) -> tuple[Array, dict[str, Array]]:
-    """One node after the other, each over all steps."""
+    """Run one node after the other, each over all steps."""
     values = {0: x}
     end: dict[str, Array] = {}
     for node, weights in zip(graph.nodes, own, strict=True):

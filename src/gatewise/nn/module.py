@@ -57,7 +57,7 @@ class Recurrent(torch.nn.Module):
             if node.name == "training":
                 raise SpecError("torch modules keep a flag named 'training'; rename the layer of that name")
             # Not add_module, which refuses the names of its methods; a layer may have them.
-            self._modules[node.name] = node.registry.face(node.layer.kind, "train").Module(node.layer, node.edges)
+            self._modules[node.name] = node.registry.module(node.layer.kind, "train").Module(node.layer, node.edges)
         if self.dropout is not None:
             self._check_dropout(self.dropout)
         if tensors is not None:

@@ -35,8 +35,8 @@ NOTHING = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn
 @cache
 def _takers() -> dict[type[nn.Module], Callable[[Any], Taken]]:
     """Which of torch's layers are taken over, and by what."""
-    faces = [layers.registry.face(kind, "train") for kind in layers.registry.kinds]
-    return {module: face.take for face in faces for module in getattr(face, "TAKES", ())}
+    modules = [layers.registry.module(kind, "train") for kind in layers.registry.kinds]
+    return {module: own.take for own in modules for module in getattr(own, "TAKES", ())}
 
 
 def _supported() -> str:
