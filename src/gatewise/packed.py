@@ -30,7 +30,7 @@ class Packed:
     def __init__(self, graph: Graph, tensors: Mapping[str, Array], cpu: str) -> None:
         nodes = [(node.layer.kind, node.reads, node.writes, node.layer.native()) for node in graph.nodes]
         widths, window = [edge.width for edge in graph.edges], graph.window or 0
-        ends = (graph.output, graph.refuses_missing, cpu, window, graph.holds_in_window, graph.stage.columns)
+        ends = (graph.output, graph.refuses_missing, cpu, window, graph.fills_before_window, graph.stage.columns)
         self._described: tuple[Any, ...] = (nodes, widths, ends)
         self._tensors = [list(own_tensors(node, tensors).values()) for node in graph.nodes]
         self._model: _core.Model | None = None

@@ -170,7 +170,11 @@ def test_bounds_that_are_none() -> None:
     ("stage", "head", "message"),
     [
         (None, ["log1p"], "the input stage gives column 0 the transform None, but the head gives target 0 'log1p'"),
-        (["log1p", None], None, "the input stage gives column 0 the transform 'log1p', but the head gives target 0 None"),
+        (
+            ["log1p", None],
+            None,
+            "the input stage gives column 0 the transform 'log1p', but the head gives target 0 None",
+        ),
     ],
 )
 def test_a_head_goes_back_where_the_input_stage_went(stage: Any, head: Any, message: str) -> None:
@@ -202,9 +206,7 @@ def windows(layers: Any, kind: str = "quantiles", **head: Any) -> gw.Model:
 
 
 def test_answers_in_the_units_of_a_window_are_refused() -> None:
-    with pytest.raises(
-        SpecError, match=r"has column 0 only in the units of its window, but quantiles needs .*mom"
-    ):
+    with pytest.raises(SpecError, match=r"has column 0 only in the units of its window, but quantiles needs .*mom"):
         windows([*OWN, *LAST])
     with pytest.raises(SpecError, match="has column 0 .* quantiles"):
         windows([*OWN, *LAST], sources=("dense0", "standardise0"))

@@ -473,7 +473,7 @@ def test_float32_never_decays_into_denormals(cpu: str, monkeypatch: pytest.Monke
         ({"lengths": torch.zeros(4).long()}, r"lengths must be whole numbers \(5,\), got torch.int64 \(4,\)"),
         ({"lengths": torch.zeros(BATCH)}, r"lengths must be whole numbers \(5,\), got torch.float32 \(5,\)"),
         ({"resets": torch.zeros(BATCH, TIME)}, r"resets must be bool \(5, 9\), got torch.float32 \(5, 9\)"),
-        ({"a": 0.5}, "a must be a torch tensor, got float; torch.as_tensor makes one of it"),
+        ({"a": 0.5}, "a must be a torch tensor, got float; convert it with torch.as_tensor"),
         ({"lengths": [1, 2, 3, 4, 5]}, "lengths must be a torch tensor, got list"),
         ({"resets": np.zeros((BATCH, TIME), bool)}, "resets must be a torch tensor, got ndarray"),
         ({"resets": torch.zeros(TIME, BATCH).bool()}, r"resets must be bool \(5, 9\), got torch.bool \(9, 5\)"),

@@ -97,7 +97,7 @@ class Graph:
 
         With a window of L steps, each answer starts from a zero state of the nodes. A session then keeps the number of
         readings so far (at most L) and the last L readings, the newest last, with zeros before the first reading. For
-        missing readings see `holds_in_window`.
+        missing readings see `fills_before_window`.
         """
         if self.window is None:
             return self.node_state
@@ -163,7 +163,7 @@ class Graph:
         return self.stage.missing_readings
 
     @property
-    def holds_in_window(self) -> bool:
+    def fills_before_window(self) -> bool:
         """Whether missing readings are filled forward before they enter the window.
 
         The value that is filled in may then be older than the window. Filling forward within the window would leave a

@@ -41,7 +41,7 @@ def reference_run(
     zeros = {field.name: np.zeros((1, *field.shape)) for field in graph.node_state}
     for t in range(x.shape[1]):
         reading = x[:, t].astype(np.float64)
-        if graph.holds_in_window:
+        if graph.fills_before_window:
             known = (count > 0) & graph.stage.usable(stage, kept[:, -1])
             reading = np.where(~graph.stage.usable(stage, reading) & known, kept[:, -1], reading)
         kept = np.concatenate([kept[:, 1:], reading[:, None]], axis=1)

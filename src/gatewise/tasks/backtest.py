@@ -366,7 +366,7 @@ def forecast_at(model: Model, inputs: Array, origins: Array) -> Array:
     """
     found = np.empty((len(origins), model.outputs), np.float32)
     if model.window is not None:
-        inputs = fill_forward(inputs) if model.graph.holds_in_window else inputs
+        inputs = fill_forward(inputs) if model.graph.fills_before_window else inputs
         for at in range(0, len(origins), CHUNK):
             some = origins[at : at + CHUNK]
             answers = np.asarray(model.run(inputs[some, None], _before(model, inputs, some)))
@@ -406,11 +406,11 @@ def _before(model: Model, inputs: Array, origins: Array) -> State:
     return State(model.graph.structure, {COUNT: count, READINGS: kept})
 
 
-def _seasonal(held: Array, origins: Array, horizons: Sequence[int], season: int) -> Array:
+def _seasonal(filled: Array, origins: Array, horizons: Sequence[int], season: int) -> Array:
     """The reading of the same phase in the last season known: (origins, K, H); NaN before the first season."""
     h = np.array(horizons)
     where = origins[:, None] + h - season * -(-h // season)
-    found = np.where(where[:, :, None] >= 0, held[np.maximum(where, 0)], np.nan)
+    found = np.where(where[:, :, None] >= 0, filled[np.maximum(where, 0)], np.nan)
     return np.asarray(found.transpose(0, 2, 1))
 
 

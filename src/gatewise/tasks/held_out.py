@@ -65,14 +65,14 @@ def cut(table: Table, share: Any, seen: Array | None = None) -> Parts:
 def _cut(series: Sequence[tuple[Any, int, int]], share: Any, seen: Array | None, id: str | None) -> Parts | list[Any]:
     """Cut all series, or name those that are too short for it. Raises InputError where all are."""
     names, lengths = [name for name, _, _ in series], [stop - start for _, start, stop in series]
-    held = [round(share * length) for length in lengths]
+    kept = [round(share * length) for length in lengths]
     least = max(2, math.ceil(LEAST_STOPPING / len(lengths)))
-    stopping = [max(least, rows // 5) for rows in held]
-    used = [length - rows + stop for length, rows, stop in zip(lengths, held, stopping, strict=True)]
+    stopping = [max(least, rows // 5) for rows in kept]
+    used = [length - rows + stop for length, rows, stop in zip(lengths, kept, stopping, strict=True)]
     short = [name for name, length, rows in zip(names, lengths, used, strict=True) if rows > length]
     if 0 < len(short) < len(names):
         return short
-    training, calibration = sum(lengths) - sum(held), sum(held) - sum(stopping)
+    training, calibration = sum(lengths) - sum(kept), sum(kept) - sum(stopping)
     if training < LEAST_TRAINING or calibration < LEAST:
         needed = math.ceil(max(LEAST_TRAINING / (1 - share), (LEAST_STOPPING + LEAST) / share))
         of = f" in {len(lengths):,} series" if len(lengths) > 1 else ""
@@ -120,7 +120,7 @@ def measure(
         table: the readings.
         targets: columns of the table that are forecast.
         parts: where the calibration part begins.
-        coverage: share of held-out residuals that the band is to hold.
+        coverage: share of kept-out residuals that the band is to hold.
 
     Returns:
         The model, and the calibration that its alarms rest on.

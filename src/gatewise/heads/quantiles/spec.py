@@ -113,9 +113,7 @@ class Spec(Head):
             k = int(np.argmax(low >= high))
             raise SpecError(f"minimum of target {k} must lie below its maximum, got {low[k]:g} and {high[k]:g}")
         if self.guided and len(targets) > MOST_BOUNDED:
-            raise SpecError(
-                f"{len(targets)} targets are more than {MOST_BOUNDED} with a bound or transform; use fewer"
-            )
+            raise SpecError(f"{len(targets)} targets are more than {MOST_BOUNDED} with a bound or transform; use fewer")
         if self.width > MOST_OUTPUTS:
             raise SpecError(
                 f"{len(self.targets)} targets, {len(self.horizons)} horizons and {len(self.quantiles)} quantiles make "
