@@ -468,8 +468,11 @@ def test_float32_never_decays_into_denormals(cpu: str, monkeypatch: pytest.Monke
         ({"a": torch.zeros(BATCH, TIME, 6)}, r"a must be \(5, 9, 7\), as b, or \(7,\), got \(5, 9, 6\)"),
         ({"a": torch.zeros(1)}, r"a must be \(5, 9, 7\), as b, or \(7,\), got \(1,\)"),
         ({"first": torch.zeros(7)}, r"first must be \(5, 7\), got \(7,\)"),
-        ({"first": torch.zeros(BATCH, 7).double()}, "of one type, got torch.float32, torch.float32 and torch.float64"),
-        ({"a": torch.zeros(7).cfloat()}, "of one type, got torch.complex64, torch.float32"),
+        (
+            {"first": torch.zeros(BATCH, 7).double()},
+            "one dtype, got torch.float32, torch.float32 and torch.float64",
+        ),
+        ({"a": torch.zeros(7).cfloat()}, "one dtype, got torch.complex64, torch.float32"),
         ({"lengths": torch.zeros(4).long()}, r"lengths must be whole numbers \(5,\), got torch.int64 \(4,\)"),
         ({"lengths": torch.zeros(BATCH)}, r"lengths must be whole numbers \(5,\), got torch.float32 \(5,\)"),
         ({"resets": torch.zeros(BATCH, TIME)}, r"resets must be bool \(5, 9\), got torch.float32 \(5, 9\)"),

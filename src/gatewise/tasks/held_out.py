@@ -120,7 +120,7 @@ def measure(
         table: the readings.
         targets: columns of the table that are forecast.
         parts: where the calibration part begins.
-        coverage: share of kept-out residuals that the band is to hold.
+        coverage: share of held-out residuals that the band is to hold.
 
     Returns:
         The model, and the calibration that its alarms rest on.
