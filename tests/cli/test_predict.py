@@ -439,7 +439,7 @@ def test_refused_usage(
         (1, (sites, tables / "sites.csv"), "needs ['price'] in the 3 rows that follow; pass --future"),
         (1, (sites, data), "has no column of series 'site'"),
         (1, (north, data, "--backtest", "--start", "0"), "start must be a whole number of at least 1, got 0"),
-        (1, (north, data, "--backtest", "--start", "soon"), "start is 'soon', which is no date"),
+        (1, (north, data, "--backtest", "--start", "soon"), "start is 'soon', which is not a date"),
         (1, (north, data, "--backtest", "--start", "159"), "no origin has all horizons up to 3"),
         (1, (one, data), "has no column 'v'"),
         (1, (one, data, "--columns", "load,heat"), "reads 1 columns, got 2 (load, heat); say with --columns which"),

@@ -207,7 +207,7 @@ def test_in_words(freq: Any, words: str) -> None:
 
 @pytest.mark.parametrize("freq", ["h", "B", "ME", "bh"])
 def test_what_is_no_calendar_is_refused(freq: str) -> None:
-    told = known(pd.date_range("2020-01-01", periods=130, freq=freq)).to_json()
+    told = known(pd.date_range("2020-01-01", periods=130, freq=freq)).to_dict()
     changes: list[dict[str, Any]] = [{"kind": "moons"}, {"rule": "moons"}, {"usual": -1}, {"usual": float("nan")}]
     changes += [{"step": 0}, {"step": None}] if freq == "h" else [{"kind": "numbers"}, {"every": 0}]
     if freq == "ME":

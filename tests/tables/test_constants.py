@@ -63,7 +63,7 @@ def test_what_is_left_is_exact() -> None:
     np.testing.assert_array_equal(table.wide(0), left.astype(np.float64) + table.subtract[0])
     np.testing.assert_allclose(table.wide(0), large()["total"], rtol=0, atol=1e-5)
     assert table.select([1, 0]).subtract.tolist() == table.subtract[::-1].tolist()
-    with pytest.raises(InputError, match="column .total. are float32, .* steps of 64 .* give them as float64"):
+    with pytest.raises(InputError, match="column .total. are float32, .* 64 wide, .* pass them as float64"):
         read_table(large().astype("f4"), subtract=table.subtract)
     rounded = read_table(large().astype("f4"), subtract=FIND)
     with pytest.raises(InputError, match="'total' varies by .* where float32 holds steps of 64; give it as float64"):
@@ -175,7 +175,7 @@ def test_the_relative_model_has_the_same_states() -> None:
     np.testing.assert_array_equal(model.run(large().to_numpy()), answers + model.levels)
     np.testing.assert_array_equal(model.run(large()[:3], state), plain.run(less[:3], state) + model.levels)
     np.testing.assert_allclose(np.array(model.limits) - model.subtract, plain.limits, rtol=1e-6)
-    with pytest.raises(InputError, match=r"subtracts constants .* take model.relative\(\)"):
+    with pytest.raises(InputError, match=r"subtracts constants .* pass model.relative\(\)"):
         gw.train.to_torch(model)
 
 
