@@ -329,7 +329,7 @@ def test_times_that_differ_from_those_of_the_training_data_are_said(
     ran = CliRunner().invoke(cli, ["predict", str(watch), str(tmp_path / "late.csv"), "--after-training"])
     assert warning in ran.stderr
     assert before_summary(ran.stderr).endswith(
-        "or leave out --after-training to begin without a past (1 more series alike)\n"
+        "or leave out --after-training to begin a new sequence (1 more series alike)\n"
     )
 
 

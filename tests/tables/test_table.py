@@ -127,7 +127,7 @@ def swapped(name: str, row: int, value: Any) -> pd.DataFrame:
     ("data", "message"),
     [
         (swapped("stamp", 3, str(STAMPS[1])), r"00:05:00 at row 3 is earlier than 2024-03-01 00:10:00 .*sort the rows"),
-        (swapped("stamp", 3, str(STAMPS[2])), r"00:10:00 at row 3 is there already in the row before \(1 such rows\)"),
+        (swapped("stamp", 3, str(STAMPS[2])), r"00:10:00 at row 3 is that of the row before \(1 such rows\)"),
         (swapped("stamp", 2, "yesterday"), r"cannot be read at row 2: 'yesterday'"),
         (swapped("stamp", 2, None), r"the time 'stamp' is missing at row 2 \(1 in all\)"),
         (swapped("stamp", 4, "2024-03-01T00:20:00+01:00"), r"mix UTC offsets: none at row 0, \+01:00 at row 4"),
@@ -169,7 +169,7 @@ def test_a_text_column_that_looks_like_the_time_says_so() -> None:
         (np.float32(3), "got shape"),
         (Path("/nowhere/t.csv"), "there is no file"),
         (Path(__file__).parent, "is a folder; give the path of a .csv or .parquet file"),
-        (iter([1.0]), "a list_iterator is no table; give a frame"),
+        (iter([1.0]), "a list_iterator is not a table; pass a frame"),
         (None, "a NoneType is no table"),
     ],
 )
@@ -319,11 +319,11 @@ def test_what_scaling_takes_too_far_is_missing() -> None:
     [
         (np.r_[np.full(50, 7.25), np.arange(50)], "'x0' is 7.25 throughout in the 50 rows of the training part"),
         (np.r_[np.full(50, np.nan), np.arange(50)], "'x0' has no readings in the 50 rows .*; leave it out"),
-        (1.7e9 + np.random.default_rng(0).normal(0, 300, 100), "float32 holds steps of 128; give it as float64, or"),
+        (1.7e9 + np.random.default_rng(0).normal(0, 300, 100), "float32 has steps of 128; give it as float64, or"),
         (np.random.default_rng(0).normal(0, 1e-40, 100), "'x0' varies by .*e-41, less than the 1e-30 .* multiply it"),
         (
             1e9 + np.random.default_rng(0).normal(0, 1, 100),
-            r"'x0' varies by 0.9\d+ around 1e\+09, where float32 holds steps of 64; give it as float64",
+            r"'x0' varies by 0.9\d+ around 1e\+09, where float32 has steps of 64; give it as float64",
         ),
         (
             np.stack([np.full(100, 2.0), np.arange(100), np.full(100, 0.1), np.r_[np.full(50, 7), np.arange(50)]], 1),

@@ -100,7 +100,7 @@ def test_rows_that_do_not_follow_on_the_state_are_warned_of(detector: Detector, 
             assert str(warning.message) == (
                 "the state given is that after 2024-02-04 00:00:00, the last row fitted, and the rows begin at "
                 "2024-02-06 00:00:00, where 2024-02-05 00:00:00 would follow; give the rows that follow on those, or "
-                "pass state=None to begin without a past"
+                "pass state=None to begin a new sequence"
             )
             task.explain(right, state)
         with pytest.warns(UserWarning, match="the rows begin at 2020-01-01 00:00:00, where"):
@@ -249,7 +249,7 @@ def test_what_was_left_out_in_training_may_be_left_out_again() -> None:
 
 def test_times_of_another_kind_are_said() -> None:
     (message,) = compared(kept(np.arange(30)), dates("2024-01-01", 30))
-    assert message.startswith("the times are dates, and the model was fitted on numbers, so nothing shows")
+    assert message.startswith("the times are dates, and the model was fitted on numbers, so it cannot be checked")
     assert compared(kept(dates("2024-01-01", 30)), dates("2024-03-01", 30).tz_localize("Asia/Tokyo")) == []
 
 
@@ -292,7 +292,9 @@ def test_numbers_that_are_dates_stay_dates_when_they_are_few() -> None:
 def test_rows_without_times_are_said_where_the_model_was_fitted_on_times() -> None:
     indexed = table(dates("2023-01-01", 150)).set_index("t")
     forecaster = Forecaster(**{**TINY, "time": None}, horizons=2).fit(indexed)
-    message = "^the rows have no times, and the model was fitted on rows 1 day apart, so nothing shows whether these"
+    message = (
+        "^the rows have no times, and the model was fitted on rows 1 day apart, so it cannot be checked whether these"
+    )
     for use in (forecaster.predict, forecaster.backtest):
         with pytest.warns(UserWarning, match=message):
             use(indexed.reset_index(drop=True))

@@ -34,7 +34,7 @@ def implausible(table: Table, trained: Array, kept: Array, lasting: Sequence[int
         table: the readings.
         trained: (some,) int, the rows that weights are trained on.
         kept: (some,) int, the rows that calibrate or validate.
-        lasting: columns of which it matters that they stay in the range trained on; None = all.
+        lasting: columns that must stay in the range of the training rows; None = all.
 
     Returns:
         At most one warning for each kind of fault, of which there are twelve.
@@ -45,8 +45,8 @@ def implausible(table: Table, trained: Array, kept: Array, lasting: Sequence[int
 def doubts(table: Table, trained: Array, kept: Array, lasting: Sequence[int] | None = None) -> Doubts:
     """The faults that `implausible` warns about, by kind; kinds that no column has are left out.
 
-    "time", "steps", "restart" and "id" are no readings; "counter", "trend", "walk" and "shift" do not come back;
-    "code", "far", "spike" and "stuck" look like errors.
+    Columns with "time", "steps", "restart" and "id" are not readings; those with "counter", "trend", "walk" and "shift"
+    do not come back to their range; "code", "far", "spike" and "stuck" look like errors.
     """
     starts = [start for _, start, _ in table.series]
     spans = [(start, stop) for _, start, stop in table.series]
