@@ -187,7 +187,7 @@ def test_what_is_said_of_a_counter() -> None:
     last, most = data["energy"][6400:], data["energy"][:6000].astype(np.float32).max()
     assert (last > most).all()
     assert said(data) == [
-        "column 'energy' only ever rises, as a counter or a meter does: 100% of the rows kept from training lie above "
+        "column 'energy' only ever rises, as a counter or a meter does: 100% of the held-out rows lie above "
         f"the range trained on, {np.float32(data['energy'][0]):.6g} to {most:.6g}. What is learnt at one level says "
         "little about the next: give its changes, frame['energy'].diff()"
     ]

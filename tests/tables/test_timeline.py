@@ -99,7 +99,7 @@ def test_rows_that_do_not_follow_on_the_state_are_warned_of(detector: Detector, 
             (warning,) = caught
             assert str(warning.message) == (
                 "the state given is that after 2024-02-04 00:00:00, the last row fitted, and the rows begin at "
-                "2024-02-06 00:00:00, where 2024-02-05 00:00:00 would follow; give the rows that follow on those, or "
+                "2024-02-06 00:00:00, where 2024-02-05 00:00:00 would follow; give the rows that follow those, or "
                 "pass state=None to begin a new sequence"
             )
             task.explain(right, state)
@@ -292,9 +292,7 @@ def test_numbers_that_are_dates_stay_dates_when_they_are_few() -> None:
 def test_rows_without_times_are_said_where_the_model_was_fitted_on_times() -> None:
     indexed = table(dates("2023-01-01", 150)).set_index("t")
     forecaster = Forecaster(**{**TINY, "time": None}, horizons=2).fit(indexed)
-    message = (
-        "^the rows have no times, and the model was fitted on rows 1 day apart, so it cannot be checked whether these"
-    )
+    message = "^the rows have no times, and the model was fitted on rows 1 day apart, so it cannot be checked"
     for use in (forecaster.predict, forecaster.backtest):
         with pytest.warns(UserWarning, match=message):
             use(indexed.reset_index(drop=True))
@@ -353,5 +351,5 @@ def test_times_of_which_only_some_say_their_zone_are_told() -> None:
         return pd.DataFrame({"t": pd.date_range(start, periods=600, freq="h", tz=zone), "y": rng.normal(size=600)})
 
     detector = Detector(time="t", steps=2, units=3, false_alarms_per_1000=100).fit(rows("2024-01-01", "Europe/Oslo"))
-    with pytest.warns(UserWarning, match="only one of them says its zone"):
+    with pytest.warns(UserWarning, match="only one of them has a time zone"):
         detector.explain(rows("2024-03-05", None), detector.state_)

@@ -120,12 +120,12 @@ def _lasting(change: Lasting) -> str:
         "counter": f"only ever {way}, as a counter or a meter does",
         "trend": f"{way} on the whole",
         "walk": "wanders off as a random walk does",
-        "shift": "is at another level in the rows kept from training",
+        "shift": "is at another level in the held-out rows",
     }[change.kind]
     beyond, share = ("above", change.above) if change.above >= change.below else ("below", change.below)
     if share < 0.005:
         return what
-    of = "of these" if change.kind == "shift" else "of the rows kept from training"
+    of = "of these" if change.kind == "shift" else "of the held-out rows"
     return f"{what}: {share:.0%} {of} lie {beyond} the range trained on, {change.low:.6g} to {change.high:.6g}"
 
 

@@ -1,9 +1,9 @@
 """The times of the training data, which a fitted task keeps and compares with the times of every table that it reads.
 
-A model counts steps, not time. If rows have another rate, are left out, or do not follow on the given state, the model
-still treats each as the next step. The calendar is therefore found once, at fit, and stored with the model, and every
-table that the task reads is compared with it. Rows that are left out as often, and for as long, as in the training data
-give no warning.
+A model counts steps, not time. If rows have another distance in time, are left out, or do not follow the given state,
+the model still treats each as the next step. The calendar is therefore found once, at fit, and stored with the model,
+and every table that the task reads is compared with it. Rows that are left out as often, and for as long, as in the
+training data give no warning.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ class Timeline:
         return None if calendar is None else calendar.season()
 
     def compare(self, table: Table) -> list[str]:
-        """Warnings about the times of a table: another rate, rows left out, no times at all.
+        """Warnings about the times of a table: another distance of rows, rows left out, or no times at all.
 
         There are none if the times are like those of the training data, or if the table is an array without times.
         """
@@ -134,8 +134,8 @@ class Timeline:
                 told.append((
                     name,
                     f"the state given is that after {self.ends[name]}, the last row fitted, and the rows begin at "
-                    f"{begins[0]}: only one of them says its zone, so it cannot be checked whether the rows follow those; "
-                    "give times as they were fitted on",
+                    f"{begins[0]}: only one of them has a time zone, so it cannot be checked whether the rows follow; "
+                    "give times with the zone of those fitted",
                 ))  # fmt: skip
                 continue
             calendar = self.others.get(name, self.calendar)
@@ -146,7 +146,7 @@ class Timeline:
             expected = calendar.after(end, [1])[0]
             text = Text(
                 f"the state given is that after {end[0]}, the last row fitted, and the rows begin at {begins[0]}, "
-                f"where {expected} would follow; give the rows that follow on those, or ",
+                f"where {expected} would follow; give the rows that follow those, or ",
                 Wording("pass state=None", "leave out --after-training"),
                 " to begin a new sequence",
             )

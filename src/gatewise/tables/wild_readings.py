@@ -41,7 +41,7 @@ LONGER = 5.0
 """A stuck column keeps a value at least this many times as long as it does elsewhere."""
 
 FEW_LEVELS, FARTHER_OF_LEVELS = 20, 100.0
-"""A column with at most so many different values has rare states, not tails; a wild reading must then be this far off."""
+"""A column with so few different values has rare states, not tails; a wild reading must then be this far off."""
 
 LEAST_STUCK = 20
 """The fewest rows with the same value that may be called stuck."""
