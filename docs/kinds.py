@@ -20,7 +20,7 @@ from gatewise.layers.registry import Registry
 
 def section(registry: Registry, kind: str) -> str:
     """One kind in Markdown: the docstring of its spec.py, and a table of its options."""
-    module = registry.face(kind, "spec")
+    module = registry.module(kind, "spec")
     parts = [f"### {kind}", markdown(module.__doc__ or "")]
     if rows := _options(registry.spec(kind)):
         parts.append("\n".join(["| option | default | |", "|---|---|---|", *rows]))

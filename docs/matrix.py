@@ -40,7 +40,7 @@ WAYS = ("push", "push_many", "batch", "Pool")
 """Ways to run the native core, each held to `run` over one sequence."""
 GRAPHS = "several layers"
 WHOLE = " without a window"
-"""Marks the row of a kind that needs the whole sequence, where it has it."""
+"""Marks the row of a non-causal kind in the column of a window."""
 BATCH, TIME = 3, 20
 
 
@@ -65,7 +65,7 @@ def names() -> dict[str, str]:
     for registry in FAMILIES:
         for kind in registry.kinds:
             found[kind] = f"`{kind}`, {registry.family}"
-            if registry.spec(kind).whole:
+            if not registry.spec(kind).causal:
                 found[kind + WHOLE] = f"`{kind}`,{WHOLE}"
     return {**found, GRAPHS: GRAPHS}
 

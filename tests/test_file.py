@@ -69,7 +69,7 @@ def test_the_bytes_are_those_of_the_format(tmp_path: Path) -> None:
     assert set(header) == {"__metadata__", *file.tensors}
     assert described == {
         "format": 1,
-        "model": file.spec.plain(),
+        "model": file.spec.to_dict(),
         "provenance": {"loss": 0.25, "columns": ["\u00e9"]},
         "structure": file.structure,
         "task": None,

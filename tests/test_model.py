@@ -121,9 +121,9 @@ def test_names_of_columns_come_with_the_options() -> None:
     ("options", "message"),
     [
         ({"input": {"missing": "hold"}}, r"numeric 'input' with {'missing': 'hold'} in place of {'missing': 'mask'}"),
-        ({"input": {"width": 3, "columns": None}}, "changes what other layers, tensors or states are made for"),
-        ({"input": {"scaling": "none"}}, "changes what"),
-        ({"input": {"transform": ["log1p", None]}}, "changes what"),
+        ({"input": {"width": 3, "columns": None}}, "would change edges, tensors or states"),
+        ({"input": {"scaling": "none"}}, "would change edges"),
+        ({"input": {"transform": ["log1p", None]}}, "would change edges"),
         ({"input": {"columns": ["a"]}}, "numeric 'input': columns must be 2 different names"),
         ({"input": {"size": 3}}, "numeric 'input' has no option 'size'"),
         ({"head": {"targets": [0]}}, "tail_probability reads"),
@@ -138,15 +138,15 @@ def test_options_that_need_another_graph_are_refused(options: dict[str, Any], me
 
 def test_options_of_a_head_need_one() -> None:
     bare = gw.init(gw.ModelSpec(1, [gw.LayerSpec("dense", units=2)]))
-    with pytest.raises(SpecError, match="the model has no head, got options of one"):
+    with pytest.raises(SpecError, match="the model has no head, got options for one"):
         bare.with_options(head={"df": 3})
-    with pytest.raises(SpecError, match="changes what"):
+    with pytest.raises(SpecError, match="would change edges"):
         bare.with_options(input={"missing": "hold"})
     assert bare.with_options(input={"columns": ["v"]}).columns == ("v",)
 
 
 CORE_LIMITS = {
-    "1 divided by that is no float32": lambda: gw.init(DETECTOR).replace(
+    "its reciprocal is too large for float32": lambda: gw.init(DETECTOR).replace(
         tensors={**gw.init(DETECTOR).tensors, "input.scale": np.array([1, 1e-39], np.float32)}
     ),
     "writes 4194304 values, more than 1048576": lambda: gw.init(
@@ -158,7 +158,7 @@ CORE_LIMITS = {
             ],
         )
     ),
-    "come to 5002 numbers, more than 4096": lambda: gw.init(
+    "are 5002 numbers, more than 4096": lambda: gw.init(
         gw.ModelSpec(
             5000,
             [gw.LayerSpec("dense", units=5000)],

@@ -86,7 +86,7 @@ def test_batches_of_a_dict() -> None:
     [
         (
             lambda f: f[["v", "w"]],
-            r"the readings lack 'load'; the columns of the model are 'v', 'w', 'load'; give just",
+            r"the readings lack 'load'; the columns of the model are 'v', 'w', 'load'; pass exactly",
         ),
         (lambda f: f.assign(t=1.0), r"the readings also have 't'"),
         (lambda f: f.rename(columns={"v": "V"}), r"lack 'v' and also have 'V'"),

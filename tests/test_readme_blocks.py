@@ -61,7 +61,7 @@ def test_the_python_runs(demo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names: dict[str, Any] = {"__name__": "__main__"}
     outputs = ("score", "expected", "low", "high", "extrapolated")
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", category=UserWarning)  # cautions, of which a short training has more
+        warnings.filterwarnings("ignore", category=UserWarning)  # warnings, of which a short training has more
         for block in PYTHON:
             exec(compile(short("\n" * (block.line - 1) + block.body), "README.md", "exec"), names)
             if block is PYTHON[0]:

@@ -1,6 +1,6 @@
-"""Where in a sequence the readings stop being like those a model was calibrated on, and how to say so.
+"""Find where in a sequence the readings stop being like those a model was calibrated on, and describe it in words.
 
-The tests are part of the model, see `Model.drifts`; here is what batches and commands make of them.
+The tests themselves are part of the model, see `Model.drifts`.
 """
 
 from __future__ import annotations
@@ -17,31 +17,31 @@ CHUNK = 512
 
 
 def drifted(model: Model, state: State | bytes | None) -> frozenset[str]:
-    """The columns of which a test has decided that they have drifted, in the state of a session; None = the start."""
+    """The columns that have drifted according to the state of a session; None = the start of a sequence."""
     return frozenset() if state is None else frozenset(drift.column for drift in model.drifts(state))
 
 
 def has_drifted(model: Model, state: bytes) -> bool:
-    """Whether a test has decided, by the state of one session in the layout of the core."""
+    """Whether any column has drifted according to the state of one session, given in the layout of the native core."""
     evidence = model.graph.evidence
     return bool(evidence.size and (np.frombuffer(state, np.float32)[evidence] >= 1.0).any())
 
 
 def state_of(model: Model, state: bytes) -> State:
-    """The state of one session in the layout of the core, as a State."""
+    """Make a State from the state of one session in the layout of the native core."""
     return State.from_rows(model.graph, np.frombuffer(state, np.float32)[None])
 
 
 def first_drift(model: Model, x: Array, state: State | bytes | None = None) -> tuple[int, State] | None:
-    """The first row after which a column has drifted that had not before.
+    """Find the first row at which a further column drifts.
 
     Args:
         model: any model.
         x: readings (time, inputs) float32.
-        state: where they begin; None = the start of a sequence.
+        state: the state before the readings; None = the start of a sequence.
 
     Returns:
-        The row and the state after it; None where no further column drifts in these rows.
+        The row and the state after it; None if no further column drifts in these rows.
     """
     if not model.graph.evidence.size:
         return None
@@ -56,7 +56,7 @@ def first_drift(model: Model, x: Array, state: State | bytes | None = None) -> t
         rows = x[start : start + CHUNK]
         end = after(rows)
         if drifted(model, end) - before:
-            few, many = 0, len(rows)  # decided after `many` rows and not after `few`
+            few, many = 0, len(rows)  # the test has decided after `many` rows and not yet after `few`
             while many - few > 1:
                 middle = (few + many) // 2
                 found = after(rows[:middle])
@@ -69,17 +69,17 @@ def first_drift(model: Model, x: Array, state: State | bytes | None = None) -> t
 def tell_drift(
     model: Model, x: Array, state: State | bytes | None, end: State | bytes, raw: Model | None = None
 ) -> tuple[int, str] | None:
-    """What to say of readings in which a column has drifted that had not before: once for each column.
+    """Describe the columns that drifted in these readings and had not drifted before.
 
     Args:
-        model: that read them.
+        model: the model that read them.
         x: readings (time, inputs) float32.
-        state: where they began; None = the start of a sequence.
+        state: the state before them; None = the start of a sequence.
         end: the state after them.
-        raw: the model of readings from which nothing was subtracted yet, whose units to speak in; None = `model`.
+        raw: the model whose units the text uses, if a constant was subtracted from x; None = `model`.
 
     Returns:
-        The row at which the first of these columns drifted, and a sentence; None as a rule.
+        The row at which the first of these columns drifted, and a text; None if no further column drifted.
     """
     if not drifted(model, end) - drifted(model, state):
         return None
@@ -89,13 +89,13 @@ def tell_drift(
 
 
 def describe(model: Model, state: State, before: Collection[str] = (), later: Collection[str] = ()) -> str:
-    """What the tests have decided, in words: the clearest sign in full, other columns by name.
+    """Describe drift in words: the column with the most evidence in full, the others by name.
 
     Args:
-        model: of raw readings.
-        state: in which a test has decided.
-        before: columns of which that was told already.
-        later: columns to name as well.
+        model: the model of raw readings.
+        state: a state in which a column has drifted.
+        before: columns that were reported already.
+        later: further columns to name.
     """
     drifts = [drift for drift in model.drifts(state) if drift.column not in before]
     first = drifts[0]
@@ -115,6 +115,6 @@ def describe(model: Model, state: State, before: Collection[str] = (), later: Co
         named = ", ".join(map(repr, others[:5])) + (f" and {len(others) - 5} more" if len(others) > 5 else "")
         text += f"; {named} drifted too"
     return (
-        f"{text}. From here on scores are not calibrated: look at the readings, and if this is how they will be from "
-        "now on, fit again on rows like these"
+        f"{text}. From here on scores are not calibrated: check the readings, and if they will stay like this, fit "
+        "again on rows like these"
     )

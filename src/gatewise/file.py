@@ -3,7 +3,7 @@
 The key `gatewise` holds canonical JSON: the model description, provenance, the section of the task that fitted the
 model, and SHA-256 sums in hexadecimal: `structure` (what a saved state must match), `weights` (names, shapes and bytes
 of the model's tensors), one over the tensors of the task, and `sha256` over the JSON without that key. Together they
-cover everything in the file that means anything.
+cover all content of the file.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from gatewise.spec import FORMAT, ModelSpec, canonical_json, parse_json, short
 KEY = "gatewise"
 KEYS = ("format", "model", "provenance", "structure", "task", "weights")
 OF_TASK = "task."
-"""What the names of tensors that belong to the task begin with; no layer is called so."""
+"""Prefix of the names of tensors that belong to the task. No layer may have this name."""
 
 MOST_BYTES = 1 << 31
 MOST_HEADER = 1 << 22
@@ -39,11 +39,11 @@ Tensors = Mapping[str, np.ndarray[Any, Any]]
 
 @dataclass(frozen=True)
 class Section:
-    """What a task keeps in a model file for itself: only the task knows what it means.
+    """The section of a model file that belongs to the task. Only the task interprets it.
 
     Attributes:
         kind: name of the task, e.g. "detector".
-        described: plain JSON values.
+        described: the data of the task, as plain JSON values.
         tensors: name -> array, of any dtype and shape.
     """
 
@@ -54,14 +54,14 @@ class Section:
 
 @dataclass(frozen=True)
 class ModelFile:
-    """What a model file holds.
+    """The content of a model file.
 
     Attributes:
         spec: the model description.
         tensors: full name -> array.
         structure: SHA-256 that a saved state must match.
         provenance: where the model came from: plain JSON values.
-        task: what the task that fitted the model keeps; None where there was none.
+        task: the section of the task that fitted the model; None if no task did.
     """
 
     spec: ModelSpec
@@ -91,7 +91,7 @@ class Seal:
     Attributes:
         described: whether the description matches its checksum.
         weights: the checksum of the model's tensors.
-        task: that of the tensors of the task; None where there is no task.
+        task: the checksum of the tensors of the task; None if there is no task.
     """
 
     described: bool
@@ -100,7 +100,7 @@ class Seal:
 
     @property
     def fault(self) -> str | None:
-        """What was altered, in words; None where nothing was."""
+        """A text that says what was altered; None if nothing was."""
         if not self.described:
             return "the description does not match its checksum: it was altered"
         if not self.weights.holds:
@@ -111,16 +111,16 @@ class Seal:
 
 
 def write_model(path: str | os.PathLike[str], model: ModelFile) -> None:
-    """Write a model file atomically: a crash leaves the old file or the new one, never a piece.
+    """Write a model file atomically: after a crash there is the old file or the new one, never a part of one.
 
     Raises:
         FileError: the provenance or the section of the task is not plain JSON.
-        OSError: the system cannot write there, or it is no place for a file: see `atomic_write`.
+        OSError: the file cannot be written there, see `atomic_write`.
     """
     task, tensors = model.task, dict(model.tensors)
     described: dict[str, Any] = {
         "format": FORMAT,
-        "model": model.spec.plain(),
+        "model": model.spec.to_dict(),
         "provenance": dict(model.provenance),
         "structure": model.structure,
         "task": None,
@@ -145,8 +145,9 @@ def read_model(path: str | os.PathLike[str]) -> ModelFile:
     """Read and verify a model file. Nothing in it is ever executed.
 
     Raises:
-        FileError: not a model file, truncated, altered, hostile or of another version; the message says which.
-        OSError: no such file, or no permission.
+        FileError: the file is not a model file, or is truncated, altered, hostile or of another version. The message
+            says which.
+        OSError: there is no such file, or no permission to read it.
     """
     return read_edited(path, sealed=True)[0]
 
@@ -154,18 +155,18 @@ def read_model(path: str | os.PathLike[str]) -> ModelFile:
 def read_edited(path: str | os.PathLike[str], sealed: bool = False) -> tuple[ModelFile, Seal]:
     """Read a model file that another tool may have edited, so that its checksums no longer hold.
 
-    Whether the parts fit one another is for `Model` to say, and `Model.save` seals them again::
+    `Model` checks whether the parts fit together, and `Model.save` writes new checksums::
 
         found, _ = read_edited("edited.safetensors")
         Model(found.spec, found.tensors, found.provenance, task=found.task).save("sealed.safetensors")
 
     Args:
         path: the file.
-        sealed: whether to refuse it unless the checksums hold.
+        sealed: whether to raise an error if a checksum does not match.
 
     Raises:
-        FileError: as `read_model` does, but for the checksums.
-        OSError: no such file, or no permission.
+        FileError: as in `read_model`; for a checksum only if `sealed` is true.
+        OSError: there is no such file, or no permission to read it.
     """
     data = read_bytes(path)
     try:
@@ -176,7 +177,7 @@ def read_edited(path: str | os.PathLike[str], sealed: bool = False) -> tuple[Mod
         found = Seal(stated == _sum(described), Sum(str(described["weights"]), digest(tensors)), of_task)
         if sealed and found.fault:
             raise FileError(f"{found.fault}; if you edited it, seal it again: gatewise file MODEL --reseal")
-        spec = ModelSpec.from_plain(described["model"])
+        spec = ModelSpec.from_dict(described["model"])
     except GatewiseError as error:
         raise FileError(f"{path}: {brief(error)}") from None
     if not isinstance(described["provenance"], dict) or not isinstance(described["structure"], str):
@@ -204,14 +205,14 @@ _JSON = {str: "a text", dict: "an object"}
 
 
 def seal(tensors: Tensors, described: Mapping[str, Any]) -> bytes:
-    """Safetensors bytes of tensors and a description, which gets a SHA-256 over itself.
+    """Encode tensors and a description as safetensors bytes. The description gets a SHA-256 checksum of itself.
 
-    The one place where arrays become bytes: safetensors writes memory as it lies, so views (transposed, strided, of the
-    other byte order) are copied here into rows that lie one after the other. The shape stays, also that of a scalar.
+    safetensors writes memory as it is, so views (transposed, strided or of the other byte order) are copied here into
+    contiguous little-endian arrays. Shapes do not change; a scalar stays a scalar.
 
     Raises:
-        SpecError: a description that could not be read again: too long, too deep, or a key twice.
-        TypeError, ValueError, RecursionError: a description that is no plain JSON.
+        SpecError: the description could not be read again: it is too long, too deep, or has a key twice.
+        TypeError, ValueError, RecursionError: the description is not plain JSON.
     """
     text = canonical_json({**described, "sha256": _sum(described)})
     parse_json(text, "description")
@@ -219,15 +220,15 @@ def seal(tensors: Tensors, described: Mapping[str, Any]) -> bytes:
 
 
 def verify(data: bytes, tensors: Tensors, version: int, keys: tuple[str, ...]) -> None:
-    """Read bytes from `seal` again, before they replace what can be read.
+    """Check that bytes from `seal` can be read again, before they replace a file.
 
     Args:
         data: the bytes.
-        tensors: what went into them.
-        version, keys: as `unseal` takes them.
+        tensors: the tensors that were encoded.
+        version, keys: as in `unseal`.
 
     Raises:
-        FileError: they do not hold what went in. This is a fault of gatewise, or of the machine's memory.
+        FileError: the bytes do not contain these tensors. This is a fault of gatewise or of the machine's memory.
     """
     found, _ = unseal(data, version, keys)
     wrong = [name for name in {*tensors, *found} if not _same(tensors.get(name), found.get(name))]
@@ -236,7 +237,7 @@ def verify(data: bytes, tensors: Tensors, version: int, keys: tuple[str, ...]) -
 
 
 def _as_written(value: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """The array with its rows one after the other, in little-endian order, itself where it is so already."""
+    """The array in C order and little-endian; the array itself if it is so already."""
     return np.asarray(value, value.dtype.newbyteorder("<"), order="C")
 
 
@@ -248,15 +249,15 @@ def _same(value: np.ndarray[Any, Any] | None, found: np.ndarray[Any, Any] | None
 
 
 def unseal(data: bytes, version: int, keys: tuple[str, ...]) -> tuple[dict[str, np.ndarray[Any, Any]], dict[str, Any]]:
-    """The reverse of `seal`. The caller still has to compare the tensors with the sum it put in.
+    """The reverse of `seal`. The caller still has to compare the tensors with the checksum in the description.
 
     Args:
         data: the bytes.
-        version: what the description must have under "format".
-        keys: exactly the keys that the description must have.
+        version: the value that the description must have under "format".
+        keys: the keys that the description must have; others are not allowed.
 
     Raises:
-        FileError: anything but bytes from `seal`, unaltered.
+        FileError: the bytes do not come from `seal`, or were altered.
     """
     tensors, described, stated = _parts(data, version, keys)
     if stated != _sum(described):
@@ -267,7 +268,7 @@ def unseal(data: bytes, version: int, keys: tuple[str, ...]) -> tuple[dict[str, 
 def _parts(
     data: bytes, version: int, keys: tuple[str, ...]
 ) -> tuple[dict[str, np.ndarray[Any, Any]], dict[str, Any], Any]:
-    """Tensors, description without its checksum, and the checksum, which need not be right."""
+    """Tensors, description without its checksum, and the checksum, which is not verified here."""
     length = int.from_bytes(data[:8], "little")
     if len(data) < 8 or length > MOST_HEADER or 8 + length > len(data):
         raise FileError(
@@ -283,7 +284,7 @@ def _parts(
     except KeyError as error:
         raise FileError(f"not written by gatewise: {error} is missing or unknown") from None
     described = parse_json(text, "description")
-    if isinstance(described, dict) and "format" in described:  # first, as other versions may have other keys
+    if isinstance(described, dict) and "format" in described:  # other versions may have other keys
         found = described["format"]
         if found != version or isinstance(found, bool):
             raise FileError(f"format {short(found)}, this version reads {version}; upgrade gatewise")
@@ -294,7 +295,7 @@ def _parts(
 
 
 def brief(error: GatewiseError) -> str:
-    """The text of an error about hostile data, which may quote a megabyte of it, in at most 500 characters."""
+    """The text of an error, cut to 500 characters, because it may quote a megabyte of hostile data."""
     text = str(error)
     return text if len(text) <= 500 else text[:497] + "..."
 
@@ -311,7 +312,7 @@ def digest(tensors: Tensors) -> str:
 
 
 def read_bytes(path: str | os.PathLike[str]) -> bytes:
-    """All bytes of a file. Raises FileError above 2 GiB, and for what has no end (folders, pipes, devices)."""
+    """All bytes of a file. Raises FileError if it is larger than 2 GiB or not a regular file."""
     found = os.stat(path)
     if not stat.S_ISREG(found.st_mode):
         raise FileError(f"{path}: not a regular file; give the path of a file that gatewise wrote")
@@ -324,13 +325,13 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
 def atomic_write(path: str | os.PathLike[str], data: bytes) -> None:
     """Write bytes to a temporary name beside `path`, flush them to disk, and rename.
 
-    A crash at any moment leaves the old file or the new one; at worst a file `.NAME.PID.THREAD.tmp` stays behind. The
-    new file has the permissions of the old one. A symbolic link is followed: the file that it leads to is replaced, and
-    the link stays. What is there and is no regular file (a device, a pipe, a socket, a folder) is left as it is.
+    After a crash at any moment there is the old file or the new one; at worst a file `.NAME.PID.THREAD.tmp` is left
+    over. The new file has the permissions of the old one. A symbolic link is followed: the file to which it leads is
+    replaced, and the link stays. A device, pipe, socket or folder at `path` is left unchanged.
 
     Raises:
-        OSError: there is no such folder, something that is no regular file stands there, or the system cannot write
-            there; it names the path that was given.
+        OSError: the folder does not exist, the path is not that of a regular file, or the system cannot write there.
+            The error names the path that was given.
     """
     target = target_of(path)
     temporary = _beside(target)
@@ -352,11 +353,11 @@ def atomic_write(path: str | os.PathLike[str], data: bytes) -> None:
 
 
 def target_of(path: str | os.PathLike[str]) -> Path:
-    """The regular file that a write to `path` makes or replaces, with every symbolic link followed.
+    """The regular file that a write to `path` creates or replaces, after following all symbolic links.
 
     Raises:
-        OSError: there is no such folder, or something that is no regular file stands there, which a rename would
-            replace: as root, a write to a device would take the device away from the whole system.
+        OSError: the folder does not exist, or the path is not that of a regular file. A rename would replace, for
+            example, a device: if root did this, the device would be gone for the whole system.
     """
     target = Path(os.path.realpath(path))
     if not target.parent.is_dir():
@@ -379,10 +380,10 @@ def target_of(path: str | os.PathLike[str]) -> Path:
 
 
 def check_writable(path: str | os.PathLike[str]) -> None:
-    """Find out before long work whether `atomic_write` could write to `path`. Nothing stays behind.
+    """Check before long work that `atomic_write` can write to `path`. No file is left over.
 
     Raises:
-        OSError: as `atomic_write` raises it.
+        OSError: as in `atomic_write`.
     """
     temporary = _beside(target_of(path))
     try:
@@ -393,13 +394,13 @@ def check_writable(path: str | os.PathLike[str]) -> None:
 
 
 def same_file(places: Mapping[str, str | os.PathLike[str] | None]) -> tuple[str, str] | None:
-    """The first two of several paths that lead to the same file, also by a link, of which one would be lost.
+    """Find two paths that lead to the same file, directly or by a link, so that one output would overwrite the other.
 
     Args:
-        places: what the path is called in messages -> the path, or None where there is none.
+        places: name of the path in messages -> the path, or None.
 
     Returns:
-        The names of both; None where each is a file of its own.
+        The names of the first two such paths; None if all files are different.
     """
     given = [(name, path) for name, path in places.items() if path is not None]
     return next(
@@ -410,7 +411,7 @@ def same_file(places: Mapping[str, str | os.PathLike[str] | None]) -> tuple[str,
 def _one_place(one: str | os.PathLike[str], two: str | os.PathLike[str]) -> bool:
     try:
         return os.path.realpath(one) == os.path.realpath(two) or os.path.samefile(one, two)
-    except (OSError, ValueError):  # one of them does not exist, or cannot
+    except (OSError, ValueError):  # one of them does not exist, or is not a valid path
         return False
 
 

@@ -39,25 +39,26 @@ from gatewise.state import State
 class Model:
     """A model: a spec and its weights. Immutable, safe to share between threads.
 
-    All is checked when it is made. Its weights are packed for the instruction set when it first runs.
+    The spec and the tensors are checked when the model is made. The weights are packed for the instruction set of the
+    processor when the model first runs.
 
     Args:
         spec: the description.
         tensors: full name, e.g. "gru0.weight_ih" -> float32 array, exactly those that the spec needs.
         provenance: where the model came from, plain JSON values; stored in the file.
         cpu: instruction set: "avx512", "avx2", "neon" or "base"; None = the best this machine has.
-        task: what the task that fitted the model keeps with it; stored in the file, and of no meaning to the model.
+        task: data of the task that fitted the model. They are stored in the file; the model itself does not use them.
 
     Attributes:
         spec: the description, every option written out.
-        graph: what follows from it: edges, shapes, state.
+        graph: the resolved spec, with its edges, the shapes of its tensors and the layout of its state.
         tensors: full name -> read-only array.
-        provenance: read-only.
+        provenance: where the model came from; read-only.
         cpu: the instruction set in use.
-        task: as given.
+        task: data of the task that fitted the model, or None.
 
     Raises:
-        SpecError: a spec that cannot be, tensors that do not fit it, or an instruction set this machine lacks.
+        SpecError: the spec is invalid, the tensors do not fit it, or this machine lacks the instruction set.
     """
 
     __slots__ = ("_asked_cpu", "_packed", "cpu", "graph", "provenance", "spec", "task", "tensors")
@@ -88,7 +89,7 @@ class Model:
         provenance: Mapping[str, Any] | None = None,
         cpu: str | None = None,
     ) -> Model:
-        """A model of a spec that was resolved already; arguments and errors otherwise as of `Model`."""
+        """A model of a spec that is resolved already. The other arguments and the errors are those of `Model`."""
         return _made(graph, check_tensors(graph, tensors), provenance, cpu)
 
     def _set(
@@ -100,7 +101,7 @@ class Model:
         task: Section | None,
         before: Packed | None = None,
     ) -> None:
-        """Set everything; `before` is packed already, and shared where the core would make the same of this model."""
+        """Set all attributes. `before` holds weights packed earlier, which are shared if they are the same."""
         best = _known_cpu(cpu)
         packed = Packed(graph, checked, best)
         set_ = object.__setattr__
@@ -115,7 +116,7 @@ class Model:
 
     @property
     def _native(self) -> _core.Model:
-        """The model in the native core, which is packed the first time."""
+        """The model in the native core; its weights are packed at the first access."""
         return self._packed.model
 
     def run(
@@ -123,28 +124,28 @@ class Model:
     ) -> Array | tuple[Array, State]:
         """Run over whole sequences.
 
-        With a window of L steps each answer is made from the last L readings up to its step, fewer at the start of a
-        sequence: what a stream answers.
+        If the model has a window of L steps, each answer is computed from the last L readings up to its step, or from
+        fewer at the start of a sequence. A stream gives the same answers.
 
         Args:
-            X: readings (time, inputs) or (batch, time, inputs), real numbers; converted to float32. What has names of
-                columns (a frame, a series, a dict, a table of Arrow) goes by name where the model names its columns.
-            state: where to start, with the same batch (1 for a single sequence); None = zeros.
+            X: readings (time, inputs) or (batch, time, inputs), real numbers; converted to float32. Data with column
+                names (a frame, a series, a dict, an Arrow table) are matched by name if the model names its columns.
+            state: the initial state, for the same batch (1 for a single sequence); None = zeros.
             return_state: whether to return the state after the last step as well.
 
         Returns:
-            y float32 (time, outputs) or (batch, time, outputs), and the State if asked for. float64 where the model
-            subtracts constants, see `subtract`.
+            y float32 (time, outputs) or (batch, time, outputs), and the State if `return_state` is true. y is float64
+            if the model subtracts constants, see `subtract`.
 
         Raises:
-            InputError: the shape, type or names of X do not fit, or X holds missing readings and the model refuses
-                them.
-            StateError: the state does not fit.
+            InputError: the shape, type or column names of X do not fit, or X holds missing readings and the model
+                refuses them.
+            StateError: the state does not fit the model or the batch.
         """
         x = as_float32(X, self.inputs, (2, 3), self.columns, subtract=self.subtract)
         batch = x if x.ndim == 3 else x[None]
         if not self.graph.streams and (state is not None or return_state):
-            raise StateError(f"{self.why_whole()}, so there is no state between steps; run it without a state")
+            raise StateError(f"{self.why_non_causal()}, so there is no state between steps; run it without a state")
         rows = as_state(state).rows(self.graph, len(batch)) if state is not None else self._zeros(len(batch))
         y = np.empty((*batch.shape[:2], self.outputs), np.float32)
         self._native.run(batch, rows, y)
@@ -153,14 +154,14 @@ class Model:
 
     def stream(self, state: State | bytes | None = None) -> gatewise.Stream:
         """A new Stream at the start of a sequence, or at a saved state (a State, or bytes from `Stream.save`)."""
-        return gatewise.Stream(self, state)  # by the index: streams lie above models
+        return gatewise.Stream(self, state)  # through the package, because gatewise.stream imports this module
 
     def pool(self, sessions: int) -> gatewise.Pool:
-        """A new Pool of so many sessions, each at the start of a sequence."""
+        """A new Pool with this number of sessions, each at the start of a sequence."""
         return gatewise.Pool(self, sessions)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the model file, atomically. `gatewise.load` reads it; any safetensors tool opens it."""
+        """Write the model file atomically. `gatewise.load` reads it, and any safetensors tool can open it."""
         write_model(path, ModelFile(self.spec, self.tensors, self.graph.structure, self.provenance, self.task))
 
     def replace(
@@ -171,7 +172,7 @@ class Model:
         cpu: str | None = None,
         task: Section | None = None,
     ) -> Model:
-        """A new model with some parts exchanged. What stays as it is is neither checked nor copied again."""
+        """A new model with some parts exchanged. Parts that stay the same are neither checked nor copied again."""
         graph = self.graph if spec is None or spec is self.spec or spec == self.spec else resolve(spec)
         given = self.tensors if tensors is None else tensors
         checked = given if graph is self.graph and tensors is None else check_tensors(graph, given, self.tensors)
@@ -187,16 +188,16 @@ class Model:
     def with_options(self, input: Mapping[str, Any] | None = None, head: Mapping[str, Any] | None = None) -> Model:
         """The same model with other options of its input stage or its head, such as another rate of false alarms.
 
-        It has the same tensors, and states of the one fit the other where these options do not touch the state. Options
-        that change an edge, a tensor or the state are for `replace(spec=...)`.
+        The new model has the same tensors, and a state of one model fits the other if these options do not concern the
+        state. To change options that determine an edge, a tensor or the state, use `replace(spec=...)`.
 
         Args:
             input: options of the input stage to change, plain JSON values, e.g. {"columns": ["v", "load"]}.
             head: options of the head to change, e.g. {"false_alarms_per_1000": 2}.
 
         Raises:
-            SpecError: a bad option, one that changes what layers, tensors or states are made for, options of a head
-                that the model does not have, or tensors that make no sense with them.
+            SpecError: an option is invalid, or would change edges, tensors or states; options are given for a head
+                and the model has none; or the values of the tensors are invalid with these options.
         """
         graph = with_options(self.graph, input, head)
         checked = check_tensors(graph, self.tensors, self.tensors)
@@ -204,88 +205,90 @@ class Model:
 
     @property
     def window(self) -> int | None:
-        """Steps that one answer is made from; None where the state is carried for ever."""
+        """Number of steps from which one answer is computed; None if the state is carried without end."""
         return self.graph.window
 
     @property
     def inputs(self) -> int:
-        """Readings in one step."""
+        """Number of readings in one step."""
         return self.graph.edges[0].width
 
     @property
     def columns(self) -> tuple[str, ...] | None:
-        """Names of the readings in one step, in order; None where they have none."""
+        """Names of the readings in one step, in order; None if they have no names."""
         return self.graph.stage.columns
 
     @property
     def subtract(self) -> Array | None:
-        """What is taken from each reading in float64, before it is rounded to float32: (inputs,) float64, or None.
+        """Constants subtracted from the readings in float64 before rounding to float32: (inputs,) float64, or None.
 
-        A total of 623,000,000 that varies by 1,000 has steps of 64 in float32. So a task finds a constant near such
-        readings, and the model of it reads what remains. Its readings are then float64, and what it answers in their
-        units (`levels`) is float64 as well.
+        Near 623,000,000 the steps of float32 are 64 wide, which is coarse for a total that varies by 1,000. A task
+        therefore finds a constant near such readings, and the model computes with the difference. Such a model takes
+        float64 readings, and its answers in the units of the readings (see `levels`) are float64 as well.
         """
         given = self.graph.stage.subtract
         return None if given is None else np.array(given, np.float64)
 
     @property
     def levels(self) -> Array | None:
-        """What is added to each answer in float64, as it is in the units of a column: (outputs,) float64, or None."""
+        """Constants added to the answers in float64, as they are in units of the columns: (outputs,), or None."""
         subtract, head = self.subtract, self.graph.head
         if subtract is None or head is None:
             return None
         return np.array([0.0 if column is None else subtract[column] for column in head.levels()])
 
     def relative(self) -> Model:
-        """The same model of readings from which `subtract` was taken already; itself where nothing is subtracted.
+        """The same model for readings from which `subtract` was subtracted already; itself if nothing is subtracted.
 
-        Its readings and answers are float32, less the constants. Their states are the same.
+        The constants are also missing from its answers. Readings and answers are float32. The states of both models
+        are the same.
         """
         return self if self.subtract is None else self.with_options(input={"subtract": None})
 
     def absolute(self, constants: Array | None) -> Model:
-        """The reverse of `relative`: a model of what remains of readings, as one of the readings themselves.
+        """The reverse of `relative`: turn a model of differences into a model of the readings themselves.
 
         Args:
-            constants: (inputs,) float64, what was subtracted from them; None = nothing.
+            constants: (inputs,) float64, the constants that were subtracted from the readings; None = nothing.
         """
         return self if constants is None else self.with_options(input={"subtract": constants.tolist()})
 
     @property
     def limits(self) -> tuple[Array, Array]:
-        """The least and the largest that a reading may be, (inputs,) float64 each; what lies beyond is missing."""
+        """Least and greatest valid reading, (inputs,) float64 each; a reading beyond them counts as missing."""
         least, most = self.graph.stage.limits(stage_tensors(self.graph, self.tensors))
         subtract = 0.0 if self.subtract is None else self.subtract
         return least + subtract, most + subtract
 
     @property
     def outputs(self) -> int:
-        """Values in one answer."""
+        """Number of values in one answer."""
         return self.graph.edges[self.graph.output].width
 
     @property
     def output_names(self) -> tuple[str, ...]:
-        """What the values of one answer are called."""
+        """Names of the values in one answer."""
         return self.graph.output_names
 
     @property
     def alarm_score(self) -> float | None:
-        """The score at and above which an answer of a detector is an alarm; None for other models."""
+        """The score from which an answer of a detector is an alarm; None for other models."""
         return None if self.graph.head is None else self.graph.head.alarm_score
 
     def drifts(self, state: State | bytes) -> tuple[Drift, ...]:
         """Signs that the readings of a session are no longer like those the model was calibrated on.
 
         A detector tests at each step whether alarms come more than twice as often as stated, and whether the level of a
-        column has left the range in which it was fitted. The evidence is part of the state. While all is well, the
-        tests decide wrongly once in 10^7 steps at most; what they have decided stays until `settled`.
+        column has left the range in which it was fitted. The evidence is part of the state. As long as nothing has
+        changed, the tests report a drift wrongly at most once in 10^7 steps. A reported drift stays in the state until
+        `settled` removes it.
 
         Args:
-            state: of one session, or its bytes.
+            state: the state of one session, or its bytes.
 
         Returns:
-            The tests that have decided, the one with the most evidence first, each with the name of its column, and
-            levels in the units of the readings; empty while there is none, and for models that test nothing.
+            The drifts reported so far, those with the most evidence first, each with the name of its column and, for a
+            level, in the units of the readings. Empty if there are none, or if the model has no such tests.
 
         Raises:
             StateError: the state does not fit, or is that of several sessions.
@@ -312,7 +315,7 @@ class Model:
         return Level(level.rows, *(values if self.subtract is None else values + self.subtract[column]).tolist())
 
     def settled(self, state: State | bytes) -> State:
-        """The same state without evidence of drift, as after a warning was heeded."""
+        """The same state without evidence of drift, for use after the user has dealt with a warning."""
         state = as_state(state)
         rows = state.rows(self.graph, state.batch)
         rows[:, self.graph.evidence] = 0.0
@@ -324,15 +327,15 @@ class Model:
         return sum(value.size for value in self.tensors.values())
 
     def _with_levels(self, answers: Array) -> Array:
-        """Answers (..., outputs) in the units of the columns: float64 where a constant is added."""
+        """Answers (..., outputs) in the units of the columns: float64 if a constant is added."""
         levels = self.levels
         return answers if levels is None else answers + levels
 
-    def why_whole(self) -> str:
-        """Says, for messages, because of which layers the model cannot be run step by step."""
+    def why_non_causal(self) -> str:
+        """A text for messages that names the layers because of which the model cannot run step by step."""
         kinds = {node.name: node.layer.kind for node in self.graph.nodes}
-        names = ", ".join(f"{name} ({kinds[name]})" for name in self.graph.whole)
-        return f"this model needs whole sequences, because of {names}"
+        names = ", ".join(f"{name} ({kinds[name]})" for name in self.graph.non_causal)
+        return f"this model needs the whole sequence, because of {names}"
 
     def _zeros(self, batch: int) -> Array:
         return np.zeros((batch, self.graph.state_values), np.float32)
@@ -369,7 +372,7 @@ def init(spec: ModelSpec, seed: int = 0, cpu: str | None = None) -> Model:
     """An untrained model with freshly initialised weights; the same seed gives the same weights everywhere.
 
     Raises:
-        SpecError: a spec that cannot be.
+        SpecError: the spec is invalid.
     """
     graph = resolve(spec)
     return Model.of_graph(graph, initial_tensors(graph, seed), {"seed": seed}, cpu)
@@ -380,8 +383,8 @@ def load(path: str | os.PathLike[str], cpu: str | None = None) -> Model:
 
     Raises:
         FileError: not a model file, truncated, altered, hostile, or of another version; the message says which.
-        SpecError: an instruction set this machine lacks.
-        OSError: no such file, or no permission.
+        SpecError: this machine lacks the instruction set.
+        OSError: there is no such file, or no permission to read it.
     """
     cpu = _known_cpu(cpu)
     found = read_model(path)
@@ -405,7 +408,7 @@ def _made(
     task: Section | None = None,
     before: Packed | None = None,
 ) -> Model:
-    """A model of parts that were checked already."""
+    """A model made of parts that are checked already."""
     model = object.__new__(Model)
     model._set(graph, checked, provenance, cpu, task, before)
     return model
@@ -421,7 +424,7 @@ def _known_cpu(cpu: str | None) -> str:
 
 
 def as_state(state: State | bytes) -> State:
-    """A state, also from its bytes. Raises StateError."""
+    """A state, read from bytes if necessary. Raises StateError."""
     if isinstance(state, State):
         return state
     if isinstance(state, (bytes, bytearray, memoryview)):

@@ -1,7 +1,7 @@
-"""The form in which the native core runs a model: its weights packed for one instruction set, at the first use.
+"""The weights of a model in the layout of the native core, packed for one instruction set when they are first used.
 
-Many models never run: they are made, given other weights or a calibration, and saved. So packing waits until a model
-is run, streamed or measured, and models that differ only in what the core does not know of share one `Packed`.
+Many models never run: they are made, given other weights or a calibration, and saved. The weights are therefore packed
+only when a model is run, streamed or measured. Models that are the same for the native core share one `Packed`.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from gatewise.layers.base import Array
 
 
 class Packed:
-    """A graph and its tensors as the core takes them, which are packed when `model` is first asked for.
+    """A graph and its tensors in the layout of the native core, packed at the first access of `model`.
 
-    All that could be wrong with them is found before, by `graph.resolve` and `graph.check_tensors`.
+    Errors in the graph or in the tensors are found earlier, by `graph.resolve` and `graph.check_tensors`.
 
     Args:
         graph: a resolved spec.
@@ -30,14 +30,14 @@ class Packed:
     def __init__(self, graph: Graph, tensors: Mapping[str, Array], cpu: str) -> None:
         nodes = [(node.layer.kind, node.reads, node.writes, node.layer.native()) for node in graph.nodes]
         widths, window = [edge.width for edge in graph.edges], graph.window or 0
-        ends = (graph.output, graph.refuses_missing, cpu, window, graph.holds_in_window, graph.stage.columns)
+        ends = (graph.output, graph.refuses_missing, cpu, window, graph.fills_before_window, graph.stage.columns)
         self._described: tuple[Any, ...] = (nodes, widths, ends)
         self._tensors = [list(own_tensors(node, tensors).values()) for node in graph.nodes]
         self._model: _core.Model | None = None
 
     @property
     def model(self) -> _core.Model:
-        """The native model. Two threads that ask first at once may both pack it, to the same bits; one is kept."""
+        """The native model. If two threads ask for it first, both may pack it, with the same bits; one is kept."""
         found = self._model
         if found is None:
             nodes, widths, ends = self._described
@@ -46,7 +46,7 @@ class Packed:
         return found
 
     def same(self, other: Packed) -> bool:
-        """Whether the core would make the same of both: equal descriptions, and the very same tensors."""
+        """Whether both pack to the same native model: their descriptions are equal and the arrays are identical."""
         if self._described != other._described:
             return False
         pairs = zip(self._tensors, other._tensors, strict=True)

@@ -1,16 +1,17 @@
-"""Readings as a model takes them: an array of float32, by name where both the data and the model have names.
+"""Convert readings to the float32 array that a model takes; columns are matched by name if data and model have names.
 
-What has names is found without importing what made it, so that a light install reads frames as well::
+Data with names are recognised by their attributes, without importing the library that made them, so that an install
+without pandas can read frames as well::
 
     x.columns and x.to_numpy        a frame (pandas, polars)
-    x.column_names and x.column     a table of Arrow
-    x.index, x.name, x.to_numpy     a series (pandas): one row with the names of its index, or one column with its own
+    x.column_names and x.column     an Arrow table
+    x.index, x.name, x.to_numpy     a series (pandas): one row with the names of its index, or one column with its name
     x.keys and x[name]              a dict of columns or of single readings, a Dataset of xarray
     x.dims and x.coords             a DataArray of xarray whose last axis has labels
     x.dtype.names                   a structured array of NumPy
     x._fields                       a named tuple
 
-Names that are but the numbers 0, 1, ... are none: a frame made from an array has them.
+The names 0, 1, ... of a frame that was made from an array do not count as names.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from gatewise.errors import InputError
 from gatewise.layers.base import Array
 
 SHOWN = 12
-"""Names in a message, at most."""
+"""Greatest number of names in a message."""
 
 
 def as_float32(
@@ -36,21 +37,22 @@ def as_float32(
     rows: str = "time",
     subtract: Array | None = None,
 ) -> Array:
-    """Real numbers of the expected shape as a contiguous float32 array; a single number will do for one input.
+    """Convert readings to a contiguous float32 array of the expected shape.
 
-    What a masked array masks is missing, so it becomes NaN. Columns that have names are put in the order of the model.
+    Masked values of a masked array are missing and become NaN. Named columns are put in the order of the model. If
+    there is one input, x may be a single number.
 
     Args:
         x: the readings.
-        inputs: how many there are in a step.
-        ndims: axes that there may be.
-        columns: what the model calls its inputs; None = it does not name them, and they go by position.
-        rows: what the axis before the last is called in messages.
-        subtract: (inputs,) float64, taken from the readings before they are rounded; None = nothing.
+        inputs: number of readings in a step.
+        ndims: allowed numbers of axes.
+        columns: names of the inputs of the model; None = it has none, so columns are taken by position.
+        rows: name, in messages, of the axis before the last.
+        subtract: (inputs,) float64, subtracted from the readings before they are rounded; None = nothing.
 
     Raises:
-        InputError: not numeric, complex, ragged, another shape, a number beyond float32, other names than those of the
-            model, or rounded to float32 already where something is subtracted.
+        InputError: x is not numeric, is complex or ragged, has another shape or other column names than the model,
+            holds a number too large for float32, or is float32 already although something is to be subtracted.
     """
     if type(x) is not np.ndarray or x.dtype.names is not None:
         x = _in_order(x, ndims, columns, subtract)
@@ -85,26 +87,26 @@ def rounded(dtype: Any) -> bool:
 
 
 def refuse_rounded(dtype: Any, what: str, constant: float) -> None:
-    """Refuse what is float32 already, where a constant is to be taken from it in float64.
+    """Raise an error if readings are float32 already, although a constant has to be subtracted in float64.
 
     Args:
-        dtype: of the readings.
-        what: what they are called in the message.
-        constant: what is to be taken from them; 0 = nothing.
+        dtype: the dtype of the readings.
+        what: name of the readings in the message.
+        constant: the constant to subtract; 0 = nothing.
 
     Raises:
-        InputError: they have fewer digits than float64.
+        InputError: the readings have fewer digits than float64.
     """
     if constant and rounded(dtype):
         step = float(np.spacing(np.abs(np.array(constant, dtype))))
         raise InputError(
-            f"{what} are {np.dtype(dtype)}, which holds steps of {step:.3g} around {constant:g}, and this model was "
-            "trained on finer ones; give them as float64, as they were read"
+            f"{what} are {np.dtype(dtype)}, whose steps around {constant:g} are {step:.3g} wide, and this model was "
+            "trained on finer readings; read and pass them as float64"
         )
 
 
 def _in_order(x: Any, ndims: tuple[int, ...], columns: Sequence[str] | None, subtract: Array | None) -> Any:
-    """What has names, as an array with its columns in the order of the model; anything else as it is."""
+    """Data with names as an array with its columns in the order of the model; other data unchanged."""
     found = None if columns is None else _names(x, ndims)
     if found is None or columns is None:
         return x
@@ -136,13 +138,13 @@ def _in_order(x: Any, ndims: tuple[int, ...], columns: Sequence[str] | None, sub
 
 
 def _numbered(names: Sequence[Any], columns: Sequence[str]) -> bool:
-    """Whether the names are but numbers from 0 on, and the model's are not."""
+    """Whether the names are the numbers 0, 1, ... and those of the model are not."""
     plain = all(isinstance(name, (int, np.integer)) and not isinstance(name, bool) for name in names)
     return plain and list(names) == list(range(len(names))) and set(map(str, names)) != set(columns)
 
 
 def _check_names(names: Sequence[str], columns: Sequence[str]) -> None:
-    """Refuse names that are not just those of the model."""
+    """Raise InputError unless the names are those of the model, in any order."""
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise InputError(f"the readings have the column {twice!r} {names.count(twice)} times; drop all but one")
@@ -151,13 +153,13 @@ def _check_names(names: Sequence[str], columns: Sequence[str]) -> None:
     if absent or extra:
         wrong = [f"{what} {shown(some)}" for what, some in (("lack", absent), ("also have", extra)) if some]
         raise InputError(
-            f"the readings {' and '.join(wrong)}; the columns of the model are {shown(columns)}; give just these, in "
-            "any order, or an array in their order"
+            f"the readings {' and '.join(wrong)}; the columns of the model are {shown(columns)}; pass exactly these, "
+            "in any order, or an array in their order"
         )
 
 
 def shown(names: Sequence[str]) -> str:
-    """Names for a message."""
+    """The names as a text for a message."""
     text = ", ".join(map(repr, names[:SHOWN]))
     return text if len(names) <= SHOWN else f"{text} and {len(names) - SHOWN} more"
 
@@ -168,7 +170,7 @@ def named(x: Any) -> bool:
 
 
 def _names(x: Any, ndims: tuple[int, ...]) -> tuple[list[Any], Any] | None:
-    """The names of columns, and a function from each to its values; None where there are no names."""
+    """The names of columns, and a function that returns the values of a column; None if there are no names."""
     if isinstance(x, (str, bytes, int, float, complex, list)):
         return None
     if isinstance(x, (np.ndarray, np.generic)):
@@ -180,7 +182,7 @@ def _names(x: Any, ndims: tuple[int, ...]) -> tuple[list[Any], Any] | None:
     if hasattr(x, "column_names") and callable(getattr(x, "column", None)):
         return list(x.column_names), x.column
     if hasattr(x, "columns") and hasattr(x, "to_numpy"):
-        return list(x.columns), lambda name: _plain(x[name])
+        return list(x.columns), lambda name: _column(x[name])
     if isinstance(x, Mapping):
         return list(x), lambda name: x[name]
     if hasattr(x, "dims") and hasattr(x, "coords") and hasattr(x, "values"):
@@ -191,7 +193,7 @@ def _names(x: Any, ndims: tuple[int, ...]) -> tuple[list[Any], Any] | None:
 
 
 def _labelled(x: Any) -> tuple[list[Any], Any] | None:
-    """An array whose last axis has labels that are texts."""
+    """Names and columns of an array whose last axis has text labels."""
     if not x.dims or x.dims[-1] not in x.coords:
         return None
     values, labels = x.values, x.coords[x.dims[-1]].values.tolist()
@@ -200,15 +202,15 @@ def _labelled(x: Any) -> tuple[list[Any], Any] | None:
 
 
 def _series(x: Any, ndims: tuple[int, ...]) -> tuple[list[Any], Any] | None:
-    """A series of pandas: a row with names, or a column with one."""
+    """Names and columns of a pandas series: one row with the names of its index, or one column with its own name."""
     if 1 in ndims:
-        values = dict(zip(x.index, _plain(x), strict=True))
+        values = dict(zip(x.index, _column(x), strict=True))
         return list(x.index), values.__getitem__
-    return ([x.name], lambda name: _plain(x)) if isinstance(x.name, str) else None
+    return ([x.name], lambda name: _column(x)) if isinstance(x.name, str) else None
 
 
-def _plain(column: Any) -> Array:
-    """The values of a column; what is missing in one of pandas' own types is NaN."""
+def _column(column: Any) -> Array:
+    """The values of a column; missing values of pandas' own types become NaN."""
     values = np.asarray(column.to_numpy())
     if values.dtype.kind == "O" and getattr(column.dtype, "kind", "O") in "fiub":
         return np.asarray(column.to_numpy(dtype=np.float64, na_value=np.nan))
@@ -216,14 +218,14 @@ def _plain(column: Any) -> Array:
 
 
 def check_out(out: Array | None, shape: tuple[int, ...]) -> None:
-    """Refuse a place for float64 answers that does not fit."""
+    """Raise InputError unless `out` is None or a float64 array of this shape."""
     if out is not None and not (isinstance(out, np.ndarray) and out.dtype == np.float64 and out.shape == shape):
         got = f"{out.dtype} {out.shape}" if isinstance(out, np.ndarray) else type(out).__name__
         raise InputError(f"out must be float64 {shape}, as a model that subtracts constants answers, got {got}")
 
 
 def into(out: Array | None, answers: Array) -> Array:
-    """The answers in the place that was given for them, if one was."""
+    """Write the answers into `out`, if it was given, and return them."""
     if out is None:
         return answers
     out[...] = answers

@@ -1,7 +1,7 @@
-"""State as a value: what a model remembers between two steps, apart from the model and from any stream.
+"""State: what a model remembers between two steps, as a value that is independent of the model and of any stream.
 
-A state is typed fields in one canonical order, so it can be kept in a file, moved to another machine or instruction
-set, and counted in bytes. It fits every model of the same structure, whatever its weights.
+A state consists of typed fields in one canonical order. It can therefore be saved in a file, moved to another machine
+or instruction set, and its size in bytes is known. It fits every model of the same structure, whatever its weights.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from gatewise.layers.base import Array
 
 FORMAT = 1
 COUNT, READINGS = "window.count", "window.readings"
-"""Fields of a model with a window. Readings may be missing, so they may be NaN where the model takes such."""
+"""Fields of a model with a window. The readings may be NaN if the model accepts missing readings."""
 
 
 @dataclass(frozen=True)
@@ -64,16 +64,16 @@ class State:
         return State, (self.structure, dict(self.fields))
 
     def to_bytes(self) -> bytes:
-        """As bytes: safetensors with the structure hash and a checksum. The same state gives the same bytes.
+        """Encode as bytes: safetensors with the structure hash and a checksum. Equal states give equal bytes.
 
         Raises:
-            StateError: the state holds a non-finite value, so nothing could go on from it.
+            StateError: the state holds a non-finite value, so that no stream could continue from it.
         """
         for name, value in self.fields.items():
             if name != READINGS and not np.isfinite(value).all():
                 raise StateError(
                     f"state field {name} holds non-finite values: the model has diverged. "
-                    "Go on from a state saved before, or reset the stream"
+                    "Continue from a state saved before, or reset the stream"
                 )
         return self._sealed()
 
@@ -86,7 +86,7 @@ class State:
         """The reverse of `to_bytes`.
 
         Raises:
-            StateError: the bytes are no state, cut off, altered, or of another version.
+            StateError: the bytes are not a state, are cut off or altered, or come from another version.
         """
         if not isinstance(data, (bytes, bytearray, memoryview)):
             raise StateError(f"a saved state is bytes, got {type(data).__name__}")
@@ -100,7 +100,7 @@ class State:
 
     @classmethod
     def from_rows(cls, graph: Graph, rows: Array) -> State:
-        """From the core's layout: rows (batch, state values) float32."""
+        """Make a State from the layout of the native core: rows (batch, state values) float32."""
         fields, at = {}, 0
         for field in graph.state:
             fields[field.name] = rows[:, at : at + field.size].reshape(-1, *field.shape)
@@ -108,10 +108,10 @@ class State:
         return cls(graph.structure, fields)
 
     def rows(self, graph: Graph, batch: int) -> Array:
-        """In the core's layout: a new array (batch, state values) float32.
+        """The values in the layout of the native core: a new array (batch, state values) float32.
 
         Raises:
-            StateError: a state of another structure, another batch, or with non-finite values.
+            StateError: the state has another structure or another batch, or holds non-finite values.
         """
         if self.structure != graph.structure:
             raise StateError(

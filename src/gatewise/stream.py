@@ -1,6 +1,6 @@
-"""Stream and Pool: run a model step by step, with the state in your own hands.
+"""Stream and Pool: run a model step by step and save, load or move its state.
 
-A `Stream` owns one state, a `Pool` those of many sessions: give each thread its own.
+A `Stream` owns the state of one session, a `Pool` the states of many. Give each thread its own.
 """
 
 from __future__ import annotations
@@ -24,11 +24,12 @@ from gatewise.wide import wide
 class Stream(_core.Stream):
     """One session of a model: push a reading, get an answer; the state is carried from push to push.
 
-    A push that is refused leaves the state as it was. Two threads that use one Stream at once: one gets BusyError.
+    A push that raises an error leaves the state unchanged. If two threads use one Stream at once, one of them gets a
+    BusyError.
 
     Args:
         model: the model to run.
-        state: where to start: a State, bytes from `save`, or None = the start of a sequence.
+        state: the initial state: a State, bytes from `save`, or None = the start of a sequence.
     """
 
     __slots__ = ("model",)
@@ -46,7 +47,7 @@ class Stream(_core.Stream):
 
     @property
     def state(self) -> State:
-        """A copy of the state now."""
+        """A copy of the current state."""
         rows = np.frombuffer(self.get_state(), np.float32)[None]
         return State.from_rows(self.model.graph, rows)
 
@@ -56,7 +57,7 @@ class Stream(_core.Stream):
         return self.model.drifts(self.state)
 
     def settle(self) -> None:
-        """Forget the evidence of drift, as after a warning was heeded."""
+        """Remove the evidence of drift from the state, after the user has dealt with a warning."""
         self.load(self.model.settled(self.state))
 
     def save(self) -> bytes:
@@ -64,10 +65,11 @@ class Stream(_core.Stream):
         return self.state.to_bytes()
 
     def load(self, state: State | bytes) -> None:
-        """Go on from a saved state.
+        """Continue from a saved state.
 
         Raises:
-            StateError: damaged, or of a model with another structure; the state of this stream is then unchanged.
+            StateError: the state is damaged, or of a model with another structure. The state of this stream is then
+                unchanged.
         """
         self.set_state(as_state(state).rows(self.model.graph, 1))
 
@@ -75,19 +77,19 @@ class Stream(_core.Stream):
         return Stream, (self.model, self.save())
 
     def _as_float32(self, x: npt.ArrayLike, ndim: int) -> Array:
-        """What the core calls for input that is not contiguous float32 of the right width already."""
+        """Convert input that is not contiguous float32 of the right width; called by the native core."""
         return as_float32(x, self.model.inputs, (ndim,), self.model.columns, subtract=self.model.subtract)
 
 
 class Pool(_core.Pool):
-    """Many sessions of one model, numbered from 0: those named take a step together, and each weight is read once for
-    several of them.
+    """Many sessions of one model, numbered from 0. Each push advances several of them by one step.
 
-    For one thread at a time; another gets BusyError. `push` and `resize`, which are native, describe themselves.
+    This is faster than one Stream for each session, because each weight is read once for several sessions. Only one
+    thread may use a pool at a time; another gets a BusyError. `push` and `resize` are native and have docstrings there.
 
     Args:
         model: the model to run.
-        sessions: how many.
+        sessions: number of sessions.
     """
 
     __slots__ = ("model",)
@@ -105,15 +107,18 @@ class Pool(_core.Pool):
         return self.sessions
 
     def reset(self, ids: npt.ArrayLike | None = None) -> None:
-        """Put sessions back to the start of a sequence: those named, or all.
+        """Set sessions back to the start of a sequence.
+
+        Args:
+            ids: the sessions to reset; None = all.
 
         Raises:
-            InputError: an id that is not in the pool, or twice; nothing is reset then.
+            InputError: an id is not in the pool, or is given twice. No session is reset then.
         """
         super().reset(np.arange(self.sessions) if ids is None else ids)
 
     def state(self, id: int) -> State:
-        """A copy of the state of one session now. Raises InputError where it is not in the pool."""
+        """A copy of the current state of one session. Raises InputError if it is not in the pool."""
         rows = np.frombuffer(self.get_state(id), np.float32)[None]
         return State.from_rows(self.model.graph, rows)
 
@@ -126,11 +131,11 @@ class Pool(_core.Pool):
         return self.state(id).to_bytes()
 
     def load(self, id: int, state: State | bytes) -> None:
-        """Let one session go on from a saved state.
+        """Let one session continue from a saved state.
 
         Raises:
             InputError: the session is not in the pool.
-            StateError: damaged, or of a model with another structure; the session is then unchanged.
+            StateError: the state is damaged, or of a model with another structure. The session is then unchanged.
         """
         self.set_state(id, as_state(state).rows(self.model.graph, 1))
 
@@ -142,11 +147,11 @@ class Pool(_core.Pool):
         return f"Pool of {self.sessions} sessions of {self.model!r}"
 
     def _as_float32(self, x: npt.ArrayLike, ndim: int) -> Array:
-        """What the core calls for input that is not contiguous float32 already."""
+        """Convert input that is not contiguous float32; called by the native core."""
         return as_float32(x, self.model.inputs, (ndim,), self.model.columns, "ids", self.model.subtract)
 
     def _as_ids(self, ids: npt.ArrayLike) -> Array:
-        """What the core calls for ids that are not contiguous int64 already."""
+        """Convert ids that are not contiguous int64; called by the native core."""
         value = np.asarray(ids)
         if value.size == 0 and value.ndim == 1:
             return np.empty(0, np.int64)
@@ -166,12 +171,12 @@ def _pool_from(model: Model, states: Sequence[bytes]) -> Pool:
 
 
 def _steppable(model: Model, what: str) -> Model:
-    """The model, where it can be run step by step."""
+    """The model, if it can run step by step. Raises InputError or SpecError."""
     if not isinstance(model, Model):
         raise InputError(f"a {what} needs a Model, got {type(model).__name__}; use gatewise.load or gatewise.init")
     if not model.graph.streams:
         raise SpecError(
-            f"{model.why_whole()}: the last reading may change the first answer. Run it over whole sequences with "
+            f"{model.why_non_causal()}: the last reading may change the first answer. Run it over whole sequences with "
             'run, or give the spec a window: context={"window": L}'
         )
     return model

@@ -1,6 +1,6 @@
-"""Streams and pools of models that subtract constants: float64 in, and float64 out, see `Model.subtract`.
+"""Streams and pools of models that subtract constants: they take and return float64, see `Model.subtract`.
 
-`Stream` and `Pool` become these by themselves where the model needs it; others stay native from push to answer.
+`Stream` and `Pool` choose these classes if the model needs them. All others call the native core directly.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Kind = TypeVar("Kind")
 
 
 class WideStream(_core.Stream):
-    """The pushes of a stream whose model subtracts constants."""
+    """`push` and `push_many` of a stream whose model subtracts constants."""
 
     __slots__ = ()
     model: Any
@@ -38,7 +38,7 @@ class WideStream(_core.Stream):
 
 
 class WidePool(_core.Pool):
-    """The same for many sessions."""
+    """`push` of a pool whose model subtracts constants."""
 
     __slots__ = ()
     model: Any
@@ -51,12 +51,13 @@ class WidePool(_core.Pool):
 
 
 def wide(kind: type[Kind]) -> type[Kind]:
-    """The class that does for models that subtract constants what a class of streams or pools does for others.
+    """The variant of a class of streams or pools for models that subtract constants.
 
-    It is a subclass with the same name, in which `WideStream` or `WidePool` comes before the native base and after all
-    others: what a subclass of `Stream` defines stays, and what it calls of its base is the push that subtracts.
+    It is a subclass with the same name. In its method resolution order `WideStream` or `WidePool` comes right before
+    the native base. Methods that a subclass of `Stream` defines are therefore kept, and their `super().push` is the
+    one that subtracts.
     """
-    given: Any = kind  # for mypy a class of unknown bases cannot be hashed
+    given: Any = kind  # mypy does not know that this class is hashable, because its bases are unknown
     found: type[Kind] = _widened(given)
     return found
 

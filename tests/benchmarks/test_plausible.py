@@ -1,4 +1,4 @@
-"""The count of cautions: the guide says what the committed results hold, and the series are what they are called."""
+"""The count of warnings: the guide says what the committed results hold, and the series are what they are called."""
 
 import importlib
 import json

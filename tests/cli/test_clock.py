@@ -23,7 +23,7 @@ def told(times: Any, series: Any = None) -> dict[str, Any]:
     """What a task keeps of these times."""
     data = pd.DataFrame({"t": times, "v": 0.0, "id": "p" if series is None else series})
     table = read_table(data, "t", ["v"], series=None if series is None else "id")
-    kept: dict[str, Any] = json.loads(json.dumps(timeline(table, ends=True)[0].to_json()))
+    kept: dict[str, Any] = json.loads(json.dumps(timeline(table, ends=True)[0].to_dict()))
     return kept
 
 

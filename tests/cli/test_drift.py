@@ -25,7 +25,7 @@ def model(tmp_path: Path) -> Path:
     return path
 
 
-def cautions(stderr: str) -> list[str]:
+def warned(stderr: str) -> list[str]:
     return [line for line in stderr.splitlines() if "warning: " in line]
 
 
@@ -34,8 +34,8 @@ def test_a_stream_says_once_where_it_drifted(model: Path) -> None:
     assert found is not None
     assert 0 < found[0] < 79
     ran = gatewise("stream", model, stdin=LINES)
-    (caution,) = cautions(ran.stderr)
-    assert caution.startswith(
+    (warning,) = warned(ran.stderr)
+    assert warning.startswith(
         f"gatewise: warning: step {found[0] + 1}: the alarms of 'v' come more than twice as often"
     )
     assert len(ran.stdout.splitlines()) == 80
@@ -44,16 +44,16 @@ def test_a_stream_says_once_where_it_drifted(model: Path) -> None:
 def test_a_stream_that_goes_on_does_not_say_it_again(model: Path, tmp_path: Path) -> None:
     state = tmp_path / "s"
     few = "\n".join(["1000"] * 5) + "\n"
-    assert not cautions(gatewise("stream", model, "--state", state, stdin=few).stderr)
-    (caution,) = cautions(gatewise("stream", model, "--state", state, stdin=LINES).stderr)
-    assert re.search(r"step \d+:", caution)
+    assert not warned(gatewise("stream", model, "--state", state, stdin=few).stderr)
+    (warning,) = warned(gatewise("stream", model, "--state", state, stdin=LINES).stderr)
+    assert re.search(r"step \d+:", warning)
     again = gatewise("stream", model, "--state", state, stdin=LINES)
-    (caution,) = cautions(again.stderr)
-    assert "'v' drifted before this step, so scores are not calibrated" in caution
-    assert "--settle forgets it" in caution
+    (warning,) = warned(again.stderr)
+    assert "'v' drifted before this step, so scores are not calibrated" in warning
+    assert "--settle forgets it" in warning
     settled = gatewise("stream", model, "--state", state, "--settle", stdin=LINES)
-    (caution,) = cautions(settled.stderr)
-    assert re.search(r"step \d+: the alarms of 'v'", caution), "told anew"
+    (warning,) = warned(settled.stderr)
+    assert re.search(r"step \d+: the alarms of 'v'", warning), "told anew"
     steps = [json.loads(line)["step"] for line in settled.stdout.splitlines()]
     assert steps == list(range(166, 246))
 
@@ -61,10 +61,10 @@ def test_a_stream_that_goes_on_does_not_say_it_again(model: Path, tmp_path: Path
 def test_of_several_series_the_one_is_named(model: Path) -> None:
     ids = ["good", "bad"] * 3 + ["bad"] * 60  # three readings are too few to tell
     lines = "".join(json.dumps({"v": 1000, "id": id}) + "\n" for id in ids)
-    (caution,) = cautions(gatewise("stream", model, "--series", "id", stdin=lines).stderr)
+    (warning,) = warned(gatewise("stream", model, "--series", "id", stdin=lines).stderr)
     found = first_drift(gw.load(model), FAR)
     assert found is not None
-    assert f"series 'bad', step {found[0] + 1}: the alarms of 'v'" in caution
+    assert f"series 'bad', step {found[0] + 1}: the alarms of 'v'" in warning
 
 
 def test_predict_warns_and_ends_with_what_it_found(tmp_path: Path) -> None:
@@ -80,12 +80,12 @@ def test_predict_warns_and_ends_with_what_it_found(tmp_path: Path) -> None:
     ran = gatewise("predict", tmp_path / "m.safetensors", tmp_path / "new.csv", "--json")
     assert ran.returncode == 0
     rows = [json.loads(line) for line in ran.stdout.splitlines()]
-    (caution,) = cautions(ran.stderr)
-    row = int(re.search(r"row (\d+) \(line", caution)[1])  # type: ignore[index]
+    (warning,) = warned(ran.stderr)
+    row = int(re.search(r"row (\d+) \(line", warning)[1])  # type: ignore[index]
     assert 100 <= row < 300
-    assert "'w'" in caution
+    assert "'w'" in warning
     alarms = sum(row["alarm"] for row in rows)
-    summary = ran.stderr[ran.stderr.index(caution) + len(caution) :].splitlines()[1:]
+    summary = ran.stderr[ran.stderr.index(warning) + len(warning) :].splitlines()[1:]
     assert summary[0].startswith(f"gatewise: {alarms} alarms in 400 rows, 0.4 expected, in ")
     assert "column 'w'" in summary[1]
 

@@ -323,13 +323,13 @@ def test_times_that_differ_from_those_of_the_training_data_are_said(
     rest.to_csv(tmp_path / "rest.csv", index=False)
     run(watch, tmp_path / "rest.csv", "--after-training")
     rest[2:].to_csv(tmp_path / "late.csv", index=False)
-    caution = (
+    warning = (
         "series 'north': the state given is that after 2024-03-07 15:00:00, the last row fitted, and the rows begin"
     )
     ran = CliRunner().invoke(cli, ["predict", str(watch), str(tmp_path / "late.csv"), "--after-training"])
-    assert caution in ran.stderr
+    assert warning in ran.stderr
     assert before_summary(ran.stderr).endswith(
-        "or leave out --after-training to begin without a past (1 more series alike)\n"
+        "or leave out --after-training to begin a new sequence (1 more series alike)\n"
     )
 
 
@@ -439,7 +439,7 @@ def test_refused_usage(
         (1, (sites, tables / "sites.csv"), "needs ['price'] in the 3 rows that follow; pass --future"),
         (1, (sites, data), "has no column of series 'site'"),
         (1, (north, data, "--backtest", "--start", "0"), "start must be a whole number of at least 1, got 0"),
-        (1, (north, data, "--backtest", "--start", "soon"), "start is 'soon', which is no date"),
+        (1, (north, data, "--backtest", "--start", "soon"), "start is 'soon', which is not a date"),
         (1, (north, data, "--backtest", "--start", "159"), "no origin has all horizons up to 3"),
         (1, (one, data), "has no column 'v'"),
         (1, (one, data, "--columns", "load,heat"), "reads 1 columns, got 2 (load, heat); say with --columns which"),

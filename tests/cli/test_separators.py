@@ -113,7 +113,7 @@ def test_a_large_level_goes_all_the_way(data: pd.DataFrame, tmp_path: Path, caps
     np.testing.assert_allclose([row["score"] for row in high], [row["score"] for row in low], atol=2e-3)
     code, out, err = run(capsys, "predict", tmp_path / "high.safetensors", tmp_path / "high.csv", "--json")
     assert code == 0
-    assert re.match(r"gatewise: \d+ alarms? in ", err), "no cautions, but what was found in short"
+    assert re.match(r"gatewise: \d+ alarms? in ", err), "no warnings, but what was found in short"
     for row, streamed in zip(map(json.loads, out.splitlines()), high, strict=True):
         assert row["expected"] == pytest.approx(streamed["expected"], abs=1e-3)
         assert row["score"] == streamed["score"]

@@ -237,7 +237,11 @@ def test_goes_on_from_its_checkpoint(
         ([*FORECAST, "--context", "long"], 2, "'long' is neither \"carried\" nor a number of steps"),
         ([*FORECAST, "--context", "0"], 2, "'0' is neither \"carried\" nor a number of steps"),
         ([*FORECAST, "--context", "8", "--bptt", "9"], 1, "of which the gradient goes back, but bptt is 9; leave"),
-        ([*FORECAST, "--normalise"], 1, "normalise needs a window, whose units it takes: pass --context 96, say"),
+        (
+            [*FORECAST, "--normalise"],
+            1,
+            "normalise needs a window, in whose units it forecasts: pass, for example, --context 96",
+        ),
         ([*FORECAST, "--calendar", "month"], 1, "calendar must be a list out of ['day', 'week', 'year']"),
         ([*FORECAST, "--covariates", "load,vibration"], 1, "all columns are covariates"),
         ([*FORECAST, "--series", "pump"], 1, "has no column of series 'pump'"),

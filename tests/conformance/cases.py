@@ -435,6 +435,6 @@ def unexercised(registry: Registry, table: Mapping[str, Sequence[Mapping[str, An
                 found.append(f"option {field.name!r} of {registry.family} {kind!r} is in no entry")
             if field.name.endswith("activation"):
                 names = {value if isinstance(value, str) else value["kind"] for value in [*tried, field.default]}
-                for choice in sorted(set(registry.face(kind, "spec").ACTIVATIONS) - names):
+                for choice in sorted(set(registry.module(kind, "spec").ACTIVATIONS) - names):
                     found.append(f"{field.name} {choice!r} of {registry.family} {kind!r} is in no entry")
     return found

@@ -277,7 +277,7 @@ def test_activations_of_onnx_recurrent_operators(name: str) -> None:
 @EVERY
 def test_what_is_read_is_written(plain: Any, truth: Truth) -> None:
     act = parse(plain)
-    assert act.plain() == plain
+    assert act.to_option() == plain
     assert parse(act) == act
     numbers = [value for name, value in plain.items() if name != "kind"] if isinstance(plain, dict) else []
     assert act.native() == [CODES[act.kind], *numbers, *[0.0] * (2 - len(numbers))]
@@ -285,8 +285,8 @@ def test_what_is_read_is_written(plain: Any, truth: Truth) -> None:
 
 def test_numbers_on_which_the_libraries_agree_may_be_left_out() -> None:
     for plain in ("elu", {"kind": "elu"}, {"kind": "elu", "alpha": 1}):
-        assert parse(plain).plain() == {"kind": "elu", "alpha": 1.0}
-    assert parse("thresholded_relu").plain() == {"kind": "thresholded_relu", "alpha": 1.0}
+        assert parse(plain).to_option() == {"kind": "elu", "alpha": 1.0}
+    assert parse("thresholded_relu").to_option() == {"kind": "thresholded_relu", "alpha": 1.0}
 
 
 @pytest.mark.parametrize(

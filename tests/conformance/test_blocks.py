@@ -203,7 +203,7 @@ def test_blocks_stream_as_they_run() -> None:
         ([LayerSpec("multiply", sources=["input"] * 5)], "multiply joins 2 to 4 edges, got 5"),
         (
             [LayerSpec("gru", units=2), LayerSpec("add", sources=("gru0", "input"))],
-            r"add reads edges of one width, got widths \[2, 3\]; bring them to one in a dense layer",
+            r"add reads edges of equal width, got widths \[2, 3\]; add a dense layer to make them equal",
         ),
         ([LayerSpec("norm", sources=("input", "input"))], "norm reads one edge, got 2"),
         ([LayerSpec("norm", method="batch")], "norm 'norm0': method must be one of 'rms', 'layer', got 'batch'"),

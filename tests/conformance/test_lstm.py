@@ -222,6 +222,6 @@ def test_a_number_may_be_written_as_a_whole_one(kind: str, option: str) -> None:
         ("rnn", {}, []),
     ],
 )
-def test_cautions(kind: str, options: dict[str, Any], words: list[str]) -> None:
-    found = gw.init(gw.ModelSpec(1, [gw.LayerSpec(kind, units=2, **options)])).graph.nodes[0].layer.cautions()
-    assert [caution.partition(":")[0] for caution in found] == words
+def test_warnings(kind: str, options: dict[str, Any], words: list[str]) -> None:
+    found = gw.init(gw.ModelSpec(1, [gw.LayerSpec(kind, units=2, **options)])).graph.nodes[0].layer.warnings()
+    assert [warning.partition(":")[0] for warning in found] == words

@@ -221,7 +221,7 @@ def head(**options: Any) -> gw.LayerSpec:
         ([], head(targets=[2]), "a target is column 2, but the input has 2 columns"),
         ([], head(targets=[3]), "a target is column 3, but the input has 2 columns"),
         (["moments"], None, "moments reads 2 columns and then indicators of missing readings; pass masked=True"),
-        (["masked moments of 3"], None, "moments is to use the first 3 columns, but there are 2"),
+        (["masked moments of 3"], None, "moments has width 3, but the input has 2 columns"),
         (["masked moments", "standardise"], None, "standardise reads 2 columns and then indicators"),
     ],
 )

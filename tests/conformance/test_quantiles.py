@@ -120,7 +120,7 @@ def test_names() -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"targets": []}, "targets must be a list of at least one"),
+        ({"targets": []}, "targets must be a list with at least one entry"),
         ({"targets": 3}, "targets must be a list"),
         ({"targets": [0, 0]}, "names a column twice"),
         ({"targets": [-1]}, "a target must be a whole number"),
@@ -131,14 +131,14 @@ def test_names() -> None:
         ({"quantiles": ["a"]}, "between 0 and 1"),
         ({"anchor": 1}, "anchor must be true or false"),
         ({"names": ["a", "b"]}, "names must be 1 texts, one for each target"),
-        ({"minimum": 0.0}, "minimum must be a list of at least one, got 0.0"),
+        ({"minimum": 0.0}, "minimum must be a list with at least one entry, got 0.0"),
         ({"minimum": [0.0, 0.0]}, r"minimum must be 1 numbers, one for each target, null for none, got \[0.0, 0.0\]"),
         ({"maximum": ["1"]}, "a maximum must be a number within float32 .*, or null for none, got '1'"),
         ({"maximum": [float("nan")]}, "a maximum must be a number within float32"),
         ({"maximum": [1e39]}, "a maximum must be a number within float32"),
         ({"minimum": [True]}, "a minimum must be a number within float32"),
         ({"minimum": [1.0], "maximum": [1]}, "minimum of target 0 must lie below its maximum, got 1 and 1"),
-        ({"transform": "log1p"}, "transform must be a list of at least one"),
+        ({"transform": "log1p"}, "transform must be a list with at least one entry"),
         ({"transform": ["log"]}, r"transform must be 1 entries, one for each target, \"log1p\" or null, got \['log'\]"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Every kind is complete: it has all its faces, agrees with its kernel's folder, and has cases in this suite."""
+"""Every kind is complete: it has all its files, agrees with its kernel's folder, and has cases in this suite."""
 
 import dataclasses
 import json
@@ -30,10 +30,10 @@ def test_every_kind_and_option_has_a_case(table: str) -> None:
 
 
 @pytest.mark.parametrize(("registry", "kind"), KINDS)
-def test_a_kind_has_all_its_faces(registry: Registry, kind: str) -> None:
+def test_a_kind_has_all_its_files(registry: Registry, kind: str) -> None:
     folder = Path(gatewise.__file__).parent / registry.package.rpartition(".")[2] / kind
-    for face in ("spec.py", "kernel.c", "train.py"):
-        assert (folder / face).is_file(), f"{registry.family} {kind!r} lacks {face}"
+    for name in ("spec.py", "kernel.c", "train.py"):
+        assert (folder / name).is_file(), f"{registry.family} {kind!r} lacks {name}"
     spec = registry.spec(kind)
     assert issubclass(spec, Layer)
     assert spec.kind == kind
@@ -48,12 +48,12 @@ def test_every_folder_is_a_kind(table: str) -> None:
     assert {path.parent.name for path in folder.glob("*/spec.py")} == set(registry.kinds)
 
 
-def test_unknown_kinds_and_missing_faces_are_named() -> None:
+def test_unknown_kinds_and_missing_modules_are_named() -> None:
     registry = FAMILIES["LAYERS"][0]
     with pytest.raises(SpecError, match="unknown layer 'mygate'; this version knows rnn"):
-        registry.face("mygate", "spec")
-    with pytest.raises(SpecError, match=r"layer 'gru' has no onnx face \(layers/gru/onnx.py\)"):
-        registry.face("gru", "onnx")
+        registry.module("mygate", "spec")
+    with pytest.raises(SpecError, match=r"layer 'gru' has no module onnx \(layers/gru/onnx.py\)"):
+        registry.module("gru", "onnx")
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
@@ -83,7 +83,7 @@ def test_the_reference_keeps_to_the_stated_shapes(case: Case) -> None:
     graph = resolve(case.spec)
     rng = np.random.default_rng(0)
     for node in graph.nodes:
-        if node.layer.whole:
+        if not node.layer.causal:
             y = node.layer.sequence({}, *(rng.normal(size=(2, 4, edge.width)) for edge in node.edges))
             assert y.shape == (2, 4, graph.edges[node.writes].width)
             assert y.dtype == np.float64
@@ -114,7 +114,7 @@ def test_recurrent_weights_start_orthogonal() -> None:
 
 def test_a_kind_without_a_case_would_be_noticed() -> None:
     registry = dataclasses.replace(FAMILIES["LAYERS"][0], kinds=("gru", "dense"))
-    choices = registry.face("gru", "spec").ACTIVATIONS
+    choices = registry.module("gru", "spec").ACTIVATIONS
     assert unexercised(registry, {"gru": [{"reset": "before"}]}) == [
         "option 'activation' of layer 'gru' is in no entry",
         *(f"activation {name!r} of layer 'gru' is in no entry" for name in sorted({*choices} - {"tanh"})),

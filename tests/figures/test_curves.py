@@ -46,7 +46,7 @@ def test_a_metrics_file_gives_the_same_curve_and_one_without_held_out_rows_one_l
     assert legend(alone) == ["training"]
     with pytest.raises(InputError, match="no column 'validation'"):
         learning_curve(table.drop(columns="validation"))
-    with pytest.raises(InputError, match="no look"):
+    with pytest.raises(InputError, match="no evaluation has been"):
         learning_curve(History((), 0, None, "budget"))
 
 

@@ -123,7 +123,7 @@ def whole(spec: ModelSpec = SPEC, seed: int = 0) -> Forgery:
     """A forgery with nothing wrong in it."""
     graph = resolve(spec)
     tensors = {name: Tensor.of(value) for name, value in initial_tensors(graph, seed).items()}
-    return Forgery(graph.spec.plain(), graph.structure, tensors)
+    return Forgery(graph.spec.to_dict(), graph.structure, tensors)
 
 
 def with_task(spec: ModelSpec = SPEC) -> Forgery:
@@ -423,10 +423,10 @@ SPECS: Mapping[str, tuple[Any, str]] = {
     "name-twice": (plain(GRU, GRU), "'gru0' is used twice or reserved"),
     "name-input": (plain({**GRU, "name": "input"}), "'input' is used twice or reserved"),
     "name-head": (plain({**GRU, "name": "head"}), "'head' is used twice or reserved"),
-    "cycle-of-1": (plain({**GRU, "from": ["gru0"]}), "reads 'gru0', which does not stand before it: a cycle"),
+    "cycle-of-1": (plain({**GRU, "from": ["gru0"]}), "reads 'gru0', which does not come before it: a cycle"),
     "cycle-of-2": (
         plain({**GRU, "name": "a", "from": ["b"]}, {**GRU, "name": "b", "from": ["a"]}),
-        "layer 'a' reads 'b', which does not stand before it: a cycle",
+        "layer 'a' reads 'b', which does not come before it: a cycle",
     ),
     "from-nowhere": (plain({**GRU, "from": ["lost"]}), "reads 'lost', which does not exist"),
     "from-the-head": (plain({**GRU, "from": ["head"]}), "reads 'head', which does not exist"),

@@ -188,7 +188,7 @@ def forged_models(draw: st.DrawFn) -> bytes:
 def refit(forged: Forgery) -> None:
     """Give a forgery the structure, and the tensors where its own do not fit, if its description is one of a model."""
     try:
-        graph = resolve(gw.ModelSpec.from_plain(forged.model))
+        graph = resolve(gw.ModelSpec.from_dict(forged.model))
     except SpecError:
         return
     assume(sum(int(np.prod(shape)) for shape in graph.tensors.values()) + graph.state_values <= MOST_VALUES)

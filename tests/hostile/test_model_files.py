@@ -141,7 +141,7 @@ def test_the_core_never_reads_past_a_tensor() -> None:
     # Valid sums, tensors of a smaller model: only the check of shapes stands between this and the core.
     forged = whole(TINY)
     forged.model = plain({"kind": "gru", "name": "gru0", "units": 500})
-    forged.structure = resolve(gw.ModelSpec.from_plain(forged.model)).structure
+    forged.structure = resolve(gw.ModelSpec.from_dict(forged.model)).structure
     with pytest.raises(FileError, match=r"'gru0.weight_ih' must be float32 .1500, 1., got float32 .3, 1."):
         load(forged.bytes())
 

@@ -23,4 +23,4 @@ def test_cost() -> None:
     assert found.packed_bytes >= 4 * found.macs
     assert found.state_bytes == 4 * (3 + 8 + 5 + 6 + 4 * 3) == model.stream().state.nbytes
     assert {field.name: field.nbytes for node in found.nodes for field in node.state}["gru1.hidden"] == 20
-    assert [node.name for node in found.nodes if node.cautions] == ["head"]
+    assert [node.name for node in found.nodes if node.warnings] == ["head"]

@@ -39,7 +39,7 @@ def test_times_go_on_as_pandas_goes_on(freq: Any, zone: str | None) -> None:
             assert calendar.after(every[:rows], AHEAD) == every[rows : rows + 40].tolist(), (start, rows)
             assert calendar.after(every[:rows], [7, 3]) == every[[rows + 6, rows + 2]].tolist()
             assert (calendar.measure(every) == 1).all()
-            assert Calendar.from_json(json.loads(json.dumps(calendar.to_json()))) == calendar
+            assert Calendar.from_dict(json.loads(json.dumps(calendar.to_dict()))) == calendar
 
 
 @pytest.mark.parametrize("months", [1, 2, 3, 12])
@@ -117,7 +117,7 @@ def test_what_is_irregular_has_no_calendar() -> None:
         assert calendar.usual == np.median(np.diff(times) / pd.Timedelta(seconds=1))
         assert calendar.season() is None
         assert calendar.describe().startswith("at no regular times, usually ")
-        assert Calendar.from_json(json.loads(json.dumps(calendar.to_json()))) == calendar
+        assert Calendar.from_dict(json.loads(json.dumps(calendar.to_dict()))) == calendar
     months = [pd.Timestamp("2014-01-01") + pd.DateOffset(months=i, days=int(rng.integers(0, 5))) for i in range(60)]
     assert known(pd.DatetimeIndex(months)).rule is None, "steps of 28 to 35 days are not about 30"
 
@@ -207,7 +207,7 @@ def test_in_words(freq: Any, words: str) -> None:
 
 @pytest.mark.parametrize("freq", ["h", "B", "ME", "bh"])
 def test_what_is_no_calendar_is_refused(freq: str) -> None:
-    told = known(pd.date_range("2020-01-01", periods=130, freq=freq)).to_json()
+    told = known(pd.date_range("2020-01-01", periods=130, freq=freq)).to_dict()
     changes: list[dict[str, Any]] = [{"kind": "moons"}, {"rule": "moons"}, {"usual": -1}, {"usual": float("nan")}]
     changes += [{"step": 0}, {"step": None}] if freq == "h" else [{"kind": "numbers"}, {"every": 0}]
     if freq == "ME":
@@ -216,10 +216,10 @@ def test_what_is_no_calendar_is_refused(freq: str) -> None:
         changes += [{"sessions": []}, {"sessions": [{"weekdays": [9], "opens": 0, "closes": 0}]}, {"step": -1}]
     for change in changes:
         with pytest.raises((InputError, ValueError, TypeError)):
-            Calendar.from_json({**told, **change})
+            Calendar.from_dict({**told, **change})
     for lost in set(told) - {"span"}:
         with pytest.raises((KeyError, InputError)):
-            Calendar.from_json({key: value for key, value in told.items() if key != lost})
+            Calendar.from_dict({key: value for key, value in told.items() if key != lost})
 
 
 def test_one_row_tells_nothing() -> None:

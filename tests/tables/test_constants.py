@@ -63,13 +63,13 @@ def test_what_is_left_is_exact() -> None:
     np.testing.assert_array_equal(table.wide(0), left.astype(np.float64) + table.subtract[0])
     np.testing.assert_allclose(table.wide(0), large()["total"], rtol=0, atol=1e-5)
     assert table.select([1, 0]).subtract.tolist() == table.subtract[::-1].tolist()
-    with pytest.raises(InputError, match="column .total. are float32, .* steps of 64 .* give them as float64"):
+    with pytest.raises(InputError, match="column .total. are float32, .* 64 wide, .* pass them as float64"):
         read_table(large().astype("f4"), subtract=table.subtract)
     rounded = read_table(large().astype("f4"), subtract=FIND)
-    with pytest.raises(InputError, match="'total' varies by .* where float32 holds steps of 64; give it as float64"):
+    with pytest.raises(InputError, match="'total' varies by .* where float32 has steps of 64; give it as float64"):
         standardise(rounded, 600)
     fine = read_table(1e17 + 16.0 * np.arange(100) % 48, subtract=FIND)
-    with pytest.raises(InputError, match="where float64 holds steps of 16"):
+    with pytest.raises(InputError, match="where float64 has steps of 16"):
         standardise(fine, 100)
 
 
@@ -150,7 +150,9 @@ def test_a_model_reads_raw_float64_and_refuses_what_is_rounded_already() -> None
     state = stream.save()
     narrow = raw.astype(np.float32)
     for call in (lambda: model.run(narrow), lambda: stream.push(narrow[2]), lambda: pool.push([0, 1], narrow[:2])):
-        with pytest.raises(InputError, match="readings are float32, which holds steps of 64 .* give them as float64"):
+        with pytest.raises(
+            InputError, match="readings are float32, whose steps around .* are 64 wide.* pass them as float64"
+        ):
             call()
     with pytest.raises(InputError, match="the readings of column 'total' are float32"):
         model.run(large().astype({"total": "f4"}))
@@ -173,7 +175,7 @@ def test_the_relative_model_has_the_same_states() -> None:
     np.testing.assert_array_equal(model.run(large().to_numpy()), answers + model.levels)
     np.testing.assert_array_equal(model.run(large()[:3], state), plain.run(less[:3], state) + model.levels)
     np.testing.assert_allclose(np.array(model.limits) - model.subtract, plain.limits, rtol=1e-6)
-    with pytest.raises(InputError, match=r"subtracts constants .* take model.relative\(\)"):
+    with pytest.raises(InputError, match=r"subtracts constants .* pass model.relative\(\)"):
         gw.train.to_torch(model)
 
 
@@ -304,7 +306,9 @@ def test_a_start_subtracts_what_it_did(task: Any) -> None:
         _, state = found.model_.run(data, return_state=True)
         assert found.model_.settled(state) == found.state_
     rounded = data.astype("f4")
-    with pytest.raises(InputError, match="'total' are float32, which holds steps of 64 around .*give them as float64"):
+    with pytest.raises(
+        InputError, match="'total' are float32, whose steps around .* are 64 wide.*pass them as float64"
+    ):
         task(**options).fit(rounded, start=start)
     if task is Forecaster:
         with pytest.raises(InputError, match="transform is None there and {'total': 'log1p'} here"):

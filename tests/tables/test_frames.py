@@ -188,8 +188,8 @@ def test_one_column_of_arrow_or_polars_is_a_table() -> None:
         ({}, "has no rows"),
         (np.zeros((2, 2), [("a", "f4")]), r"a structured array must be \(rows,\)"),
         (pa.table([[1.0], [2.0]], names=["a", "a"]), "has the column 'a' more than once"),
-        (SimpleNamespace(a=1), "a SimpleNamespace is no table; give a frame"),
-        (SimpleNamespace(to_pandas=lambda: 1 / int("x")), "does not become a pandas frame: invalid literal"),
+        (SimpleNamespace(a=1), "a SimpleNamespace is not a table; pass a frame"),
+        (SimpleNamespace(to_pandas=lambda: 1 / int("x")), "cannot be converted to a pandas frame: invalid literal"),
     ],
 )
 def test_what_is_no_table_is_refused(data: Any, words: str) -> None:

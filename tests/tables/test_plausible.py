@@ -103,10 +103,10 @@ def test_a_single_wild_value_is_named(row: int, value: float, tmp_path: Path) ->
     times = f"{ratio:.1f}" if ratio < 10 else f"{ratio:,.0f}"
     data.to_csv(tmp_path / "a.csv", index=False)
     for source, line in ((data, ""), (tmp_path / "a.csv", f" (line {row + 2})")):
-        (caution,) = said(source)
-        assert f"column 'a' is {value:.6g} at row {row}{line}, {times} times as far from the median" in caution
-        assert "missing='hold' or missing='mask'" in caution
-        assert "'b'" not in caution
+        (warning,) = said(source)
+        assert f"column 'a' is {value:.6g} at row {row}{line}, {times} times as far from the median" in warning
+        assert "missing='hold' or missing='mask'" in warning
+        assert "'b'" not in warning
 
 
 def test_codes_for_no_reading_are_named() -> None:
@@ -131,7 +131,7 @@ def test_a_spike_within_the_range_is_seen_where_the_series_moves_slowly() -> Non
     spiked = changed(walk.copy(), (4000, walk[4000] + 30))
     assert np.abs(spiked - np.median(spiked)).argmax() != 4000
     assert "spike" not in kinds(walk)
-    spikes = [caution for caution in said(spiked) if "jumps for one row" in caution]
+    spikes = [warning for warning in said(spiked) if "jumps for one row" in warning]
     assert len(spikes) == 1
     assert f"to {spiked[4000]:.6g} at row 4000" in spikes[0]
     pulses = np.sign(np.sin(np.arange(ROWS) / 20)) + season() / 10
@@ -141,8 +141,8 @@ def test_a_spike_within_the_range_is_seen_where_the_series_moves_slowly() -> Non
 def test_a_sensor_that_is_stuck_is_named() -> None:
     stuck = season()
     stuck[3000:3400] = stuck[3000]
-    (caution,) = said(stuck)
-    assert f"stays at {np.float32(stuck[3000]):.6g} at row 3000 for 400 rows" in caution
+    (warning,) = said(stuck)
+    assert f"stays at {np.float32(stuck[3000]):.6g} at row 3000 for 400 rows" in warning
     steps = np.repeat(np.random.default_rng(0).normal(size=ROWS // 10), 10)
     assert kinds(steps) == {}
     resting = np.where(np.arange(ROWS) // 500 % 2, season(), 0.5)
@@ -187,7 +187,7 @@ def test_what_is_said_of_a_counter() -> None:
     last, most = data["energy"][6400:], data["energy"][:6000].astype(np.float32).max()
     assert (last > most).all()
     assert said(data) == [
-        "column 'energy' only ever rises, as a counter or a meter does: 100% of the rows kept from training lie above "
+        "column 'energy' only ever rises, as a counter or a meter does: 100% of the held-out rows lie above "
         f"the range trained on, {np.float32(data['energy'][0]):.6g} to {most:.6g}. What is learnt at one level says "
         "little about the next: give its changes, frame['energy'].diff()"
     ]
@@ -208,12 +208,12 @@ TIMES = {
 @pytest.mark.parametrize("name", TIMES)
 def test_times_and_row_numbers_are_told_from_readings(name: str) -> None:
     data = pd.DataFrame({name: TIMES[name], "good": season()})
-    (caution,) = said(data)
-    assert f"column {name!r} " in caution
-    assert f"pass time={name!r}" in caution
-    (caution,) = said(data.assign(clock=pd.date_range("2024", periods=ROWS, freq="h")), time="clock")
-    assert "pass time" not in caution
-    assert "leave it out of columns" in caution
+    (warning,) = said(data)
+    assert f"column {name!r} " in warning
+    assert f"pass time={name!r}" in warning
+    (warning,) = said(data.assign(clock=pd.date_range("2024", periods=ROWS, freq="h")), time="clock")
+    assert "pass time" not in warning
+    assert "leave it out of columns" in warning
     assert name == "yearMonth" or said(data, time=name) == []
 
 
@@ -238,11 +238,11 @@ def test_ids_are_told_from_readings() -> None:
     assert kinds(devices) == {"id": ["deviceId"]}
 
 
-def test_columns_of_one_kind_share_a_caution() -> None:
+def test_columns_of_one_kind_share_a_warning() -> None:
     data = pd.DataFrame({f"c{k}": changed(season(seed=k), (40, -999.0)) for k in range(100)})
-    (caution,) = said(data)
-    assert caution.count("is -999 at row 40") == 3
-    assert "likewise 'c3', 'c4', 'c5', 'c6', 'c7', 'c8', 'c9', 'c10', 'c11' and 88 more" in caution
+    (warning,) = said(data)
+    assert warning.count("is -999 at row 40") == 3
+    assert "likewise 'c3', 'c4', 'c5', 'c6', 'c7', 'c8', 'c9', 'c10', 'c11' and 88 more" in warning
 
 
 def test_missing_readings_are_no_fault() -> None:
@@ -258,7 +258,7 @@ def test_a_detector_says_it_and_keeps_it(tmp_path: Path) -> None:
     detector = Detector(**TINY, false_alarms_per_1000=200)
     with pytest.warns(UserWarning, match="column 'a' is 100 at row 1900"):
         detector.fit(data)
-    assert [caution.partition(",")[0] for caution in detector.warnings_] == ["column 'a' is 100 at row 1900"]
+    assert [warning.partition(",")[0] for warning in detector.warnings_] == ["column 'a' is 100 at row 1900"]
     detector.save(tmp_path / "d.safetensors")
     assert Detector.load(tmp_path / "d.safetensors").warnings_ == detector.warnings_
 
@@ -270,18 +270,18 @@ def test_a_forecaster_minds_levels_only_where_it_is_not_anchored() -> None:
     )
     common: dict[str, Any] = {"units": 2, "steps": 2, "horizons": 2}
 
-    def cautioned(**options: Any) -> list[str]:
+    def warned(**options: Any) -> list[str]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             found = Forecaster(**common, **options).fit(data).warnings_
-        return [name for name in data.columns if any(f"column {name!r}" in caution for caution in found)]
+        return [name for name in data.columns if any(f"column {name!r}" in warning for warning in found)]
 
-    assert cautioned() == []
-    assert cautioned(target="price") == ["meter"]
-    assert cautioned(anchor=False) == ["price", "meter"]
-    assert cautioned(target="price", context={"window": 8}, normalise=True) == []
+    assert warned() == []
+    assert warned(target="price") == ["meter"]
+    assert warned(anchor=False) == ["price", "meter"]
+    assert warned(target="price", context={"window": 8}, normalise=True) == []
     data["price"] = changed(data["price"].to_numpy(copy=True), (500, 1e6))
-    assert cautioned() == ["price"]
+    assert warned() == ["price"]
 
 
 def test_a_wild_value_does_not_hide_that_a_column_leaves_its_range() -> None:

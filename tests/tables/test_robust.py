@@ -81,7 +81,7 @@ def test_a_wild_residual_of_a_usual_value_is_named() -> None:
     data.loc[peak, "a"] = -0.9
     with pytest.warns(UserWarning, match="rests on a fitted tail|row"):
         detector = Detector(units=8, steps=250, learning_rate=1e-2).fit(data)
-    named = [caution for caution in detector.warnings_ if f"row {peak}" in caution]
+    named = [warning for warning in detector.warnings_ if f"row {peak}" in warning]
     assert len(named) == 1, detector.warnings_
     assert named[0].startswith(f"column 'a' is -0.9 at row {peak}")
     assert detector.calibration_.wild >= 1
@@ -93,4 +93,4 @@ def test_a_wild_training_row_is_named_and_training_goes_on(wild: float) -> None:
     data.loc[500, "temp"] = wild
     with pytest.warns(UserWarning, match=r"column 'temp' is .* at row 500|rests on a fitted tail"):
         detector = Detector(units=4, steps=3).fit(data)
-    assert any("at row 500" in caution for caution in detector.warnings_), detector.warnings_
+    assert any("at row 500" in warning for warning in detector.warnings_), detector.warnings_

@@ -42,7 +42,7 @@ def test_reads_the_same_from_frame_csv_gzip_and_parquet(tmp_path: Path) -> None:
         np.testing.assert_array_equal(table.values, expected)
         assert table.times is not None
         assert list(table.times) == list(STAMPS)
-        assert table.cautions == ()
+        assert table.warnings == ()
 
 
 def test_reads_arrays_series_and_lists() -> None:
@@ -93,7 +93,7 @@ def test_times_in_several_notations_are_read(times: list[Any]) -> None:
     table = read_table(pd.DataFrame({"t": times, "v": [1.0, 2.0, 3.0]}), time="t")
     assert table.times is not None
     assert table.times.is_monotonic_increasing
-    assert table.cautions == ()
+    assert table.warnings == ()
 
 
 @pytest.mark.parametrize("first", ["03/04/2024", "31.12.2023 00:00", "3-4-24", "12/31/2023"])
@@ -111,7 +111,7 @@ def test_whole_times_are_told_apart_to_the_last_digit() -> None:
         table = read_table(pd.DataFrame({"t": times, "v": [1.0, 2.0, 3.0]}), time="t")
         assert table.times is not None
         assert table.times.tolist() == times.tolist()
-        assert table.cautions == ()
+        assert table.warnings == ()
         with pytest.raises(InputError, match=r"1700000000000000000 at row 2 is earlier than 1700000000000000100"):
             read_table(pd.DataFrame({"t": times[[0, 1, 0]].reset_index(drop=True), "v": [1.0, 2.0, 3.0]}), time="t")
 
@@ -127,7 +127,7 @@ def swapped(name: str, row: int, value: Any) -> pd.DataFrame:
     ("data", "message"),
     [
         (swapped("stamp", 3, str(STAMPS[1])), r"00:05:00 at row 3 is earlier than 2024-03-01 00:10:00 .*sort the rows"),
-        (swapped("stamp", 3, str(STAMPS[2])), r"00:10:00 at row 3 is there already in the row before \(1 such rows\)"),
+        (swapped("stamp", 3, str(STAMPS[2])), r"00:10:00 at row 3 is that of the row before \(1 such rows\)"),
         (swapped("stamp", 2, "yesterday"), r"cannot be read at row 2: 'yesterday'"),
         (swapped("stamp", 2, None), r"the time 'stamp' is missing at row 2 \(1 in all\)"),
         (swapped("stamp", 4, "2024-03-01T00:20:00+01:00"), r"mix UTC offsets: none at row 0, \+01:00 at row 4"),
@@ -169,7 +169,7 @@ def test_a_text_column_that_looks_like_the_time_says_so() -> None:
         (np.float32(3), "got shape"),
         (Path("/nowhere/t.csv"), "there is no file"),
         (Path(__file__).parent, "is a folder; give the path of a .csv or .parquet file"),
-        (iter([1.0]), "a list_iterator is no table; give a frame"),
+        (iter([1.0]), "a list_iterator is not a table; pass a frame"),
         (None, "a NoneType is no table"),
     ],
 )
@@ -275,7 +275,7 @@ def test_missing_readings_are_let_through_and_counted_when_held() -> None:
     values[50:54] = np.inf
     table = read_table(values, missing="hold")
     assert np.isnan(table.values).sum() == 8
-    assert table.cautions == (
+    assert table.warnings == (
         "column 'x0': 8.0% of the readings are missing and filled forward with the last finite one, up to 4 in a row; "
         "scores there tell nothing",
     )
@@ -319,11 +319,11 @@ def test_what_scaling_takes_too_far_is_missing() -> None:
     [
         (np.r_[np.full(50, 7.25), np.arange(50)], "'x0' is 7.25 throughout in the 50 rows of the training part"),
         (np.r_[np.full(50, np.nan), np.arange(50)], "'x0' has no readings in the 50 rows .*; leave it out"),
-        (1.7e9 + np.random.default_rng(0).normal(0, 300, 100), "float32 holds steps of 128; give it as float64, or"),
+        (1.7e9 + np.random.default_rng(0).normal(0, 300, 100), "float32 has steps of 128; give it as float64, or"),
         (np.random.default_rng(0).normal(0, 1e-40, 100), "'x0' varies by .*e-41, less than the 1e-30 .* multiply it"),
         (
             1e9 + np.random.default_rng(0).normal(0, 1, 100),
-            r"'x0' varies by 0.9\d+ around 1e\+09, where float32 holds steps of 64; give it as float64",
+            r"'x0' varies by 0.9\d+ around 1e\+09, where float32 has steps of 64; give it as float64",
         ),
         (
             np.stack([np.full(100, 2.0), np.arange(100), np.full(100, 0.1), np.r_[np.full(50, 7), np.arange(50)]], 1),
@@ -371,7 +371,7 @@ def test_ids_may_be_whole_numbers_and_times_may_repeat_across_series() -> None:
     table = read_table(data.astype({"pump": np.int64}), time="stamp", series="pump")
     assert table.series == ((7, 0, 3), (3, 3, 6))
     assert all(type(name) is int for name, _, _ in table.series)
-    assert table.cautions == ()
+    assert table.warnings == ()
     dated = data.set_index(pd.DatetimeIndex(data["stamp"]))[["pump", "a"]]
     assert read_table(dated, series="pump").series == table.series
 

@@ -29,7 +29,7 @@ def dates(start: str, rows: int, freq: Any = "D") -> pd.DatetimeIndex:
     return pd.date_range(start, periods=rows, freq=freq)
 
 
-def cautions(times: Any, series: Any = None) -> list[str]:
+def warned(times: Any, series: Any = None) -> list[str]:
     """What is said of them at fit."""
     data = table(times, series)
     return timeline(read_table(data, "t", series=None if series is None else "place"))[1]
@@ -38,7 +38,7 @@ def cautions(times: Any, series: Any = None) -> list[str]:
 def kept(times: Any, series: Any = None) -> Timeline:
     data = table(times, series)
     found = timeline(read_table(data, "t", series=None if series is None else "place"), ends=True)[0]
-    again = Timeline.from_json(json.loads(json.dumps(found.to_json())))
+    again = Timeline.from_dict(json.loads(json.dumps(found.to_dict())))
     assert again == found
     return again
 
@@ -81,8 +81,8 @@ def test_a_gap_is_warned_of(forecaster: Forecaster) -> None:
     parts = table(dates("2023-01-01", 50).append(dates("2023-06-01", 50)))
     with pytest.warns(UserWarning, match="the usual") as caught:
         found = forecaster.predict(parts)
-    (caution,) = caught
-    assert str(caution.message) == (
+    (warning,) = caught
+    assert str(warning.message) == (
         "1 of 99 steps is not the usual 1 day; the longest, 102 days, ends at row 50, 2023-06-01 00:00:00; the model "
         "counts steps, not time, so fill in the rows left out, or give the parts between them one by one"
     )
@@ -96,11 +96,11 @@ def test_rows_that_do_not_follow_on_the_state_are_warned_of(detector: Detector, 
         for state in (task.state_, task.state_.to_bytes()):
             with pytest.warns(UserWarning, match="the state given") as caught:
                 task.explain(late, state)
-            (caution,) = caught
-            assert str(caution.message) == (
+            (warning,) = caught
+            assert str(warning.message) == (
                 "the state given is that after 2024-02-04 00:00:00, the last row fitted, and the rows begin at "
-                "2024-02-06 00:00:00, where 2024-02-05 00:00:00 would follow; give the rows that follow on those, or "
-                "pass state=None to begin without a past"
+                "2024-02-06 00:00:00, where 2024-02-05 00:00:00 would follow; give the rows that follow those, or "
+                "pass state=None to begin a new sequence"
             )
             task.explain(right, state)
         with pytest.warns(UserWarning, match="the rows begin at 2020-01-01 00:00:00, where"):
@@ -175,7 +175,7 @@ def test_holidays_are_left_to_the_user() -> None:
         forecaster = Forecaster(**TINY, horizons=5).fit(table(days))
     with pytest.warns(UserWarning, match=r"leave out no rows, as holidays do: 4 of 295 steps of the data") as caught:
         forecaster.predict(table(days))
-    assert len(caught) == 1, "what was cautioned of at fit is no news"
+    assert len(caught) == 1, "what was warned of at fit is no news"
 
 
 @pytest.mark.parametrize(
@@ -195,18 +195,18 @@ def test_holidays_are_left_to_the_user() -> None:
     ],
 )  # fmt: skip
 def test_rows_left_out_are_said_at_fit(times: Any, message: str) -> None:
-    assert cautions(times) == [message]
+    assert warned(times) == [message]
 
 
 @pytest.mark.parametrize("freq", ["MS", "B", "bh", "SME", "h", "W-SUN"])
-def test_calendars_are_no_reason_for_a_caution(freq: str) -> None:
-    assert cautions(dates("1990-01-01", 100, freq)) == []
+def test_calendars_are_no_reason_for_a_warning(freq: str) -> None:
+    assert warned(dates("1990-01-01", 100, freq)) == []
 
 
 def test_steps_are_those_within_a_series() -> None:
     ids = ["a"] * 9 + ["b"] * 9
-    (caution,) = cautions([*dates("2024-01-01", 9, "h"), *dates("2024-01-01", 10, "h").delete(4)], ids)
-    assert caution.startswith(
+    (warning,) = warned([*dates("2024-01-01", 9, "h"), *dates("2024-01-01", 10, "h").delete(4)], ids)
+    assert warning.startswith(
         "1 of 16 steps is not the usual 1 hour; the longest, 2 hours, ends at row 13, series 'b', "
     )
 
@@ -216,8 +216,8 @@ def test_series_may_have_calendars_of_their_own() -> None:
         [*dates("2024-01-01", 40), *dates("2024-01-01", 30, "h"), *dates("2020-01-01", 20)],
         "a" * 40 + "b" * 30 + "c" * 20,
     )
-    (caution,) = cautions(times, list(ids))
-    assert caution == (
+    (warning,) = warned(times, list(ids))
+    assert warning == (
         "1 of 3 series has other times than the rest (1 day apart): 'b': rows 1 hour apart. The model counts steps, "
         "not time"
     )
@@ -249,7 +249,7 @@ def test_what_was_left_out_in_training_may_be_left_out_again() -> None:
 
 def test_times_of_another_kind_are_said() -> None:
     (message,) = compared(kept(np.arange(30)), dates("2024-01-01", 30))
-    assert message.startswith("the times are dates, and the model was fitted on numbers, so nothing shows")
+    assert message.startswith("the times are dates, and the model was fitted on numbers, so it cannot be checked")
     assert compared(kept(dates("2024-01-01", 30)), dates("2024-03-01", 30).tz_localize("Asia/Tokyo")) == []
 
 
@@ -292,7 +292,7 @@ def test_numbers_that_are_dates_stay_dates_when_they_are_few() -> None:
 def test_rows_without_times_are_said_where_the_model_was_fitted_on_times() -> None:
     indexed = table(dates("2023-01-01", 150)).set_index("t")
     forecaster = Forecaster(**{**TINY, "time": None}, horizons=2).fit(indexed)
-    message = "^the rows have no times, and the model was fitted on rows 1 day apart, so nothing shows whether these"
+    message = "^the rows have no times, and the model was fitted on rows 1 day apart, so it cannot be checked"
     for use in (forecaster.predict, forecaster.backtest):
         with pytest.warns(UserWarning, match=message):
             use(indexed.reset_index(drop=True))
@@ -351,5 +351,5 @@ def test_times_of_which_only_some_say_their_zone_are_told() -> None:
         return pd.DataFrame({"t": pd.date_range(start, periods=600, freq="h", tz=zone), "y": rng.normal(size=600)})
 
     detector = Detector(time="t", steps=2, units=3, false_alarms_per_1000=100).fit(rows("2024-01-01", "Europe/Oslo"))
-    with pytest.warns(UserWarning, match="only one of them says its zone"):
+    with pytest.warns(UserWarning, match="only one of them has a time zone"):
         detector.explain(rows("2024-03-05", None), detector.state_)

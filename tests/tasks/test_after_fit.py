@@ -73,15 +73,15 @@ def test_another_rate_is_that_of_a_fit_with_it(detector: gw.Detector, change: An
     assert again.threshold_ == truth.threshold_
 
 
-def test_a_rate_without_support_is_cautioned_against(detector: gw.Detector) -> None:
+def test_a_rate_without_support_is_warned_about(detector: gw.Detector) -> None:
     assert detector.warnings_ == ()
     with pytest.warns(UserWarning, match="the rate of false alarms, 0.1 in 1,000, rests on a fitted tail"):
         detector.false_alarms_per_1000 = 0.1
-    (caution,) = detector.warnings_
+    (warning,) = detector.warnings_
     with pytest.warns(UserWarning, match="the rate of false alarms, 0.2 in 1,000, rests on a fitted tail"):
         detector.set_params(false_alarms_per_1000=0.2)
     assert len(detector.warnings_) == 1
-    assert detector.warnings_ != (caution,)
+    assert detector.warnings_ != (warning,)
     detector.false_alarms_per_1000 = 100
     assert detector.warnings_ == ()
 

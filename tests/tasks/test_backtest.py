@@ -253,7 +253,7 @@ def test_a_date_without_a_zone_is_one_of_the_zone_of_the_times() -> None:
     assert forecaster.backtest(autumn, start="2024-10-27 02:00").origins[0] == 26 - 1, "the first of two"
     with pytest.raises(InputError, match="a date with a zone, but the times of the data have none; leave it out"):
         forecaster.backtest(dated(), start="2024-04-01T00:00Z")
-    with pytest.raises(InputError, match="start is 'NaT', which is no date"):
+    with pytest.raises(InputError, match="start is 'NaT', which is not a date"):
         forecaster.backtest(frame, start="NaT")
 
 

@@ -171,5 +171,5 @@ def test_a_learning_rate_is_needed() -> None:
         (8.33333, 3, "8.33"),
     ],
 )
-def test_numbers_in_cautions_have_no_exponent(value: float, digits: int, text: str) -> None:
+def test_numbers_in_warnings_have_no_exponent(value: float, digits: int, text: str) -> None:
     assert significant(value, digits) == text

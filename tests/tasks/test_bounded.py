@@ -120,14 +120,14 @@ def test_bounds_wait_for_the_fit_that_another_parameter_needs() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:column 'y' jumps")
-def test_readings_beyond_a_bound_are_cautioned_against() -> None:
+def test_readings_beyond_a_bound_are_warned_about() -> None:
     data = stock()
     data.loc[[5, 9], "y"] = -1.0
     with pytest.warns(
         UserWarning, match=r"column 'y' is -1 at row 5 and in 1 more rows, beyond its minimum of 0, where"
     ):
         found = Forecaster(minimum=0, maximum=1000, **QUICK).fit(data)
-    assert sum("beyond its" in caution for caution in found.warnings_) == 1
+    assert sum("beyond its" in warning for warning in found.warnings_) == 1
 
 
 @pytest.mark.parametrize(

@@ -260,7 +260,7 @@ def test_a_file_that_no_detector_wrote_is_refused(tmp_path: Path, detector: Dete
         Detector.load(tmp_path / "nothing.safetensors")
 
 
-def test_cautions_are_kept_and_issued(detector: Detector) -> None:
+def test_warnings_are_kept_and_issued(detector: Detector) -> None:
     with pytest.warns(UserWarning, match=r"rate of false alarms, 1 in 1,000, rests on a fitted tail .*would support 1"):
         found = Detector(**TINY, target="vibration", time="stamp").fit(frame())
     assert len(found.warnings_) == 1

@@ -410,7 +410,7 @@ def fit_with(train: Any, forecaster: Forecaster, path: Path, progress: Any) -> N
         ({"normalise": 1}, "normalise must be True or False"),
         ({"validation": 1.0}, "validation must be a share"),
         ({"validation": None}, "validation must be a share"),
-        ({"horizons": 80}, "60 to validate on, too few to look 80 steps ahead"),
+        ({"horizons": 80}, "60 to validate on, too few to forecast 80 steps ahead"),
         (
             {"context": {"window": 250}},
             "no series gives an example .* at least 314 rows, with readings of a target, and the longest has 300",
@@ -431,7 +431,7 @@ def test_refusals_of_data() -> None:
         forecaster.predict(frame)
     with pytest.raises(InputError, match="future must have the 3 rows that follow, got 2"):
         forecaster.predict(frame[:200], frame[200:202])
-    with pytest.raises(InputError, match="does not lie after"):
+    with pytest.raises(InputError, match="is not after"):
         forecaster.predict(frame[:200], frame[199:])
     for gap, row, message in (
         ("load", 150, "fill them in, or fit with missing='hold'"),

@@ -36,7 +36,7 @@ def test_rows_that_leave_a_gap_are_refused(rows: list[int], place: str, expected
     forecaster = Forecaster(**QUICK, time="time").fit(frame[:100])
     assert len(forecaster.predict(frame[:100], frame[100:103])) == 3
     with pytest.raises(
-        InputError, match=rf"^future does not go on in the steps of the data: got {place}, ex.*{expected}"
+        InputError, match=rf"^future does not continue in the steps of the data: got {place}, ex.*{expected}"
     ):
         forecaster.predict(frame[:100], frame.iloc[rows].reset_index(drop=True))
 
@@ -51,9 +51,7 @@ def test_the_series_that_does_not_follow_is_named() -> None:
         UserWarning, match=r"left out: 'b'; because future of series 'b' does .*got row 34, series 'b', .*01:00:00, exp"
     ):
         assert set(forecaster.predict(known, late)["place"]) == {"a"}
-    with pytest.raises(
-        InputError, match=r"^future of series 'a' begins at 2024-03-01 00:00:00, which does not lie after"
-    ):
+    with pytest.raises(InputError, match=r"^future of series 'a' begins at 2024-03-01 00:00:00, which is not after"):
         forecaster.predict(known, frame)
     assert len(forecaster.predict(known, future)) == 6
 
@@ -73,7 +71,7 @@ def test_a_single_gap_in_the_data_allows_none_ahead() -> None:
     frame = hours().drop(index=range(40, 45))
     with pytest.warns(UserWarning, match="not the usual"):
         forecaster = Forecaster(**QUICK, time="time").fit(frame[:100])
-    with pytest.raises(InputError, match="does not go on in the steps of the data"):
+    with pytest.raises(InputError, match="does not continue in the steps of the data"):
         forecaster.predict(frame[:100], frame[105:])
 
 
@@ -81,7 +79,7 @@ def test_times_in_one_table_alone_are_refused() -> None:
     frame = hours().set_index("time")
     forecaster = Forecaster(**QUICK).fit(frame[:100])
     with pytest.raises(
-        InputError, match="^there are times in the data and none in future, so nothing shows that future follows"
+        InputError, match="^there are times in the data and none in future, so it cannot be checked that future follows"
     ):
         forecaster.predict(frame[:100], frame[["price"]][100:].reset_index(drop=True))
     with pytest.raises(InputError, match="^there are times in the data and none in future"):

@@ -68,7 +68,7 @@ def test_readings_of_a_target_are_what_counts() -> None:
             warnings.simplefilter("ignore", UserWarning)
             forecaster.fit(frame)
         assert sum(astuple(forecaster.split_)) == used, row
-        assert any("left out: 'b'" in caution for caution in forecaster.warnings_) == (used == 200)
+        assert any("left out: 'b'" in warning for warning in forecaster.warnings_) == (used == 200)
 
 
 def test_no_series_at_all_is_refused() -> None:
@@ -221,7 +221,7 @@ def test_a_detector_trains_without_the_short_ones_and_scores_them_all_the_same()
     detector = Detector(**QUICK, false_alarms_per_1000=50.0)
     message = (
         "2 of 4 series are too short to train on, and are left out of the training: 'b', 'd'; the longest of these has "
-        "4 rows. They can be scored all the same"
+        "4 rows. They can still be scored"
     )
     with pytest.warns(UserWarning, match=f"^{message}$"):
         detector.fit(frame)

@@ -161,12 +161,12 @@ def test_each_series_is_told_by_its_own_times(monkeypatch: pytest.MonkeyPatch) -
     assert rows == [*range(1280, 1400)], "those of z, since x was used up to 799"
 
 
-def test_stopping_by_rows_that_were_trained_on_is_cautioned_against(first: gw.Detector) -> None:
+def test_stopping_by_rows_that_were_trained_on_is_warned_about(first: gw.Detector) -> None:
     found = quiet(gw.Detector(**TINY, validation=0.5), joined(A[:900], B[:200]), start=first)
-    (caution,) = [text for text in found.warnings_ if "flatters" in text]
-    assert caution == (
+    (warning,) = [text for text in found.warnings_ if "flatters" in text]
+    assert warning == (
         "of the 110 rows of the validation part 110 are rows that start was trained on or stopped by, so the "
-        "held-out loss flatters; give rows that came later"
+        "held-out loss flatters the model; give rows that came later"
     )
 
 
@@ -183,7 +183,7 @@ def test_stopping_by_rows_that_were_trained_on_is_cautioned_against(first: gw.De
         ({"target": "a"}, A, r"its targets are \['a', 'b'\], and \['a'\] here"),
         ({}, A.rename(columns={"b": "c"}), "start reads the columns 'a', 'b'; the data lack 'b' and have 'c' besides"),
         ({}, A[["a"]], "start reads the columns 'a', 'b'; the data lack 'b'$"),
-        ({}, A.assign(c=1.0), "the data have 'c' besides; pass columns=... to leave out what it does not read"),
+        ({}, A.assign(c=1.0), "the data have 'c' besides; pass columns=... to leave out those that it does not read"),
         ({}, A.to_numpy(), "the data lack 'a', 'b' and have 'x0', 'x1'"),
     ],
 )
@@ -210,7 +210,7 @@ def test_what_is_no_start(first: gw.Detector, forecast: gw.Forecaster, tmp_path:
         (3, "got int"),
         (gw.Detector(), "start is a Detector that is not fitted"),
         (changed, "smooth was changed after fit from 1 to 4"),
-        (retold(first.model_, old), "does not say on which rows it was trained"),
+        (retold(first.model_, old), "has no record of the rows on which it was trained"),
         (retold(first.model_, broken), "start cannot be used: its record .* is damaged"),
     ]
     for start, words in cases:

@@ -271,7 +271,7 @@ def test_what_does_not_fit_is_refused() -> None:
         module(x, None, torch.tensor([1.0, 2.0]))
     with pytest.raises(InputError, match=r"int64 or int32 of shape \(2,\), got torch.int16"):
         module(x, None, torch.tensor([1, 2], dtype=torch.int16))
-    with pytest.raises(InputError, match=r"^x must be a torch tensor, got ndarray; torch.as_tensor makes one of it$"):
+    with pytest.raises(InputError, match=r"^x must be a torch tensor, got ndarray; convert it with torch.as_tensor$"):
         module(x.numpy())
     with pytest.raises(InputError, match=r"^lengths must be a torch tensor, got list"):
         module(x, lengths=[3, 5])

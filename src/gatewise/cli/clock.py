@@ -34,7 +34,7 @@ class Clock:
     difference once.
 
     Args:
-        told: what the model keeps of times, as `gatewise.tables.timeline.Timeline.to_json` writes it, or anything else.
+        told: what the model keeps of times, as `gatewise.tables.timeline.Timeline.to_dict` writes it, or anything else.
         ends: whether the streams begin where the training data ended, so that the first rows should follow on these.
         say: takes messages.
     """

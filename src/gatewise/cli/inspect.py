@@ -43,11 +43,11 @@ def describe(model: Model, path: str) -> dict[str, Any]:
     return {
         "file": path,
         "inputs": model.inputs,
-        "columns": model.spec.plain()["input"].get("columns"),
+        "columns": model.spec.to_dict()["input"].get("columns"),
         "missing": model.spec.input.options.get("missing"),
         "outputs": list(model.output_names),
         "alarm_score": model.alarm_score,
-        "context": model.spec.plain()["context"],
+        "context": model.spec.to_dict()["context"],
         "layers": [
             {
                 "name": node.name,
@@ -70,12 +70,12 @@ def describe(model: Model, path: str) -> dict[str, Any]:
             for field in model.graph.state
         ],
         "state_bytes": found.state_bytes,
-        "warnings": [f"{node.name}: {text}" for node in found.nodes for text in node.cautions] + warnings_of(model),
+        "warnings": [f"{node.name}: {text}" for node in found.nodes for text in node.warnings] + warnings_of(model),
         "task": shown(model),
         "provenance": dict(model.provenance),
         "structure": model.graph.structure,
         "weights": digest(model.tensors),
-        "spec": model.spec.plain(),
+        "spec": model.spec.to_dict(),
     }
 
 

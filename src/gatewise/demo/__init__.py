@@ -1,4 +1,4 @@
-"""The demo: a GRU detector on the El Nino series, streamed month by month, and a page that shows what it found."""
+"""The demo: a GRU detector on the El Nino series, streamed month by month, and a page with the results."""
 
 from __future__ import annotations
 
@@ -21,24 +21,25 @@ def run(
     steps: int | None = None,
     say: Callable[[str], None] | None = print,
 ) -> dict[str, Any]:
-    """Train on the years before 1980, stream those after, and write what was found.
+    """Train on the years before 1980, stream those after, and write the results.
 
-    Into the folder go `report.html` (one file, no network needed), `figure.png` and `figure_narrow.png` (the picture of
-    the README, also for a phone), `model.safetensors` (the detector), `elnino.csv` (the series), and, to try more on,
-    `pump.csv` and `new.csv`: a pump, made up, before its faults and with them.
+    It writes these files into the folder: `report.html` (one file that needs no network), `figure.png` and
+    `figure_narrow.png` (the picture of the README, also for a phone), `model.safetensors` (the detector), `elnino.csv`
+    (the series) and, for further experiments, `pump.csv` and `new.csv`, the simulated readings of a pump before its
+    faults and with them.
 
     Args:
-        folder: made where it does not exist.
-        seed: of all weights and sampling. The same seed and machine give the same findings; times differ.
-        other_seeds: how many further detectors, with the seeds that follow, show what hangs on the seed.
-        steps: updates of each training; None = at most 2,000.
-        say: takes each line of text about what is done and found; None = silence.
+        folder: the folder, which is created if it does not exist.
+        seed: seed of all weights and sampling. The same seed and machine give the same findings; times differ.
+        other_seeds: number of further detectors, with the next seeds, which show how the results depend on the seed.
+        steps: number of updates in each training; None = at most 2,000.
+        say: a function that is called with each line of text about the progress and the results; None = no output.
 
     Returns:
-        The numbers, as plain JSON values; those on the page are these.
+        The results as plain JSON values. The numbers on the page are taken from them.
 
     Raises:
-        MissingExtraError: what `pip install 'gatewise[train]'` brings is missing.
+        MissingExtraError: packages of `pip install 'gatewise[train]'` are missing.
         OSError: the folder cannot be written to, or one of these names is a device, a pipe or a folder there.
     """
     say = say or (lambda text: None)
@@ -72,7 +73,7 @@ def run(
     microseconds = microseconds_per_step(detector.model_, detector.state_, findings.readings)
     say(f"training {other_seeds} more, with other seeds ...")
     others = [stream_months(fit_detector(past, seed + i, steps)[0], later) for i in range(1, other_seeds + 1)]
-    say("training an RNN and an LSTM in its place, and measuring how far back gradients reach ...")
+    say("training an RNN and an LSTM as well, and measuring how far back gradients reach ...")
     rivals = [fit_detector(past, seed, steps, recurrence)[0] for recurrence in ("rnn", "lstm")]
     curves = lag_curves([detector, *rivals], past["temperature"].to_numpy())
 

@@ -1,4 +1,4 @@
-"""The series of the demo: El Nino, which statsmodels carries, and a pump, which is made up; and where each is cut."""
+"""The series of the demo, El Nino from statsmodels and a simulated pump, and the rows at which they are split."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from gatewise.file import atomic_write
 from gatewise.layers.base import Array
 
 FIRST_STREAMED_YEAR = 1980
-"""Training, validation and calibration see what lies before.
+"""The first year that is only streamed. Training, validation and calibration use the years before.
 
 The first thirty years, 1950 to 1979: the length of a climate normal (World Meteorological Organization, WMO-No. 1203),
 and about half of the data. The great El Nino events of 1982-83 and 1997-98 lie in the half that is only streamed.
 """
 
 PUMP_ROWS, NEW_ROWS = 30_240, 2_880
-"""Minutes of the pump: three weeks to learn from, and the two days after them, which have the faults."""
+"""Number of minutes of the pump: three weeks for training, and the next two days, which have the faults."""
 
 PUMP_FAULTS = {"knock": (600, 601), "cavitation": (1_200, 1_260), "rubbing seal": (2_100, 2_160)}
-"""Where the faults lie in the two days: their first row, and the row after their last."""
+"""The faults in the two days: the first row of each, and the row after its last."""
 
 
 def load_elnino() -> pd.DataFrame:
@@ -41,18 +41,18 @@ def load_elnino() -> pd.DataFrame:
 
 
 def make_pump(seed: int = 0) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The vibration of a pump, made up: three weeks without faults, and the two days after them, with three.
+    """Simulate the vibration of a pump: three weeks without faults, and the next two days with three faults.
 
-    The load goes up and down with the hours, the vibration follows it with some minutes of delay, and noise lies on
-    both. The faults are a knock (one reading), cavitation (an hour of noise four times as strong) and a seal that rubs
-    every third minute of an hour.
+    The load varies over the hours, the vibration follows it with a delay of some minutes, and both are noisy. The
+    faults are a knock (one reading), cavitation (an hour of noise four times as strong) and a seal that rubs every
+    third minute of an hour.
 
     Args:
-        seed: of the noise.
+        seed: seed of the noise.
 
     Returns:
         The three weeks and the two days, each with the columns time (datetime64, one row a minute), load (share of the
-        greatest) and vibration (millimetres a second).
+        maximum) and vibration (millimetres a second).
     """
     rng = np.random.default_rng(seed)
     rows = PUMP_ROWS + NEW_ROWS
@@ -81,7 +81,7 @@ SERIES = ("elnino.csv", "pump.csv", "new.csv")
 
 
 def write_series(folder: Path) -> None:
-    """Write `SERIES` into a folder: the sea, the pump's three weeks, and the two days after them."""
+    """Write the files of `SERIES` into a folder: El Nino, and the two parts of the pump."""
     weeks, days = make_pump()
     tables = zip(SERIES, (load_elnino(), weeks, days), ("%Y-%m-%d", *["%Y-%m-%d %H:%M"] * 2), strict=True)
     for name, table, form in tables:
@@ -89,5 +89,5 @@ def write_series(folder: Path) -> None:
 
 
 def _smooth(values: Array, span: int) -> Array:
-    """An exponentially weighted mean of the values so far, of which each keeps 1 - 1 / span a step later."""
+    """The exponentially weighted mean of the values so far, whose weights fall by 1 - 1 / span with each step."""
     return pd.Series(values).ewm(alpha=1 / span, adjust=False).mean().to_numpy()

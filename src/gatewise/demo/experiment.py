@@ -1,4 +1,4 @@
-"""The demo's experiment: fit a Detector on thirty years, stream the thirty-one after them, compare forecasts."""
+"""The experiment of the demo: fit a Detector on thirty years, stream the next thirty-one, and compare forecasts."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from gatewise.tasks.detector import Detector
 UNITS = 16
 SMOOTH = 3
 FALSE_ALARMS_PER_1000 = 1000 / 120
-"""One in ten years of months."""
+"""One false alarm in ten years of months, as a rate in 1,000."""
 
 HELD_OUT = 0.5
-"""Of the thirty years, fifteen train. The Detector takes a fifth of the others to decide when to stop, and calibrates
-on the rest: twelve years, so that an alarm of one month in ten years lies within what they can show."""
+"""Fifteen of the thirty years train. The Detector uses a fifth of the others to decide when to stop, and calibrates on
+the remaining twelve years, which are enough to support a rate of one alarm in ten years."""
 
 
 def fit_detector(past: pd.DataFrame, seed: int, steps: int | None, recurrence: str = "gru") -> tuple[Detector, float]:
-    """A Detector fitted on the past, all settings but the above at their defaults, and the seconds it took.
+    """Fit a Detector on the past, and measure the seconds that this takes.
 
-    Units, and that the calendar is not given as further columns, were decided by validation within the years before
-    1980 (rolling origins 1961, 1965, 1969, 1973, four years each): neither 32 units nor the sine and cosine of the
-    month lowered the loss.
+    All settings but those above are at their defaults. The number of units, and the decision not to add calendar
+    columns, come from validation within the years before 1980 (rolling origins 1961, 1965, 1969 and 1973, four years
+    each): neither 32 units nor the sine and cosine of the month lowered the loss.
     """
     detector = Detector(
         recurrence,
@@ -45,13 +45,13 @@ def fit_detector(past: pd.DataFrame, seed: int, steps: int | None, recurrence: s
     )
     began = time.perf_counter()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # the cautions, which the page shows
+        warnings.simplefilter("ignore", UserWarning)  # the page shows them
         detector.fit(past)
     return detector, time.perf_counter() - began
 
 
 def stream_months(detector: Detector, later: pd.DataFrame) -> Findings:
-    """Push month after month through the native core, and look into its state after each."""
+    """Push month after month through the native core, and record its state after each."""
     model: Model = detector.model_
     readings = later[["temperature"]].to_numpy(np.float32)
     stream = model.stream(detector.state_)
@@ -80,10 +80,10 @@ def microseconds_per_step(model: Model, state: State, readings: Array, runs: int
     """Time of one `Stream.push` from Python, in microseconds: the median over runs through all readings.
 
     Args:
-        model: what to run.
-        state: where each run starts.
+        model: the model to run.
+        state: the initial state of each run.
         readings: (months,).
-        runs: how many.
+        runs: number of runs.
     """
     rows = np.asarray(readings, np.float32)[:, None]  # (months, 1)
     seconds = []
@@ -101,10 +101,10 @@ class ForecastErrors:
     """Mean absolute errors of forecasts one month ahead, in degrees Celsius.
 
     Attributes:
-        gru: of the detector.
-        departure_carried: of last month's departure from the mean of its calendar month, times the correlation of
-            such departures one month apart, added to the mean of this calendar month; both from the past.
-        calendar: of the mean of the calendar month alone.
+        gru: the error of the detector.
+        departure_carried: the error of the mean of the calendar month plus the last month's departure from its own
+            mean, times the correlation of such departures one month apart. Means and correlation are from the past.
+        calendar: the error of the mean of the calendar month alone.
     """
 
     gru: float
@@ -113,7 +113,7 @@ class ForecastErrors:
 
 
 def forecast_errors(findings: Findings, past: pd.DataFrame, later: pd.DataFrame) -> ForecastErrors:
-    """The detector's forecasts beside two that need no network, on the streamed months."""
+    """The errors of the detector's forecasts and of two simple ones on the streamed months."""
     means = past.groupby(past["month"].dt.month)["temperature"].mean()
     before, after = (
         part["temperature"].to_numpy(float) - means.loc[part["month"].dt.month].to_numpy(float)

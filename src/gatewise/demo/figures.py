@@ -28,11 +28,11 @@ README_NARROW = Size(width=3.9, font=9.5, rows=2)
 
 DEGREES = "°C"
 HEIGHTS = (2.6, 1.4)
-"""Of the months and of the scores below them, one to the other."""
+"""The ratio of the heights of the readings and of the scores below them."""
 
 
 def series_figure(findings: Findings, size: Size) -> Figure:
-    """Readings with forecast band, and scores under them; alarms are marked in both."""
+    """Draw readings with their forecast band, and the scores below; alarms are marked in both."""
     scale = 1.0 if size.rows == 1 else 0.62
     figure = Figure(figsize=(size.width, size.rows * scale * sum(HEIGHTS)), layout="constrained")
     axes = figure.subplots(2 * size.rows, 1, height_ratios=HEIGHTS * size.rows)
@@ -43,7 +43,7 @@ def series_figure(findings: Findings, size: Size) -> Figure:
 
 
 def draw_series(above: Axes, below: Axes, findings: Findings, part: slice) -> None:
-    """One stretch of time: readings and band into one axes, scores into the other."""
+    """Draw one period of time: readings and band into `above`, scores into `below`."""
     dates, alarms = findings.dates[part], findings.alarms[part]
     forecast_band(
         dates,
@@ -68,7 +68,7 @@ def draw_series(above: Axes, below: Axes, findings: Findings, part: slice) -> No
 
 
 def state_figure(findings: Findings, size: Size) -> Figure:
-    """The hidden state as a heat map, one row a unit, slow units above."""
+    """Draw the hidden state as a heat map with a row for each unit, slow units at the top."""
     figure = Figure(figsize=(size.width, 4.2 if size.rows == 1 else 4.7), layout="constrained")
     axes = np.atleast_1d(figure.subplots(size.rows, 1))
     order = slowest_first(findings.hidden)
@@ -99,21 +99,21 @@ def state_figure(findings: Findings, size: Size) -> Figure:
 
 
 def gradient_figure(curves: Sequence[LagCurve], size: Size) -> Figure:
-    """Gradient norm by lag on a logarithmic scale, after training and before."""
+    """Draw the gradient norm by lag on a logarithmic scale, after training and before."""
     figure = Figure(figsize=(size.width, 4.3 if size.rows == 1 else 3.6), layout="constrained")
     draw_gradients(figure.subplots(), curves)
     return figure
 
 
 def draw_gradients(ax: Axes, curves: Sequence[LagCurve]) -> None:
-    """The curves into one axes, with a tick for each year."""
+    """Draw the curves into axes with a tick for each year."""
     trained, untrained = ({curve.name: getattr(curve, when) for curve in curves} for when in ("trained", "untrained"))
     gradient_norms(trained, untrained, step="months", ax=ax)
     ax.set_xticks(range(0, int(ax.get_xlim()[1]) + 1, 12))
 
 
 def readme_figure(findings: Findings, curves: Sequence[LagCurve], size: Size) -> Figure:
-    """The picture of the README: the series with band and scores, and the gradient by lag beside them, or below."""
+    """Draw the picture of the README: the series with band and scores, and the gradient by lag beside or below them."""
     with style(size):
         if size.rows == 1:
             figure = Figure(figsize=(size.width, 4.7), layout="constrained")
@@ -129,7 +129,7 @@ def readme_figure(findings: Findings, curves: Sequence[LagCurve], size: Size) ->
 
 
 def _parts(findings: Findings, rows: int) -> list[slice]:
-    """The months in `rows` stretches of about the same number of years."""
+    """Split the months into `rows` periods of about the same number of years."""
     edges = (np.linspace(0, len(findings.dates) / 12, rows + 1).round() * 12).astype(int)
     edges[-1] = len(findings.dates)
     return [slice(int(a), int(b)) for a, b in itertools.pairwise(edges)]
@@ -142,7 +142,7 @@ def _years(*axes: Axes) -> None:
 
 
 def _name_episode(ax: Axes, findings: Findings, peak: int, part: slice) -> None:
-    """The month of the peak over its bar; kept inside the axes at either end."""
+    """Write the month of the peak above its bar, within the axes."""
     place = (peak - part.start) / (part.stop - part.start)
     ax.annotate(
         str(findings.dates[peak].astype("datetime64[M]")),
@@ -155,7 +155,7 @@ def _name_episode(ax: Axes, findings: Findings, peak: int, part: slice) -> None:
 
 
 def _lift_labels(figure: Figure, many: Sequence[Axes]) -> None:
-    """Raise labels of months, those of low bars first, until none lies on another."""
+    """Raise the labels of months, those of low bars first, until no two of them overlap."""
     figure.draw_without_rendering()
     for axes in many:
         labels = [text for text in axes.texts if isinstance(text, Annotation)]

@@ -1,4 +1,4 @@
-"""What the demo found in the streamed years, and which anomalies are the strongest."""
+"""The results of the demo for the streamed years, with the strongest anomalies."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ GREAT = {"1982-83": (1982, 1983), "1997-98": (1997, 1998)}
 
 STRONGEST = 5
 APART = 12
-"""Months: what lies closer to a higher score is taken for the same episode."""
+"""Number of months. A score closer than this to a higher score belongs to the same episode."""
 
 
 @dataclass(frozen=True)
 class Episode:
-    """A month whose score is the highest for a year around it.
+    """A month whose score is the highest within a year before and after.
 
     Attributes:
-        peak: its place among the streamed months.
-        alarms: alarms less than a year from it.
+        peak: index of the month among the streamed months.
+        alarms: number of alarms less than a year from it.
     """
 
     peak: int
@@ -32,18 +32,18 @@ class Episode:
 
 @dataclass(frozen=True)
 class Findings:
-    """The months that were streamed, M of them, one value each where no shape is given.
+    """The results for the M streamed months. Attributes without a shape have one value for each month.
 
     Attributes:
         dates: datetime64[D], the first of each month.
-        readings: measured, in the unit of the data.
-        expected: forecast one month before.
+        readings: the readings, in the unit of the data.
+        expected: the forecasts made one month before.
         low: lower edge of the forecast band.
-        high: upper edge.
+        high: upper edge of the forecast band.
         scores: -log10 of the tail probability.
-        extrapolated: bool, the score lies beyond what the calibration months can show.
+        extrapolated: bool, True if the score is beyond the range of the calibration months.
         hidden: (M, H) the hidden state after each month.
-        alarm_score: the score at and above which a month is an alarm.
+        alarm_score: the score from which a month is an alarm.
         equal_bits: whether the streamed answers are those of the whole sequence, bit for bit.
     """
 
@@ -65,7 +65,7 @@ class Findings:
 
     @cached_property
     def episodes(self) -> tuple[Episode, ...]:
-        """The strongest, by falling score; each at least a year from a stronger one."""
+        """The strongest episodes in descending order of score; each is at least a year from a stronger one."""
         found: list[Episode] = []
         for place in np.argsort(-self.scores, kind="stable"):
             if len(found) == STRONGEST:
@@ -77,13 +77,13 @@ class Findings:
 
     @property
     def alarm_episodes(self) -> int:
-        """Groups of alarms that are less than a year apart."""
+        """Number of groups of alarms that are less than a year apart."""
         places = np.flatnonzero(self.alarms)
         return int(len(places) > 0) + int((np.diff(places) >= APART).sum())
 
     @property
     def great_alarms(self) -> dict[str, int]:
-        """Alarms in each of the great El Ninos."""
+        """Number of alarms in each of the great El Ninos."""
         years = self.dates.astype("datetime64[Y]").astype(int) + 1970
         return {
             name: int((self.alarms & (years >= first) & (years <= last)).sum()) for name, (first, last) in GREAT.items()
@@ -91,6 +91,6 @@ class Findings:
 
     @property
     def great_lead(self) -> bool:
-        """Whether the two strongest anomalies lie one in each of the great El Ninos."""
+        """Whether the two strongest anomalies are in the two great El Ninos, one in each."""
         years = [int(str(self.dates[episode.peak])[:4]) for episode in self.episodes[:2]]
         return all(any(first <= year <= last for year in years) for first, last in GREAT.values())

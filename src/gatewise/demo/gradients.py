@@ -18,15 +18,15 @@ from gatewise.train.process import torch_settings
 
 LAGS = 60
 WARM_UP = 60
-"""Months before the largest lag, to bring the state up."""
+"""Number of months before the largest lag, which warm the state up."""
 
 STRIDE = 3
-"""Months between two positions."""
+"""Number of months between two positions."""
 
 
 @dataclass(frozen=True)
 class LagCurve:
-    """The gradient norm of one recurrence by lag, for each position that lags are counted from.
+    """The gradient norm of one recurrence by lag, for each position from which lags are counted.
 
     Attributes:
         name: "GRU", "RNN" or "LSTM".
@@ -40,7 +40,7 @@ class LagCurve:
 
     @cached_property
     def medians(self) -> tuple[Array, Array]:
-        """Medians over the positions as shares of lag 0, after training and before: (lags + 1,) each."""
+        """Medians over the positions, relative to lag 0, after training and before: (lags + 1,) each."""
         return shares_by_lag(self.trained)[1], shares_by_lag(self.untrained)[1]
 
 
@@ -49,7 +49,7 @@ def lag_curves(detectors: Sequence[Detector], readings: Array) -> list[LagCurve]
 
     Args:
         detectors: fitted on the same months.
-        readings: (months,) what they were fitted on, degrees Celsius.
+        readings: (months,) the readings on which they were fitted, degrees Celsius.
     """
     curves = []
     for detector in detectors:
@@ -59,7 +59,7 @@ def lag_curves(detectors: Sequence[Detector], readings: Array) -> list[LagCurve]
             ::-STRIDE, :, None
         ].copy()  # (positions, span, 1)
         model, seed = detector.model_, int(detector.random_state)
-        with torch_settings(seed, threads=1):  # so small that a second thread would only be waited for
+        with torch_settings(seed, threads=1):  # too small for a second thread to help
             trained, untrained = (
                 gradient_by_lag(to_torch(each), windows, LAGS) for each in (model, _before(model, seed))
             )

@@ -22,14 +22,14 @@ def render(
 ) -> str:
     """The page as HTML.
 
-    Each number on it that comes from the run stands in a `<data>` element, whose data-key is its key in the summary,
-    with dots between the levels, and whose value is exact.
+    Each number that comes from the run is in a `<data>` element. Its data-key is the key in the summary, with dots
+    between the levels, and its value is exact.
 
     Args:
-        summary: the numbers.
-        findings: for the figures.
-        curves: for the figures.
-        programs: the folder that the commands on the page need on the PATH; None = none.
+        summary: the results.
+        findings: the results for each month, for the figures.
+        curves: the gradients by lag, for the figures.
+        programs: the folder that must be on the PATH for the commands on the page; None = none.
     """
     months = ", ".join(month_name(str(m)) for m in findings.dates[findings.alarms].astype("datetime64[M]"))
     return report.render(
@@ -65,16 +65,16 @@ def render(
 
 
 def great(month: str) -> str | None:
-    """The great El Nino that a month such as "1982-11" lies in, as "1982-83"; None where it lies in neither."""
+    """The great El Nino of a month such as "1982-11", as "1982-83"; None for months outside of both."""
     year = int(month.split("-")[0])
     return next((name for name, (first, last) in GREAT.items() if first <= year <= last), None)
 
 
 def way_to_run(folder: Path) -> str | None:
-    """The folder of this gatewise, as seen from the page's; None where a shell finds it anyway, or it has none.
+    """The folder of the gatewise program, relative to the page; None if it is on the PATH or does not exist.
 
     Args:
-        folder: of the page.
+        folder: the folder of the page.
     """
     program = Path(sys.executable).parent / "gatewise"
     found = shutil.which("gatewise")
@@ -95,7 +95,7 @@ def look_up(summary: Any, key: str) -> Any:
 
 
 def share(value: float) -> str:
-    """A part of the whole: percent where that reads well, else a power of ten."""
+    """A share as text: in percent or, if it is very small, as a power of ten."""
     if value >= 0.001:
         return f"{100 * value:.2g} %"
     digit, exponent = f"{value:.0e}".split("e")

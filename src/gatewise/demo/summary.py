@@ -27,17 +27,17 @@ def summarise(
     microseconds: float,
     fit_seconds: float,
 ) -> dict[str, Any]:
-    """All numbers that the page shows, and more, as plain JSON values; months as "1982-11", degrees Celsius.
+    """The results, including all numbers on the page, as plain JSON values; months as "1982-11", degrees Celsius.
 
     Args:
-        detector: fitted on the past.
-        past: the months it was fitted on.
-        findings: what it found in the months after them.
-        others: what detectors found that differ from it only by their seeds.
-        curves: of GRU, RNN and LSTM.
-        errors: of its forecasts and others.
-        microseconds: a step took.
-        fit_seconds: its fit took.
+        detector: the detector, fitted on the past.
+        past: the months on which it was fitted.
+        findings: its results for the months after them.
+        others: the results of detectors that differ from it only by their seeds.
+        curves: the gradients by lag of GRU, RNN and LSTM.
+        errors: the errors of its forecasts and of simple ones.
+        microseconds: the time of a step.
+        fit_seconds: the time of the fit.
     """
     model, split = detector.model_, detector.split_
     months = [str(month) for month in findings.dates.astype("datetime64[M]")]
@@ -118,7 +118,7 @@ def summarise(
 
 
 def lines(summary: Mapping[str, Any]) -> Iterator[str]:
-    """The numbers for people."""
+    """The results as lines of text."""
     split, stream, alarms = summary["split"], summary["stream"], summary["alarms"]
     yield (
         f"trained on {split['first']} to {split['last']} in {summary['seconds']['fit']:.1f} s: "
@@ -150,12 +150,12 @@ def lines(summary: Mapping[str, Any]) -> Iterator[str]:
 
 
 def month_name(month: str, whole: bool = False) -> str:
-    """A month such as "1982-11" as "Nov 1982", or as a whole word."""
+    """A month such as "1982-11" as "Nov 1982" or, with `whole`, as "November 1982"."""
     year, number = month.split("-")
     return f"{(calendar.month_name if whole else calendar.month_abbr)[int(number)]} {year}"
 
 
 def one_in(score: float) -> str:
-    """10^score in two digits: 2.47 is "300"."""
+    """10^score with two significant digits: "300" for 2.47."""
     value = 10.0**score
     return f"{round(value, 1 - math.floor(math.log10(value))):,.0f}" if value >= 10 else f"{value:.2g}"

@@ -1,11 +1,10 @@
-"""Figures: what gatewise draws, each kind of figure by one function that returns matplotlib Axes.
+"""Figures. There is one function for each kind of figure, which returns matplotlib Axes.
 
-The functions take NumPy arrays and pandas frames. Each draws into the `ax` that it is given, and into a new figure
-where there is none. They write no files: `ax.figure.savefig("found.svg")` does, and `gatewise.report.drawing` puts a
-figure into a page.
+The functions take NumPy arrays and pandas frames. Each draws into `ax` or, without it, into a new figure. They write no
+files: use `ax.figure.savefig("found.svg")`, or put a figure into a page with `gatewise.report.drawing`.
 
-Backgrounds are left as they are, text and observed readings have the text colour of the matplotlib style in use, and
-the other colours are legible on white and on black, so that a figure may stand on a light or a dark page.
+Backgrounds are not changed. Text and observed readings have the text colour of the current matplotlib style, and the
+other colours are legible on white and on black, so that a figure can be used on a light or a dark page.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How far off forecasts were: the error by horizon, of a model beside forecasts that need none."""
+"""Draw the error of forecasts by horizon: a model compared with simple forecasts."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ _NAIVE: tuple[dict[str, Any], ...] = tuple(
     {"color": GREY, "lw": 1.3, "ms": 3.5, "marker": marker, "ls": dashes}
     for marker, dashes in (("s", DASHED), ("D", DOTTED), ("^", (0, (5, 2, 1, 2))), ("v", (0, (1, 3))))
 )
-"""How the line of the model looks, and those of the forecasts that need none."""
+"""Style of the line of the model, and styles of those of the simple forecasts."""
 
 
 def error_by_horizon(errors: pd.DataFrame, *, label: str = "error", ax: Axes | None = None) -> Axes:
-    """The error of each forecast by horizon: the model in colour, the others in grey.
+    """Draw the error of each forecast by horizon: the model in colour, the others in grey.
 
     Args:
-        errors: a row for each horizon, which is the index, in steps ahead; a column for each forecast, the model's
-            first, as `Backtest.compare` gives them. NaN, where a forecast has none, leaves a gap.
-        label: what the errors are, with their unit, such as "mean absolute error, °C".
-        ax: drawn into; None = a new figure.
+        errors: a frame as `Backtest.compare` returns it, with a row for each horizon, whose index is the number of
+            steps ahead, and a column for each forecast, that of the model first. NaN leaves a gap.
+        label: name and unit of the errors, such as "mean absolute error, °C".
+        ax: the axes to draw into; None = a new figure.
 
     Returns:
         The axes.
 
     Raises:
-        InputError: no forecast, or no horizon.
+        InputError: the frame has no forecast, or no horizon.
     """
     if not errors.size:
         raise InputError(f"there is no error to draw in a frame of the shape {errors.shape}; give at least one")

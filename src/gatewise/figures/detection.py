@@ -1,4 +1,4 @@
-"""What a detector found: the forecast band with the readings, and the scores with the threshold of alarms."""
+"""Draw the results of a detector: the forecast band with the readings, and the scores with the alarm threshold."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from gatewise.figures.style import (
 from gatewise.layers.base import Array
 
 MOST_TARGETS = 6
-"""Panels of targets in one figure."""
+"""Greatest number of targets in one figure."""
 
 
 def forecast_band(
@@ -43,25 +43,26 @@ def forecast_band(
     legend: bool = True,
     ax: Axes | None = None,
 ) -> Axes:
-    """The band in which each reading was expected one step before, what was observed, and the alarms.
+    """Draw the band in which each reading was expected one step before, the readings, and the alarms.
 
-    Of more than 1,000 rows the band is drawn in 1,000 stretches, as far down and up as it goes within each.
+    More than 1,000 rows are divided into 1,000 intervals. The band is drawn from the lowest to the highest value in
+    each interval.
 
     Args:
         times: (T,) datetime64 or numbers, ascending.
         low: (T,) lower edge of the band, in the units of the data.
-        high: (T,) upper edge.
+        high: (T,) upper edge of the band.
         observed: (T,) readings; NaN leaves a gap. None = not drawn.
-        alarms: bool (T,): the rows marked, at their reading or, where there is none, at the upper edge. None = none.
-        unit: of the readings, for the label.
-        legend: whether what is drawn is named above the axes.
-        ax: drawn into; None = a new figure.
+        alarms: bool (T,), the rows to mark, at their reading or, if it is missing, at the upper edge. None = none.
+        unit: unit of the readings, for the label.
+        legend: whether to draw a legend above the axes.
+        ax: the axes to draw into; None = a new figure.
 
     Returns:
         The axes.
 
     Raises:
-        InputError: arrays of different lengths, or without a row.
+        InputError: the arrays have different lengths or no rows.
     """
     x, below, above = np.asarray(times), np.asarray(low, np.float64), np.asarray(high, np.float64)
     seen = None if observed is None else np.asarray(observed, np.float64)
@@ -92,22 +93,22 @@ def alarm_scores(
     alarms: ArrayLike | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """The score of each reading as a bar, the threshold as a dashed line; alarms stand out in colour.
+    """Draw the score of each reading as a bar and the threshold as a dashed line; alarms have another colour.
 
-    Of more than 1,000 rows the highest score in each of 1,000 stretches is drawn.
+    More than 1,000 rows are divided into 1,000 intervals, and the highest score in each is drawn.
 
     Args:
         times: (T,) datetime64 or numbers, ascending.
-        scores: (T,) -log10 of the chance of a residual at least this large: 2 is one in 100, 3 one in 1,000.
+        scores: (T,) -log10 of the probability of a residual at least this large: 2 is one in 100, 3 one in 1,000.
         threshold: the score from which a reading is an alarm.
         alarms: bool (T,); None = the rows whose score is at least the threshold.
-        ax: drawn into; None = a new figure.
+        ax: the axes to draw into; None = a new figure.
 
     Returns:
         The axes.
 
     Raises:
-        InputError: arrays of different lengths, or without a row.
+        InputError: the arrays have different lengths or no rows.
     """
     x, heights = np.asarray(times), np.asarray(scores, np.float64)
     marked = heights >= threshold if alarms is None else np.asarray(alarms, bool)
@@ -134,21 +135,21 @@ def detection(
     time: str | None = None,
     axes: Sequence[Axes] | None = None,
 ) -> list[Axes]:
-    """What a detector found in one series: the band, readings and alarms of each target, and below them the scores.
+    """Draw the results for one series: the band, readings and alarms of each target, and the scores below them.
 
     Args:
-        found: a frame that `Detector.explain` gave, or the rows of one series of it.
+        found: a frame from `Detector.explain`, or its rows for one series.
         threshold: the score from which a row is an alarm, `Detector.threshold_`.
-        targets: names of the columns to draw; None = all. Where one column was forecast, its name, for the label.
+        targets: names of the targets to draw; None = all. If there is one target, its name is used for the label.
         time: name of the column of times; None = "time" if there is one, else dates in the index, else row numbers.
-        axes: drawn into: one for each target, and one for the scores; None = a new figure.
+        axes: the axes to draw into, one for each target and one for the scores; None = a new figure.
 
     Returns:
-        The axes, those of the scores last.
+        The axes, with those of the scores last.
 
     Raises:
-        InputError: a frame that is not one of `explain`, a target that is not in it, more targets than a figure holds,
-            or another number of axes.
+        InputError: the frame is not from `explain`, does not have a target, has more targets than fit into a figure, or
+            the number of axes is wrong.
     """
     if not isinstance(found, pd.DataFrame) or not {"score", "alarm"} <= set(found.columns):
         raise InputError("detection needs the frame that explain gives; pass detector.explain(data)")
@@ -177,7 +178,7 @@ def detection(
 
 
 def _panels(targets: int) -> list[Axes]:
-    """Of a new figure: one for each target, and a lower one for the scores, over the same times."""
+    """The axes of a new figure, one for each target and a lower one for the scores, with a common time axis."""
     heights = [2.4] * targets + [1.3]
     size = (8.0, sum(heights) + 0.5)
     _, axes = pyplot.subplots(targets + 1, sharex=True, height_ratios=heights, figsize=size, layout="constrained")
@@ -185,7 +186,7 @@ def _panels(targets: int) -> list[Axes]:
 
 
 def _bars(ax: Axes, at: Array, heights: Array, colour: str, width: float) -> None:
-    """Upright strokes from 0, all in one line with gaps: as a path each they would fill the file of a page."""
+    """Draw vertical bars from 0 as one line with gaps, because a path for each bar would make a page very large."""
     ends = np.stack([np.zeros(len(heights)), heights, np.full(len(heights), np.nan)], axis=1)  # (bars, 3)
     ax.plot(
         np.repeat(at, 3), ends.ravel(), color=colour, lw=width, solid_capstyle="butt", zorder=2 + (colour == ORANGE)
@@ -193,7 +194,7 @@ def _bars(ax: Axes, at: Array, heights: Array, colour: str, width: float) -> Non
 
 
 def _one_each(marked: Array, starts: Array) -> Array:
-    """The rows that are marked, of each stretch the first."""
+    """The first marked row of each interval."""
     rows = np.flatnonzero(marked)
     _, first = np.unique(np.searchsorted(starts, rows, side="right"), return_index=True)
     return np.asarray(rows[first])

@@ -1,4 +1,4 @@
-"""What comes next: readings so far, and the quantiles of what follows as a fan."""
+"""Draw forecasts: readings so far, and the quantiles of the next readings as a fan."""
 
 from __future__ import annotations
 
@@ -28,26 +28,26 @@ def forecast_fan(
     legend: bool = True,
     ax: Axes | None = None,
 ) -> Axes:
-    """Quantiles of the readings to come, as bands around the middle one that open from the last reading.
+    """Draw quantiles of forecast readings as bands, which begin at the last reading.
 
     Args:
-        times: (H,) of the readings forecast, datetime64 or numbers, ascending.
+        times: (H,) times of the forecasts, datetime64 or numbers, ascending.
         quantiles: (H, Q) in the units of the data.
-        levels: probabilities of the Q quantiles, ascending. The first and the last make the outermost band, and so on;
-            the middle one of an odd number is the line.
-        past_times: (P,) of the readings so far.
-        past: (P,) the readings so far, which end before those forecast; NaN leaves a gap.
-        came_times: (C,) of what was observed afterwards.
-        came: (C,) what was observed afterwards.
-        unit: of the readings, for the label.
-        legend: whether what is drawn is named above the axes.
-        ax: drawn into; None = a new figure.
+        levels: probabilities of the Q quantiles, ascending. The first and the last are the edges of the outermost band,
+            and so on; with an odd number of quantiles the middle one is drawn as a line.
+        past_times: (P,) times of the readings so far.
+        past: (P,) readings so far, which end before the forecasts; NaN leaves a gap.
+        came_times: (C,) times of the readings observed afterwards.
+        came: (C,) readings observed afterwards.
+        unit: unit of the readings, for the label.
+        legend: whether to draw a legend above the axes.
+        ax: the axes to draw into; None = a new figure.
 
     Returns:
         The axes.
 
     Raises:
-        InputError: arrays of different lengths, or without a row.
+        InputError: the arrays have different lengths or no rows.
     """
     at, values = np.asarray(times), np.asarray(quantiles, np.float64)
     rows_of(len(at), quantiles=values)
@@ -92,23 +92,23 @@ def forecast(
     unit: str | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """A forecast of one column of one series, after the readings that it follows.
+    """Draw the forecast of one column of one series, together with the readings before it.
 
     Args:
-        ahead: a frame that `Forecaster.predict` gave, or the rows of one series of it.
-        past: readings so far, with the target among the columns; the last ones are enough. None = none are drawn.
-        came: readings that came afterwards, in the same form; None = none are drawn.
-        target: name of the column; None where one was forecast.
+        ahead: a frame from `Forecaster.predict`, or its rows for one series.
+        past: readings so far, with the target among the columns; the last ones are enough. None = not drawn.
+        came: readings observed after the forecast, in the same form; None = not drawn.
+        target: name of the target; None = the only one.
         time: name of the column of times; None = "time" if there is one, else dates in the index. Without times, rows
-            are numbered such that horizon 1 follows on the last row of `past`.
-        unit: for the label; None = the name of the target.
-        ax: drawn into; None = a new figure.
+            are numbered such that horizon 1 follows the last row of `past`.
+        unit: the unit for the label; None = the name of the target.
+        ax: the axes to draw into; None = a new figure.
 
     Returns:
         The axes.
 
     Raises:
-        InputError: a frame that is not one of `predict`, several targets of which none is named, or several series.
+        InputError: the frame is not from `predict`, has several targets and none is named, or has several series.
     """
     if not isinstance(ahead, pd.DataFrame) or not {"horizon", "target"} <= set(ahead.columns):
         raise InputError("forecast needs the frame that predict gives; pass forecaster.predict(data)")
@@ -140,7 +140,7 @@ def forecast(
 
 
 def _opened(at: Array, values: Array, past: tuple[Array, Array] | None) -> tuple[Array, Array]:
-    """The fan with the last reading before it, from which it opens: (H + 1,) and (H + 1, Q), where there is one."""
+    """The fan preceded by the last reading before it, if there is one: (H + 1,) and (H + 1, Q)."""
     if past is None or not np.isfinite(past[1]).any():
         return at, values
     last = np.flatnonzero(np.isfinite(past[1]))[-1]
@@ -149,7 +149,7 @@ def _opened(at: Array, values: Array, past: tuple[Array, Array] | None) -> tuple
 
 
 def _is_level(name: object) -> bool:
-    """Whether a column is that of a quantile, such as "0.5"."""
+    """Whether a column holds a quantile, as its name, such as "0.5", tells."""
     try:
         return isinstance(name, str) and 0.0 < float(name) < 1.0
     except ValueError:

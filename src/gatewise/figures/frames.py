@@ -1,4 +1,4 @@
-"""Rows and times of the frames that tasks give."""
+"""Find rows and times in the frames that tasks return."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from gatewise.layers.base import Array
 
 
 def values_of(frame: pd.DataFrame, name: str | None) -> pd.Series | None:
-    """A column of the data in the frame of a result: also with "_" behind it, or as a level of the index.
+    """A column of the data in the frame of a result, where "_" may be appended to its name, or a level of the index.
 
     Returns:
-        (rows,), or None where there is none.
+        (rows,), or None if there is no such column.
     """
     for column in (f"{name}_", name):
         if name is not None and column in frame.columns:
@@ -26,22 +26,22 @@ def values_of(frame: pd.DataFrame, name: str | None) -> pd.Series | None:
 
 
 def times_of(frame: pd.DataFrame, time: str | None) -> Array:
-    """What the rows are drawn over.
+    """The values of the time axis.
 
     Args:
-        frame: with a row for each step.
+        frame: a frame with a row for each step.
         time: name of the column of times; None = "time" if there is one.
 
     Returns:
-        (rows,) datetime64, in local time where a zone is known, or numbers: the column, else the index if it holds
-        dates, else the number of each row.
+        (rows,) datetime64, in local time if there is a time zone, or numbers. They are the column of times, else the
+        index if it holds dates, else the row numbers.
 
     Raises:
-        InputError: no such column.
+        InputError: there is no such column.
     """
     found = values_of(frame, time or "time")
     if found is None and time is not None:
-        raise InputError(f"the frame has no column {time!r}; it has {list(frame.columns)}; give its time= by name")
+        raise InputError(f"the frame has no column {time!r}; it has {list(frame.columns)}; pass the name as time=")
     if found is None and isinstance(frame.index, pd.DatetimeIndex):
         found = pd.Series(frame.index)
     if found is None:
@@ -55,12 +55,12 @@ def of_series(frame: pd.DataFrame, series: str | None, which: Any = None) -> pd.
     """The rows of one series.
 
     Args:
-        frame: of one or several series.
-        series: name of the column that tells them apart; None = there is one series.
-        which: the id of the series; None where there is one.
+        frame: a frame with one or several series.
+        series: name of the column of series ids; None = there is one series.
+        which: the id of the series; None if there is one.
 
     Raises:
-        InputError: several series and none chosen, or no such series.
+        InputError: there are several series and none is chosen, or there is no such series.
     """
     ids = values_of(frame, series)
     if ids is None:

@@ -1,4 +1,4 @@
-"""How far back a recurrence can learn: the norm of the gradient of its state by lag."""
+"""Draw how far back a recurrence can learn: the norm of the gradient of its state by lag."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gatewise.figures.style import CYCLE, DOTTED, drawn_on, ink
 from gatewise.layers.base import Array
 
 MIDDLE = (0.1, 0.5, 0.9)
-"""Quantiles over the windows: the edges of a band that holds 80 % of them, and its median."""
+"""Quantiles over the windows: the edges of the band that contains 80 % of them, and the median."""
 
 
 def gradient_norms(
@@ -24,22 +24,23 @@ def gradient_norms(
     step: str = "steps",
     ax: Axes | None = None,
 ) -> Axes:
-    """The norm of the gradient by lag on a logarithmic scale, as a share of that at lag 0, a curve for each recurrence.
+    """Draw the norm of the gradient by lag, relative to that at lag 0, with a curve for each recurrence.
 
-    Lines are medians over the windows, bands hold 80 % of them, dotted lines are the same models before training. A
-    straight fall is an exponential one: the gradient vanishes.
+    The scale is logarithmic. Solid lines are medians over the windows, bands contain 80 % of the windows, and dotted
+    lines are the same models before training. A line that falls straight is an exponential decay: the gradient
+    vanishes.
 
     Args:
-        norms: name -> (windows, lags + 1), as `gatewise.measure.gradients.gradient_by_lag` gives them.
+        norms: name -> (windows, lags + 1), from `gatewise.measure.gradients.gradient_by_lag`.
         untrained: the same before training, for some or all of the names; None = not drawn.
-        step: what a lag counts, for the label, such as "months".
-        ax: drawn into; None = a new figure.
+        step: unit of the lags, for the label, such as "months".
+        ax: the axes to draw into; None = a new figure.
 
     Returns:
         The axes.
 
     Raises:
-        InputError: no curve, or norms that are not (windows, lags + 1).
+        InputError: there is no curve, or norms do not have the shape (windows, lags + 1).
     """
     if not norms:
         raise InputError("there is no curve to draw; give at least one name with its norms")
@@ -68,7 +69,7 @@ def gradient_norms(
 
 
 def shares_by_lag(norms: ArrayLike) -> Array:
-    """Norms as shares of that at lag 0: the quantiles 0.1, 0.5 and 0.9 over the windows.
+    """Quantiles 0.1, 0.5 and 0.9 over the windows of the norms relative to those at lag 0.
 
     Args:
         norms: (windows, lags + 1).
@@ -77,7 +78,7 @@ def shares_by_lag(norms: ArrayLike) -> Array:
         (3, lags + 1) float64.
 
     Raises:
-        InputError: norms of another shape.
+        InputError: norms have another shape.
     """
     values = np.asarray(norms, np.float64)
     if values.ndim != 2 or not values.size:
@@ -86,7 +87,7 @@ def shares_by_lag(norms: ArrayLike) -> Array:
 
 
 def _spread(values: Sequence[float], limits: tuple[float, float]) -> list[float]:
-    """Places for labels on a logarithmic axis: at the values, moved until none are closer than a line of text."""
+    """Positions of labels on a logarithmic axis, at the values but at least a line of text apart."""
     bottom, top = np.log10(limits[0]), np.log10(limits[1])
     gap = 0.06 * (top - bottom)
     places = np.log10(np.maximum(values, limits[0]))

@@ -1,4 +1,4 @@
-"""What each recurrence remembers: its score in a memory task by the lag it has to bridge."""
+"""Draw what each recurrence remembers: its score in a memory task by the lag that it has to bridge."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ KIND: dict[str, Any] = {"color": BLUE, "lw": 1.8, "marker": "o", "ms": 4}
 VARIANT: dict[str, Any] = {"color": BLUE, "lw": 1.4, "ls": (0, (2.5, 1.2)), "marker": "D", "ms": 3.5, "mfc": "none"}
 OTHER: dict[str, Any] = {"color": GREY, "lw": 0.9, "marker": ".", "ms": 3, "alpha": 0.5}
 CHANCE: dict[str, Any] = {"color": GREY, "lw": 1, "ls": DOTTED}
-"""How the lines look, which a legend of several panels needs too."""
+"""Styles of the lines. They are public for a common legend of several panels."""
 
 
 def score_by_lag(
@@ -28,22 +28,22 @@ def score_by_lag(
     legend: bool = True,
     ax: Axes | None = None,
 ) -> Axes:
-    """Scores by lag on a logarithmic scale: one recurrence and its variants in colour, before all others in grey.
+    """Draw scores by lag on a logarithmic scale: one recurrence and its variants in colour, all others in grey.
 
     Args:
-        scores: name -> lag in steps -> score from 0 to 1; of a name without scores an empty line is drawn.
-        kind: the name in colour.
-        variants: further names in colour, whose lines are dashed.
-        lags: those that the axis names, ascending; None = all that have a score.
-        chance: the score of guessing, a dotted line; None = none.
-        legend: whether lines and axes are named.
-        ax: drawn into; None = a new figure.
+        scores: name -> lag in steps -> score from 0 to 1. A name without scores gets an empty line.
+        kind: the name that is drawn in colour.
+        variants: further names that are drawn in colour, with dashed lines.
+        lags: the ticks of the axis, ascending; None = all lags that have a score.
+        chance: the score of guessing, drawn as a dotted line; None = not drawn.
+        legend: whether to draw a legend and labels of the axes.
+        ax: the axes to draw into; None = a new figure.
 
     Returns:
-        The axes; each line has the name as its label, the lines in colour lie above the others.
+        The axes. The label of each line is its name, and the lines in colour are in front of the others.
 
     Raises:
-        InputError: no scores at all, or no such kind.
+        InputError: there are no scores, or there is no such kind.
     """
     own = [kind, *variants]
     if unknown := [name for name in own if name not in scores]:

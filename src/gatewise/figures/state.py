@@ -1,4 +1,4 @@
-"""What a model remembers: its hidden state over time as a heat map."""
+"""Draw what a model remembers: its hidden state over time as a heat map."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ def hidden_state(
     colour_bar: bool = True,
     ax: Axes | None = None,
 ) -> Axes:
-    """The hidden state as a heat map: a column for each step, a row for each unit; marks above are the alarms.
+    """Draw the hidden state as a heat map with a column for each step and a row for each unit; alarms are marked above.
 
     Args:
         times: (T,) datetime64 or numbers, evenly spaced, at least two.
         hidden: (T, H) the hidden state after each step, for example `stream.state.fields["gru0.hidden"][0]`.
         alarms: bool (T,); None = no marks.
         order: (H,) the units from top to bottom; None = `slowest_first`.
-        colour_bar: whether a bar beside the axes says what the colours mean.
-        ax: drawn into; None = a new figure.
+        colour_bar: whether to draw a colour bar beside the axes.
+        ax: the axes to draw into; None = a new figure.
 
     Returns:
-        The axes. Their one image holds the state, (H, T), in that order.
+        The axes. Their only image contains the state, (H, T), in that order of units.
 
     Raises:
-        InputError: arrays that do not fit each other, or fewer than two steps.
+        InputError: the arrays do not fit each other, or have fewer than two steps.
     """
     x, values = np.asarray(times), np.asarray(hidden, np.float64)
     marked = None if alarms is None else np.asarray(alarms, bool)
@@ -72,7 +72,7 @@ def hidden_state(
 
 
 def slowest_first(hidden: ArrayLike) -> Array:
-    """The units by falling correlation of each with itself one step later: slow ones, which keep the past, first.
+    """Sort units by their correlation with themselves one step later: slow units, which keep the past, come first.
 
     Args:
         hidden: (T, H) the hidden state after each step.

@@ -1,7 +1,7 @@
-"""What all figures have in common: colours, sizes, how time is labelled, and how many points are drawn.
+"""Shared parts of all figures: colours, sizes, labels of the time axis, and the number of points that are drawn.
 
-Colours are those of Okabe and Ito (2008), which colour-blind readers can tell apart. Each has a name and a lighter form
-for dark pages, into which `gatewise.report` changes it.
+The colours are those of Okabe and Ito (2008), which colour-blind readers can distinguish. Each has a name and a lighter
+form for dark pages, by which `gatewise.report` replaces it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ LIGHT = {
     "purple": "#B0578D",
     "gold": "#A87900",
 }
-"""Name -> colour on a light page, in which all is drawn."""
+"""Name -> colour on a light page. Figures are drawn in these colours."""
 
 DARK = {
     "ink": "#E4E4E1",
@@ -45,7 +45,7 @@ DARK = {
 
 INK, GREY, BLUE, ORANGE, GREEN, PURPLE, GOLD = LIGHT.values()
 CYCLE = (BLUE, ORANGE, GREEN, PURPLE, GOLD)
-"""Colours of lines that stand for one name each, in their order."""
+"""Colours of lines, in the order in which they are used."""
 
 BAND = 0.3
 """Opacity of a band."""
@@ -53,17 +53,17 @@ BAND = 0.3
 DOTTED, DASHED = (0, (1, 1.6)), (0, (5, 3))
 
 MOST_POINTS = 1000
-"""Points of one band or of bars, about one for each point (1/72 inch) of a wide figure; more only make files large."""
+"""Greatest number of points of a band or of bars, about one for each point (1/72 inch) of a wide figure."""
 
 
 @dataclass(frozen=True)
 class Size:
-    """How large a figure of a page is.
+    """The size of a figure on a page.
 
     Attributes:
-        width: inches; a page shows about 100 pixels an inch.
+        width: width in inches; a page shows about 100 pixels an inch.
         font: size of the text in points.
-        rows: in how many stretches, one above the other, a long series is cut; more than one in a narrow figure.
+        rows: number of parts, one below the other, into which a long series is split; a narrow figure has several.
     """
 
     width: float
@@ -78,14 +78,14 @@ BESIDE = Size(width=7.8, font=11.0, rows=1)
 """As wide as the larger of two columns."""
 
 NARROW = Size(width=3.6, font=8.5, rows=2)
-"""As wide as the text column of a phone, so that letters keep their size on it."""
+"""As wide as the text column of a phone, so that text is not scaled down."""
 
 
 def style(size: Size) -> AbstractContextManager[None]:
-    """The settings of matplotlib for figures of a page, in a `with` block: sizes of the text, colours of text and axes.
+    """A context with matplotlib's settings for figures of a page: sizes of text, and colours of text and axes.
 
     Args:
-        size: of the figure.
+        size: size of the figure.
     """
     return mpl.rc_context(
         {
@@ -106,11 +106,11 @@ def style(size: Size) -> AbstractContextManager[None]:
 
 
 def drawn_on(ax: Axes | None, height: float = 3.4) -> Axes:
-    """The axes given, or those of a new figure of pyplot, without the spines above and on the right.
+    """The given axes, or those of a new pyplot figure, without the spines above and on the right.
 
     Args:
-        ax: what a figure was asked to draw into; None = a new figure.
-        height: of the new figure in inches.
+        ax: the axes to draw into; None = a new figure.
+        height: height of the new figure in inches.
     """
     if ax is None:
         _, ax = pyplot.subplots(figsize=(8.0, height), layout="constrained")
@@ -119,23 +119,23 @@ def drawn_on(ax: Axes | None, height: float = 3.4) -> Axes:
 
 
 def ink() -> str:
-    """The colour of text, and of what was observed: that of the matplotlib style in use."""
+    """The colour of text and of observed readings, from the current matplotlib style."""
     return str(mpl.rcParams["text.color"])
 
 
 def legend_above(ax: Axes, named: Mapping[str, Artist] | None = None) -> None:
-    """Name what is drawn, above the axes, where it hides nothing: in one line, or in as many as the width asks for.
+    """Draw a legend above the axes, where it hides no data, in as many lines as the width requires.
 
     Args:
         ax: the axes.
-        named: name -> what it stands for; None = all that has a label.
+        named: name -> artist; None = all artists that have a label.
     """
     if named is None:
         handles, labels = ax.get_legend_handles_labels()
         named = dict(zip(labels, handles, strict=True))
     lengths = list(map(len, named))
     em = FontProperties(size=mpl.rcParams["legend.fontsize"]).get_size_in_points() / 72  # inches
-    room = ax.figure.bbox.width / ax.figure.dpi / em - 5  # in em; 5 for what stands beside the axes
+    room = ax.figure.bbox.width / ax.figure.dpi / em - 5  # in em; 5 for the labels beside the axes
     columns = range(len(lengths), 1, -1)
     ax.legend(
         named.values(),
@@ -152,12 +152,12 @@ def legend_above(ax: Axes, named: Mapping[str, Artist] | None = None) -> None:
 
 
 def _columns(lengths: list[int], count: int) -> list[list[int]]:
-    """Names in columns as matplotlib fills them: from top to bottom, the first ones with one more."""
+    """Divide names into columns as matplotlib does: from top to bottom, where the first columns may have one more."""
     return [part.tolist() for part in np.array_split(lengths, count)]
 
 
 def time_axis(ax: Axes, times: Array) -> None:
-    """Limit the horizontal axis to the times, half a step more on either side; label dates in short.
+    """Limit the horizontal axis to the times and half a step on either side, and label dates in a short form.
 
     Args:
         ax: the axes.
@@ -174,19 +174,19 @@ def time_axis(ax: Axes, times: Array) -> None:
 
 
 def numbers(times: Array) -> Array:
-    """Times as matplotlib places them: days for datetime64, other numbers as they are; (T,) float64."""
+    """Times in the units of matplotlib: days for datetime64, other numbers unchanged; (T,) float64."""
     return np.asarray(date2num(times) if np.issubdtype(times.dtype, np.datetime64) else times, np.float64)
 
 
 def rows_of(rows: int, **arrays: Array | None) -> None:
-    """Check that arrays have as many rows as there are times.
+    """Check that arrays have a row for each time.
 
     Args:
-        rows: how many.
-        arrays: by name; None = not given.
+        rows: number of times.
+        arrays: name -> array, or None if it is not given.
 
     Raises:
-        InputError: no rows, or another number of them; the message names the array.
+        InputError: there are no rows, or an array has another number of them; the message names the array.
     """
     if rows == 0:
         raise InputError("there are no rows to draw; give at least one")
@@ -196,10 +196,10 @@ def rows_of(rows: int, **arrays: Array | None) -> None:
 
 
 def stretches(rows: int) -> Array:
-    """The first row of each of at most `MOST_POINTS` stretches, as `numpy.ufunc.reduceat` takes them; (S,) int64.
+    """The first row of each of at most `MOST_POINTS` intervals, for `numpy.ufunc.reduceat`; (S,) int64.
 
-    A figure shows of each stretch the lowest or the highest value, so that nothing which stands out is lost. Up to
-    `MOST_POINTS` rows each is a stretch of its own.
+    A figure shows the lowest or the highest value in each interval, so that extremes are not lost. With up to
+    `MOST_POINTS` rows, each row is an interval.
     """
     count = min(rows, MOST_POINTS)
     return np.asarray(np.arange(count, dtype=np.int64) * rows // max(1, count))

@@ -1,4 +1,4 @@
-"""How a training went: the losses by update."""
+"""Draw the course of a training: the losses by update."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ if TYPE_CHECKING:
 
 
 def learning_curve(history: History | pd.DataFrame, *, ax: Axes | None = None) -> Axes:
-    """The loss in training and on the held-out part at each look, and the update whose weights were kept.
+    """Draw the training loss and the held-out loss at each evaluation, and mark the update whose weights were kept.
 
     Args:
-        history: what `gatewise.train.fit` returns, or `history_` of a task; or a frame of the CSV file that `metrics=`
-            names, also of a training that is still running, with the columns step, loss and validation.
-        ax: drawn into; None = a new figure.
+        history: the History from `gatewise.train.fit` or from `history_` of a task; or a frame read from the CSV file
+            of `metrics=`, also during training, with the columns step, loss and validation.
+        ax: the axes to draw into; None = a new figure.
 
     Returns:
         The axes.
 
     Raises:
-        InputError: no look has been recorded yet, or a frame has other columns.
+        InputError: no evaluation has been recorded yet, or a frame has other columns.
     """
     if isinstance(history, pd.DataFrame):
         if missing := [name for name in ("step", "loss", "validation") if name not in history]:
-            raise InputError(f"the frame has no column {missing[0]!r}; give that of a file written by metrics=")
+            raise InputError(f"the frame has no column {missing[0]!r}; pass the frame of a file written by metrics=")
         table = history
         held_out = table["validation"].to_numpy(float)
         best = table["step"].to_numpy()[np.nanargmin(held_out)] if np.isfinite(held_out).any() else None
@@ -39,7 +39,7 @@ def learning_curve(history: History | pd.DataFrame, *, ax: Axes | None = None) -
         table = pd.DataFrame([(r.step, r.loss, r.validation) for r in history.records], None, _COLUMNS)
         best = history.best_step if history.best_validation is not None else None
     if not len(table):
-        raise InputError("no look at the training has been recorded; give a history with at least one record")
+        raise InputError("no evaluation has been recorded; pass a history with at least one record")
     step, loss, validation = (table[name].to_numpy(float) for name in _COLUMNS)
     ax = drawn_on(ax)
     ax.plot(step, loss, color=ink(), lw=0.9, label="training")

@@ -1,4 +1,4 @@
-"""From a ModelSpec to a checked graph, and the reference run of it."""
+"""Resolve a ModelSpec to a checked graph, and run a graph in the NumPy reference."""
 
 from gatewise.graph.graph import Graph as Graph
 from gatewise.graph.graph import Node as Node

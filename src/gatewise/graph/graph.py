@@ -1,4 +1,4 @@
-"""A checked spec: edges with widths, tensors with shapes, one layout of the state."""
+"""Graph: a checked spec with the widths of its edges, the shapes of its tensors and the layout of its state."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from gatewise.spec import ModelSpec, canonical_json
 
 @dataclass(frozen=True)
 class Node:
-    """One entry of the flat list.
+    """One node of a graph: the input stage, a layer or the head.
 
     Attributes:
         name: as in the spec; "input" and "head" for the stage and the head.
-        registry: the family it belongs to, which finds its faces.
+        registry: the registry of its family, which finds the modules of its kind.
         layer: its checked options.
         reads: numbers of the edges it reads.
         writes: number of the edge it writes.
@@ -54,7 +54,7 @@ class Node:
 
 @dataclass(frozen=True)
 class Graph:
-    """A spec with everything found out that follows from it.
+    """A checked spec with everything that follows from it.
 
     Attributes:
         spec: the spec, every option written out.
@@ -83,21 +83,21 @@ class Graph:
 
     @property
     def window(self) -> int | None:
-        """Steps that one answer is made from; None where the state is carried for ever."""
+        """Number of steps from which one answer is computed; None if the state is carried without end."""
         return None if isinstance(self.spec.context, str) else self.spec.context["window"]
 
     @cached_property
     def node_state(self) -> tuple[Field, ...]:
-        """The state fields of all nodes, in canonical order: what goes from one step to the next."""
+        """The state fields of all nodes, in canonical order; they are carried from one step to the next."""
         return tuple(field for node in self.nodes for field in node.state)
 
     @cached_property
     def state(self) -> tuple[Field, ...]:
         """The state fields of a session, in canonical order.
 
-        With a window, each answer begins at a zero state of the nodes, so what a session keeps is the readings: how
-        many there have been, up to the length of the window L, and the last L of them, zero where there have been
-        fewer, the newest last; see `holds_in_window` for those missing.
+        With a window of L steps, each answer starts from a zero state of the nodes. A session then keeps the number of
+        readings so far (at most L) and the last L readings, the newest last, with zeros before the first reading. For
+        missing readings see `fills_before_window`.
         """
         if self.window is None:
             return self.node_state
@@ -106,7 +106,7 @@ class Graph:
 
     @cached_property
     def evidence(self) -> Array:
-        """Places, among the values of a session's state, of the evidence of sequential tests: (count,) int."""
+        """Indices, among the values of a session's state, of the evidence of sequential tests: (count,) int."""
         places, at = [], 0
         for field in self.state:
             places += list(range(at, at + field.size)) if field.evidence else []
@@ -115,22 +115,25 @@ class Graph:
 
     @cached_property
     def tail(self) -> int:
-        """From this node on none has a state or needs a sequence: for the last answer they run once."""
-        return max((i + 1 for i, node in enumerate(self.nodes) if node.state or node.layer.whole), default=0)
+        """Index of the first node after the last one that has a state or is non-causal.
+
+        From there on, the nodes need to run once only if only the last answer of a sequence is needed.
+        """
+        return max((i + 1 for i, node in enumerate(self.nodes) if node.state or not node.layer.causal), default=0)
 
     @cached_property
     def streams(self) -> bool:
         """Whether it can be run step by step."""
-        return self.window is not None or not self.whole
+        return self.window is not None or not self.non_causal
 
     @property
-    def whole(self) -> tuple[str, ...]:
-        """Names of the nodes that need the whole sequence."""
-        return tuple(node.name for node in self.nodes if node.layer.whole)
+    def non_causal(self) -> tuple[str, ...]:
+        """Names of the non-causal nodes, which need the whole sequence."""
+        return tuple(node.name for node in self.nodes if not node.layer.causal)
 
     @property
     def state_values(self) -> int:
-        """Values in the state of one session."""
+        """Number of values in the state of one session."""
         return sum(field.size for field in self.state)
 
     @property
@@ -145,7 +148,7 @@ class Graph:
 
     @property
     def push_macs(self) -> int:
-        """Multiply-accumulates of one answer: with a window, those of all its steps, and of the tail once."""
+        """Multiply-accumulates of one answer: with a window, those of all its steps, except that the tail runs once."""
         repeated = sum(node.macs for node in self.nodes[: self.tail])
         return self.macs + (repeated * (self.window - 1) if self.window else 0)
 
@@ -160,10 +163,11 @@ class Graph:
         return self.stage.missing_readings
 
     @property
-    def holds_in_window(self) -> bool:
-        """Whether a missing reading comes into the window as the last one of its column that came.
+    def fills_before_window(self) -> bool:
+        """Whether missing readings are filled forward before they enter the window.
 
-        So what is held goes back further than the window does: a gap at its beginning would leave nothing to hold.
+        The value that is filled in may then be older than the window. Filling forward within the window would leave a
+        gap at its beginning unfilled.
         """
         return self.window is not None and self.stage.fills_forward
 
@@ -178,14 +182,15 @@ class Graph:
     def structure(self) -> str:
         """SHA-256 in hexadecimal of what a state must match: kinds, options and edges, but no weights.
 
-        Left out is what does not touch the state, names of columns and how a head was calibrated, and each option that
-        has its default: so a kind can gain options, and states saved before still fit.
+        It leaves out what does not concern the state, such as names of columns and the calibration of a head, and each
+        option that has its default value. A later version can therefore add options to a kind, and states saved before
+        still fit.
         """
         described = [
             [node.name, node.layer.kind, list(node.reads), node.writes, _structural(node.layer)] for node in self.nodes
         ]
         fields = [[field.name, field.dtype, list(field.shape)] for field in self.state]
-        context = self.spec.plain()["context"]
+        context = self.spec.to_dict()["context"]
         text = canonical_json({"width": self.edges[0].width, "nodes": described, "state": fields, "context": context})
         return hashlib.sha256(text.encode()).hexdigest()
 

@@ -1,4 +1,4 @@
-"""A whole graph in float64 NumPy: the truth that every other execution is held to."""
+"""Run a graph in float64 NumPy. All other executions are tested against this reference."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def zero_state(graph: Graph, batch: int, dtype: str | None = None) -> dict[str, 
 def reference_run(
     graph: Graph, tensors: Mapping[str, Array], x: Array, state: Mapping[str, Array] | None = None
 ) -> tuple[Array, dict[str, Array]]:
-    """Run the whole graph in float64 NumPy: the truth that every other execution is held to.
+    """Run the graph in float64 NumPy. All other executions are tested against this reference.
 
     Args:
         graph: a resolved spec.
@@ -41,7 +41,7 @@ def reference_run(
     zeros = {field.name: np.zeros((1, *field.shape)) for field in graph.node_state}
     for t in range(x.shape[1]):
         reading = x[:, t].astype(np.float64)
-        if graph.holds_in_window:
+        if graph.fills_before_window:
             known = (count > 0) & graph.stage.usable(stage, kept[:, -1])
             reading = np.where(~graph.stage.usable(stage, reading) & known, kept[:, -1], reading)
         kept = np.concatenate([kept[:, 1:], reading[:, None]], axis=1)
@@ -55,18 +55,18 @@ def reference_run(
 def _reference_sequence(
     graph: Graph, own: Sequence[Mapping[str, Array]], x: Array, state: Mapping[str, Array]
 ) -> tuple[Array, dict[str, Array]]:
-    """One node after the other, each over all steps."""
+    """Run one node after the other, each over all steps."""
     values = {0: x}
     end: dict[str, Array] = {}
     for node, weights in zip(graph.nodes, own, strict=True):
         read = [values[i] for i in node.reads]
         now = {field.name.partition(".")[2]: state[field.name] for field in node.state}
-        if node.layer.whole:
-            values[node.writes] = node.layer.sequence(weights, *read)
-        else:
+        if node.layer.causal:
             y = np.zeros((*x.shape[:2], graph.edges[node.writes].width))
             for t in range(x.shape[1]):
                 y[:, t], now = node.layer.step(weights, now, *(value[:, t] for value in read))
             values[node.writes] = y
+        else:
+            values[node.writes] = node.layer.sequence(weights, *read)
         end.update({f"{node.name}.{key}": value for key, value in now.items()})
     return values[graph.output], end

@@ -1,4 +1,4 @@
-"""From a ModelSpec to a Graph.
+"""Resolve a ModelSpec to a Graph.
 
 The input stage, the nodes and the head become one flat list over numbered edges. Edge 0 is the raw reading. An input
 stage that changes nothing is left out, so the first layer then reads edge 0 itself. The canonical order of tensors and
@@ -23,10 +23,10 @@ MOST_VALUES = 1 << 28
 """No tensor and no state may hold more values than this (1 GiB of float32)."""
 
 MOST_WIDTH = 1 << 20
-"""Values in one edge, at most."""
+"""Greatest width of an edge."""
 
 MOST_NUMBERS = 1 << 12
-"""Numbers that the options of one layer come to in the native core, at most."""
+"""Greatest count of numbers that encode the options of one layer for the native core."""
 
 Kind = TypeVar("Kind", bound=Layer)
 
@@ -35,7 +35,7 @@ def resolve(spec: ModelSpec) -> Graph:
     """Check a spec and find its edges, shapes and state.
 
     Raises:
-        SpecError: an unknown kind, a bad option, layers that do not fit together, or more than this version can hold.
+        SpecError: a kind is unknown, an option is invalid, layers do not fit together, or the model is too large.
     """
     if not isinstance(spec, ModelSpec):
         raise SpecError(f"a model is described by a ModelSpec, got {short(spec)}")
@@ -73,16 +73,16 @@ def resolve(spec: ModelSpec) -> Graph:
 def with_options(graph: Graph, input: Mapping[str, Any] | None = None, head: Mapping[str, Any] | None = None) -> Graph:
     """The graph with other options of its input stage and its head, which change no edge, tensor or state.
 
-    Nothing else is looked at again, so this costs little however many layers there are.
+    The other layers are not checked again, so this takes little time even for a deep model.
 
     Args:
-        graph: it stays as it is.
+        graph: a graph, which is not changed.
         input: options of the input stage to change, plain JSON values.
         head: options of the head to change.
 
     Raises:
-        SpecError: a bad option, one that changes what other layers, the tensors or a state are made for, or options of
-            a head that the model does not have.
+        SpecError: an option is invalid, or would change edges, tensors or states; or options are given for a head and
+            the model has none.
     """
     spec, nodes, stage, last = graph.spec, list(graph.nodes), graph.stage, graph.head
     if input:
@@ -94,7 +94,7 @@ def with_options(graph: Graph, input: Mapping[str, Any] | None = None, head: Map
         spec = spec.replace(input=_filled(spec.input, stage))
     if head:
         if last is None or spec.head is None:
-            raise SpecError(f"the model has no head, got options of one: {short(dict(head))}; give input alone")
+            raise SpecError(f"the model has no head, got options for one: {short(dict(head))}; pass input alone")
         last = _changed(last, "head", head)
         nodes[-1] = _exchanged(graph, nodes[-1], last, head)
         spec = spec.replace(head=_filled(spec.head, last))
@@ -112,7 +112,7 @@ def _filled(node: LayerSpec, layer: Layer) -> LayerSpec:
 
 
 def _written(name: str, layer: Layer, read: tuple[Edge, ...]) -> Edge:
-    """The edge that a layer writes. Raises SpecError where there is none that this version can run."""
+    """The edge that a layer writes. Raises SpecError if this version cannot run it."""
     try:
         written = layer.outputs(read)
     except SpecError as error:
@@ -134,7 +134,7 @@ def _changed(layer: Kind, name: str, options: Mapping[str, Any]) -> Kind:
 
 
 def _exchanged(graph: Graph, node: Node, layer: Layer, options: Mapping[str, Any]) -> Node:
-    """The node with other options. Raises SpecError where its edge, its tensors or its state would be others."""
+    """The node with other options. Raises SpecError if they would change its edge, its tensors or its state."""
     found = replace(node, layer=layer)
     written = _written(node.name, layer, node.edges)
     if (written, found.shapes, found.state) != (graph.edges[node.writes], node.shapes, node.state):
@@ -146,8 +146,8 @@ def _exchanged(graph: Graph, node: Node, layer: Layer, options: Mapping[str, Any
 def _other(layer: Layer, name: str, options: Mapping[str, Any]) -> SpecError:
     now = {option: value for option, value in layer.options().items() if option in options}
     return SpecError(
-        f"{layer.kind} {name!r} with {short(dict(options))} in place of {short(now)} changes what other layers, "
-        "tensors or states are made for; make a model of a spec that has it"
+        f"{layer.kind} {name!r} with {short(dict(options))} in place of {short(now)} would change edges, tensors or "
+        "states of the model; make a new model from a spec with these options"
     )
 
 
@@ -157,7 +157,7 @@ def _check_size(node: Node) -> None:
             raise SpecError(f"{name} would have shape {shape}, more than {MOST_VALUES} values; make the layer smaller")
     if (numbers := len(node.layer.native())) > MOST_NUMBERS:
         raise SpecError(
-            f"the options of {node.layer.kind} {node.name!r} come to {numbers} numbers, more than {MOST_NUMBERS}; take "
+            f"the options of {node.layer.kind} {node.name!r} are {numbers} numbers, more than {MOST_NUMBERS}; use "
             "fewer columns or targets"
         )
     _check_fields(node.state)

@@ -1,4 +1,4 @@
-"""The tensors of a graph: checked, taken apart by node, or freshly initialised."""
+"""Check the tensors of a graph, find those of one node, and initialise them."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ NOTHING: Mapping[str, Array] = MappingProxyType({})
 def check_tensors(
     graph: Graph, tensors: Mapping[str, Array], checked: Mapping[str, Array] = NOTHING
 ) -> dict[str, Array]:
-    """The tensors a graph needs, in canonical order, contiguous float32 and read-only.
+    """Check the tensors of a graph and return them in canonical order, contiguous float32 and read-only.
 
     Args:
         graph: a resolved spec.
         tensors: full name -> array.
-        checked: what this function gave before. An array of `tensors` that is one of these is taken as it is; all
-            others are copied.
+        checked: an earlier result of this function. An array of `tensors` that is identical to one of these is used as
+            it is; all others are copied.
 
     Raises:
-        SpecError: a tensor missing, left over, of another shape or type, not finite, or senseless for its layer.
+        SpecError: a tensor is missing, unknown, of another shape or dtype, not finite, or invalid for its layer.
     """
     if missing := [name for name in graph.tensors if name not in tensors]:
         raise SpecError(f"tensor {missing[0]!r} is missing ({len(missing)} of {len(graph.tensors)} are)")
@@ -47,7 +47,7 @@ def check_tensors(
 
 
 def _frozen(name: str, value: Array) -> Array:
-    """A read-only copy, contiguous. Raises SpecError where it is not finite."""
+    """A contiguous, read-only copy. Raises SpecError if it holds non-finite values."""
     if not np.isfinite(value).all():
         raise SpecError(f"tensor {name!r} holds {np.count_nonzero(~np.isfinite(value))} non-finite values")
     copy = np.array(value, np.float32, order="C")
@@ -61,7 +61,7 @@ def own_tensors(node: Node, tensors: Mapping[str, Array]) -> dict[str, Array]:
 
 
 def stage_tensors(graph: Graph, tensors: Mapping[str, Array]) -> dict[str, Array]:
-    """The tensors of the input stage under their short names; none where it changes nothing."""
+    """The tensors of the input stage under their short names; empty if the stage changes nothing."""
     return own_tensors(graph.nodes[0], tensors) if graph.scaled else {}
 
 
@@ -69,7 +69,7 @@ def initial_tensors(graph: Graph, seed: int = 0) -> dict[str, Array]:
     """Freshly initialised tensors under their full names; the same seed gives the same numbers everywhere.
 
     Raises:
-        InputError: the seed is no whole number of at least 0.
+        InputError: the seed is not a whole number of at least 0.
     """
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
         raise InputError(f"seed must be a whole number of at least 0, got {seed!r}")

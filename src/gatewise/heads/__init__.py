@@ -1,4 +1,4 @@
-"""The heads: what turns the last layer's output into an answer. Folders with the same faces as layers."""
+"""The heads, which compute the answer from the output of the last layer. Each kind has a folder, as layers have."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every head has in common: the columns it is about, names and units of its answers, and tests that drift."""
+"""The base class of heads, with the results of their drift tests, and functions that they share."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ class Level:
     """The level of a column that has left the range in which it was fitted.
 
     Attributes:
-        rows: over how many rows the mean is taken, about: the span of an exponential smoothing.
-        mean: of the last readings.
-        low, high: the range that it has left.
+        rows: span of the exponential smoothing, that is, about the number of rows over which the mean is taken.
+        mean: the smoothed mean of the last readings.
+        low, high: the range that the mean has left.
     """
 
     rows: int
@@ -28,16 +28,16 @@ class Level:
 
 @dataclass(frozen=True)
 class Drift:
-    """One sign that readings are no longer like those a model was calibrated on.
+    """A sign that readings are no longer like those a model was calibrated on.
 
     Attributes:
-        kind: "rate" where alarms come more often than twice the stated rate, "level" where the level of a column has
-            left the range in which it was fitted.
+        kind: "rate" if alarms come more than twice as often as stated, "level" if the level of a column has left the
+            range in which it was fitted.
         column: the column, by name, or by position among the readings.
-        evidence: how far the test has come: from 1 on it has decided.
-        false_alarms_per_1000: of kind "rate", the rate that was stated: alarms in 1,000 rows.
-        level: of kind "level", what the level is and where it was to be, in the units of the readings (a head gives
-            them as the input stage scales them).
+        evidence: the evidence of the test, at least 1; a test reports drift from 1 on.
+        false_alarms_per_1000: for kind "rate", the stated rate: alarms in 1,000 rows.
+        level: for kind "level", the level and its expected range in the units of the readings (a head itself gives them
+            in scaled units).
     """
 
     kind: str
@@ -48,17 +48,17 @@ class Drift:
 
 
 class Head(Layer):
-    """Base of a head. It reads the last layer, then what the input stage writes.
+    """Base class of heads. A head reads the last layer and, as its second input, the output of the input stage.
 
     Attributes:
-        targets: positions of the columns that its answers are about.
+        targets: positions of the target columns among the readings.
     """
 
     targets: tuple[int, ...]
 
     @property
     def alarm_score(self) -> float | None:
-        """The first output value at and above which an answer is an alarm; None where there are no alarms."""
+        """Value of the first output from which an answer is an alarm; None if the head gives no alarms."""
         return None
 
     def output_names(self) -> tuple[str, ...]:
@@ -66,21 +66,21 @@ class Head(Layer):
         raise NotImplementedError
 
     def levels(self) -> tuple[int | None, ...]:
-        """Of each output value the column that it is a level of, in its units; None where it is of none."""
+        """For each output value the column in whose units it is a level; None if it is not a level of a column."""
         raise NotImplementedError
 
     def drifts(self, tensors: Mapping[str, Array], state: Mapping[str, Array]) -> tuple[Drift, ...]:
-        """The tests that have decided, the one with the most evidence first; none for kinds that test nothing.
+        """The drifts found so far, those with the most evidence first; empty for heads without such tests.
 
         Args:
-            tensors: of the head, by their short names.
-            state: field name -> array of the field's shape, of one session.
+            tensors: the tensors of the head by their short names.
+            state: field name -> array of the field's shape, for one session.
         """
         return ()
 
 
 def check_targets(targets: Any, names: Any) -> tuple[tuple[int, ...], tuple[str, ...] | None]:
-    """Positions of target columns and their names, as tuples. Raises SpecError where they make no sense."""
+    """Positions of target columns and their names, as tuples. Raises SpecError if they are invalid."""
     targets = check_list("targets", targets)
     for target in targets:
         check_count("a target", target, least=0)
@@ -94,16 +94,16 @@ def check_targets(targets: Any, names: Any) -> tuple[tuple[int, ...], tuple[str,
 
 
 def check_units(kind: str, targets: Sequence[int], last: Edge, advice: str) -> None:
-    """Raise SpecError where a head would take what is in the units of a window for something in those of the data.
+    """Raise SpecError if a head would read values in the units of a window as values in the units of the data.
 
     Args:
-        kind: of the head.
-        targets: positions of the columns that it is about.
-        last: what the last layer writes.
-        advice: what to do about it.
+        kind: the kind of the head.
+        targets: positions of its target columns.
+        last: the edge that the last layer writes.
+        advice: the next action, for the message.
     """
     if (target := min(targets)) < last.own_units:
         raise SpecError(
-            f"the last layer knows column {target} in the units of its window alone, and {kind} would take its answers "
-            f"for such in the units of the data; {advice}, or let a layer read 'input' or the moments as well"
+            f"the last layer has column {target} only in the units of its window, but {kind} needs the units of the "
+            f"data; {advice}, or let a layer read 'input' or the moments as well"
         )

@@ -1,4 +1,4 @@
-"""What the torch modules of all heads have in common: what a training holds the last layer to."""
+"""The base class of the torch modules of heads: predictions, targets and loss."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ from gatewise.layers.train import LayerModule
 
 
 class HeadModule(LayerModule):
-    """Base of the torch module of a head: its tensors are buffers, which a task fills."""
+    """Base class of the torch modules of heads. Its tensors are buffers, which a task fills."""
 
     trained = False
     layer: Head
 
     def prediction(self, inputs: Sequence[Tensor]) -> Tensor:
-        """What the loss is about, (batch, time, width), in scaled units: what the last layer writes, if not more.
+        """The predictions that the loss compares with targets, (batch, time, width), in scaled units.
+
+        By default this is the output of the last layer.
 
         Args:
             inputs: for each edge read, (batch, time, width).
@@ -25,14 +27,14 @@ class HeadModule(LayerModule):
         return inputs[0]
 
     def targets(self, scaled: Tensor, observed: Tensor) -> tuple[Tensor, Tensor]:
-        """What the predictions at each step are held to.
+        """The targets of the predictions at each step.
 
         Args:
-            scaled: a whole series (time, width) as the input stage gives it.
-            observed: bool (time, columns), False where a reading is missing.
+            scaled: a whole series (time, width), as the input stage writes it.
+            observed: bool (time, columns), False for missing readings.
 
         Returns:
-            target (time, ...) and a mask of that shape, False where there is none.
+            target (time, ...) and a mask of that shape, False if there is no target.
         """
         raise NotImplementedError
 
@@ -40,11 +42,11 @@ class HeadModule(LayerModule):
         """The loss of each step, in scaled units; see `gatewise.train.fit`.
 
         Args:
-            out: what `prediction` gives, (batch, time, width).
+            out: the predictions, (batch, time, width).
             target: (batch, time, ...).
-            mask: of target's shape: what counts.
+            mask: of the shape of target; False for targets that do not count.
 
         Returns:
-            A loss for each target, or for each step (batch, time); not their mean.
+            The loss of each target, or of each step (batch, time), not yet averaged.
         """
         raise NotImplementedError

@@ -1,4 +1,4 @@
-"""The input stages: what raw readings pass before the first layer. Folders with the same faces as layers."""
+"""The input stages, which prepare raw readings for the first layer. Each kind has a folder, as layers have."""
 
 from __future__ import annotations
 

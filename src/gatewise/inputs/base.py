@@ -1,7 +1,7 @@
-"""What every input stage has in common: which readings it takes, and what it makes of them before the first layer.
+"""The base class of input stages, and functions that they share.
 
-A reading is missing where it is NaN or infinite, and where its size is beyond `MOST` once it is scaled: what a layer
-makes of that need not be finite in float32, and a state that is not stays so for ever.
+A reading is missing if it is NaN or infinite, or if its absolute value exceeds `MOST` after scaling. With such a
+reading a layer could compute a value that is not finite in float32, and the state would never become finite again.
 """
 
 from __future__ import annotations
@@ -14,26 +14,26 @@ import numpy as np
 from gatewise.layers.base import Array, Layer
 
 MISSING = ("raise", "hold", "mask")
-"""What may be done where a reading is missing: refuse it, repeat the last one that came, or do so and say it."""
+"""How to treat missing readings: raise an error, fill forward, or fill forward and add indicators to the output."""
 
 MOST = 1e18
-"""The largest size, once scaled, of a reading that is not missing: its square is still far from the end of float32."""
+"""Greatest absolute value, after scaling, of a reading that is not missing. Its square is still a float32."""
 
 WITHIN = 0.999999 * MOST
-"""A hair within that bound, so that a reading of this size is not rounded beyond it."""
+"""Slightly less than `MOST`, so that a reading of this size does not exceed `MOST` by rounding."""
 
 Transform = Sequence[str | None] | None
 """For each column "log1p" or None; None = no column is transformed."""
 
 
 class InputStage(Layer):
-    """Base of an input stage. What it is not told to do otherwise it refuses: a stage takes no missing readings.
+    """Base class of input stages. Unless a stage says otherwise, missing readings are an error.
 
     Attributes:
-        width: readings in one step.
+        width: number of readings in one step.
         columns: their names, in order, or None.
-        subtract: constants taken from the columns in float64 before anything else, (width), or None. A `Model` does
-            that; the readings of the methods below are less these constants.
+        subtract: constants that are subtracted from the columns in float64 before anything else, (width), or None. The
+            `Model` does this; the methods below get readings from which the constants are subtracted already.
     """
 
     width: int
@@ -52,34 +52,34 @@ class InputStage(Layer):
 
     @property
     def fills_forward(self) -> bool:
-        """Whether nothing tells a missing reading from the last one of its column that came, which stands for it."""
+        """Whether missing readings are filled forward without indicators, so that later layers cannot detect them."""
         return False
 
     @property
     def missing_readings(self) -> str:
-        """Which readings are missing, for messages."""
+        """A text for messages that says which readings count as missing."""
         return f"not finite, or beyond {MOST:g} once scaled"
 
     def usable(self, tensors: Mapping[str, Array], readings: Array) -> Array:
-        """Where readings (..., width) are not missing: bool, judged in their own precision.
+        """Which readings (..., width) are not missing: bool. It is computed in the precision of the readings.
 
         Args:
-            tensors: of the stage, by their short names.
-            readings: raw.
+            tensors: the tensors of the stage by their short names.
+            readings: raw readings.
         """
         return usable(readings)
 
     def limits(self, tensors: Mapping[str, Array]) -> tuple[Array, Array]:
-        """The least and the largest reading of each column that is not missing: (width) float64 each."""
+        """The least and the greatest reading of each column that does not count as missing: (width) float64 each."""
         return np.full(self.width, -WITHIN), np.full(self.width, WITHIN)
 
     def unscaled(self, tensors: Mapping[str, Array], column: int, values: Array) -> Array:
-        """Values of one column, as the stage writes them, in the units of the readings: float64, shape as given."""
+        """Convert values of one column of the output to the units of the readings: float64, same shape."""
         return np.asarray(values, np.float64)
 
 
 def transformed(readings: Array, transform: Transform) -> Array:
-    """Readings (..., columns) as they are scaled, in their own precision; NaN where there is no logarithm."""
+    """Readings (..., columns) after the transform, in their own precision; NaN if the logarithm does not exist."""
     if transform is None:
         return readings
     with np.errstate(all="ignore"):
@@ -90,26 +90,26 @@ def transformed(readings: Array, transform: Transform) -> Array:
 def usable(
     readings: Array, offset: Array | None = None, scale: Array | None = None, transform: Transform = None
 ) -> Array:
-    """Where readings (..., columns) are not missing, as the head of this file has it; in their own precision.
+    """Which readings (..., columns) are not missing, see the head of this file; computed in their own precision.
 
     Args:
-        readings: raw.
-        offset, scale: (columns) each; None = they are not scaled.
-        transform: of the columns; where a logarithm is taken, readings of -1 or less are missing too.
+        readings: raw readings.
+        offset, scale: (columns) each; None = the readings are not scaled.
+        transform: the transform of the columns. Readings of -1 or less have no logarithm, so they are missing too.
     """
     with np.errstate(all="ignore"):
         scaled = transformed(readings, transform)
-        scaled = scaled if offset is None or scale is None else (scaled - offset) * (1 / scale)  # as the core does
+        scaled = scaled if offset is None or scale is None else (scaled - offset) * (1 / scale)  # as in the native core
         return np.asarray(np.abs(scaled) <= MOST)
 
 
 def fill_forward(readings: Array) -> Array:
-    """Readings (time, columns) with the last finite one of a column where one is not; those before the first stay."""
+    """Fill readings (time, columns) forward with the last finite one of a column. Gaps at the beginning stay."""
     at = np.arange(len(readings))[:, None]
     last = np.maximum.accumulate(np.where(np.isfinite(readings), at, -1), axis=0)
     return np.asarray(np.where(last >= 0, np.take_along_axis(readings, np.maximum(last, 0), axis=0), readings))
 
 
 def _logs(transform: Sequence[Any]) -> Array:
-    """Which columns are transformed: (columns,) bool."""
+    """Which columns have the transform "log1p": (columns,) bool."""
     return np.array([one is not None for one in transform])

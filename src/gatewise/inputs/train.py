@@ -1,4 +1,4 @@
-"""What the torch modules of all input stages have in common."""
+"""The base class of the torch modules of input stages."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from gatewise.layers.train import LayerModule
 
 
 class StageModule(LayerModule):
-    """Base of the torch module of an input stage: its tensors are buffers, the units of the data."""
+    """Base class of the torch modules of input stages. Its tensors are buffers, as they hold the units of the data."""
 
     trained = False
     layer: InputStage
 
     def usable(self, x: Tensor) -> Tensor:
-        """Where raw readings (..., inputs) are not missing: see `InputStage.usable`."""
+        """Which raw readings (..., inputs) are not missing, see `InputStage.usable`."""
         return usable(x)
 
 
 def usable(scaled: Tensor) -> Tensor:
-    """Where readings, once they are scaled, are finite and not too large."""
+    """Which scaled readings are finite and not too large."""
     return scaled.abs() <= MOST

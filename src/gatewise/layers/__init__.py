@@ -1,7 +1,7 @@
-"""The layers: one folder per kind, the same faces in each.
+"""The layers. Each kind has its own folder with the same files.
 
-`spec.py` (equations, shapes, state, cost, NumPy reference), `kernel.c` (native step), `train.py` (torch module).
-Adding a layer is one folder plus its name in KINDS; see CONTRIBUTING.md.
+They are `spec.py` (equations, shapes, state, cost, NumPy reference), `kernel.c` (native step) and `train.py` (torch
+module). To add a layer, add a folder and its name in KINDS; see CONTRIBUTING.md.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Activation functions as options of a layer: what they are called, their numbers, their NumPy reference.
+"""Activation functions as options of a layer: their names, their parameters and their NumPy reference.
 
-All that the recurrent operators of ONNX name is here, and what Keras names but for softmax and its like (log_softmax,
-sparsemax, glu) in a recurrent layer, which need a whole row, and for celu, threshold, the shrinking ones, sparse_plus,
-sparse_sigmoid and squareplus of Keras 3. With a = alpha and b = beta::
+These are all activations of the recurrent operators of ONNX, and most of those of Keras. Of the latter are missing:
+softmax, log_softmax, sparsemax and glu in a recurrent layer, because they are not elementwise, and celu, threshold,
+hard_shrink, soft_shrink, tanh_shrink, sparse_plus, sparse_sigmoid and squareplus. With a = alpha and b = beta::
 
     linear              x                               elu           x if x > 0, else a (exp(x) - 1)
     affine              a x + b                         selu          1.0507 elu(x), a = 1.6733
@@ -20,8 +20,8 @@ sparse_sigmoid and squareplus of Keras 3. With a = alpha and b = beta::
 Sources: ELU Clevert et al. 2016, SELU Klambauer et al. 2017, GELU Hendrycks & Gimpel 2016, SiLU Elfwing et al. 2018,
 hard SiLU ("hard swish") Howard et al. 2019, Mish Misra 2020; affine, thresholded_relu and scaled_tanh as in ONNX.
 
-A number has a default where ONNX and Keras agree on it. hard_sigmoid and leaky_relu have none, because there have been
-two of each: a model must say which.
+A parameter has a default value if ONNX and Keras agree on it. hard_sigmoid and leaky_relu have none, because libraries
+define them differently; a model has to state the values.
 """
 
 from __future__ import annotations
@@ -62,10 +62,10 @@ CODES = {
     "mish": 21,
     "log_sigmoid": 22,
 }
-"""Numbers by which `kernel.c` knows them: the GW_ names of `gatewise_activations.h`."""
+"""The codes of the activations in `kernel.c`: the GW_ names of `gatewise_activations.h`."""
 
 ELEMENTWISE: tuple[str, ...] = tuple(kind for kind in CODES if kind != "softmax")
-"""All but softmax, which needs a whole row: what a recurrent layer can have."""
+"""The activations that a recurrent layer can have: all but softmax, which is not elementwise."""
 
 PARAMETERS: Mapping[str, Mapping[str, float | None]] = {
     "hard_sigmoid": {"slope": None, "offset": None},
@@ -75,16 +75,16 @@ PARAMETERS: Mapping[str, Mapping[str, float | None]] = {
     "scaled_tanh": {"alpha": None, "beta": None},
     "elu": {"alpha": 1.0},
 }
-"""The numbers of a kind, in the order alpha, beta, with their defaults; None = it must be written."""
+"""The parameters of each kind, in the order alpha, beta, with their defaults; None = required."""
 
 DEFINITIONS: Mapping[str, Mapping[str, tuple[float, ...]]] = {
     "hard_sigmoid": {"Keras 1 and 2, ONNX": (0.2, 0.5), "Keras 3, torch": (0.16666667, 0.5)},
     "leaky_relu": {"ONNX, torch": (0.01,), "Keras": (0.2,)},
 }
-"""Where libraries differ: what each means by the bare name."""
+"""Activations that libraries define differently: the parameters of each definition."""
 
 GREATEST = 1e6
-"""Of a number, either side of 0."""
+"""Greatest absolute value of a parameter."""
 
 WITHIN_1 = ("tanh", "sigmoid", "softmax", "hard_sigmoid", "softsign", "hard_tanh")
 SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
@@ -92,7 +92,7 @@ SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
 
 @dataclass(frozen=True)
 class Activation:
-    """One activation with its numbers, as in the head of this file; of hard_sigmoid slope (alpha), offset (beta)."""
+    """An activation with its parameters alpha and beta, which for hard_sigmoid are the slope and the offset."""
 
     kind: str
     alpha: float = 0.0
@@ -100,13 +100,13 @@ class Activation:
 
     @classmethod
     def parse(cls, option: str, value: object, choices: tuple[str, ...]) -> Activation:
-        """Read "tanh" or, for those that have numbers, {"kind": "leaky_relu", "alpha": 0.01}.
+        """Read an option such as "tanh" or, with parameters, {"kind": "leaky_relu", "alpha": 0.01}.
 
         Raises:
-            SpecError: not one of `choices`, a number without a default left out, or one that is not for this kind.
+            SpecError: the kind is not one of `choices`, a required parameter is missing, or the kind has no such one.
         """
         if isinstance(value, Activation):
-            value = value.plain()
+            value = value.to_option()
         given: Mapping[Any, Any] = value if isinstance(value, Mapping) else {"kind": value}
         kind = given.get("kind")
         if not isinstance(kind, str) or kind not in choices or (given is value and kind not in PARAMETERS):
@@ -115,7 +115,7 @@ class Activation:
         missing = [name for name, default in names.items() if default is None and name not in given]
         if missing and given is not value and kind in DEFINITIONS:
             defined = (f"{_form(kind, numbers)} ({where})" for where, numbers in DEFINITIONS[kind].items())
-            raise SpecError(f"{option}: {kind} has two definitions, name one: {' or '.join(defined)}")
+            raise SpecError(f"{option}: {kind} has two definitions, choose one: {' or '.join(defined)}")
         if missing or not set(given) <= {"kind", *names}:
             raise SpecError(
                 f"{option}: {kind} needs {' and '.join(names)} and no more, "
@@ -128,14 +128,14 @@ class Activation:
             numbers.append(float(number))
         return cls(kind, *numbers)
 
-    def plain(self) -> Any:
-        """The JSON form that `parse` reads, with every number."""
+    def to_option(self) -> Any:
+        """The option as `parse` reads it, with all parameters: a name, or a dict of plain JSON values."""
         if self.kind not in PARAMETERS:
             return self.kind
         return {"kind": self.kind, **dict(zip(PARAMETERS[self.kind], (self.alpha, self.beta), strict=False))}
 
     def native(self) -> list[float]:
-        """Three numbers for `kernel.c`: code, alpha, beta."""
+        """The activation for `kernel.c` as three numbers: code, alpha, beta."""
         return [float(CODES[self.kind]), self.alpha, self.beta]
 
     def numbers(self, option: str) -> dict[str, float]:
@@ -144,7 +144,7 @@ class Activation:
 
     @property
     def bound(self) -> float:
-        """The greatest size of its values, whatever x; infinite if there is none."""
+        """The greatest absolute value that it can return for any x; infinite if it is unbounded."""
         sizes = {"relu6": 6.0, "scaled_tanh": abs(self.alpha)}
         return sizes.get(self.kind, 1.0 if self.kind in WITHIN_1 else math.inf)
 
@@ -154,7 +154,7 @@ class Activation:
         return self.bound <= 1.0
 
     def __call__(self, x: Array) -> Array:
-        """The reference, elementwise over float64 x; softmax runs over the last axis."""
+        """The reference: apply it to float64 x elementwise, or softmax over the last axis."""
         a, b = self.alpha, self.beta
         match self.kind:
             case "linear":

@@ -1,4 +1,4 @@
-"""What every layer, input stage and head has in common: edges, typed state, options, the faces of `spec.py`."""
+"""Base classes of layers, input stages and heads: edges, fields of the state, options and the methods of `spec.py`."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ Array = npt.NDArray[Any]
 """A NumPy array; shapes and dtypes are stated where it is used."""
 
 TRANSFORMS = ("log1p",)
-"""What an input stage may do to a column before it is scaled, and a head may undo."""
+"""Transformations that an input stage may apply to a column before it is scaled, and a head may undo."""
 
 MOST_INPUTS = 4
-"""Edges that one node reads, at most."""
+"""Greatest number of edges that one node reads."""
 
 
 @dataclass(frozen=True)
 class Edge:
-    """What flows between two nodes at one step.
+    """The values that one node passes to others at each step.
 
     Attributes:
-        width: values in one step.
+        width: number of values in one step.
         dtype: NumPy name of their type.
         clock: 1 = a value each step, k = every k-th step, 0 = once, at the end of the sequence.
-        readings: how many of the values, from the first on, are those of a column each, where others come after them
-            (indicators of missing readings); None = all. What names columns by position may name these.
-        transform: for each column how the input stage transformed it, "log1p" or None; None = no column.
-        own_units: of how many columns of the data, from the first on, the values know the readings in the units of the
-            window alone, so that nothing tells them the units of the data. The graph passes it on from the edges that a
-            node reads to the one it writes.
+        readings: number of leading values that are columns of the data, if indicators of missing readings follow them;
+            None = all values. Options that name columns by position refer to these.
+        transform: for each column the transformation by the input stage, "log1p" or None; None = no column has one.
+        own_units: number of leading columns of the data whose readings the values contain only in the units of the
+            window, so that the units of the data cannot be recovered. The graph passes it on from the edges that a node
+            reads to the one it writes.
     """
 
     width: int
@@ -48,15 +48,20 @@ class Edge:
 
     @property
     def columns(self) -> int:
-        """How many columns the edge has."""
+        """Number of columns of the data on this edge."""
         return self.width if self.readings is None else self.readings
 
 
 @dataclass(frozen=True)
 class Field:
-    """One typed field of a state: its name within the node, NumPy dtype name, and shape without a batch axis.
+    """One typed field of a state.
 
-    `evidence` marks values of sequential tests: 0 at the start, and from 1 on a test has decided (see `Head.drifts`).
+    Attributes:
+        name: the name within the node.
+        dtype: NumPy name of the dtype.
+        shape: the shape without a batch axis.
+        evidence: whether the values are the evidence of sequential tests. They are 0 at the start of a sequence; from 1
+            on, the test has found a drift (see `Head.drifts`).
     """
 
     name: str
@@ -71,31 +76,32 @@ class Field:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of one session's values."""
+        """Size in bytes of the values of one session."""
         return self.size * np.dtype(self.dtype).itemsize
 
 
 @dataclass(frozen=True)
 class Layer:
-    """Base of a layer, and of `InputStage` and `Head`: its options are dataclass fields, its faces are methods.
+    """Base class of layers, and of `InputStage` and `Head`. The options of a kind are dataclass fields.
 
-    A subclass is pure description. It holds no weights; `tensors` and `state` arrays are handed in.
+    A subclass only describes the kind. It holds no weights and no state; methods get them as arguments.
     """
 
     kind: ClassVar[str]
     not_structural: ClassVar[tuple[str, ...]] = ()
-    """Options that a saved state need not match."""
+    """Names of options in which a model may differ from the one whose state it loads."""
     recurrent: ClassVar[bool] = False
-    """Whether it can be the memory of a model, as a task asks for one by kind; state alone does not make it so."""
-    whole: ClassVar[bool] = False
-    """Whether it needs the whole sequence, not one step after the other: its reference is `sequence`, not `step`."""
+    """Whether tasks offer it as the recurrent layer of a model. A layer that merely has a state need not be one."""
+    causal: ClassVar[bool] = True
+    """Whether an output depends on past and present inputs only, so that the layer can run step by step. The reference
+    of a causal layer is `step`; that of a non-causal one, which needs the whole sequence, is `sequence`."""
 
     @classmethod
     def parse(cls, name: str, options: Mapping[str, Any]) -> Self:
         """Build the layer from plain JSON options.
 
         Raises:
-            SpecError: an unknown or missing option, or a value out of range.
+            SpecError: an option is unknown or missing, or a value is out of range.
         """
         known = {field.name for field in dataclasses.fields(cls)}
         if unknown := sorted(set(options) - known):
@@ -117,19 +123,19 @@ class Layer:
 
     def options(self) -> dict[str, Any]:
         """All options in canonical form, defaults included, as plain JSON values."""
-        return {field.name: _plain(getattr(self, field.name)) for field in dataclasses.fields(self)}
+        return {field.name: _as_option(getattr(self, field.name)) for field in dataclasses.fields(self)}
 
     def given_options(self) -> dict[str, Any]:
-        """Those that differ from their defaults, and those that have none."""
-        defaults = {field.name: _plain(field.default) for field in dataclasses.fields(self)}
+        """The options that differ from their defaults or have none."""
+        defaults = {field.name: _as_option(field.default) for field in dataclasses.fields(self)}
         return {name: value for name, value in self.options().items() if value != defaults[name]}
 
     def outputs(self, inputs: Sequence[Edge]) -> Edge:
-        """The edge this layer writes, given those it reads. Raises SpecError where they do not fit."""
+        """The edge this layer writes, given those it reads. Raises SpecError if they do not fit."""
         raise NotImplementedError
 
     def tensors(self, inputs: Sequence[Edge]) -> dict[str, tuple[int, ...]]:
-        """Name and shape of each tensor, in the order in which `kernel.c` receives them; none unless a kind says so."""
+        """Name and shape of each tensor, in the order in which `kernel.c` receives them; by default there are none."""
         return {}
 
     def state(self, inputs: Sequence[Edge]) -> tuple[Field, ...]:
@@ -141,11 +147,11 @@ class Layer:
         return 0
 
     def initial(self, inputs: Sequence[Edge], rng: np.random.Generator) -> dict[str, Array]:
-        """Freshly initialised float32 tensors, shapes as `tensors` says."""
+        """Freshly initialised float32 tensors, with the shapes that `tensors` gives."""
         return {}
 
     def check(self, tensors: Mapping[str, Array]) -> None:
-        """Refuse tensors of the right shape whose values make no sense. Raises SpecError."""
+        """Raise SpecError if the values of the tensors are invalid. Their shapes are checked already."""
 
     def step(
         self, tensors: Mapping[str, Array], state: Mapping[str, Array], *x: Array
@@ -153,7 +159,7 @@ class Layer:
         """The reference: one step in float64 NumPy over a batch.
 
         Args:
-            tensors: name -> array, shapes as `tensors` says.
+            tensors: name -> array, with the shapes that `tensors` gives.
             state: field name -> (batch, *field shape).
             x: for each edge read, (batch, width).
 
@@ -163,10 +169,10 @@ class Layer:
         raise NotImplementedError
 
     def sequence(self, tensors: Mapping[str, Array], *x: Array) -> Array:
-        """The reference of a kind that needs the whole sequence, in float64 NumPy over a batch.
+        """The reference of a non-causal kind, in float64 NumPy over a batch.
 
         Args:
-            tensors: name -> array, shapes as `tensors` says.
+            tensors: name -> array, with the shapes that `tensors` gives.
             x: for each edge read, (batch, time, width).
 
         Returns:
@@ -188,8 +194,8 @@ class Layer:
             found += [numbers] if isinstance(numbers, float) else numbers
         return found
 
-    def cautions(self) -> tuple[str, ...]:
-        """What a user of this configuration should know; shown by `inspect`."""
+    def warnings(self) -> tuple[str, ...]:
+        """Warnings about this combination of options, which `inspect` shows."""
         return ()
 
 
@@ -207,30 +213,30 @@ def check_several(layer: Layer, inputs: Sequence[Edge]) -> None:
 
 
 def one_width(layer: Layer, inputs: Sequence[Edge]) -> int:
-    """The width of several edges that a layer joins value by value. Raises SpecError where it is not one."""
+    """The width of several edges that a layer joins elementwise. Raises SpecError if the widths differ."""
     check_several(layer, inputs)
     widths = [edge.width for edge in inputs]
     if len(set(widths)) > 1:
         raise SpecError(
-            f"{layer.kind} reads edges of one width, got widths {widths}; bring them to one in a dense layer"
+            f"{layer.kind} reads edges of equal width, got widths {widths}; add a dense layer to make them equal"
         )
     return widths[0]
 
 
 def check_count(name: str, value: object, most: int = 1 << 16, least: int = 1) -> None:
-    """Refuse a count (units, width, ...) that is not an int in least..most."""
+    """Raise SpecError unless a count (units, width, ...) is an int from `least` to `most`."""
     if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
         raise SpecError(f"{name} must be a whole number from {least} to {most}, got {value!r}")
 
 
 def check_choice(name: str, value: object, choices: Sequence[str]) -> None:
-    """Refuse an option that is not one of the named choices."""
+    """Raise SpecError unless an option is one of the choices."""
     if value not in choices:
         raise SpecError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}")
 
 
 def check_number(name: str, value: object, low: float, high: float) -> float:
-    """The number as a float: 3 and 3.0 make the same layer. Refuses one outside low..high, or no number at all."""
+    """The number as a float, so that 3 and 3.0 make the same layer. Raises SpecError if it is not in low..high."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
         raise SpecError(f"{name} must be a number from {low:g} to {high:g}, got {value!r}")
     return float(value)
@@ -243,7 +249,7 @@ def check_flag(name: str, value: object) -> None:
 
 
 def check_mask(kind: str, masked: bool, read: Edge) -> None:
-    """Raise SpecError unless a layer is masked just where an indicator of missing readings comes for each column."""
+    """Raise SpecError unless a layer has masked=True exactly if its input has indicators of missing readings."""
     indicators = read.width - read.columns
     if masked and indicators != read.columns:
         raise SpecError(f'a masked {kind} needs an input stage with missing="mask"')
@@ -254,7 +260,7 @@ def check_mask(kind: str, masked: bool, read: Edge) -> None:
 
 
 def check_transform(transform: Any, count: int, what: str) -> tuple[str | None, ...] | None:
-    """How columns are transformed, one entry for each, as a tuple; None where none is. Raises SpecError."""
+    """The transformations of columns as a tuple with one entry for each; None if there are none. Raises SpecError."""
     if transform is None:
         return None
     each = check_list("transform", transform)
@@ -264,9 +270,9 @@ def check_transform(transform: Any, count: int, what: str) -> tuple[str | None, 
 
 
 def check_list(name: str, value: object) -> tuple[Any, ...]:
-    """A list of at least one as a tuple. Raises SpecError."""
+    """A list with at least one entry, as a tuple. Raises SpecError."""
     if not isinstance(value, (list, tuple)) or not value:
-        raise SpecError(f"{name} must be a list of at least one, got {value!r}")
+        raise SpecError(f"{name} must be a list with at least one entry, got {value!r}")
     return tuple(value)
 
 
@@ -284,9 +290,9 @@ def orthogonal(rng: np.random.Generator, n: int) -> Array:
     return np.asarray(q * np.sign(np.diag(r)), np.float32)
 
 
-def _plain(value: Any) -> Any:
-    if dataclasses.is_dataclass(value) and hasattr(value, "plain"):
-        return value.plain()
+def _as_option(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and hasattr(value, "to_option"):
+        return value.to_option()
     if isinstance(value, tuple):
-        return [_plain(v) for v in value]
+        return [_as_option(v) for v in value]
     return value

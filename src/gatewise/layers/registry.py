@@ -1,4 +1,4 @@
-"""Finds the faces of a kind by the name of its folder."""
+"""Registry: find the modules of a kind by the name of its folder."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Registry(Generic[Base]):
     """The kinds of one family: layers, input stages or heads.
 
     Attributes:
-        family: what one of them is called in messages, e.g. "layer".
+        family: name of the family in messages, e.g. "layer".
         package: dotted name of the package that holds one folder per kind.
         kinds: names of the folders.
         base: the class that the options of each kind derive from.
@@ -30,21 +30,21 @@ class Registry(Generic[Base]):
     kinds: tuple[str, ...]
     base: type[Base]
 
-    def face(self, kind: str, name: str) -> ModuleType:
+    def module(self, kind: str, name: str) -> ModuleType:
         """The module `<kind>/<name>.py`, imported when first asked for.
 
         Raises:
-            SpecError: the kind is unknown, or has no such face.
+            SpecError: the kind is unknown, or has no such module.
         """
         if kind not in self.kinds:
             raise SpecError(f"unknown {self.family} {kind!r}; this version knows {', '.join(self.kinds)}")
-        module = f"{self.package}.{kind}.{name}"
-        if importlib.util.find_spec(module) is None:
+        path = f"{self.package}.{kind}.{name}"
+        if importlib.util.find_spec(path) is None:
             folder = self.package.rpartition(".")[2]
-            raise SpecError(f"{self.family} {kind!r} has no {name} face ({folder}/{kind}/{name}.py)")
-        return importlib.import_module(module)
+            raise SpecError(f"{self.family} {kind!r} has no module {name} ({folder}/{kind}/{name}.py)")
+        return importlib.import_module(path)
 
     def spec(self, kind: str) -> type[Base]:
         """The class of options of a kind."""
-        found: type[Base] = self.face(kind, "spec").Spec
+        found: type[Base] = self.module(kind, "spec").Spec
         return found

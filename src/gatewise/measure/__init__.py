@@ -1,6 +1,6 @@
-"""Measurements: what a model costs, and what the machine allows. Each is one function with its formula.
+"""Measurements of models and of the machine. Each is one function, whose docstring gives the formula.
 
-`gradients`, how far back a recurrence can learn, needs torch and is imported when it is first used.
+`gradients`, which measures how far back a recurrence can learn, needs torch and is imported when it is first used.
 """
 
 from __future__ import annotations

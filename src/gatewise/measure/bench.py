@@ -1,7 +1,7 @@
-"""How fast a model runs here: pushes one by one, many steps in one call, and many sessions side by side.
+"""Measure how fast a model runs on this machine: single pushes, many steps in one call, and many sessions in a pool.
 
-Each push is timed by itself, so that the median and the 99th percentile can be told; the median time that reading the
-clock takes is taken off. The others are the fastest of several rounds, as all that disturbs a round makes it slower.
+Each push is timed separately, which gives the median and the 99th percentile; the median time for reading the clock is
+subtracted. The other times are those of the fastest of several rounds, because disturbances only make a round slower.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ LEAST_PUSHES = 200
 
 @dataclass(frozen=True)
 class Bench:
-    """Measured seconds a step of one model, on one thread.
+    """Measured seconds for a step of one model, on one thread.
 
     Attributes:
-        cpu: the instruction set the model ran on.
-        pushes: how many pushes were timed.
-        push_median: of a step through `Stream.push`, with `out` given.
-        push_p99: what 99 of 100 pushes do not exceed.
-        push_many: of a step within `Stream.push_many`.
-        pool: sessions -> of a step of one of them, when `Pool.push` steps them all.
-        bound: the least time of a step at batch 1.
+        cpu: the instruction set with which the model ran.
+        pushes: number of pushes that were timed.
+        push_median: median time of `Stream.push`, with `out` given.
+        push_p99: the 99th percentile of these times.
+        push_many: time of a step within `Stream.push_many`.
+        pool: number of sessions -> time of a step of one session, if `Pool.push` advances all of them.
+        bound: the least possible time of a step at batch 1.
     """
 
     cpu: str
@@ -52,16 +52,16 @@ def bench(model: Model, seconds: float = 1.0, sessions: Sequence[int] = SESSIONS
 
     Args:
         model: the model.
-        seconds: time to spend, roughly; at least LEAST_PUSHES pushes are timed.
+        seconds: approximate duration of the measurement; at least LEAST_PUSHES pushes are timed.
         sessions: sizes of the pools to measure.
 
     Raises:
-        InputError: no time to spend, or a pool without sessions.
-        SpecError: a model that cannot be streamed.
+        InputError: `seconds` is not positive, or a pool has no sessions.
+        SpecError: the model cannot run step by step.
     """
     if not seconds > 0 or any(n < 1 for n in sessions):
         raise InputError(f"bench needs seconds > 0 and pools of at least 1 session, got {seconds}, {list(sessions)}")
-    model = model.relative()  # whose readings are float32, as these are
+    model = model.relative()  # its readings are float32, like those drawn below
     share = seconds / (2 + len(sessions))
     times = _pushes(model, share)
     pools = {n: _pool(model, n, share) for n in sessions}
@@ -114,7 +114,7 @@ def _pool(model: Model, sessions: int, seconds: float) -> float:
 
 
 def _fastest(rounds: Callable[[int], float], seconds: float) -> float:
-    """Seconds a step, by a function that takes so many steps and returns the seconds they took."""
+    """Seconds a step. `rounds` runs the given number of steps and returns the seconds that they took."""
     steps = 1
     while (taken := rounds(steps)) < seconds / ROUNDS / 4 and steps < MOST_STEPS:
         steps *= 2
@@ -123,7 +123,7 @@ def _fastest(rounds: Callable[[int], float], seconds: float) -> float:
 
 
 def _stream(model: Model) -> Stream:
-    """A stream in the middle of a sequence: a window is full, so that each answer costs what it will always cost."""
+    """A stream in the middle of a sequence, with a full window, so that all answers take equally long."""
     stream = model.stream()
     stream.push_many(_readings(model, model.window or 1))
     return stream
@@ -131,4 +131,4 @@ def _stream(model: Model) -> Stream:
 
 def _readings(model: Model, rows: int) -> Array:
     drawn = np.random.default_rng(0).standard_normal((rows, model.inputs), np.float32)
-    return np.where(drawn < model.limits[0], -drawn, drawn)  # of which a transform can make something
+    return np.where(drawn < model.limits[0], -drawn, drawn)  # within the limits, also with a transform

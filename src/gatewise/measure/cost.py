@@ -1,4 +1,4 @@
-"""What a model costs: parameters, bytes, multiply-accumulates and state, node by node."""
+"""The cost of a model: parameters, bytes, multiply-accumulates and state, for each node."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from gatewise.model import Model
 
 @dataclass(frozen=True)
 class NodeCost:
-    """What one node of a model costs.
+    """The cost of one node of a model.
 
     Attributes:
-        name: as in the spec.
-        kind: e.g. "gru".
-        reads: values in one step, of each edge it reads.
-        writes: values in one step of the edge it writes.
-        parameters: values in its tensors.
+        name: the name of the node.
+        kind: its kind, e.g. "gru".
+        reads: width of each edge that it reads.
+        writes: width of the edge that it writes.
+        parameters: number of values in its tensors.
         macs: multiply-accumulates in one step.
         state: its state fields, under their full names.
-        cautions: what a user of this configuration should know.
+        warnings: warnings about its options.
     """
 
     name: str
@@ -31,21 +31,22 @@ class NodeCost:
     parameters: int
     macs: int
     state: tuple[Field, ...]
-    cautions: tuple[str, ...]
+    warnings: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What a model costs.
+    """The cost of a model.
 
     Attributes:
-        nodes: in order of execution.
-        parameters: values in all tensors.
-        bytes: of all tensors, float32.
-        packed_bytes: of the weights as the native core keeps them for this model's instruction set.
+        nodes: the cost of each node, in order of execution.
+        parameters: number of values in all tensors.
+        bytes: size of all tensors in float32.
+        packed_bytes: size of the weights in the native core, for the instruction set of this model.
         macs: multiply-accumulates in one step.
-        push_macs: those of one answer: with a window, of all its steps where more than the last one counts.
-        state_bytes: of one session.
+        push_macs: multiply-accumulates of one answer. With a window these are those of all its steps, except that nodes
+            after the last state run only once.
+        state_bytes: size of the state of one session.
     """
 
     nodes: tuple[NodeCost, ...]
@@ -58,7 +59,7 @@ class Cost:
 
 
 def cost(model: Model) -> Cost:
-    """Count what a model costs. Nothing is run.
+    """Compute the cost of a model without running it.
 
     A multiply-accumulate is one product of a weight and a value, added to a sum; elementwise work is not counted.
     """
@@ -72,7 +73,7 @@ def cost(model: Model) -> Cost:
             sum(math.prod(shape) for shape in node.shapes.values()),
             node.macs,
             node.state,
-            node.layer.cautions(),
+            node.layer.warnings(),
         )
         for node in graph.nodes
     )

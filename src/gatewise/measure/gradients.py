@@ -1,4 +1,4 @@
-"""How far back a recurrence can learn: the gradient of its state with respect to earlier readings.
+"""Measure how far back a recurrence can learn: the gradient of its state with respect to earlier readings.
 
 A recurrence s_t = f(x_t, s_{t-1}) with hidden state h (for an LSTM, s = (h, c)) passes a gradient back k steps through
 a product of k Jacobians::
@@ -6,13 +6,14 @@ a product of k Jacobians::
     dh_T / dx_{T-k}  =  dh_T/ds_T  (ds_T/ds_{T-1}) ... (ds_{T-k+1}/ds_{T-k})  ds_{T-k}/dx_{T-k}          (H, I)
     G_T(k)           =  || dh_T / dx_{T-k} ||_F  =  sqrt( sum_ij (dh_T,i / dx_{T-k},j)^2 )
 
-Where the Jacobians shrink what they multiply, G falls exponentially with the lag k (the gradient vanishes: nothing can
-be learnt from so far back); where they stretch it, G grows (it explodes). Hochreiter 1991; Bengio, Simard and Frasconi
-1994, "Learning long-term dependencies with gradient descent is difficult", IEEE Trans. Neural Networks 5(2);
-Pascanu, Mikolov and Bengio 2013, "On the difficulty of training recurrent neural networks" (arXiv 1211.5063), eq. 5-7.
+If the Jacobians are contractions, G falls exponentially with the lag k. The gradient then vanishes, and the model
+cannot learn from readings that far back. If the Jacobians expand, G grows and the gradient explodes. Hochreiter 1991;
+Bengio, Simard and Frasconi 1994, "Learning long-term dependencies with gradient descent is difficult", IEEE Trans.
+Neural Networks 5(2); Pascanu, Mikolov and Bengio 2013, "On the difficulty of training recurrent neural networks" (arXiv
+1211.5063), eq. 5-7.
 
-The gradient ends at the reading x rather than at the state, so that recurrences with different states (one vector in a
-GRU, two in an LSTM) are measured in the same unit: change of the hidden state per unit of the reading.
+The gradient is taken with respect to the reading x rather than the state, so that recurrences with different states
+(one vector in a GRU, two in an LSTM) are measured in the same unit: change of the hidden state per unit of the reading.
 """
 
 from __future__ import annotations
@@ -35,13 +36,13 @@ from torch import Tensor
 from gatewise.nn import Recurrent
 
 ROWS = 512
-"""Rows in one pass: more would cost memory, fewer time."""
+"""Greatest number of rows in one pass. More would take more memory, fewer more time."""
 
 PROBE = 2
-"""Windows in the run that finds out which axis is which; 3 where there are as many steps as that."""
+"""Number of windows in the run that finds the order of the axes; 3 if the number of steps is the same."""
 
 KINDS = (torch.nn.RNNBase, torch.nn.RNNCellBase, Recurrent)
-"""Modules that are known to be recurrent."""
+"""Classes of modules that are known to be recurrent."""
 
 HOW = (
     "pass layer=, the recurrent layer inside or its name, as in layer='encoder.lstm'; or let the module return (y, "
@@ -59,39 +60,40 @@ def gradient_by_lag(
 ) -> Array:
     """G_T(k), the Frobenius norm of dh_T / dx_{T-k}, for k = 0 .. lags, where T is the last step of each window.
 
-    Costs about what H sequences a window cost, forward and backward, in float64. The module itself is left as it is.
+    For each window it takes about as long as H sequences, forward and backward, in float64. The module itself is not
+    changed.
 
-    The hidden state h is that of the recurrent layer, when it has run over the window:
+    The hidden state h is the state of the recurrent layer after the window:
 
-    * of `torch.nn.RNN`, `LSTM` and `GRU` the state of the top layer, of a bidirectional one in its forward direction;
-      of a cell, what it returns last;
-    * of what `gatewise.train.to_torch` makes of a model, every state field whose name begins with "hidden".
+    * for `torch.nn.RNN`, `LSTM` and `GRU`, the state of the top layer, in the forward direction if it is bidirectional;
+      for a cell, its last output;
+    * for a module that `gatewise.train.to_torch` made, all state fields whose names begin with "hidden".
 
-    It is the module itself or the one such layer inside it. Where there is none, or are several, `layer` says which, or
-    the module returns its state beside its answer.
+    The recurrent layer is the module itself or the only such layer inside it. If there is none, or if there are
+    several, pass `layer`, or let the module return its state together with its answer.
 
     Args:
-        module: a torch module that takes windows, (windows, time, inputs) or (time, windows, inputs), which is found
-            out, and starts from a zero state.
-        windows: readings (windows, time, inputs), with time > lags. The steps before the last lags + 1 bring the
-            state up.
+        module: a torch module that takes windows and starts from a zero state. The order of the axes, (windows, time,
+            inputs) or (time, windows, inputs), is found automatically.
+        windows: readings (windows, time, inputs), with time > lags. The steps before the last lags + 1 warm the state
+            up.
         lags: the largest k.
-        column: the one input whose gradient is taken; None = all of them.
-        layer: the recurrent layer inside the module, or its name as `named_modules` has it; the module itself is "". A
-            layer that is not torch's must return its state, (batch, units), or (y, state) as a module may.
+        column: the input with respect to which the gradient is taken; None = all inputs.
+        layer: the recurrent layer inside the module, or its name as in `named_modules`; "" is the module itself. A
+            layer that is not torch's must return its state, (batch, units), or (y, state) like a module.
 
     Returns:
         float64 (windows, lags + 1): row T, column k.
 
     Raises:
-        InputError: windows of another shape or too short; a module that does not take them, or whose state is not
-            found or does not depend on them; a layer that is not in the module.
+        InputError: the windows have another shape or are too short; the module does not accept them; its state is not
+            found or does not depend on them; or the layer is not in the module.
     """
     x = torch.as_tensor(windows).detach().to("cpu", torch.float64).clone()  # (windows, time, inputs)
     if x.ndim != 3 or not 0 <= lags < x.shape[1]:
         raise InputError(
             f"gradient_by_lag needs windows (windows, time, inputs) with time > lags = {lags}, got {tuple(x.shape)}; "
-            "take longer windows or fewer lags"
+            "pass longer windows or fewer lags"
         )
     if column is not None and not 0 <= column < x.shape[2]:
         raise InputError(f"column must be 0 to {x.shape[2] - 1}, got {column}")
@@ -102,8 +104,8 @@ def gradient_by_lag(
     squares = torch.zeros(x.shape[0], lags + 1, dtype=torch.float64)
     at_once = max(1, ROWS // max(1, x.shape[0]))
     for first in range(0, units, at_once):
-        # A row for each unit and window: rows do not touch one another, so that the gradient of the sum over all of
-        # them holds the gradient of each, and one pass serves many units.
+        # A row for each unit and window. Rows are independent, so the gradient of the sum over all rows contains the
+        # gradient of each, and one pass is enough for many units.
         some = torch.arange(first, min(first + at_once, units))
         rows = x.repeat(len(some), 1, 1).requires_grad_()  # (some * windows, time, inputs)
         with torch.enable_grad():
@@ -118,11 +120,11 @@ def gradient_by_lag(
 
 
 class _Measured:
-    """A module from whose runs the hidden state of its recurrent layer is taken.
+    """Runs a module and returns the hidden state of its recurrent layer.
 
     Args:
-        module: what is run.
-        name: of the layer inside; None = the module returns its state.
+        module: the module.
+        name: name of the layer inside; None = the module returns its state.
     """
 
     def __init__(self, module: torch.nn.Module, name: str | None) -> None:
@@ -144,7 +146,7 @@ class _Measured:
         return _hidden(self._found, len(rows), self._layer)
 
     def probe(self, x: Tensor) -> int:
-        """Find out whether the module takes (batch, time, inputs) or (time, batch, inputs); the number of units."""
+        """Find the order of the axes that the module takes, batch or time first, and return the number of units."""
         batch = PROBE if x.shape[1] != PROBE else PROBE + 1
         rows = x[:1].expand(batch, -1, -1) if len(x) else x.new_zeros(batch, *x.shape[1:])
         refused: list[Exception] = []
@@ -170,7 +172,7 @@ class _Measured:
 
 
 def _name_of(module: object, layer: str | torch.nn.Module | None) -> str | None:
-    """The name of the recurrent layer in the module; None where its returned state is to be taken."""
+    """The name of the recurrent layer in the module; None if the module returns its state."""
     if not isinstance(module, torch.nn.Module):
         kind = type(module).__name__
         raise InputError(
@@ -190,7 +192,7 @@ def _name_of(module: object, layer: str | torch.nn.Module | None) -> str | None:
 
 
 def _recurrent(module: torch.nn.Module) -> list[str]:
-    """Names of the recurrent layers in a module that are in no other of them."""
+    """Names of the recurrent layers in a module, without those that are inside another of them."""
     known = [name for name, part in module.named_modules() if isinstance(part, KINDS)]
     return [name for name in known if not any(_within(name, other) for other in known)]
 
@@ -200,7 +202,7 @@ def _within(name: str, other: str) -> bool:
 
 
 def _hidden(returned: Any, batch: int, layer: torch.nn.Module | None) -> Tensor:
-    """The hidden state (batch, H) in what a recurrent layer or, with None, the module returns."""
+    """The hidden state (batch, H) in the value that a recurrent layer or, with None, the module returns."""
     first, state = returned if isinstance(returned, (tuple, list)) and len(returned) == 2 else (returned, None)
     flat = isinstance(first, Tensor) and first.ndim == 2 and len(first) == batch
     if layer is not None and flat and (state is None or isinstance(layer, torch.nn.RNNCellBase)):
@@ -214,7 +216,7 @@ def _hidden(returned: Any, batch: int, layer: torch.nn.Module | None) -> Tensor:
     if isinstance(state, Tensor) and state.ndim == 3 and state.shape[1] == batch:  # (layers, batch, H)
         both = isinstance(layer, torch.nn.RNNBase) and layer.bidirectional
         return state[-2 if both else -1]
-    # Of two that are alike, (h, c) of a cell or (y, h) of a step, none is known to be the hidden state.
+    # Two tensors of equal shape may be (h, c) of a cell or (y, h) of a step, so the hidden state is not known.
     if layer is not None and not flat and isinstance(state, Tensor) and state.ndim == 2 and len(state) == batch:
         return state
     raise InputError(f"no hidden state is found in what the {_what(layer)} returns, {_kind(returned)}; {HOW}")
@@ -225,7 +227,7 @@ def _what(layer: torch.nn.Module | None) -> str:
 
 
 def _kind(value: Any) -> str:
-    """What was returned, for a message."""
+    """A description of the returned value, for a message."""
     if isinstance(value, Tensor):
         return f"a tensor {tuple(value.shape)}"
     if isinstance(value, (tuple, list)):

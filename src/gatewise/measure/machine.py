@@ -1,4 +1,4 @@
-"""What the machine allows: read bandwidth, FMA peak, and the bound they set for one step of a model.
+"""Measure the limits of the machine: read bandwidth, FMA peak, and the least time of one step that follows from them.
 
 One step at batch 1 reads every weight once and does two floating-point operations with it, so on one core
 
@@ -6,7 +6,7 @@ One step at batch 1 reads every weight once and does two floating-point operatio
 
 (the roofline model: Williams, Waterman and Patterson 2009, "Roofline: An Insightful Visual Performance Model for
 Multicore Architectures"). The bandwidth is that of the cache level which holds the weights, so it is measured on a
-working set of the same size. Activations, gates and the call itself come on top: no step reaches the bound.
+working set of the same size. Activations, gates and the call itself take additional time, so no step reaches the bound.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ class Cache:
 
 @dataclass(frozen=True)
 class Peaks:
-    """What one core of this machine reaches with one instruction set.
+    """The bandwidth and the arithmetic peak of one core of this machine with one instruction set.
 
     Attributes:
-        cpu: the instruction set measured.
-        instruction_sets: all that can be used here, best first.
+        cpu: the measured instruction set.
+        instruction_sets: all instruction sets that can be used here, best first.
         processor: the name of the processor, as the system gives it.
-        cores: cores this process may use.
-        caches: those of the first core, where the system tells.
+        cores: number of cores that this process may use.
+        caches: the caches of the first core; empty if the system does not list them.
         bandwidth: working set in bytes -> bytes read per second.
         flops: floating-point operations per second in fused multiply-adds (two each).
     """
@@ -65,8 +65,9 @@ class StepBound:
     """The least time of one step at batch 1 on one core.
 
     Attributes:
-        packed_bytes: weights as the core keeps them.
-        read_bytes: of weights read in a push: each of them once, and with a window once for each step that is rerun.
+        packed_bytes: size of the weights in the native core.
+        read_bytes: bytes of weights that are read in a push. Each weight is read once, or with a window once for each
+            step that is rerun.
         macs: multiply-accumulates of a push, two floating-point operations each.
         bandwidth: bytes per second, measured on a working set of packed_bytes.
         flops: floating-point operations per second.
@@ -110,7 +111,7 @@ def machine_peaks(cpu: str | None = None, sizes: Sequence[int] = SIZES) -> Peaks
         sizes: working sets in bytes.
 
     Raises:
-        SpecError: an instruction set this machine lacks.
+        SpecError: this machine lacks the instruction set.
     """
     known = _core.instruction_sets()
     return Peaks(
@@ -133,14 +134,14 @@ def step_bound(model: Model) -> StepBound:
 
 
 def step_times(model: Model, seconds: float = 0.5) -> StepTimes:
-    """Measure one step of a model: the fastest of several rounds, as all that disturbs a round makes it slower.
+    """Measure the time of one step of a model in the fastest of several rounds.
 
     Args:
-        model: the model; with a window each step reruns it.
-        seconds: time to spend, roughly.
+        model: the model. If it has a window, each step runs over the whole window.
+        seconds: approximate duration of the measurement.
 
     Raises:
-        SpecError: the model needs whole sequences.
+        SpecError: the model is not causal and has no window.
     """
     stream = model.relative().stream()
     x = np.zeros(model.inputs, np.float32)
@@ -160,12 +161,12 @@ def step_times(model: Model, seconds: float = 0.5) -> StepTimes:
 
 
 def usable_cores() -> int:
-    """Cores this process may run on."""
+    """Number of cores on which this process may run."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def processor_name() -> str:
-    """The name of the processor as Linux gives it in /proc/cpuinfo, else what the platform calls it."""
+    """The name of the processor from Linux's /proc/cpuinfo, or else from Python's platform module."""
     try:
         for line in Path("/proc/cpuinfo").read_text(errors="replace").splitlines():
             key, _, value = line.partition(":")

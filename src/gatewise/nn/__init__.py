@@ -1,4 +1,4 @@
-"""A model as a torch module and back: `to_torch`, `from_torch` (re-exported by `gatewise.train`).
+"""Convert a model to a torch module and back: `to_torch`, `from_torch` (re-exported by `gatewise.train`).
 
 Parameters and buffers are named exactly as the tensors of the model file, so `state_dict()` holds what `Model.tensors`
 holds, bit for bit.

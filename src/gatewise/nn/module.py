@@ -22,20 +22,20 @@ from gatewise.model import Model
 
 
 class Recurrent(torch.nn.Module):
-    """A whole model in torch: input stage, layers and head. float32; `.double()` makes it float64.
+    """A model in torch: input stage, layers and head. It is float32; `.double()` makes it float64.
 
     Args:
-        graph: what it runs.
+        graph: the graph of the model.
         tensors: full name -> array; None = all zero.
-        provenance: carried along for `from_torch`.
-        cpu: the instruction set that was asked for, carried along; None = the best.
-        recompute: keep no activations for the gradient but the state at some steps, and compute the others again on the
-            way back: memory falls to about the square root of what it was, the time of a forward run comes on top.
-        dropout: what is left out of the recurrent layers at random while the module is in training mode (`train()`, as
-            it begins); not after `eval()`. None = nothing.
+        provenance: the provenance of the model, which `from_torch` returns.
+        cpu: the instruction set that was asked for, which `from_torch` returns; None = the best.
+        recompute: whether to save only the state at some steps for backward, and to compute the other activations
+            again. Memory then grows with the square root of the number of steps, at the cost of another forward run.
+        dropout: the dropout of the recurrent layers, which acts in training mode (`train()`, the initial mode) and not
+            after `eval()`. None = no dropout.
 
     Raises:
-        SpecError: a layer named "training", or a model that has nothing that `dropout` could leave out.
+        SpecError: a layer is named "training", or the model has no layers to which `dropout` applies.
     """
 
     def __init__(
@@ -56,23 +56,23 @@ class Recurrent(torch.nn.Module):
         for node in graph.nodes:
             if node.name == "training":
                 raise SpecError("torch modules keep a flag named 'training'; rename the layer of that name")
-            # Not add_module, which refuses the names of its methods; a layer may have them.
-            self._modules[node.name] = node.registry.face(node.layer.kind, "train").Module(node.layer, node.edges)
+            # Not add_module, which does not allow the names of its methods; a layer may have such a name.
+            self._modules[node.name] = node.registry.module(node.layer.kind, "train").Module(node.layer, node.edges)
         if self.dropout is not None:
             self._check_dropout(self.dropout)
         if tensors is not None:
-            # Cloned: torch memory is aligned alike in each run, which NumPy's is not, and matrix products
-            # may round by alignment.
+            # Copied, because matrix products may round differently with another alignment in memory, and that of torch,
+            # unlike that of NumPy, is the same in each run.
             self.load_state_dict({name: torch.tensor(value) for name, value in tensors.items()})
 
     @property
     def dtype(self) -> torch.dtype:
-        """The type it computes in."""
+        """The dtype in which it computes."""
         return next((value.dtype for value in chain(self.parameters(), self.buffers())), torch.float32)
 
     @property
     def head(self) -> HeadModule | None:
-        """The head, with what a training holds the model to; None where the model has none."""
+        """The module of the head, which computes predictions, targets and the loss; None if the model has no head."""
         head = self._modules.get("head")
         assert head is None or isinstance(head, HeadModule)
         return head
@@ -84,21 +84,21 @@ class Recurrent(torch.nn.Module):
         lengths: Tensor | None = None,
         resets: Tensor | None = None,
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Run the whole model, as `Model.run` does.
+        """Run the model, as `Model.run` does.
 
         Args:
             x: raw readings (batch, time, inputs).
             state: full field name, e.g. "gru0.hidden" -> (batch, *field shape); None = zeros.
-            lengths: (batch,) whole numbers: the steps in each row. What x holds beyond them never matters, even NaN.
-                None = every row is full.
-            resets: (batch, time) bool: where the state is zero before the step, because a new series begins within the
-                row; None = nowhere. Not for a model with a window, or with a layer that needs the whole sequence.
+            lengths: (batch,) whole numbers, the number of steps in each row; None = all rows are full. Values of x
+                beyond the end of a row never matter, even if they are NaN.
+            resets: (batch, time) bool, True at steps before which the state is set to zero, because a new series begins
+                there; None = no resets. Not for a model with a window or with a non-causal layer.
 
         Returns:
             y (batch, time, outputs), 0 beyond the end of a row, and the state at each row's end.
 
         Raises:
-            InputError: x, lengths or resets do not fit, or x is not finite where the model refuses that.
+            InputError: x, lengths or resets do not fit, or x has missing readings and the model does not accept them.
             StateError: the state does not fit.
         """
         check_tensors(x=x, lengths=lengths, resets=resets)
@@ -117,18 +117,18 @@ class Recurrent(torch.nn.Module):
         *,
         last: bool = False,
     ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-        """Run without the head, as training does: with a window, each row of x is one.
+        """Run without the head, as training does. If the model has a window, each row of x is one window.
 
         Args:
             x: raw readings (batch, time, inputs).
-            state: of the nodes, as in `forward`; None = zeros, as at the start of a window.
+            state: the state of the nodes, as in `forward`; None = zeros, as at the start of a window.
             lengths: as in `forward`.
-            last: only the answer to the last step is wanted; all rows must be full.
+            last: whether to compute only the output of the last step; all rows must then be full.
 
         Returns:
-            out (batch, time, width), what the loss is about: the head's `prediction`, without a head what the last
-            layer writes; scaled (batch, time, width), what the input stage makes of x; both 0 beyond the end of a
-            row; and the state without the head's fields. With `last`, out is (batch, 1, width).
+            out (batch, time, width), the `prediction` of the head or, without a head, the output of the last layer;
+            scaled (batch, time, width), the output of the input stage; both are 0 beyond the end of a row; and the
+            state without the fields of the head. With `last`, out is (batch, 1, width).
         """
         nodes = tuple(node for node in self.graph.nodes if node.name != "head")
         values, after = self._run(nodes, x, state, lengths, last)
@@ -139,12 +139,12 @@ class Recurrent(torch.nn.Module):
         return out, scaled, after
 
     def scaled(self, x: Tensor, state: Mapping[str, Tensor] | None = None, lengths: Tensor | None = None) -> Tensor:
-        """What the input stage alone makes of x; arguments as those of `forward`, result as in `body`."""
+        """The output of the input stage alone, as in `body`; the arguments are those of `forward`."""
         stage = self.graph.nodes[:1] if self.graph.scaled else ()
         return self._run(stage, x, state, lengths)[0][self.graph.scaled]
 
     def usable(self, x: Tensor) -> Tensor:
-        """Where raw readings (..., inputs) are not missing: finite, and not too large once scaled."""
+        """Which raw readings (..., inputs) are not missing: those that are finite and not too large after scaling."""
         stage = self._modules.get("input")
         if stage is None:  # it changes nothing
             return usable(x)
@@ -154,7 +154,7 @@ class Recurrent(torch.nn.Module):
     def _slide(
         self, window: int, x: Tensor, state: Mapping[str, Tensor] | None, lengths: Tensor | None
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """`forward` of a model with a window: one row for each step, which holds the readings up to it."""
+        """`forward` of a model with a window: makes a row for each step, with the readings of its window."""
         self._check(x, lengths)
         batch, time, inputs = x.shape
         steps = torch.full((batch,), time) if lengths is None else lengths
@@ -164,8 +164,8 @@ class Recurrent(torch.nn.Module):
         every = torch.cat(
             [now["window.readings"], torch.where(live[:, :, None], x, 0.0)], 1
         )  # (batch, L + time, inputs)
-        if self.graph.holds_in_window:
-            every = _held(every, self.usable(every), window - seen)
+        if self.graph.fills_before_window:
+            every = _filled_forward(every, self.usable(every), window - seen)
         length = (seen + torch.arange(1, time + 1)).clamp(max=window)  # (batch, time) of the window at each step
         start = window + 1 + torch.arange(time) - length
         where = (start[:, :, None] + torch.arange(window)).clamp(max=window + time - 1)
@@ -236,7 +236,7 @@ class Recurrent(torch.nn.Module):
         lengths: Tensor | None,
         resets: Tensor | None,
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """One node over all steps, or piece by piece where states are reset or little is to be kept."""
+        """Run one node over all steps, or in segments if states are reset or activations are recomputed."""
         time = read[0].shape[1]
         takes = resets is None or bool(module.takes_resets)
         again = self.recompute and torch.is_grad_enabled() and not traced()
@@ -248,7 +248,7 @@ class Recurrent(torch.nn.Module):
         if again:
             cuts.update(range(0, time, math.isqrt(time)))
         steps = list(pairwise(sorted(cuts)))
-        # Split, not sliced: the gradient of each slice would be as long as the whole.
+        # Split, not sliced: the gradient of each slice would be as large as the sliced tensor.
         parts = zip(*(torch.split(edge, [b - a for a, b in steps], 1) for edge in read), strict=True)
         pieces = []
         for (a, b), part in zip(steps, parts, strict=True):
@@ -275,8 +275,9 @@ class Recurrent(torch.nn.Module):
     def _check_resets(self, x: Tensor, resets: Tensor) -> None:
         if resets.dtype != torch.bool or resets.shape != x.shape[:2]:
             raise InputError(f"resets must be bool {tuple(x.shape[:2])}, got {resets.dtype} {tuple(resets.shape)}")
-        if self.graph.window is not None or self.graph.whole:
-            why = "a window" if self.graph.window is not None else f"{self.graph.whole[0]}, which needs whole sequences"
+        if self.graph.window is not None or self.graph.non_causal:
+            windowed = self.graph.window is not None
+            why = "a window" if windowed else f"{self.graph.non_causal[0]}, which needs the whole sequence"
             raise InputError(f"resets are for models that carry their state, and this one has {why}; leave them out")
 
     def _check(self, x: Tensor, lengths: Tensor | None) -> None:
@@ -313,33 +314,34 @@ class Recurrent(torch.nn.Module):
         return ", ".join(field.name for field in self.graph.state)
 
 
-def _held(readings: Tensor, usable: Tensor, first: Tensor) -> Tensor:
-    """Readings (batch, time, columns), held from step `first` (batch, 1) on: the last usable one where one is not."""
+def _filled_forward(readings: Tensor, usable: Tensor, first: Tensor) -> Tensor:
+    """Fill readings (batch, time, columns) forward with the last usable one, from step `first` (batch, 1) on."""
     at = torch.arange(readings.shape[1], device=readings.device)[:, None]
     last = running_maximum(torch.where(usable & (at >= first[:, None]), at, -1))
     return torch.where(last >= 0, readings.gather(1, last.clamp(min=0)), readings)
 
 
 def _beside(rows: Tensor, value: Tensor) -> Tensor:
-    """(batch,) as (batch, 1, ...), to go with a value of that many axes."""
+    """Reshape (batch,) to (batch, 1, ...), with as many axes as a value, so that both broadcast."""
     return rows.reshape(-1, *(1,) * (value.ndim - 1))
 
 
 def to_torch(model: Model, recompute: bool = False, dropout: Dropout | None = None) -> Recurrent:
-    """The model as a torch module that can be trained, in float32, with weights of its own.
+    """Convert a model to a torch module that can be trained, in float32, with its own copy of the weights.
 
     Its `forward(x, state=None, lengths=None, resets=None)` gives `(y, state)`; see `Recurrent.forward`. On the CPU its
     recurrent layers run in the native core, forward and backward, in float32 and, after `.double()`, in float64.
 
     Args:
-        model: what to train.
-        recompute: keep less for the gradient and compute it again: less memory, more time; see `Recurrent`.
-        dropout: what is left out at random until `eval()` is called; see `gatewise.train.Dropout`. It is of this module
-            alone: `from_torch` makes a model without it.
+        model: the model.
+        recompute: whether to compute activations again for backward, which takes less memory and more time; see
+            `Recurrent`.
+        dropout: dropout that acts until `eval()` is called; see `gatewise.train.Dropout`. Only the module has it: a
+            model that `from_torch` makes is without dropout.
 
     Raises:
-        InputError: no model, one that subtracts constants, or arguments in each other's place.
-        SpecError: a layer named "training", or a model that has nothing that `dropout` could leave out.
+        InputError: an argument has the wrong type, or the model subtracts constants.
+        SpecError: a layer is named "training", or the model has no layers to which `dropout` applies.
     """
     if not isinstance(model, Model):
         raise InputError(f"to_torch needs a Model, got {type(model).__name__}; use gatewise.load or gatewise.init")
@@ -347,8 +349,8 @@ def to_torch(model: Model, recompute: bool = False, dropout: Dropout | None = No
         raise InputError(f"recompute must be True or False, got {recompute!r}; a Dropout is given as dropout=")
     if model.subtract is not None:
         raise InputError(
-            "this model subtracts constants from its readings in float64, which a module does not: take "
-            "model.relative(), whose readings are those less model.subtract"
+            "this model subtracts constants from its readings in float64, which a torch module does not do; pass "
+            "model.relative() and readings from which model.subtract is subtracted already"
         )
     return Recurrent(model.graph, model.tensors, model.provenance, model._asked_cpu, recompute, dropout)
 

@@ -1,12 +1,12 @@
-"""`from_torch`: a module of ours, or of torch's own layers, as a Model.
+"""`from_torch`: convert a module that `to_torch` made, or a module of torch's own layers, to a Model.
 
-What torch's layers become, in the order in which they run::
+torch's layers are converted in the order in which they run::
 
-    a layer that a kind takes over      that kind: `TAKES` and `take` in its `train.py`
-    an activation after such a layer    the activation of that, if it has none yet
-    an activation elsewhere             what a Linear with the identity as its weight becomes, with that activation
-    Sequential                          what is in it
-    Dropout and its like, Identity      nothing, as in eval()
+    a layer that a kind can convert     a layer of that kind: see `TAKES` and `take` in its `train.py`
+    an activation after such a layer    the option "activation" of that layer, if it has none yet
+    an activation elsewhere             a dense layer with the identity as its weight and that activation
+    Sequential                          the layers in it
+    Dropout and similar, Identity       nothing, as in eval()
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from gatewise.nn.module import Recurrent, tensors_of
 from gatewise.spec import LayerSpec, ModelSpec, bidirectional
 
 NOTHING = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
-"""What changes nothing in eval()."""
+"""Modules that change nothing in eval()."""
 
 
 @cache
 def _takers() -> dict[type[nn.Module], Callable[[Any], Taken]]:
-    """Which of torch's layers are taken over, and by what."""
-    faces = [layers.registry.face(kind, "train") for kind in layers.registry.kinds]
-    return {module: face.take for face in faces for module in getattr(face, "TAKES", ())}
+    """torch's layers that can be converted, each with the function that does it."""
+    modules = [layers.registry.module(kind, "train") for kind in layers.registry.kinds]
+    return {module: own.take for own in modules for module in getattr(own, "TAKES", ())}
 
 
 def _supported() -> str:
@@ -45,28 +45,29 @@ def _supported() -> str:
 
 
 def from_torch(module: nn.Module, context: str | Mapping[str, int] | None = None) -> Model:
-    """A module's weights as a Model, whose answers are those of the module in `eval()`.
+    """Convert a torch module to a Model, whose answers are those of the module in `eval()`.
 
-    * Of a module that `to_torch` made: the model it was made of, with the weights it has now, the same bits where the
-      module is float32, rounded where it is float64.
-    * Of torch's own layers, `nn.RNN`, `nn.LSTM`, `nn.GRU` (several layers, bidirectional, `proj_size`, `bias=False`),
-      `nn.Linear`, `nn.LayerNorm`, `nn.RMSNorm`, activations, and `nn.Sequential` of them: a model of the same layers.
-      It reads (batch, time, inputs), whatever `batch_first` says. It answers with the output of the last layer at each
-      step; a layer after a recurrent one reads the sequence that this writes, without its state. Dropout is left out,
-      as it is in `eval()`. A layer that is used several times becomes as many layers, each with a copy of the weights.
+    * From a module that `to_torch` made, it returns the original model with the present weights of the module. The
+      weights have the same bits if the module is float32, and are rounded if it is float64.
+    * From torch's own layers, it makes a model of the same layers. These are `nn.RNN`, `nn.LSTM`, `nn.GRU` (also with
+      several layers, bidirectional, `proj_size`, `bias=False`), `nn.Linear`, `nn.LayerNorm`, `nn.RMSNorm`, activations,
+      and `nn.Sequential` of them. The model reads (batch, time, inputs), whatever `batch_first` is. Its answer is the
+      output of the last layer at each step. A layer after a recurrent one reads the output sequence of that, not its
+      state. Dropout is left out, as in `eval()`. A layer that is used several times becomes several layers, each with a
+      copy of the weights.
 
-    A bidirectional layer needs whole sequences, so its model runs over sequences but does not stream, unless its
+    A bidirectional layer is not causal, so a model with it runs over whole sequences but does not stream, unless its
     context is a window.
 
     Args:
-        module: what to take; it is left as it is.
-        context: of a model of torch's own layers: "carried", which is meant by None, or {"window": L} for answers that
-            are each made from the last L steps, as of a module that was trained on windows of L steps.
+        module: the module, which is not changed.
+        context: for torch's own layers: "carried" or None, or {"window": L} if each answer is to be computed from the
+            last L steps, as in a module that was trained on windows of L steps.
 
     Raises:
-        InputError: a module that is none of these, with its name and what to do, or layers that do not fit each other;
-            a context for a module that `to_torch` made.
-        SpecError: weights that are not finite, or a bad context.
+        InputError: the module is neither of these, or its layers do not fit each other (the message says which layer,
+            and what to do); or a context is given for a module that `to_torch` made.
+        SpecError: weights are not finite, or the context is invalid.
     """
     if isinstance(module, Recurrent):
         if context is not None:
@@ -90,11 +91,11 @@ def from_torch(module: nn.Module, context: str | Mapping[str, int] | None = None
 
 
 class _Layers:
-    """The nodes and tensors of a model, as torch's layers are added to it one after the other.
+    """Collects the nodes and tensors of a model while torch's layers are added to it one after the other.
 
     Attributes:
-        inputs: values a step that the first layer reads; None = there is none yet.
-        width: values a step that the last one writes.
+        inputs: number of values a step that the first layer reads; None = there is no layer yet.
+        width: number of values a step that the last layer writes.
         nodes: in order of execution.
         tensors: by full name.
     """
@@ -104,12 +105,12 @@ class _Layers:
         self.width = 0
         self.nodes: list[LayerSpec] = []
         self.tensors: dict[str, Array] = {}
-        self._activates = False  # whether an activation that comes next is that of the last node
-        self._last = ""  # of torch's layers, for messages
+        self._activates = False  # whether the next activation can become that of the last node
+        self._last = ""  # name of the last of torch's layers, for messages
         self._count: dict[str, int] = {}
 
     def add(self, name: str, layer: nn.Module) -> None:
-        """Add what one of torch's layers becomes."""
+        """Convert one of torch's layers and add it."""
         if (activation := activation_of(layer)) is not None:
             self._activation(name, layer, activation)
         else:
@@ -159,7 +160,7 @@ class _Layers:
 
 
 def _identity(width: int) -> nn.Linear:
-    """A layer of torch that changes nothing. Its weights are set, not drawn: torch's generator stays as it is."""
+    """A Linear that changes nothing. Its weights are not drawn at random, so torch's generator is not advanced."""
     linear = nn.Linear(width, width, device="meta").to_empty(device="cpu")
     with torch.no_grad():
         linear.weight.copy_(torch.eye(width))
@@ -168,10 +169,10 @@ def _identity(width: int) -> nn.Linear:
 
 
 def _in_order(module: nn.Module, name: str) -> Iterator[tuple[str, nn.Module]]:
-    """Name and module of each layer, in the order in which they run; what changes nothing is left out.
+    """Name and module of each layer, in the order in which they run, without those that change nothing.
 
     Raises:
-        InputError: something else than from_torch takes.
+        InputError: from_torch does not support a module.
     """
     if any(isinstance(value, nn.parameter.UninitializedParameter) for value in module.parameters(recurse=False)):
         raise InputError(f"{_called(name, module)} has no weights yet; run it once, so that it knows its inputs")
@@ -181,7 +182,7 @@ def _in_order(module: nn.Module, name: str) -> Iterator[tuple[str, nn.Module]]:
             "weight norm and pruning with torch.nn.utils.remove_weight_norm and torch.nn.utils.prune.remove"
         )
     if _is(module, nn.Sequential):
-        for key, child in module._modules.items():  # named_children() leaves out what stands there a second time
+        for key, child in module._modules.items():  # named_children() skips modules that occur a second time
             if child is not None:
                 yield from _in_order(child, f"{name}.{key}" if name else key)
     elif _is(module, *_takers(), *ACTIVATIONS):
@@ -191,27 +192,27 @@ def _in_order(module: nn.Module, name: str) -> Iterator[tuple[str, nn.Module]]:
 
 
 def _refusal(module: nn.Module, name: str) -> str:
-    """Why a module is not taken, and what to do."""
+    """The message about a module that is not supported: why, and what to do."""
     found = f"from_torch does not know {_called(name, module)}; it takes {_supported()}, and modules made by to_torch"
     own = "module" + "".join(f"[{key}]" if key.isdigit() else f".{key}" for key in name.split(".") if key)
     if isinstance(module, Recurrent):
-        return f"{found}, these alone, as in from_torch({own})"
+        return f"{found}; pass that layer alone, as in from_torch({own})"
     if children := ", ".join(f"{own}.{key}" for key, _ in module.named_children()):
         call = f"from_torch(nn.Sequential({children}))"
-        return f"{found}. Give the layers in it in the order in which they run, as in {call}"
+        return f"{found}. Pass the layers in it in the order in which they run, as in {call}"
     if name:
         return (
-            f"{found}. If it takes the output of a recurrent layer out of (output, state), or the last step of that, "
-            "leave it out of the nn.Sequential: what goes on is the output, and a model answers at every step"
+            f"{found}. If it selects the output of a recurrent layer from (output, state), or the last step of that, "
+            "leave it out of the nn.Sequential: the next layer reads the output, and a model answers at every step"
         )
     return found
 
 
 def _is(module: nn.Module, *kinds: type[nn.Module]) -> bool:
-    """Whether it is one of these, and computes what they do."""
+    """Whether a module is of one of these classes, or of a subclass that computes the same."""
     return any(computes(module, kind) for kind in kinds)
 
 
 def _called(name: str, module: nn.Module) -> str:
-    """A module as messages call it: its place and its kind."""
+    """A module in messages: its name and its class."""
     return f"{name!r} ({type(module).__name__})" if name else type(module).__name__

@@ -1,8 +1,8 @@
-"""Pages: one skeleton of HTML for all that gatewise reports.
+"""Pages: one HTML layout for all reports of gatewise.
 
-A page is one file. It needs no network, and its content security policy makes the browser refuse one; it is light or
-dark as the reader has it, fits a phone and can be printed. It opens with the answer in one sentence; the evidence
-follows, then the method::
+A page is one file. It needs no network, and its content security policy prevents the browser from using one. It follows
+the reader's choice of a light or dark theme, fits a phone and can be printed. It begins with the answer in one
+sentence, followed by the evidence and the method::
 
     from gatewise.report import Section, drawing, page, table
 
@@ -13,7 +13,7 @@ follows, then the method::
         [Section("How", ["A detector was trained on the three weeks before."])],
     )
 
-Text is escaped; what `drawing`, `table` and `tiles` give is HTML already.
+Text is escaped. `drawing`, `table` and `tiles` return HTML, which is used as it is.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Figures of matplotlib as SVG that follows a light or a dark page, and as PNG; the same bytes for the same data."""
+"""Convert matplotlib figures to SVG with the colours of a light or dark page, and to PNG.
+
+The same data give the same bytes.
+"""
 
 from __future__ import annotations
 
@@ -17,23 +20,23 @@ PAPER = {"light": "#fff", "dark": "#16181b"}
 """The background of a page, and of an SVG file."""
 
 REM = 6.5
-"""How wide an inch of a wide figure is at most, in letters of the page (16 pixels), so that its own are as large."""
+"""Greatest width of an inch of a wide figure in rem (16 pixels), so that its text is as large as that of the page."""
 
 
 def drawing(name: str, alt: str, draw: Callable[[Size], Figure], size: Size = WIDE) -> Markup:
-    """A figure for a page, drawn twice: as wide as given, and for the width of a phone, where that is shown instead.
+    """A figure for a page. It is drawn in two sizes: the given one, and a narrow one that is shown on phones.
 
     Args:
-        name: of letters, digits and "-", another one for each drawing of a page.
-        alt: what the figure shows, in words, for those who cannot see it.
-        draw: given a size, makes the figure as wide as that; it is called within `gatewise.figures.style`.
-        size: of the wide figure.
+        name: a name of letters, digits and "-", unique on the page.
+        alt: a description of the figure, for readers who cannot see it.
+        draw: a function that makes the figure for a given size; it is called within `gatewise.figures.style`.
+        size: size of the wide figure.
 
     Returns:
         HTML.
 
     Raises:
-        InputError: a name with other characters.
+        InputError: the name has other characters.
     """
     with style(size):
         wide = inline_svg(draw(size), f"{name}-wide")
@@ -47,20 +50,21 @@ def drawing(name: str, alt: str, draw: Callable[[Size], Figure], size: Size = WI
 
 
 def inline_svg(figure: Figure, name: str) -> Markup:
-    """The figure as an SVG element to stand in a page, the same for the same data: no date, no random names.
+    """The figure as an SVG element for a page, without dates or random names: the same data give the same text.
 
-    Letters are drawn as paths, the background is that of the page, and the colours of `gatewise.figures` are the CSS
-    variables of the page: `var(--blue)`, and so on.
+    Text is drawn as paths, the background is that of the page, and the colours of `gatewise.figures` become the CSS
+    variables of the page, such as `var(--blue)`.
 
     Args:
-        figure: what is drawn.
-        name: of letters, digits and "-"; begins each id in the SVG, as ids are those of the whole page.
+        figure: the figure.
+        name: a name of letters, digits and "-". It is the prefix of each id in the SVG, because ids must be unique on
+            the page.
 
     Returns:
         HTML.
 
     Raises:
-        InputError: a name with other characters.
+        InputError: the name has other characters.
     """
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9-]*", name):
         raise InputError(f"the name of a drawing has letters, digits and '-' and begins with a letter, got {name!r}")
@@ -71,24 +75,24 @@ def inline_svg(figure: Figure, name: str) -> Markup:
     text = text[text.index("<svg") :]
     text = re.sub(r"\s*<metadata>.*?</metadata>|<!--.*?-->\n?", "", text, flags=re.DOTALL)
     text = re.sub(r'(\bid="|xlink:href="#|url\(#)', rf"\g<1>{name}-", text)
-    text = re.sub(r"\b([1-9]\d*\.\d\d)\d+", r"\1", text)  # a hundredth of a point will do
+    text = re.sub(r"\b([1-9]\d*\.\d\d)\d+", r"\1", text)  # a hundredth of a point is exact enough
     for variable, colour in LIGHT.items():
         text = re.sub(colour, f"var(--{variable})", text, flags=re.IGNORECASE)
     return Markup(text)
 
 
 def svg_file(figure: Figure, name: str) -> str:
-    """The figure as the text of an SVG file, for a page that shows it as an image: light or dark as the reader has it.
+    """The figure as the text of an SVG file, which follows the reader's light or dark theme when shown as an image.
 
     Args:
-        figure: what is drawn.
-        name: of letters, digits and "-"; begins each id.
+        figure: the figure.
+        name: a name of letters, digits and "-", the prefix of each id.
 
     Returns:
         XML.
 
     Raises:
-        InputError: a name with other characters.
+        InputError: the name has other characters.
     """
     head, rest = inline_svg(figure, name).split(">", 1)
     used = [variable for variable in LIGHT if f"var(--{variable})" in rest]
@@ -102,10 +106,10 @@ def svg_file(figure: Figure, name: str) -> str:
 
 
 def png(figure: Figure, dpi: float = 128) -> bytes:
-    """The figure as PNG, the same for the same data.
+    """The figure as PNG. The same data give the same bytes.
 
     Args:
-        figure: what is drawn.
+        figure: the figure.
         dpi: pixels an inch.
     """
     data = io.BytesIO()

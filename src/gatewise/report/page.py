@@ -1,4 +1,4 @@
-"""The page: from parts in Python, or by a template that fills in the blocks of the skeleton."""
+"""Make a page from parts in Python, or from a template that fills in the blocks of the layout."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from gatewise.report.drawings import PAPER
 FOLDER = Path(__file__).parent
 
 MOST_BYTES = 2_000_000
-"""Of a page: what opens at once on a phone and can be sent by mail."""
+"""Greatest size of a page, which opens quickly on a phone and can be sent by mail."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Section:
 
     Attributes:
         heading: its title; "" = none.
-        parts: what it holds, in order: a text is a paragraph, HTML is taken as it is.
+        parts: its contents, in order. A text becomes a paragraph; HTML is used as it is.
     """
 
     heading: str
@@ -44,40 +44,40 @@ def page(
     *,
     footer: str | Markup = "",
 ) -> str:
-    """A page that opens with the answer, then gives the evidence, then the method.
+    """A page that begins with the answer, followed by the evidence and the method.
 
     Args:
-        title: of the page.
-        answer: what was found, in one sentence.
-        evidence: what shows that it is so: figures, tables, numbers.
-        method: how it was found out.
-        footer: where data and programs come from.
+        title: title of the page.
+        answer: the result, in one sentence.
+        evidence: sections with the figures, tables and numbers that support the answer.
+        method: sections about the method.
+        footer: the sources of data and programs.
 
     Returns:
         HTML, to be written as UTF-8.
 
     Raises:
-        InputError: two drawings of the same name, or a page that is too large.
+        InputError: two drawings have the same name, or the page is too large.
     """
     values = {"title": title, "answer": answer, "evidence": list(evidence), "method": list(method), "footer": footer}
     return render(FOLDER / "page.html.j2", **values)
 
 
 def render(template: str | os.PathLike[str], **values: Any) -> str:
-    """A page by a Jinja2 template that extends `page.html.j2` and fills in its blocks.
+    """A page from a Jinja2 template that extends `page.html.j2` and fills in its blocks.
 
     The blocks are title, answer, evidence, method, footer and, for further rules of CSS, style. Values are
     escaped unless they are HTML already, and a name without a value is an error.
 
     Args:
-        template: the file.
-        values: by the names that the template uses.
+        template: path of the template.
+        values: the values by the names that the template uses.
 
     Returns:
         HTML, to be written as UTF-8.
 
     Raises:
-        InputError: two elements with the same id, or a page that is too large.
+        InputError: two elements have the same id, or the page is too large.
     """
     path = Path(template)
     environment = jinja2.Environment(
@@ -103,13 +103,13 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> Markup:
 
     Args:
         head: names of the columns.
-        rows: the cells: text, HTML, or numbers, which are aligned on the right; format them as they are to be read.
+        rows: the cells of each row: text, HTML, or numbers. Numbers, also as formatted text, are aligned on the right.
 
     Returns:
         HTML.
 
     Raises:
-        InputError: a row with another number of cells.
+        InputError: a row has another number of cells.
     """
     cells = [list(row) for row in rows]
     for i, row in enumerate(cells):
@@ -132,10 +132,10 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> Markup:
 
 
 def tiles(items: Iterable[tuple[str, str]]) -> Markup:
-    """A row of tiles for a page, each a number with its unit, and what it is.
+    """A row of tiles for a page, each with a number, its unit and a description.
 
     Args:
-        items: the number and the text of each.
+        items: the number and the description of each tile.
 
     Returns:
         HTML.
@@ -145,5 +145,5 @@ def tiles(items: Iterable[tuple[str, str]]) -> Markup:
 
 
 def _number(value: object) -> bool:
-    """Whether a cell is a number, or the text of one, as with a unit or a thousands separator."""
+    """Whether a cell is a number, or a number as text, which may have thousands separators or a percent sign."""
     return isinstance(value, Real) or (isinstance(value, str) and bool(re.match(r"[-+−]?[\d.][\d.,]*( ?%)?$", value)))

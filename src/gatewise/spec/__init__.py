@@ -1,8 +1,8 @@
-"""A model as plain data, the one description that everything else makes, reads or runs.
+"""The description of a model as plain data, which importers make, exporters read, and the native core and torch run.
 
-A spec is an input stage, a flat list of named nodes, and a head. Each node reads the nodes named in its `sources` (the
-node before it, unless it says otherwise) and may read only what stands before it, so a spec has no cycles. What the
-options of a kind mean is the business of its folder; `gatewise.graph.resolve` checks them and finds widths and shapes.
+A spec is an input stage, a flat list of named nodes, and a head. Each node reads the nodes named in its `sources`, by
+default the node before it. It may read earlier nodes only, so a spec has no cycles. The options of a kind are defined
+in its folder; `gatewise.graph.resolve` checks them and finds widths and shapes.
 """
 
 from gatewise.spec.blocks import bidirectional as bidirectional

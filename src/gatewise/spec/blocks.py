@@ -1,4 +1,4 @@
-"""Parts of models that are made of several layers, and the input stage that a number of inputs stands for."""
+"""Functions that make the nodes of common blocks, and the input stage of a model with a given number of inputs."""
 
 from __future__ import annotations
 
@@ -8,28 +8,27 @@ from gatewise.spec.text import short
 
 
 def plain_input(width: int | None) -> LayerSpec:
-    """An input stage of so many numbers a step, neither named nor scaled: `ModelSpec(inputs=width)`."""
+    """An input stage of `width` numbers a step, neither named nor scaled, as in `ModelSpec(inputs=width)`."""
     return LayerSpec("numeric", width=width)
 
 
 def bidirectional(layer: LayerSpec, name: str = "bidirectional", source: str | None = None) -> list[LayerSpec]:
-    """A layer that reads the sequence in both directions, as the nodes that it is made of (Schuster & Paliwal 1997).
+    """The nodes of a bidirectional layer, which reads the sequence in both directions (Schuster & Paliwal 1997).
 
-    One copy reads the sequence as it is, another reads it reversed, and what they answer is joined at each step: the
-    first half of the output from the one, the second from the other, as in torch and Keras (`merge_mode="concat"`). The
-    whole sequence has to be there, so a model with such a layer runs over sequences but does not stream, unless its
-    context is a window.
+    One copy of the layer reads the sequence as it is, another reads it reversed. Their outputs are concatenated at each
+    step, first that of the forward copy, as in torch and Keras (`merge_mode="concat"`). The block is not causal: a
+    model with it runs over whole sequences but does not stream, unless its context is a window.
 
     Args:
         layer: a recurrent layer, e.g. LayerSpec("gru", units=32), without a name and sources of its own.
-        name: what the names of the nodes begin with; they are `name`_forward, `name`_backward, `name`, and two more.
+        name: prefix of the names of the nodes, which are `name`_forward, `name`_backward, `name`, and two more.
         source: the node it reads, "input" for the input stage; required, as several nodes read it.
 
     Returns:
-        Nodes for `ModelSpec(layers=...)`, of which the last, called `name`, is the answer: twice as wide as the layer.
+        Nodes for `ModelSpec(layers=...)`. The last one, called `name`, is the output and is twice as wide as the layer.
 
     Raises:
-        SpecError: a layer with a name or sources, or no source.
+        SpecError: the layer has a name or sources, or `source` is missing.
     """
     if not isinstance(layer, LayerSpec) or layer.name is not None or layer.sources:
         raise SpecError(
@@ -57,20 +56,20 @@ def residual(
     norm: str = "rms",
     expand: float = 2,
 ) -> list[LayerSpec]:
-    """A block of a deep stack, as the nodes that it is made of: a layer and a gated MLP, what each makes added to x.
+    """The nodes of a residual block: a layer and a gated MLP, each of whose outputs is added to its input.
 
     ::
 
-        s  = x + W_o mixer(norm(x)) + b_o                      what the mixer makes of the sequence, added to x
+        s  = x + W_o mixer(norm(x)) + b_o                          the mixer reads the sequence
         u  = norm(s)
-        y  = s + W_d (silu(W_g u + b_g) * (W_u u + b_u)) + b_d     what the gated MLP makes of each step, added to s
+        y  = s + W_d (silu(W_g u + b_g) * (W_u u + b_u)) + b_d     the gated MLP reads each step
 
-    What is added changes x a little and lets it pass, and gradients pass likewise, so a stack of many blocks learns as
-    well as one; the norms keep what is read at one size, however much has been added. Both parts write through a
-    matrix, so the mixer need not be as wide as x. The layout is that of Griffin (De et al. 2024, arXiv 2402.19427):
-    norms before both parts (Xiong et al. 2020, arXiv 2002.04745) and SwiGLU (Shazeer 2020, arXiv 2002.05202).
+    Both x and its gradient pass the additions unchanged, so a stack of many blocks can be trained as well as one block.
+    The norms keep the inputs of both parts at a constant scale. Each part ends with a matrix product, so the mixer may
+    have another width than x. The layout is that of Griffin (De et al. 2024, arXiv 2402.19427): norms before both parts
+    (Xiong et al. 2020, arXiv 2002.04745) and SwiGLU (Shazeer 2020, arXiv 2002.05202).
 
-    Blocks are stacked by name; what they add up needs a last norm before it is read::
+    Blocks are stacked by name. The output of the last block needs a norm before another layer reads it::
 
         layers = [LayerSpec("dense", "block0", units=96)]
         for i in range(4):
@@ -78,20 +77,20 @@ def residual(
         spec = ModelSpec(65, [*layers, LayerSpec("norm"), LayerSpec("dense", units=65)])
 
     Args:
-        mixer: a layer, recurrent as a rule, e.g. LayerSpec("gru", units=64), without a name and sources of its own.
-        width: of the node it reads, and of what it writes.
-        name: what the names of the nodes begin with: `name`_norm, `name`_mixer and so on; the last is `name` itself.
-        source: the node it reads; required, as several nodes read it. It is as wide as the block, so most often a dense
-            layer or another block.
+        mixer: a layer, usually recurrent, e.g. LayerSpec("gru", units=64), without a name and sources of its own.
+        width: the width of the block's input and output.
+        name: prefix of the names of the nodes: `name`_norm, `name`_mixer and so on; the last is `name` itself.
+        source: the node it reads; required, as several nodes read it. It must be as wide as the block, so it is usually
+            a dense layer or another block.
         norm: method of the two norms, "rms" or "layer".
         expand: width of the MLP as a multiple of that of the block.
 
     Returns:
-        Nodes for `ModelSpec(layers=...)`, of which the last, called `name`, is the answer.
+        Nodes for `ModelSpec(layers=...)`. The last one, called `name`, is the output.
 
     Raises:
-        SpecError: a mixer with a name or sources, no source, or a width or expansion that is none. A kind or an option
-            that does not exist, or a source of another width, shows when the model is made.
+        SpecError: the mixer has a name or sources, `source` is missing, or the width or expansion is invalid. Unknown
+            kinds or options, and a source of another width, raise an error when the model is made.
     """
     if not isinstance(mixer, LayerSpec) or mixer.name is not None or mixer.sources:
         raise SpecError(

@@ -24,7 +24,7 @@ class LayerSpec:
         **options: the kind's own options, plain JSON values, e.g. units=64.
 
     Raises:
-        SpecError: a name that is no identifier, or an option that is not plain JSON.
+        SpecError: the name is not an identifier, or an option is not plain JSON.
     """
 
     __slots__ = ("_options", "kind", "name", "sources")
@@ -61,8 +61,8 @@ class LayerSpec:
             **{**self._options, **changes},
         )
 
-    def plain(self) -> dict[str, Any]:
-        """As plain JSON values."""
+    def to_dict(self) -> dict[str, Any]:
+        """The node as plain JSON values."""
         out: dict[str, Any] = {"kind": self.kind, **self._options}
         if self.name is not None:
             out["name"] = self.name
@@ -71,8 +71,8 @@ class LayerSpec:
         return out
 
     @classmethod
-    def from_plain(cls, value: object, what: str) -> LayerSpec:
-        """The reverse of `plain`. `what` says in an error where in the spec the value stands."""
+    def from_dict(cls, value: object, what: str) -> LayerSpec:
+        """The reverse of `to_dict`. `what` is the name of the value in error messages, e.g. "node 3"."""
         if not isinstance(value, Mapping) or "kind" not in value:
             raise SpecError(f"{what} must be an object with a kind, got {short(value)}")
         options = {key: v for key, v in value.items() if key not in ("kind", "name", "from")}
@@ -87,13 +87,13 @@ class LayerSpec:
         raise AttributeError("a LayerSpec is immutable; use replace()")
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, LayerSpec) and canonical_json(self.plain()) == canonical_json(other.plain())
+        return isinstance(other, LayerSpec) and canonical_json(self.to_dict()) == canonical_json(other.to_dict())
 
     def __hash__(self) -> int:
-        return hash(canonical_json(self.plain()))
+        return hash(canonical_json(self.to_dict()))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return LayerSpec.from_plain, (self.plain(), "layer")
+        return LayerSpec.from_dict, (self.to_dict(), "layer")
 
     def __repr__(self) -> str:
         parts = [repr(self.kind)]
@@ -105,12 +105,12 @@ class LayerSpec:
 
 
 def listed(values: object) -> tuple[Any, ...] | None:
-    """The members of a list, tuple or other series; None where there is none."""
+    """The members of a list, tuple or other series; None if the value is not a series."""
     return tuple(values) if isinstance(values, Iterable) and not isinstance(values, (str, bytes, Mapping)) else None
 
 
 def _frozen(key: str, value: Any) -> Any:
-    """The value as plain immutable-by-convention JSON, or SpecError."""
+    """The value as plain JSON, which nobody changes. Raises SpecError."""
     try:
         return json.loads(canonical_json(value))
     except (TypeError, ValueError, RecursionError):

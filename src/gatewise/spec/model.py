@@ -1,4 +1,4 @@
-"""ModelSpec: a whole model as plain data."""
+"""ModelSpec: the description of a model as plain data."""
 
 from __future__ import annotations
 
@@ -19,18 +19,20 @@ RESERVED = ("input", "head", "task", "window")
 
 
 class ModelSpec:
-    """A whole model as plain data. Immutable; equal when its JSON is.
+    """The description of a model as plain data. Immutable; two specs are equal if their JSON is.
 
     Args:
-        inputs: shorthand for an input stage of so many numbers a step, neither named nor scaled.
+        inputs: number of inputs a step, as a shorthand for an input stage that neither names nor scales them.
         layers: the nodes, in order.
         input: the input stage, instead of `inputs`.
-        head: what turns the last node's output into an answer; None leaves the output as it is. It reads the last node
-            and the input stage, unless it names its sources.
-        context: "carried" (state carried for ever) or {"window": L} (each answer from the last L steps only).
+        head: the head, which computes the answer from the output of the last node; None = that output is the answer. A
+            head reads the last node and the input stage, unless it names other sources.
+        context: "carried" (the state is carried without end) or {"window": L} (each answer is computed from the last L
+            steps only).
 
     Raises:
-        SpecError: no layers, a name used twice, a source that does not stand before its reader, a bad context.
+        SpecError: there are no layers, a name is used twice, a node reads one that does not come before it, or the
+            context is invalid.
     """
 
     __slots__ = ("context", "head", "input", "nodes")
@@ -68,28 +70,28 @@ class ModelSpec:
         }
         return ModelSpec(**{**now, **changes})
 
-    def plain(self) -> dict[str, Any]:
-        """As plain JSON values."""
+    def to_dict(self) -> dict[str, Any]:
+        """The spec as plain JSON values."""
         return {
             "format": FORMAT,
             "input": _nameless(self.input),
-            "nodes": [node.plain() for node in self.nodes],
+            "nodes": [node.to_dict() for node in self.nodes],
             "head": None if self.head is None else _nameless(self.head),
             "context": self.context if isinstance(self.context, str) else dict(self.context),
         }
 
     def to_json(self) -> str:
-        """The canonical JSON text: equal specs give equal text."""
-        return canonical_json(self.plain())
+        """The spec as canonical JSON text: equal specs give equal text."""
+        return canonical_json(self.to_dict())
 
     @classmethod
     def from_json(cls, text: str) -> ModelSpec:
         """Read what `to_json` wrote. Raises SpecError on anything else, however hostile."""
-        return cls.from_plain(parse_json(text, "model description"))
+        return cls.from_dict(parse_json(text, "model description"))
 
     @classmethod
-    def from_plain(cls, value: object) -> ModelSpec:
-        """The reverse of `plain`."""
+    def from_dict(cls, value: object) -> ModelSpec:
+        """The reverse of `to_dict`. Raises SpecError."""
         if not isinstance(value, Mapping):
             raise SpecError(f"a model description must be an object, got {short(value)}")
         keys = {"format", "input", "nodes", "head", "context"}
@@ -104,9 +106,9 @@ class ModelSpec:
             raise SpecError(f"nodes must be a list, got {short(value['nodes'])}")
         head = value.get("head")
         return cls(
-            input=LayerSpec.from_plain(value["input"], "input"),
-            layers=[LayerSpec.from_plain(node, f"node {i}") for i, node in enumerate(value["nodes"])],
-            head=None if head is None else LayerSpec.from_plain(head, "head"),
+            input=LayerSpec.from_dict(value["input"], "input"),
+            layers=[LayerSpec.from_dict(node, f"node {i}") for i, node in enumerate(value["nodes"])],
+            head=None if head is None else LayerSpec.from_dict(head, "head"),
             context=value.get("context", "carried"),
         )
 
@@ -128,11 +130,11 @@ class ModelSpec:
 
 
 def _nameless(node: LayerSpec) -> dict[str, Any]:
-    return {key: value for key, value in node.plain().items() if key != "name"}
+    return {key: value for key, value in node.to_dict().items() if key != "name"}
 
 
 def _fixed(node: LayerSpec, role: str) -> LayerSpec:
-    """The input stage and the head have fixed names."""
+    """The input stage or the head, with the fixed name `role`. Raises SpecError."""
     if not isinstance(node, LayerSpec):
         raise SpecError(f"{role} must be a LayerSpec, got {short(node)}")
     if node.name not in (None, role) or (node.sources and role == "input"):
@@ -141,7 +143,7 @@ def _fixed(node: LayerSpec, role: str) -> LayerSpec:
 
 
 def _head(node: LayerSpec, nodes: tuple[LayerSpec, ...]) -> LayerSpec:
-    """The head, whose sources are any of the nodes."""
+    """The head with its sources, which may be any of the nodes. Raises SpecError."""
     head = _fixed(node, "head")
     for source in head.sources:
         if source not in ("input", *(layer.name for layer in nodes)):
@@ -172,7 +174,7 @@ def _named(given: Iterable[LayerSpec]) -> tuple[LayerSpec, ...]:
         for source in node.sources:
             if source == "input" or (source in seen and source not in RESERVED):
                 continue
-            where = "does not stand before it: a cycle" if source in later else "does not exist"
+            where = "does not come before it: a cycle" if source in later else "does not exist"
             raise SpecError(f"layer {node.name!r} reads {source!r}, which {where}; sources must be earlier layers")
         seen.add(node.name)
         nodes.append(node)

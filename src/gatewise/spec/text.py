@@ -1,4 +1,4 @@
-"""JSON as gatewise writes and reads it: one text for equal values, and a parser for files that may be hostile."""
+"""Canonical JSON, in which equal values have equal texts, and a parser for JSON from files that may be hostile."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from gatewise.errors import SpecError
 MOST_JSON = 1 << 20
 MOST_DEPTH = 32
 
-# A whole string, closed or not, or one bracket. Possessive, so that hostile text costs linear time and no memory.
+# A whole string, closed or not, or one bracket. The quantifiers are possessive, so that hostile text takes linear time.
 _MARK = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[{\]}]', re.DOTALL)
 
 
 def canonical_json(value: object) -> str:
-    """JSON with sorted keys, no spaces, ASCII only and no NaN, so that equal values give equal bytes."""
+    """Write JSON with sorted keys, no spaces, ASCII only and no NaN, so that equal values give equal bytes."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 
 
 def parse_json(text: str, what: str, most: int = MOST_JSON) -> Any:
-    """Parse JSON from a file that may be hostile: limited size and depth, no NaN, no key twice.
+    """Parse JSON from a file that may be hostile: size and depth are limited; NaN and duplicate keys are errors.
 
     Raises:
-        SpecError: naming `what` and the place.
+        SpecError: the text is invalid. The message names `what` and the place.
     """
     if not isinstance(text, str):
         raise SpecError(f"the {what} must be text, got {type(text).__name__}")

@@ -1,4 +1,4 @@
-"""The calendar of a series: the rule that its times follow, from which the next times are known.
+"""The calendar of a series: the rule that its times follow, from which future times are derived.
 
 A calendar is found from the times of a table, and is only accepted if it reproduces these times. The kinds are:
 
@@ -59,16 +59,16 @@ COMMON_WEEKS = ({0, 1, 2, 3, 4}, {0, 1, 2, 3, 4, 5}, {6, 0, 1, 2, 3}, set(range(
 
 @dataclass(frozen=True)
 class Calendar:
-    """What is known of the times of a series.
+    """The usual step and the rule of the times of a series.
 
     Attributes:
         kind: DATES, DURATIONS or NUMBERS.
         usual: the usual step, in seconds or as a number.
-        rule: what they follow, or None where that is not known.
-        steps: steps that it was found from.
-        odd: those among them that left rows out, or were of another length.
-        longest: the longest of these, in seconds or as a number; 0 where there is none.
-        span: from the first to the last row of the longest series, in seconds or as a number.
+        rule: the rule that the times follow, or None if it is not known.
+        steps: number of steps from which it was found.
+        odd: number of those steps that left rows out, or had another length.
+        longest: the longest of these, in seconds or as a number; 0 if there are none.
+        span: time from the first to the last row of the longest series, in seconds or as a number.
     """
 
     kind: str
@@ -81,11 +81,11 @@ class Calendar:
 
     @property
     def counted(self) -> Rule:
-        """What times are counted in: the rule, or the usual step where there is none."""
+        """The rule in which steps are counted; without a rule, the usual step."""
         return Steps(self.usual, exact=False) if self.rule is None else self.rule
 
     def measure(self, times: pd.Index) -> Array:
-        """How many steps of the calendar lie between each row and the next, (rows - 1,): 1 where none is left out."""
+        """Number of steps of the calendar between each row and the next, (rows - 1,); 1 if no row is left out."""
         rule = self.counted
         if isinstance(rule, Slots):
             assert isinstance(times, pd.DatetimeIndex)
@@ -93,36 +93,36 @@ class Calendar:
         return rule.measure(times)
 
     def after(self, times: pd.Index, counts: Sequence[int]) -> list[Any]:
-        """The times so many steps after the last, of the same type."""
+        """The times that are `counts` steps after the last one, of the same type."""
         last = times[-1]
         return self.counted.after(last, counts, getattr(times, "unit", None))
 
     def season(self) -> int | None:
-        """Steps after which a day, a week or a year begins anew, or None where the times do not say."""
+        """Number of steps in a day, a week or a year, whichever is the season; None if the times do not tell."""
         return None if self.rule is None or self.kind != DATES else self.rule.season()
 
     def describe(self) -> str:
-        """How the rows are, for messages: "1 hour apart", "on the last day of each month"."""
+        """The spacing of the rows, for messages: "1 hour apart", "on the last day of each month"."""
         if self.rule is None:
             return f"at no regular times, usually {step_length(self.usual, self.kind)} apart"
         return self.rule.describe(self.kind)
 
-    def to_json(self) -> dict[str, Any]:
-        """As plain JSON values."""
+    def to_dict(self) -> dict[str, Any]:
+        """The calendar as plain JSON values."""
         told: dict[str, Any] = {"kind": self.kind, "usual": self.usual, "rule": None}
         if self.rule is not None:
             name = next(name for name, rule in RULES.items() if isinstance(self.rule, rule))
-            told |= {"rule": name, **_plain(asdict(self.rule))}
+            told |= {"rule": name, **_as_lists(asdict(self.rule))}
         return told | {"steps": self.steps, "odd": self.odd, "longest": self.longest, "span": self.span}
 
     @classmethod
-    def from_json(cls, told: Mapping[str, Any]) -> Calendar:
-        """What `to_json` gave. Raises KeyError, TypeError, ValueError or InputError where it is no calendar."""
+    def from_dict(cls, told: Mapping[str, Any]) -> Calendar:
+        """The reverse of `to_dict`. Raises KeyError, TypeError, ValueError or InputError if it is not a calendar."""
         options = dict(told)
         kind, name = options.pop("kind"), options.pop("rule")
         usual, longest = (positive(options.pop(key), least) for key, least in (("usual", 1e-300), ("longest", 0)))
         steps, odd = int(options.pop("steps")), int(options.pop("odd"))
-        span = positive(options.pop("span", steps * usual), 0)  # of files that do not say it, about that
+        span = positive(options.pop("span", steps * usual), 0)  # older files do not have it
         if kind not in (DATES, DURATIONS, NUMBERS) or (name is not None and name not in RULES):
             raise InputError(f"its calendar is of no known kind: {kind!r}, {name!r}")
         if name in ("months", "week") and kind != DATES:
@@ -131,7 +131,7 @@ class Calendar:
 
 
 def find(times: pd.Index) -> Calendar | None:
-    """The calendar of one series, or None where one row alone tells nothing.
+    """The calendar of one series, or None if it has only one row.
 
     Args:
         times: ascending.
@@ -160,7 +160,7 @@ def find(times: pd.Index) -> Calendar | None:
 
 
 def _candidates(times: pd.Index, steps: Array, usual: float) -> list[Rule]:
-    """Rules that may hold, those first that are to be taken where several do."""
+    """Rules that the times may follow, in order of preference."""
     common = _most_common(steps)
     rules: list[Rule] = [Steps(common)]
     if usual < WEEK or not isinstance(times, pd.DatetimeIndex):
@@ -177,7 +177,7 @@ def _candidates(times: pd.Index, steps: Array, usual: float) -> list[Rule]:
 
 
 def _of_months(clock: pd.DatetimeIndex) -> list[Rule]:
-    """Days of months that the times may be."""
+    """Rules by days of months that the times may follow."""
     months = clock.year * 12 + clock.month
     each = len(clock) / len(np.unique(months))
     at = float(_most_common((clock - clock.normalize()).as_unit("us").asi8)) / 1e6
@@ -196,7 +196,7 @@ def _of_months(clock: pd.DatetimeIndex) -> list[Rule]:
 
 
 def _of_week(clock: pd.DatetimeIndex, steps: Array) -> list[Rule]:
-    """The times of a week that come again. Three weeks show which; before, weekdays and times of day have to do."""
+    """The times of a week that repeat. With less than three weeks of data, weekdays and times of day are used."""
     micro = 1_000_000
     hours = (clock - clock.normalize()).as_unit("us").asi8
     weekdays = np.asarray(clock.day_of_week).astype(np.int64)
@@ -218,7 +218,7 @@ def _of_week(clock: pd.DatetimeIndex, steps: Array) -> list[Rule]:
 
 
 def _sessions(slots: Array, step: float) -> Week | None:
-    """Times of a week, in seconds, as sessions; None where these would be too many."""
+    """Times of a week, in seconds, as sessions; None if there would be too many."""
     runs: dict[tuple[float, float], list[int]] = {}
     several = False
     for day in range(7):
@@ -238,12 +238,12 @@ def _longest(steps: Array, odd: Array) -> float:
 
 
 def _most_common(values: Any) -> float:
-    """The value that there is most often, the least of several; 0 of none."""
+    """The most frequent value, or the least of several; 0 if there are none."""
     found, counts = np.unique(np.asarray(values), return_counts=True)
     return found[np.argmax(counts)].item() if len(found) else 0.0
 
 
-def _plain(value: Any) -> Any:
+def _as_lists(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _plain(each) for key, each in value.items()}
-    return [_plain(each) for each in value] if isinstance(value, (tuple, list)) else value
+        return {key: _as_lists(each) for key, each in value.items()}
+    return [_as_lists(each) for each in value] if isinstance(value, (tuple, list)) else value

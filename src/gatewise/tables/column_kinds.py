@@ -49,9 +49,9 @@ class Lasting:
 
     Attributes:
         kind: "counter", "trend", "walk" or "shift".
-        above, below: shares of the kept rows beyond the range trained on.
-        low, high: the smallest and largest reading trained on.
-        falls: whether it goes down, of "counter" and "trend".
+        above, below: shares of the held-out rows beyond the range of the training rows.
+        low, high: the smallest and largest reading of the training rows.
+        falls: whether it goes down, for "counter" and "trend".
     """
 
     kind: str
@@ -63,7 +63,7 @@ class Lasting:
 
 
 def steps_within(values: Array, starts: Sequence[int]) -> Array:
-    """Differences of successive readings of one series that are both there: (steps,) float64."""
+    """Differences of successive readings of one series, without missing ones: (steps,) float64."""
     steps = np.diff(values)
     steps[[start - 1 for start in starts if start]] = np.nan
     there = np.isfinite(steps)
@@ -74,15 +74,15 @@ def no_reading(name: str, values: Array, steps: Array, several: bool) -> str | N
     """The kind of a column that is no reading; None for one that may be a reading.
 
     Args:
-        name: of the column.
-        values: (rows,) float64, NaN where missing; exact to float32.
-        steps: what `steps_within` gives.
-        several: whether it is said which column tells series apart.
+        name: name of the column.
+        values: (rows,) float64, NaN if missing; exact to float32.
+        steps: the result of `steps_within`.
+        several: whether a column of series ids is given.
 
     Returns:
-        "time": it ascends, or descends, and is called or written as a time is; "steps": it changes by the same with
-        every row, as a row number does; "restart": it counts rows, and begins again at uneven distances; "id": whole
-        numbers, each for a while, that do not come back, or called an id; or None.
+        "time": it ascends or descends, and has the name or the form of a time; "steps": it changes by the same amount
+        with every row, as a row number does; "restart": it counts rows, and begins again at uneven distances; "id": it
+        is named an id, or has whole numbers that stay for several rows and do not come back; or None.
     """
     if steps.size < LEAST_STEPS:
         return None
@@ -118,12 +118,12 @@ def no_reading(name: str, values: Array, steps: Array, several: bool) -> str | N
 
 
 def _is_epoch(low: float, high: float) -> bool:
-    """Seconds, milliseconds, microseconds or nanoseconds since 1970."""
+    """Whether the values can be seconds, milliseconds, microseconds or nanoseconds since 1970."""
     return any(_EPOCH[0] * unit <= low and high <= _EPOCH[1] * unit for unit in (1.0, 1e3, 1e6, 1e9))
 
 
 def _is_calendar(known: Array) -> bool:
-    """Written as YYYYMMDD, which float32 holds to 2 days."""
+    """Whether the values are dates written as YYYYMMDD, which float32 represents to within 2 days."""
     if known.min() < 19000101 or known.max() > 21001231:
         return False
     month, day = known // 100 % 100, known % 100
@@ -131,7 +131,7 @@ def _is_calendar(known: Array) -> bool:
 
 
 def _begins_again(values: Array, steps: Array) -> bool:
-    """Whether it falls to the same value each time, after stretches that are not all of one length."""
+    """Whether the values fall to the same value each time, after periods of different lengths."""
     falls = np.flatnonzero(steps < 0)
     if not falls.size or np.isnan(values).any() or steps.size < values.size - 1:
         return False
@@ -145,10 +145,10 @@ def lasting_change(
     """In which way a column does not return to the range of the training rows; None if it does.
 
     Args:
-        values: (rows,) float64, NaN where missing or wild.
-        series: of each its first row and the row it ends before.
+        values: (rows,) float64, NaN if missing or wild.
+        series: for each series its first row and the row before which it ends.
         trained, kept: rows of the training part, and of the part that calibrates or validates: (some,) int.
-        steps: what `steps_within` gives.
+        steps: the result of `steps_within`.
     """
     before, after = values[trained], values[kept]
     before, after = before[np.isfinite(before)], after[np.isfinite(after)]
@@ -178,7 +178,7 @@ def lasting_change(
 
 
 def _figures(values: Array, series: Sequence[tuple[int, int]], out: float) -> tuple[float, float, float, float, float]:
-    """Ratio, correlations with time, largest step and chance under a random walk: medians over the longest series.
+    """Ratio, correlations with time, largest step and p-value of a random walk: medians over the longest series.
 
     The second correlation is that of about ten blocks.
     """
@@ -192,7 +192,7 @@ def _figures(values: Array, series: Sequence[tuple[int, int]], out: float) -> tu
         ratio = float((steps**2).sum() / (around**2).sum())
         jump = float(np.abs(steps).max() / np.ptp(means))
         asked = ratio < (0.6 if out > LEFT else 0.3)
-        asked = asked and (out > LEFT or means.std() > 0.2 * np.nanstd(own))  # else it wanders too little to matter
+        asked = asked and (out > LEFT or means.std() > 0.2 * np.nanstd(own))  # else it wanders too little
         walk = _chance_of_walk(_means(own, FINE)) if asked else 0.0
         found.append((ratio, _order(means), _order(_means(own, COARSE // 4)), jump, walk))
     if not found:
@@ -208,7 +208,7 @@ def _order(means: Array) -> float:
 
 
 def _means(values: Array, blocks: int) -> Array:
-    """Means over blocks of equal length, as many as asked for or more; those without readings are left out."""
+    """Means over at least `blocks` blocks of equal length; blocks without readings are left out."""
     length = max(1, values.size // blocks)
     cut = values[values.size % length :].reshape(-1, length)
     there = np.isfinite(cut)

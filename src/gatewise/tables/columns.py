@@ -1,4 +1,4 @@
-"""Convert a column of a table to numbers, float64 as it is read and float32 as a model takes it, or say why not."""
+"""Convert a column of a table to float64, and then to the float32 of a model, or explain why it cannot be converted."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _OR_LEAVE_OUT = Text(", or leave it out of ", Parameter("columns"))
 
 
 def as_float64(column: pd.Series[Any], name: str, where: Where) -> Array:
-    """One column as float64; missing values become NaN, infinite ones stay."""
+    """One column as float64; missing values become NaN, infinite values are kept."""
     dtype: Any = column.dtype
     numeric = pd.api.types.is_numeric_dtype(dtype) or pd.api.types.is_bool_dtype(dtype)
     if pd.api.types.is_object_dtype(dtype):
@@ -40,7 +40,7 @@ def as_float64(column: pd.Series[Any], name: str, where: Where) -> Array:
 
 
 def as_float32(wide: Array, name: str, where: Where) -> tuple[Array, float]:
-    """A column as float32, and the standard deviation that it has before."""
+    """A column as float32, and its standard deviation in float64."""
     if (bad := too_large(wide)).size:
         raise InputError(says_too_large(wide, name, int(bad[0]), where))
     narrow = wide.astype(np.float32)
@@ -50,7 +50,7 @@ def as_float32(wide: Array, name: str, where: Where) -> tuple[Array, float]:
 
 
 def too_large(wide: Array) -> Array:
-    """The rows, ascending, whose finite reading float32 does not hold."""
+    """The rows, ascending, whose finite readings are too large for float32."""
     with np.errstate(over="ignore"):
         return np.flatnonzero(np.isinf(wide.astype(np.float32)) & np.isfinite(wide))
 

@@ -17,17 +17,17 @@ import numpy as np
 from gatewise.layers.base import Array
 
 FIND = "find"
-"""Tells `read_table` to find the constants."""
+"""Passed to `read_table` to let it find the constants."""
 
 COARSE = 0.01
 """The largest share of the deviation that a step of float32 may have."""
 
 
 def constant_of(values: Array) -> float:
-    """The constant to subtract from readings (rows,) float64; 0 where float32 holds them well.
+    """The constant to subtract from readings (rows,) float64; 0 if float32 is exact enough.
 
-    The deviation is the lesser of the standard deviation and of what the middle half of the readings has (1.349
-    deviations of a normal distribution), so that a wild value does not hide how little the others vary.
+    The deviation is the lesser of the standard deviation and the interquartile range divided by 1.349, its value for a
+    standard normal distribution. A wild value can therefore not hide that the other readings vary little.
     """
     known = values[np.isfinite(values)]
     if not known.size or not np.ptp(known):
@@ -45,16 +45,16 @@ def constant_of(values: Array) -> float:
 
 
 def asked(subtract: Any, columns: Sequence[str]) -> tuple[Array, Array]:
-    """What is to be subtracted from each of some columns, as `read_table` is told it.
+    """The constants to subtract from columns, from the argument of `read_table`.
 
     Args:
-        subtract: a number or `FIND` for each, `FIND` for all, None for nothing, or a function that says so, given the
-            columns.
-        columns: their names.
+        subtract: a number or `FIND` for each column, `FIND` for all, None for nothing, or a function that returns one
+            of these, given the names of the columns.
+        columns: names of the columns.
 
     Returns:
-        The numbers (columns,) float64, and for which columns one is to be found (columns,) bool. Nothing for any where
-        there are not as many: who asked refuses such a table.
+        The constants (columns,) float64, and for which columns one has to be found (columns,) bool. If the number of
+        entries is not that of the columns, nothing is subtracted; the caller raises an error for such a table.
     """
     given = subtract(columns) if callable(subtract) else subtract
     each = [given] * len(columns) if given is None or isinstance(given, str) else list(given)

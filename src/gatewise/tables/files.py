@@ -1,4 +1,4 @@
-"""Files of readings: CSV with one header line, compressed or not, or Parquet. No line is filled up in silence."""
+"""Read files of readings: CSV with one header line, compressed or not, or Parquet. Short lines are an error."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ class TextFile:
     """A file of readings, with its separator and decimal mark if they are known. Tasks accept it like any other table.
 
     Attributes:
-        path: of the file.
-        sep: what separates fields; None = found in its first lines. With one given the suffix does not matter.
-        decimal: "." or ",": what stands before decimals.
+        path: path of the file.
+        sep: the separator of fields; None = found in the first lines. With a separator, any file name is accepted.
+        decimal: the decimal mark, "." or ",".
 
     Raises:
-        InputError: no separator or decimal mark, or both the same.
+        InputError: the separator or the decimal mark is invalid, or both are the same.
     """
 
     path: str | os.PathLike[str]
@@ -67,7 +67,7 @@ def read_file(file: TextFile) -> tuple[pd.DataFrame, str, int | None]:
 
 
 def _read_csv(path: Path, sep: str | None, decimal: str) -> pd.DataFrame:
-    """Read a file with one header line, keeping every line: a blank one before others is a row without readings."""
+    """Read a file with one header line and keep every line: a blank line before others is a row without readings."""
     common: dict[str, Any] = {"encoding": "utf-8-sig", "skip_blank_lines": False, "compression": "infer"}
     header: list[str] = []
     try:
@@ -80,7 +80,7 @@ def _read_csv(path: Path, sep: str | None, decimal: str) -> pd.DataFrame:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)
             frame: pd.DataFrame = pd.read_csv(path, low_memory=False, index_col=False, decimal=decimal, **common)
-        if frame.iloc[:, -1].isna().any():  # as in a line that is too short, which pandas fills up
+        if frame.iloc[:, -1].isna().any():  # as in a line that is too short, which pandas fills
             blank = _check_lines(path, len(header), sep)
             if len(frame) and frame.iloc[-1].isna().all():
                 frame = frame.iloc[: max(0, len(frame) - blank)]
@@ -93,7 +93,7 @@ def _read_csv(path: Path, sep: str | None, decimal: str) -> pd.DataFrame:
         raise InputError(f"{path}: {str(error).strip()}; every line must have {len(header)} fields") from None
     except (OSError, EOFError) as error:
         raise InputError(f"{path} cannot be read: {error}") from None
-    frame.columns = pd.Index(header)  # as they stand in the file: pandas renames those that are there twice
+    frame.columns = pd.Index(header)  # as in the file, because pandas renames duplicates
     return frame
 
 
@@ -103,10 +103,10 @@ def _separator(path: Path, decimal: str) -> str:
 
 
 def _check_lines(path: Path, width: int, sep: str) -> int:
-    """Refuse the first line that is not blank and has more or fewer fields than the header.
+    """Raise an error for the first line that is not blank and has more or fewer fields than the header.
 
     Returns:
-        How many blank lines there are at the end.
+        Number of blank lines at the end.
     """
     blank = 0
     with get_handle(path, "r", encoding="utf-8-sig", compression="infer") as opened:
@@ -121,7 +121,7 @@ def _check_lines(path: Path, width: int, sep: str) -> int:
                         f"the header has, a missing reading being empty{cut}"
                     )
         except csv.Error:
-            return 0  # pandas says more
+            return 0  # the error of pandas is more specific
     return blank
 
 

@@ -4,9 +4,9 @@ The kinds of data are tried in this order, so that as much as possible is known 
 
     pandas            a DataFrame, a Series
     a path            CSV or Parquet, see `files`
-    xarray            by its to_pandas or to_dataframe, which keep the labels as an index
-    Arrow             `__arrow_c_stream__` or `__arrow_c_array__` (polars, pyarrow, DuckDB and others), by pyarrow
-    to_pandas         whatever else knows how to become pandas, or to_dataframe
+    xarray            with its to_pandas or to_dataframe, which keep the labels as an index
+    Arrow             `__arrow_c_stream__` or `__arrow_c_array__` (polars, pyarrow, DuckDB and others), with pyarrow
+    to_pandas         any other object with this method, or with to_dataframe
     a dict            of columns; a structured array of NumPy
     an array          (rows,) or (rows, columns), whose columns are called x0, x1, ...
 """
@@ -30,11 +30,11 @@ except ImportError as error:  # pragma: no cover - tried in an environment witho
     raise MissingExtraError("tasks read tables with pandas: pip install 'gatewise[train]'") from error
 
 ARRAY = "the array"
-"""What an array is called in messages."""
+"""The name of an array in messages."""
 
 
 def to_frame(data: Any) -> tuple[pd.DataFrame, str, int | None]:
-    """The data as a frame, what to call it, and for text files the line of row 0. Raises InputError."""
+    """The data as a frame, its name in messages, and for text files the line of row 0. Raises InputError."""
     if isinstance(data, pd.DataFrame):
         return data, "the frame", None
     if isinstance(data, pd.Series):
@@ -55,10 +55,10 @@ def to_frame(data: Any) -> tuple[pd.DataFrame, str, int | None]:
 
 
 def with_levels(frame: pd.DataFrame, origin: str, time: str | None, series: str | None) -> pd.DataFrame:
-    """The frame, with those levels of its index as columns that are asked for as time and series and are no columns.
+    """The frame with the levels of its index that are named as time or series converted to columns.
 
     Raises:
-        InputError: of several levels one tells rows apart and is not asked for.
+        InputError: the index has several levels, and one that distinguishes rows is neither the time nor the series.
     """
     several = isinstance(frame.index, pd.MultiIndex)
     names = {str(name) for name in frame.columns}
@@ -90,7 +90,7 @@ def _named(series: pd.Series[Any]) -> pd.DataFrame:
 
 
 def _of_arrow(data: Any) -> pd.DataFrame | None:
-    """What offers Arrow's C interface: a table, a batch, or one column."""
+    """Convert an object with Arrow's C interface: a table, a batch, or one column."""
     stream, array = hasattr(data, "__arrow_c_stream__"), hasattr(data, "__arrow_c_array__")
     if not (stream or array):
         return None
@@ -114,11 +114,11 @@ def _of_arrow(data: Any) -> pd.DataFrame | None:
             raise InputError(f"the table has the column {twice!r} more than once; rename or drop all but one")
         return pd.DataFrame(table.to_pandas())
     except pa.ArrowException as error:
-        raise InputError(f"the {type(data).__name__} cannot be read by way of Arrow: {error}") from None
+        raise InputError(f"the {type(data).__name__} cannot be read with Arrow: {error}") from None
 
 
 def _of_pandas(data: Any) -> pd.DataFrame | None:
-    """What says how it becomes pandas."""
+    """Convert an object that has a method to convert it to pandas."""
     failed: Exception | None = None
     for name in ("to_pandas", "to_dataframe"):
         way = getattr(data, name, None)
@@ -134,7 +134,7 @@ def _of_pandas(data: Any) -> pd.DataFrame | None:
         if isinstance(found, pd.DataFrame):
             return found
     if failed is not None:
-        raise InputError(f"the {type(data).__name__} does not become a pandas frame: {failed}") from None
+        raise InputError(f"the {type(data).__name__} cannot be converted to a pandas frame: {failed}") from None
     return None
 
 
@@ -183,7 +183,7 @@ def _of_array(data: Any) -> pd.DataFrame:
         raise InputError(f"the data are no array: {error}; give (rows,) or (rows, columns)") from None
     if array.ndim == 0 and array.dtype.kind == "O":
         raise InputError(
-            f"a {type(data).__name__} is no table; give a frame (pandas, polars, Arrow, xarray), a dict of columns, "
+            f"a {type(data).__name__} is not a table; pass a frame (pandas, polars, Arrow, xarray), a dict of columns, "
             "an array, or the path of a .csv or .parquet file"
         )
     if array.dtype.kind not in "fiub":
@@ -195,7 +195,7 @@ def _of_array(data: Any) -> pd.DataFrame:
 
 
 def _as_array(data: Any) -> Array:
-    """As an array; what a masked one hides is missing, so it becomes NaN. Raises ValueError where it is ragged."""
+    """The data as an array. Masked values become NaN. Raises ValueError if they are ragged."""
     if isinstance(data, (list, tuple)) and any(isinstance(row, np.ma.MaskedArray) for row in data):
         data = np.ma.array(data)
     if isinstance(data, np.ma.MaskedArray) and data.dtype.kind in "fiub":
@@ -204,7 +204,7 @@ def _as_array(data: Any) -> Array:
 
 
 def unique_names(frame: pd.DataFrame, origin: str) -> list[str]:
-    """The names of the columns as texts. Raises InputError where one is there twice."""
+    """The names of the columns as texts. Raises InputError if a name occurs twice."""
     names = [str(name) for name in frame.columns]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         at = [i for i, name in enumerate(names) if name == twice[0]]

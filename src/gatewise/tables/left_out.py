@@ -13,15 +13,15 @@ from gatewise.tables.table import Table, within_reach
 from gatewise.tables.warn import warn
 
 MOST = 100
-"""Names in a warning."""
+"""Greatest number of names in a warning."""
 
 
 def says_left_out(left_out: Sequence[tuple[str | int | None, str]], kept: int) -> list[str]:
     """The warning about the series that are left out: one text, or none if no series is left out.
 
     Args:
-        left_out: their ids, and why.
-        kept: how many others there are.
+        left_out: the ids of these series and the reasons.
+        kept: number of the other series.
     """
     if not left_out:
         return []
@@ -44,12 +44,12 @@ def warn_left_out(left_out: Sequence[tuple[str | int | None, str]], kept: int) -
 
 
 def without_far(table: Table, missing: str, transform: Sequence[str | None] | None = None) -> Table:
-    """The table to fit on without those of several series that hold a reading too far from all others to be scaled.
+    """The table without those series that have a reading too far from all others to be scaled.
 
     Args:
         table: the readings.
-        missing: as for `read_table`; only with "raise" is such a reading refused.
-        transform: of the columns before they are scaled.
+        missing: as for `read_table`; such a reading is an error only with "raise".
+        transform: the transforms of the columns before they are scaled.
 
     Raises:
         InputError: no series would be left.
@@ -58,12 +58,12 @@ def without_far(table: Table, missing: str, transform: Sequence[str | None] | No
         return table
     scaled = transformed(table.values, transform).astype(np.float64)
     offset, scale = np.transpose([location_scale(scaled[:, k]) for k in range(scaled.shape[1])])
-    scale = np.where(scale > 0, scale, np.inf)  # a constant column is refused later, for what it is
+    scale = np.where(scale > 0, scale, np.inf)  # a constant column raises an error later
     return within_reach(table, offset, scale, missing, leave_out=True, transform=transform)
 
 
 def too_short(table: Table, window: int) -> dict[str | int | None, str]:
-    """The series with fewer rows than a forecast is made from, and what to say of each."""
+    """The series with fewer rows than a forecast needs, each with a message."""
     return {
         name: f"a forecast is made from the last {window} rows, got {stop - start}"
         + ("" if name is None else f" in series {name!r}")

@@ -34,19 +34,19 @@ def implausible(table: Table, trained: Array, kept: Array, lasting: Sequence[int
         table: the readings.
         trained: (some,) int, the rows that weights are trained on.
         kept: (some,) int, the rows that calibrate or validate.
-        lasting: columns of which it matters that they stay in the range trained on; None = all.
+        lasting: columns that must stay in the range of the training rows; None = all.
 
     Returns:
         At most one warning for each kind of fault, of which there are twelve.
     """
-    return [_caution(kind, found, table) for kind, found in doubts(table, trained, kept, lasting).items()]
+    return [_warning(kind, found, table) for kind, found in doubts(table, trained, kept, lasting).items()]
 
 
 def doubts(table: Table, trained: Array, kept: Array, lasting: Sequence[int] | None = None) -> Doubts:
     """The faults that `implausible` warns about, by kind; kinds that no column has are left out.
 
-    "time", "steps", "restart" and "id" are no readings; "counter", "trend", "walk" and "shift" do not come back;
-    "code", "far", "spike" and "stuck" look like errors.
+    Columns with "time", "steps", "restart" and "id" are not readings; those with "counter", "trend", "walk" and "shift"
+    do not come back to their range; "code", "far", "spike" and "stuck" look like errors.
     """
     starts = [start for _, start, _ in table.series]
     spans = [(start, stop) for _, start, stop in table.series]
@@ -71,7 +71,7 @@ def doubts(table: Table, trained: Array, kept: Array, lasting: Sequence[int] | N
     return {kind: columns for kind, columns in found.items() if columns}
 
 
-def _caution(kind: str, columns: list[tuple[str, str]], table: Table) -> Text:
+def _warning(kind: str, columns: list[tuple[str, str]], table: Table) -> Text:
     """One warning about all columns with a kind of fault."""
     told = "; ".join(f"column {name!r} {what}" for name, what in columns[:SHOWN])
     if others := [repr(name) for name, _ in columns[SHOWN:]]:
@@ -120,12 +120,12 @@ def _lasting(change: Lasting) -> str:
         "counter": f"only ever {way}, as a counter or a meter does",
         "trend": f"{way} on the whole",
         "walk": "wanders off as a random walk does",
-        "shift": "is at another level in the rows kept from training",
+        "shift": "is at another level in the held-out rows",
     }[change.kind]
     beyond, share = ("above", change.above) if change.above >= change.below else ("below", change.below)
     if share < 0.005:
         return what
-    of = "of these" if change.kind == "shift" else "of the rows kept from training"
+    of = "of these" if change.kind == "shift" else "of the held-out rows"
     return f"{what}: {share:.0%} {of} lie {beyond} the range trained on, {change.low:.6g} to {change.high:.6g}"
 
 

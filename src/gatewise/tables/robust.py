@@ -15,15 +15,15 @@ TRIMMED = 0.001
 def reach(values: Array) -> tuple[float, float]:
     """The range that the values of a column may have, without single wild ones.
 
-    The bulk goes from the smallest to the largest value but for a thousandth at each end, and at least one; the column
-    may reach as far again as the bulk is wide on either side.
+    The bulk is the range of the values without a thousandth of them, and at least one, at each end. The result is the
+    bulk extended on both sides by its width.
 
     Args:
         values: (n,) finite, float64.
 
     Returns:
-        The least and the largest value, in the units of the values. Where the bulk is a single value, in a column that
-        is nearly always zero for example, those of all values.
+        The least and the largest value, in the units of the values. If the bulk is a single value, as in a column that
+        is nearly always zero, they are those of all values.
     """
     aside = max(1, math.ceil(TRIMMED * len(values)))
     if len(values) > 2 * aside:
@@ -36,7 +36,7 @@ def reach(values: Array) -> tuple[float, float]:
 def location_scale(values: Array) -> tuple[float, float]:
     """Mean and standard deviation of the values after clipping them to `reach` (winsorising: Tukey 1962).
 
-    For ordinary data, even with heavy tails, nothing is clipped, and these are the plain mean and deviation.
+    In ordinary data, even with heavy tails, nothing is clipped, and the results are the usual mean and deviation.
 
     Args:
         values: (n,) finite, float64.

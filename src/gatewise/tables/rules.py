@@ -24,7 +24,7 @@ except ImportError as error:  # pragma: no cover - tried in an environment witho
     raise MissingExtraError("tasks read tables with pandas: pip install 'gatewise[train]'") from error
 
 MOST_TIMES = 20_000
-"""The most times in a week that a weekly rule may have."""
+"""Greatest number of times in a week for a weekly rule."""
 
 DAY = 86400.0
 WEEK = 7 * DAY
@@ -51,12 +51,12 @@ def on_the_clock(times: pd.DatetimeIndex) -> pd.DatetimeIndex:
 
 @dataclass(frozen=True)
 class Steps:
-    """Each row so long after the one before it.
+    """Each row follows the one before it after a constant step.
 
     Attributes:
-        step: in seconds, or as a number.
-        clock: whether on the clock of the place, which may be put forward or back meanwhile.
-        exact: whether to the last digit; else give or take `SLACK`.
+        step: the step in seconds, or as a number.
+        clock: whether the step is constant in local time, where the clock may be changed.
+        exact: whether it is exact to the last digit; if not, steps may differ by `SLACK`.
     """
 
     step: float
@@ -64,7 +64,7 @@ class Steps:
     exact: bool = True
 
     def measure(self, times: pd.Index) -> Array:
-        """How many steps lie between each row and the next: (rows - 1,) float64, 1 where they are as they should."""
+        """Number of steps between each row and the next: (rows - 1,) float64, 1 for consecutive rows."""
         if self.clock and isinstance(times, pd.DatetimeIndex):
             times = on_the_clock(times)
         steps: Array = differences(times) / self.step
@@ -80,13 +80,13 @@ class Steps:
             return [last + h * step for h in counts]
         step = pd.Timedelta(round(step * 1e9), unit="ns")
         if unit is not None and step.as_unit(unit) == step:
-            step = step.as_unit(unit)  # else the sum is of the finer unit, and reaches less far
+            step = step.as_unit(unit)  # otherwise the sum has the finer unit, whose range is smaller
         if not self.clock or not isinstance(last, pd.Timestamp):
             return [last + h * step for h in counts]
         return [_placed(last.tz_localize(None) + h * step, last.tz) for h in counts]
 
     def season(self) -> int | None:
-        """Steps in a day for steps shorter than a day, in a week for days, in a year for weeks; else None."""
+        """Number of steps in a day for steps below a day, in a week for days, in a year for weeks; else None."""
         for period, slack in ((DAY, 0.05), (WEEK, 0.05), (365.2425 * DAY, 0.25)):  # a year is no whole number of weeks
             if self.step < period:
                 steps = round(period / self.step)
@@ -99,11 +99,11 @@ class Steps:
 
 
 class Slots:
-    """Times of a calendar that is no constant step. `every` is how many of them on the next row is, mostly 1."""
+    """Times of a calendar without a constant step. The next row is `every` of these times later, usually 1."""
 
     every: int
     block: ClassVar[int] = 1
-    """Years that are worked out together, so that many series share them."""
+    """Number of years that are computed together, so that many series share them."""
 
     def _of_blocks(self, first: int, last: int) -> Array:
         return _slots(self, first - first % self.block, last + self.block - 1 - last % self.block)
@@ -113,7 +113,7 @@ class Slots:
         raise NotImplementedError
 
     def measure(self, times: pd.DatetimeIndex) -> Array:
-        """How many steps lie between each row and the next: (rows - 1,) float64; NaN beside the calendar."""
+        """Number of steps between each row and the next: (rows - 1,) float64; NaN for times not in the calendar."""
         clock = on_the_clock(times).as_unit("us")
         slots = self._of_blocks(int(clock.year.min()), int(clock.year.max()))
         at = np.searchsorted(slots, clock.asi8)
@@ -136,7 +136,7 @@ class Slots:
         return chosen.tz_localize(last.tz, ambiguous=first_of_two, nonexistent="shift_forward").tolist()
 
     def season(self) -> int | None:
-        """Steps after which a day, a week or a year begins anew; None where their number is not whole."""
+        """Number of steps in a day, a week or a year; None if it is not a whole number."""
         raise NotImplementedError
 
     def describe(self, kind: str) -> str:
@@ -146,15 +146,15 @@ class Slots:
 
 @dataclass(frozen=True)
 class Months(Slots):
-    """On days of each month.
+    """Certain days of each month.
 
     Attributes:
-        on: "days" of the month; "business start" or "business end", its first or last day from Monday to Friday; or
-            "weekday", one of its weeks.
-        days: for "days", ascending; where a month has fewer, its last.
+        on: "days", days of the month by number; "business start" or "business end", its first or last day from Monday
+            to Friday; or "weekday", a weekday in one of its weeks.
+        days: for "days", the numbers in ascending order. If a month has fewer days, its last day counts.
         week, weekday: for "weekday": 0 = the first in the month, -1 = the last; 0 = Monday.
         at: seconds since midnight.
-        every: how many of these on the next row is: 3 of the first of the month are quarters.
+        every: the next row is `every` of these times later: 3 with the first of each month means quarters.
     """
 
     on: str
@@ -206,7 +206,7 @@ class Months(Slots):
 
 @dataclass(frozen=True)
 class Session:
-    """Times of some weekdays, from one to another.
+    """A range of times on some weekdays.
 
     Attributes:
         weekdays: 0 = Monday.
@@ -220,12 +220,12 @@ class Session:
 
 @dataclass(frozen=True)
 class Week(Slots):
-    """At the same times of each week.
+    """The same times of each week.
 
     Attributes:
-        sessions: when rows come.
-        step: seconds from one to the next in a session; 0 where each is of one row.
-        every: how many of these on the next row is.
+        sessions: the sessions in which rows come.
+        step: seconds from one row to the next in a session; 0 if each session has one row.
+        every: the next row is `every` of these times later.
     """
 
     sessions: tuple[Session, ...]
@@ -251,7 +251,7 @@ class Week(Slots):
         return 1 + (round((session.closes - session.opens) / self.step) if self.step else 0)
 
     def season(self) -> int | None:
-        """Rows in a day where there are several, the same number each day; else in a week."""
+        """Number of rows in a day if it is the same each day and more than one; otherwise that in a week."""
         days = [sum(self._rows(s) for s in self.sessions if day in s.weekdays) for day in range(7)]
         a_day = {rows for rows in days if rows}
         rows = a_day.pop() if len(a_day) == 1 and max(days) > 1 else self.slots
@@ -286,7 +286,7 @@ def read_rule(name: str, options: dict[str, Any]) -> Rule:
             s.weekdays and 0 <= s.opens <= s.closes < DAY and set(s.weekdays) <= set(range(7)) for s in sessions
         )
         if not right or not 0 < week.slots <= MOST_TIMES or not 1 <= week.every <= MOST_TIMES:
-            raise InputError("its calendar is no week")
+            raise InputError("its calendar is not a valid week")
         return week
     days = tuple(map(int, options.pop("days")))
     months = Months(str(options["on"]), days, int(options["week"]), int(options["weekday"]), float(options["at"]))
@@ -301,7 +301,7 @@ def read_rule(name: str, options: dict[str, Any]) -> Rule:
 
 
 def positive(value: Any, least: float = 1e-300) -> float:
-    """A number of at least so much. Raises InputError."""
+    """The value, if it is a number of at least `least`. Raises InputError."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not least <= value < np.inf:
         raise InputError(f"its calendar has {value!r} for a length of time")
     return value
@@ -313,14 +313,14 @@ def _unit(times: Any) -> float:
 
 @lru_cache(maxsize=8)
 def _slots(rule: Slots, first: int, last: int) -> Array:
-    """The times of these years in microseconds, ascending: (times,) int64. Many series are of the same years."""
+    """The times of these years in microseconds, ascending: (times,) int64. Many series share the cached result."""
     slots = np.sort(rule.of_years(first, last).as_unit("us").asi8)
     slots.flags.writeable = False
     return slots
 
 
 def _weekdays(days: Sequence[int]) -> str:
-    """As "Sun to Thu", or one by one."""
+    """Weekdays as text, such as "Sun to Thu", or listed one by one."""
     for first in days if len(days) > 2 else ():
         if set(days) == {(first + i) % 7 for i in range(len(days))}:
             return f"{NAMES[first]} to {NAMES[(first + len(days) - 1) % 7]}"
@@ -328,7 +328,7 @@ def _weekdays(days: Sequence[int]) -> str:
 
 
 def _placed(time: pd.Timestamp, zone: Any) -> pd.Timestamp:
-    """A time of the clock at the place; of an hour that a change takes away the next, of two the first."""
+    """A local time with its zone. For an hour that a clock change skips, the next; for one it repeats, the first."""
     return time.tz_localize(zone, ambiguous=True, nonexistent="shift_forward")
 
 

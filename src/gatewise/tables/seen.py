@@ -38,23 +38,23 @@ MOST_MARKS = 1 << 12
 MOST_SERIES = 256
 
 Spans = Sequence[tuple[int, int]]
-"""For some series of a table the first row that was used, and the row before which these end."""
+"""For series of a table the first row that was used, and the row before which the used rows end."""
 
 _TYPES = {"digests": "<u8", "rows": "<u4", "parts": "<u4", "used": "<u4"}
 
 
 def record(table: Table, spans: Spans, before: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """What to keep of the rows used, as plain JSON values.
+    """The record of the rows used, as plain JSON values.
 
     Args:
         table: the data, as they were read.
-        spans: of each series the rows used.
-        before: the record of the task that this one went on from, whose rows it has seen as well.
+        spans: for each series the rows used.
+        before: the record of the task from which this one continued, whose rows it has seen as well.
 
     Returns:
-        `times`: kind of times -> pairs of the id of a series and its last one; and, in base 64, little-endian, `used`
-        (parts,) uint32, the rows used of each series; `digests` (marks,) uint64; `rows` (marks,) uint32, where in its
-        series each run ends; `parts` (marks,) uint32, which series that is.
+        `times`: kind of times -> pairs of the id of a series and its last time; and, in base 64, little-endian, `used`
+        (parts,) uint32, the number of rows used of each series; `digests` (marks,) uint64; `rows` (marks,) uint32, the
+        row of its series at which each run ends; `parts` (marks,) uint32, the number of that series.
     """
     found = {name: [value] for name, value in _unpacked(before).items()}
     already = len(found["used"][0])
@@ -73,7 +73,7 @@ def record(table: Table, spans: Spans, before: Mapping[str, Any] | None = None) 
     joined = {name: np.concatenate(parts) for name, parts in found.items()}
     thinned = slice(None, None, max(1, -(-len(joined["digests"]) // MOST_MARKS)))
     for name in ("digests", "rows", "parts"):
-        joined[name] = joined[name][::-1][thinned][::-1]  # from the end, which tells where the rows used end
+        joined[name] = joined[name][::-1][thinned][::-1]  # from the end, so that the end of the used rows is found
     packed = {name: base64.b64encode(joined[name].astype(kind).tobytes()).decode() for name, kind in _TYPES.items()}
     return {"times": _last_times(table, spans, {} if before is None else before["times"]), **packed}
 
@@ -86,7 +86,7 @@ def seen(table: Table, before: Mapping[str, Any]) -> Array:
         before: the record.
 
     Raises:
-        InputError: it is none.
+        InputError: the record is damaged.
     """
     found = np.zeros(len(table), bool)
     try:
@@ -97,7 +97,7 @@ def seen(table: Table, before: Mapping[str, Any]) -> Array:
             found[start:stop] |= _by_marks(_digests(table.values[start:stop]), stop - start, known, order)
             if table.times is not None:
                 kind, times = _times(table.times[start:stop])
-                # Where one of the two has no ids, the series cannot be told apart, and all of them count.
+                # If one of the two has no ids, the series cannot be distinguished, and all of them count.
                 ends = [end for id, end in last.get(kind, []) if id is None or name is None or str(id) == str(name)]
                 if ends:
                     found[start:stop] |= times <= max(ends)
@@ -107,7 +107,7 @@ def seen(table: Table, before: Mapping[str, Any]) -> Array:
 
 
 def _by_marks(digests: Array, rows: int, known: Mapping[str, Array], order: Array) -> Array:
-    """Which rows of one series have been used, as its runs tell: (rows,) bool."""
+    """Which rows of one series have been used according to its runs: (rows,) bool."""
     found = np.zeros(rows, bool)
     stored = known["digests"][order]
     at = np.minimum(np.searchsorted(stored, digests), max(len(stored) - 1, 0))
@@ -116,7 +116,7 @@ def _by_marks(digests: Array, rows: int, known: Mapping[str, Array], order: Arra
         return found
     mark, ends = order[at[hits]], hits + (SPAN - 1)
     found[(ends[:, None] - np.arange(SPAN)).ravel()] = True
-    # Where, in this series, that of the mark would begin: marks that agree on it belong together.
+    # The row of this series at which the series of each mark would begin. Marks that agree on it belong together.
     begins = ends - known["rows"][mark].astype(np.int64)
     agreed, which = np.unique(np.stack([known["parts"][mark].astype(np.int64), begins]), axis=1, return_inverse=True)
     least, most = np.full(agreed.shape[1], rows), np.zeros(agreed.shape[1], np.int64)
@@ -128,7 +128,7 @@ def _by_marks(digests: Array, rows: int, known: Mapping[str, Array], order: Arra
 
 
 def _digests(values: Array) -> Array:
-    """Of each run of `SPAN` rows, by where it begins: (runs,) uint64. All NaN are one, and so are the two zeros."""
+    """The digest of each run of `SPAN` rows: (runs,) uint64. All NaN count as equal, and so do both zeros."""
     plain = np.ascontiguousarray(np.where(np.isnan(values), np.float32(np.nan), values + np.float32(0)), "<f4")
     width, data = 4 * plain.shape[1], memoryview(plain.tobytes())
     rows = b"".join(blake2b(data[at : at + width], digest_size=8).digest() for at in range(0, len(data), width))
@@ -138,7 +138,7 @@ def _digests(values: Array) -> Array:
 
 
 def _unpacked(before: Mapping[str, Any] | None) -> dict[str, Array]:
-    """The arrays of a record; those of none are empty."""
+    """The arrays of a record; without a record they are empty."""
     if before is None:
         return {name: np.zeros(0, kind) for name, kind in _TYPES.items()}
     found = {name: np.frombuffer(base64.b64decode(before[name], validate=True), kind) for name, kind in _TYPES.items()}
@@ -150,7 +150,7 @@ def _unpacked(before: Mapping[str, Any] | None) -> dict[str, Array]:
 
 
 def _last_times(table: Table, spans: Spans, before: Mapping[str, Any]) -> dict[str, Any]:
-    """Of each kind of times the last of each series, the rows used before included."""
+    """For each kind of times the last time of each series, including the rows used before."""
     last = {kind: dict(pairs) for kind, pairs in before.items()}
     if table.times is not None:
         names = {start: name for name, start, _ in table.series}
@@ -165,7 +165,7 @@ def _last_times(table: Table, spans: Spans, before: Mapping[str, Any]) -> dict[s
 
 
 def _times(times: pd.Index) -> tuple[str, Array]:
-    """What sort of times they are, and numbers for them: those of one kind can be compared. Dates in microseconds."""
+    """The kind of times, and the times as numbers, which can be compared within a kind. Dates are in microseconds."""
     if isinstance(times, pd.DatetimeIndex):
         kind = "dates" if times.tz is None else "dates with a zone"
         return kind, np.asarray(times.as_unit("us").asi8)

@@ -15,7 +15,7 @@ from itertools import islice
 from gatewise.errors import InputError, Parameter, Text, Wording
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
-"""The separators that are looked for, and their names in messages."""
+"""The separators that can be found, and their names in messages."""
 
 LINES = 20
 """The number of lines that are read to find the separator, with the header."""
@@ -24,10 +24,10 @@ _NUMBER = re.compile(r"[+-]?(?:\d{1,3}(?:([.,' ])\d{3})(?:\1\d{3})*(?:[.,]\d*)?|
 
 
 def find_separator(lines: Iterable[str], path: str, decimal: str = ".") -> str:
-    """The separator of a file, given its lines; a comma where there is one column only.
+    """The separator of a file, given its lines; a comma if there is only one column.
 
     Raises:
-        InputError: several would do.
+        InputError: several separators fit.
     """
     first = [line.rstrip("\r\n") for line in islice(lines, LINES)]
     header, rest = (first[0], [line for line in first[1:] if line.strip()]) if first else ("", [])
@@ -56,7 +56,7 @@ def width(line: str, sep: str) -> int:
 
 
 def check_given(sep: str | None, decimal: str) -> None:
-    """Refuse separators and decimal marks that make no sense. Raises InputError."""
+    """Raise InputError for an invalid separator or decimal mark."""
     if sep is not None and (len(sep) != 1 or sep in '"\r\n' or sep.isalnum()):
         raise InputError(f"the separator must be one character, such as ; or a tab, got {sep!r}")
     if decimal not in (".", ","):

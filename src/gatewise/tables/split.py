@@ -1,4 +1,4 @@
-"""How the rows of each series are split in order of time: to train on, to validate on, and to calibrate on."""
+"""The split of the rows of each series in order of time into a training, a validation and a calibration part."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from gatewise.layers.base import Array
 
 @dataclass(frozen=True)
 class Split:
-    """Rows in each part, in all series together.
+    """Number of rows in each part, over all series.
 
     Attributes:
-        training: weights are trained on these.
-        validation: these decide which weights are kept.
-        calibration: what a task measures once it is trained is measured on these; most tasks have none.
+        training: rows on which weights are trained.
+        validation: rows that decide which weights are kept.
+        calibration: rows on which a task is calibrated after the training; most tasks have none.
     """
 
     training: int
@@ -26,7 +26,7 @@ class Split:
 
 
 class Span(NamedTuple):
-    """Where one series is cut: rows of the table at which its parts begin, and the row before which it ends."""
+    """The split of one series: rows of the table at which its parts begin, and the row before which it ends."""
 
     training: int
     validation: int
@@ -36,12 +36,12 @@ class Span(NamedTuple):
 
 @dataclass(frozen=True)
 class Parts:
-    """How a table is split.
+    """The split of a table.
 
     Attributes:
-        spans: of each series that is long enough, in the order of the table.
+        spans: the split of each series that is long enough, in the order of the table.
         share: of the rows that are not for calibration, the share that validates, as `gatewise.train.fit` takes it.
-        warnings: which series are left out, and why.
+        warnings: warnings that say which series are left out, and why.
         seen: rows of the table that must not calibrate, (rows,) bool; None = none.
     """
 
@@ -68,14 +68,14 @@ class Parts:
 
     @property
     def used(self) -> list[tuple[int, int]]:
-        """Of each series the row at which the training begins, and the one before which the validation ends."""
+        """For each series the row at which the training begins, and the row before which the validation ends."""
         return [(span.training, span.calibration) for span in self.spans]
 
     @property
     def learnt(self) -> list[tuple[int, int]]:
-        """Of each series the rows that are not unseen any more: the first, and the one before which they end.
+        """For each series the first row that was used, and the row before which the used rows end.
 
-        Rows that validated may validate again, but must not calibrate.
+        Rows that were used for validation may be used for it again, but must not calibrate.
         """
         calibrated = any(span.calibration < span.stop for span in self.spans)
         return self.used if calibrated else [(span.training, span.validation) for span in self.spans]

@@ -1,4 +1,4 @@
-"""How far apart rows are, in words, for the messages of the tasks and of the command line. Needs no pandas."""
+"""Describe the distance of rows in words, for messages of the tasks and of the command line. Needs no pandas."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ DATES, DURATIONS, NUMBERS = "dates", "durations", "numbers"
 """The kinds of times."""
 
 COUNTS = "the model counts steps, not time"
-"""Why it matters how far apart rows are."""
+"""The reason, in messages, why the distance of rows matters."""
 
 SLACK = 0.1
 """A step may differ from the usual one by this share of it: a day may have 23 hours, a clock may be read late."""
@@ -17,10 +17,10 @@ _UNITS = ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
 
 
 def step_length(step: float, kind: str = DATES) -> str:
-    """A difference of two times, e.g. "15 minutes".
+    """A difference of two times as text, e.g. "15 minutes".
 
     Args:
-        step: in seconds; for times that are numbers as it is.
+        step: the difference in seconds; for times that are numbers, their difference.
         kind: DATES, DURATIONS or NUMBERS.
     """
     if kind == NUMBERS:

@@ -47,23 +47,23 @@ class Table:
     """A checked table.
 
     Attributes:
-        values: (rows, columns) float32, C-contiguous, less `subtract`; NaN where a reading is missing (not with missing
-            "raise").
-        columns: their names.
-        deviations: (columns,) standard deviation of each, in the precision of the data.
-        named: whether they are the data's own: those of an array are not.
+        values: (rows, columns) float32, C-contiguous, after subtraction of `subtract`; missing readings are NaN (with
+            missing "raise" there are none).
+        columns: names of the columns.
+        deviations: (columns,) standard deviation of each column, in the precision of the data.
+        named: whether the data have these names; arrays have none.
         index: pandas index of the rows.
         times: pandas index of the times, strictly ascending within each series, or None.
         time: name of the time column, or None.
-        origin: what to call it in messages: a path, or "the frame".
-        cautions: warnings about the readings.
-        where: says where a row was in the data, for messages.
-        series: of each series its id, and the rows where it starts and stops; (None, 0, rows) where there are no ids.
+        origin: name of the table in messages: a path, or "the frame".
+        warnings: warnings about the readings.
+        where: a function that describes the place of a row in the data, for messages.
+        series: for each series its id, its first row and the row before which it ends; (None, 0, rows) without ids.
         id: name of the column of ids, or None.
-        order: (rows,) the number that each row had in the data: rows are grouped by series.
-        subtract: (columns,) float64, what was taken from each column before it was rounded to float32; mostly 0.
-        left_out: ids of series of the data that are not in the table, and why.
-        given: rows of the data, those of series left out included.
+        order: (rows,) the number of each row in the data; the rows of the table are grouped by series.
+        subtract: (columns,) float64, constants that were subtracted before rounding to float32; mostly 0.
+        left_out: ids of the series of the data that are left out, and the reasons.
+        given: number of rows in the data, including those of series that are left out.
     """
 
     values: Array
@@ -74,7 +74,7 @@ class Table:
     times: pd.Index | None
     time: str | None
     origin: str
-    cautions: tuple[str, ...]
+    warnings: tuple[str, ...]
     where: Where
     series: _Ranges
     id: str | None
@@ -88,7 +88,7 @@ class Table:
 
     @property
     def constants(self) -> Array | None:
-        """`subtract`, or None where nothing was subtracted."""
+        """`subtract`, or None if nothing was subtracted."""
         return self.subtract if self.subtract.any() else None
 
     def wide(self, columns: int | Sequence[int]) -> Array:
@@ -106,10 +106,10 @@ class Table:
         )
 
     def without(self, faults: Mapping[str | int | None, str]) -> Table:
-        """The table without some series, given by their ids and why.
+        """The table without some series, given by their ids with the reasons.
 
         Raises:
-            InputError: there would be none left.
+            InputError: no series would be left.
         """
         kept = [(name, start, stop) for name, start, stop in self.series if name not in faults]
         if len(kept) == len(self.series):
@@ -144,7 +144,7 @@ class Table:
 
 
 def unused(name: str, taken: Container[str]) -> str:
-    """A name for a column of results: the one given, with "_" behind it where results have a column of that name."""
+    """A name for a column of results: the given one, with "_" appended if another column has that name."""
     while name in taken:
         name += "_"
     return name
@@ -161,7 +161,7 @@ def read_table(
     subtract: Any = None,
     leave_out: bool = False,
 ) -> Table:
-    """Read and check.
+    """Read a table and check it.
 
     Args:
         data: a frame of pandas, polars, Arrow or xarray, a dict of columns, a NumPy array (rows,) or (rows, columns),
@@ -170,23 +170,23 @@ def read_table(
         time: name of the time column (or of a level of the index): dates, ISO 8601 text, or ascending numbers. None =
             the frame's index if it holds dates, else no times. Text whose offsets from UTC differ is read as UTC.
         columns: names of the columns to read, in order; None = all but the time and the series.
-        missing: "raise" refuses non-finite readings, "hold" and "mask" let them through as NaN.
-        series: name of the column, or level of the index, that tells several series apart, by text or whole numbers.
-            Rows are grouped by it, in the order in which the series first appear, and stay in their order within each.
-            None = one series.
-        advice: what to do about missing readings that are refused.
-        dated: whether whole numbers for times are dates, 20240131 or 202401; None = where they can be and would not
-            count on evenly.
-        subtract: (columns,) what to take from each column in float64; `FIND`, for all or for one, = a constant near the
-            readings where float32 is too coarse for how they vary; None = nothing. Or a function that says so, given
-            the names of the columns.
-        leave_out: whether of several series one with missing readings that are refused, with readings too large for
-            float32, or with times out of order, is left out, instead of refusing all.
+        missing: "raise" = non-finite readings are an error; "hold" and "mask" = they become NaN.
+        series: name of the column, or level of the index, with the ids of several series, which are text or whole
+            numbers. Rows are grouped by series, in the order in which the series first appear, and keep their order
+            within each. None = one series.
+        advice: the next action for missing readings, for the message of an error.
+        dated: whether whole numbers for times are dates, 20240131 or 202401; None = if they can be dates and would not
+            be evenly spaced as numbers.
+        subtract: (columns,) constants to subtract from the columns in float64; `FIND`, for all or for one, = find a
+            constant near the readings if float32 is too coarse for their variation; None = nothing. It may also be a
+            function that returns one of these, given the names of the columns.
+        leave_out: whether, among several series, one with missing readings although `missing` is "raise", with readings
+            too large for float32, or with times out of order, is left out instead of raising an error.
 
     Raises:
-        InputError: with the place, when the table is empty, a name is missing or twice there, a column is not numeric,
-            readings are missing or too large for float32, ids are missing or of another type, or times cannot be read,
-            are out of order or repeated within a series.
+        InputError: the table is empty, a name is missing or occurs twice, a column is not numeric, readings are missing
+            or too large for float32, ids are missing or of another type, or times cannot be read, are out of order or
+            repeated within a series. The message gives the place.
     """
     if missing not in MISSING:
         raise InputError(f'missing must be "raise", "hold" or "mask", got {missing!r}')
@@ -216,7 +216,7 @@ def read_table(
         where = _places(first_line, times, None if series is None else ranges, order)
     chosen = _choose(names, time, series, columns, origin, frame)
     values, deviations = np.empty((len(frame), len(chosen)), np.float32), np.zeros(len(chosen))
-    cautions: list[str] = []
+    warnings: list[str] = []
     constants, to_find = asked(subtract, chosen)
     for k, name in enumerate(chosen):
         column = frame.iloc[:, names.index(name)]
@@ -234,7 +234,7 @@ def read_table(
         if leave_out and series is not None and missing == "raise":
             _faulty(values[:, k], name, ranges, where, advice, faults)
         else:
-            _check_finite(values[:, k], name, missing, where, cautions, advice, ranges)
+            _check_finite(values[:, k], name, missing, where, warnings, advice, ranges)
     index = whole.index if series is None else whole.index[order]
     table = Table(
         values,
@@ -245,7 +245,7 @@ def read_table(
         times,
         time,
         origin,
-        tuple(cautions),
+        tuple(warnings),
         where,
         ranges,
         series,
@@ -268,7 +268,7 @@ def _faulty(
 def _without_too_large(
     wide: Array, name: str, ranges: _Ranges, where: Where, faults: dict[str | int | None, str]
 ) -> Array:
-    """Note each series with readings of this column that float32 does not hold, which become NaN."""
+    """Note each series with readings of this column that are too large for float32; they become NaN."""
     bad = too_large(wide)
     if not bad.size:
         return wide
@@ -280,7 +280,7 @@ def _without_too_large(
 
 
 def _first_of(rows: Array, ranges: _Ranges) -> list[tuple[str | int | None, int]]:
-    """Of ascending rows the first in each series that has any, with its id."""
+    """The first of the given rows, which ascend, in each series, with its id."""
     which, first = np.unique(np.searchsorted([stop for _, _, stop in ranges], rows, side="right"), return_index=True)
     return [(ranges[i][0], int(rows[at])) for i, at in zip(which.tolist(), first.tolist(), strict=True)]
 
@@ -288,7 +288,7 @@ def _first_of(rows: Array, ranges: _Ranges) -> list[tuple[str | int | None, int]
 def _places(
     first_line: int | None, times: pd.Index | None = None, ranges: _Ranges | None = None, order: Array | None = None
 ) -> Where:
-    """Says where a row of the table was in the data: its row and line there, its series and time."""
+    """A function that describes the place of a row in the data: its row and line, its series and time."""
 
     def where(row: int) -> str:
         at = row if order is None else int(order[row])
@@ -313,7 +313,7 @@ def _ids(frame: pd.DataFrame, names: list[str], series: str, origin: str, where:
 
 
 def _group(ids: pd.Series[Any]) -> tuple[Array, _Ranges]:
-    """The order of rows that groups them by id, and of each id its rows in that order."""
+    """The order of rows that groups them by id, and for each id its rows in that order."""
     codes, unique = pd.factorize(ids)
     stops = np.cumsum(np.bincount(codes)).tolist()
     named = [name if isinstance(name, str) else int(name) for name in unique]
@@ -357,9 +357,9 @@ def _choose(
 
 
 def _check_finite(
-    values: Array, name: str, missing: str, where: Where, cautions: list[str], advice: str, ranges: _Ranges
+    values: Array, name: str, missing: str, where: Where, warnings: list[str], advice: str, ranges: _Ranges
 ) -> None:
-    """Refuse or count non-finite readings, and make them all NaN."""
+    """Raise an error for non-finite readings, or count them and make them NaN."""
     bad = np.flatnonzero(~np.isfinite(values))
     if not bad.size:
         return
@@ -372,7 +372,7 @@ def _check_finite(
     if share > MANY_MISSING:
         longest = max(len(run) for run in np.split(bad, np.flatnonzero(np.diff(bad) > 1) + 1))
         what = "scores there tell nothing" if missing == "hold" else "the model is told where"
-        cautions.append(
+        warnings.append(
             f"column {name!r}: {share:.1%} of the readings are missing and filled forward with the last finite one, "
             f"up to {longest:,} in a row; {what}"
         )
@@ -394,10 +394,10 @@ def within_reach(
         table: the readings.
         offset, scale: (columns,) each.
         missing, advice, leave_out: as for `read_table`.
-        transform: of the columns before they are scaled.
+        transform: the transforms of the columns before they are scaled.
 
     Raises:
-        InputError: there are such readings, and missing ones are refused.
+        InputError: there are such readings, and `missing` is "raise".
     """
     far = np.isfinite(table.values) & ~usable(table.values, offset, scale, transform)
     if not far.any():
@@ -411,7 +411,7 @@ def within_reach(
             value, mean = float(table.values[start + row, k]) + table.subtract[k], offset[k] + table.subtract[k]
             faults[name] = Text(
                 f"column {table.columns[k]!r} is {value:g} at {table.where(start + row)}, more than {MOST:g} standard "
-                f"deviations from the training mean of {mean:g}; correct it, or take it as missing: ",
+                f"deviations from the training mean of {mean:g}; correct it, or treat it as missing: ",
                 advice,
             )
             if not (leave_out and table.id is not None):
@@ -421,18 +421,18 @@ def within_reach(
 
 
 def standardise(table: Table, rows: int | Array, transform: Sequence[str | None] | None = None) -> tuple[Array, Array]:
-    """Robust mean and deviation of each column over the training part; refuse columns that cannot be scaled.
+    """Robust mean and deviation of each column over the training part.
 
     Args:
         table: the readings.
-        rows: of the training part: how many there are, from the first; or, of several series, (rows,) bool.
-        transform: how each column was transformed; from such a column no constant can be subtracted.
+        rows: the training part: the number of rows from the first on or, for several series, (rows,) bool.
+        transform: the transform of each column; no constant can be subtracted from a column that has one.
 
     Returns:
         offset (columns,) and scale (columns,), float32.
 
     Raises:
-        InputError: columns without readings there, constant, or with variations that float32 cannot hold.
+        InputError: columns cannot be scaled: they have no readings there, are constant, or vary too little for float32.
     """
     training = table.values[rows if isinstance(rows, np.ndarray) else slice(rows)].astype(np.float64)
     part = f"in the {len(training):,} rows of the training part"
@@ -461,7 +461,7 @@ def standardise(table: Table, rows: int | Array, transform: Sequence[str | None]
         elif step > 0.01 * varies:
             (coarse if transform is None or transform[k] is None else logs).append(
                 f"column {name!r} varies by {varies:.3g} around {offset[k] + table.subtract[k]:.9g}, where "
-                f"{'float64' if table.subtract[k] else 'float32'} holds steps of {step:.3g}"
+                f"{'float64' if table.subtract[k] else 'float32'} has steps of {step:.3g}"
             )
     them = "them" if len(empty) + len(constant) > 1 else "it"
     if empty:
@@ -494,5 +494,5 @@ def standardise(table: Table, rows: int | Array, transform: Sequence[str | None]
 
 
 def enumerated(parts: list[str]) -> str:
-    """At most twelve of them."""
+    """The parts as text, at most twelve of them."""
     return ", ".join(parts[:12]) + (f" and {len(parts) - 12} more" if len(parts) > 12 else "")

@@ -1,9 +1,9 @@
 """The times of the training data, which a fitted task keeps and compares with the times of every table that it reads.
 
-A model counts steps, not time. If rows have another rate, are left out, or do not follow on the given state, the model
-still treats each as the next step. The calendar is therefore found once, at fit, and stored with the model, and every
-table that the task reads is compared with it. Rows that are left out as often, and for as long, as in the training data
-give no warning.
+A model counts steps, not time. If rows have another distance in time, are left out, or do not follow the given state,
+the model still treats each as the next step. The calendar is therefore found once, at fit, and stored with the model,
+and every table that the task reads is compared with it. Rows that are left out as often, and for as long, as in the
+training data give no warning.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ except ImportError as error:  # pragma: no cover - tried in an environment witho
     raise MissingExtraError("tasks read tables with pandas: pip install 'gatewise[train]'") from error
 
 Id = str | int | None
-"""Of a series; None where there is but one, without an id."""
+"""The id of a series; None if there is only one, without an id."""
 
 LIKELY = 0.05
 """Warn if a future time falls where the data have no rows with at least this probability."""
@@ -44,8 +44,8 @@ class Timeline:
     """The times of the data that a task was fitted on.
 
     Attributes:
-        calendar: of all series but those in `others`; None where the data had no times, or too few to tell.
-        others: id -> the calendar of a series that has another.
+        calendar: the calendar of all series except those in `others`; None if the data had no times, or too few.
+        others: id -> calendar of a series that has another one.
         ends: id -> the time of its last row: a date in ISO 8601, or a number (of a duration: its seconds).
     """
 
@@ -55,13 +55,13 @@ class Timeline:
 
     @property
     def dated(self) -> bool | None:
-        """Whether the times were dates, for `read_table`; None where there were none."""
+        """Whether the times were dates, for `read_table`; None if there were no times."""
         return None if self.calendar is None else self.calendar.kind == DATES
 
     def of(self, name: Id, times: pd.Index) -> Calendar | None:
-        """The calendar that the times of a series go on by: that of the training data, unless they follow another.
+        """The calendar by which the times of a series continue: that of the training data, unless they follow another.
 
-        None where the training data had none, and one row alone tells none.
+        None if the training data had none and the series has only one row.
         """
         kept = self.others.get(name, self.calendar)
         if kept is not None and kept.kind == kind_of(times) and (kept.rule is not None or len(times) < 2):
@@ -69,9 +69,9 @@ class Timeline:
         return find(times)
 
     def ahead(self, table: Table, horizons: Sequence[int]) -> dict[Id, list[Any] | None]:
-        """For each series the times so many steps after its last row, or None where the table has no times.
+        """For each series the times of the horizons after its last row, or None if the table has no times.
 
-        Reasons to doubt these times are issued as warnings. Times that are not known are NaT, or NaN for numbers.
+        If these times are uncertain, warnings say why. Times that are not known are NaT, or NaN for numbers.
         """
         found: dict[Id, list[Any] | None] = {}
         used: dict[Id, Calendar | None] = {}
@@ -94,24 +94,24 @@ class Timeline:
         return None if calendar is None else calendar.season()
 
     def compare(self, table: Table) -> list[str]:
-        """Warnings about the times of a table: another rate, rows left out, no times at all.
+        """Warnings about the times of a table: another distance of rows, rows left out, or no times at all.
 
         There are none if the times are like those of the training data, or if the table is an array without times.
         """
         if self.calendar is None:
             return []
         if table.times is None:
-            if not table.named:  # an array has none to give
+            if not table.named:  # an array has no times
                 return []
             return [
-                f"the rows have no times, and the model was fitted on rows {self.calendar.describe()}, so nothing "
-                "shows whether these are as far apart, nor whether some are left out; give a frame whose index holds "
+                f"the rows have no times, and the model was fitted on rows {self.calendar.describe()}, so it cannot be "
+                "checked whether these are as far apart, and whether some are left out; give a frame whose index holds "
                 "the times, or set time to the name of their column"
             ]
         if (kind := kind_of(table.times)) != self.calendar.kind:
             return [
-                f"the times are {kind}, and the model was fitted on {self.calendar.kind}, so nothing shows whether the "
-                f"rows are as far apart as those; give times of the same kind"
+                f"the times are {kind}, and the model was fitted on {self.calendar.kind}, so it cannot be checked "
+                "whether the rows are as far apart as those; give times of the same kind"
             ]
         said: dict[str, list[tuple[Id, str]]] = {"rate": [], "gaps": []}
         for name, start, stop in table.series:
@@ -134,8 +134,8 @@ class Timeline:
                 told.append((
                     name,
                     f"the state given is that after {self.ends[name]}, the last row fitted, and the rows begin at "
-                    f"{begins[0]}: only one of them says its zone, so nothing shows whether the rows follow on those; "
-                    "give times as they were fitted on",
+                    f"{begins[0]}: only one of them has a time zone, so it cannot be checked whether the rows follow; "
+                    "give times with the zone of those fitted",
                 ))  # fmt: skip
                 continue
             calendar = self.others.get(name, self.calendar)
@@ -146,32 +146,32 @@ class Timeline:
             expected = calendar.after(end, [1])[0]
             text = Text(
                 f"the state given is that after {end[0]}, the last row fitted, and the rows begin at {begins[0]}, "
-                f"where {expected} would follow; give the rows that follow on those, or ",
+                f"where {expected} would follow; give the rows that follow those, or ",
                 Wording("pass state=None", "leave out --after-training"),
-                " to begin without a past",
+                " to begin a new sequence",
             )
             told.append((name, text))
         return [_first(told)] if told else []
 
-    def to_json(self) -> dict[str, Any]:
-        """As plain JSON values."""
+    def to_dict(self) -> dict[str, Any]:
+        """The timeline as plain JSON values."""
         return {
-            "calendar": None if self.calendar is None else self.calendar.to_json(),
-            "others": [[name, calendar.to_json()] for name, calendar in self.others.items()],
+            "calendar": None if self.calendar is None else self.calendar.to_dict(),
+            "others": [[name, calendar.to_dict()] for name, calendar in self.others.items()],
             "ends": [[name, end] for name, end in self.ends.items()],
         }
 
     @classmethod
-    def from_json(cls, told: Mapping[str, Any] | None) -> Timeline:
-        """What `to_json` gave; None = a file that says nothing of times.
+    def from_dict(cls, told: Mapping[str, Any] | None) -> Timeline:
+        """The reverse of `to_dict`; None = a file without times.
 
         Raises:
-            KeyError, TypeError, ValueError, InputError: it is none.
+            KeyError, TypeError, ValueError, InputError: it is not a timeline.
         """
         if told is None:
             return cls()
-        calendar = None if told["calendar"] is None else Calendar.from_json(told["calendar"])
-        others = {name: Calendar.from_json(each) for name, each in told["others"]}
+        calendar = None if told["calendar"] is None else Calendar.from_dict(told["calendar"])
+        others = {name: Calendar.from_dict(each) for name, each in told["others"]}
         ends: dict[Id, Any] = dict(told["ends"])
         if not all(isinstance(end, (str, int, float)) for end in ends.values()):
             raise InputError("the ends of its series are neither dates nor numbers")
@@ -183,7 +183,7 @@ def timeline(table: Table, ends: bool = False) -> tuple[Timeline, list[str]]:
 
     Args:
         table: the data.
-        ends: whether to keep the time of the last row of each series.
+        ends: whether to record the time of the last row of each series.
     """
     times = table.times
     if times is None:
@@ -209,15 +209,15 @@ def timeline(table: Table, ends: bool = False) -> tuple[Timeline, list[str]]:
         if wrong.any() and (most := float(differences(own)[wrong].max())) > longest:
             longest, at = most, start + 1 + int(np.argmax(np.where(wrong, differences(own), -1)))
     main = replace(main, steps=steps, odd=odd, longest=longest)
-    cautions = _uneven(main, table, at)
+    warnings = _uneven(main, table, at)
     if others:
         shown = "; ".join(f"{name!r}: rows {other.describe()}" for name, other in list(others.items())[:3])
         more = f" and {len(others) - 3} more" if len(others) > 3 else ""
-        cautions.append(
+        warnings.append(
             f"{len(others)} of {len(spans)} series {'has' if len(others) == 1 else 'have'} other times than the rest "
             f"({main.describe()}): {shown}{more}. {COUNTS.capitalize()}"
         )
-    return Timeline(main, others, kept), cautions
+    return Timeline(main, others, kept), warnings
 
 
 def _doubts(calendars: Mapping[Id, Calendar | None], horizon: int) -> list[str]:
@@ -243,7 +243,7 @@ def _doubts(calendars: Mapping[Id, Calendar | None], horizon: int) -> list[str]:
 
 
 def _too_short(calendar: Calendar, horizon: int) -> str | None:
-    """A doubt where steps were odd, and the data too short to show whether they come again each week or year."""
+    """A warning if there were odd steps and the data are too short to show whether they repeat each week or year."""
     if not calendar.odd:
         return None
     period, name = (WEEK, "weeks") if calendar.usual < WEEK else (YEAR, "years")
@@ -253,7 +253,7 @@ def _too_short(calendar: Calendar, horizon: int) -> str | None:
     likely = calendar.odd * horizon >= LIKELY * calendar.steps
     if not likely and not (dated and calendar.longest >= LONG_BREAK):
         return None
-    if not dated and calendar.odd >= 3:  # of numbers nobody knows the period
+    if not dated and calendar.odd >= 3:  # for numbers the period is not known
         return None
     less = f", and less than two {name} do not show whether such steps come again" if dated else ""
     return (
@@ -264,7 +264,7 @@ def _too_short(calendar: Calendar, horizon: int) -> str | None:
 
 
 def _fit(main: Calendar, own: pd.Index) -> tuple[Array, Calendar | None]:
-    """Which steps of a series are none of the calendar, (rows - 1,) bool; its own calendar, where that fits better."""
+    """Which steps of a series are not in the calendar, (rows - 1,) bool; and its own calendar, if that fits better."""
     wrong = _odd(main, own)
     if wrong.sum() > max(GAPS * len(wrong), 1):
         other = find(own)
@@ -274,7 +274,7 @@ def _fit(main: Calendar, own: pd.Index) -> tuple[Array, Calendar | None]:
 
 
 def _another(kept: Calendar, times: pd.Index) -> Calendar | None:
-    """The calendar of times that do not follow the one that was kept; None where they do, or follow none better."""
+    """The calendar of times that do not follow the recorded one; None if they do, or if no other fits better."""
     odd = _odd(kept, times)
     if odd.sum() <= GAPS * len(odd):
         return None
@@ -285,7 +285,7 @@ def _another(kept: Calendar, times: pd.Index) -> Calendar | None:
 
 
 def _odd(calendar: Calendar, times: pd.Index) -> Array:
-    """Which steps leave rows out, or are of another length: (rows - 1,) bool."""
+    """Which steps leave rows out, or have another length: (rows - 1,) bool."""
     return np.asarray(calendar.measure(times) != 1) if len(times) > 1 else np.zeros(0, bool)
 
 
@@ -303,7 +303,7 @@ def _uneven(calendar: Calendar, table: Table, row: int) -> list[str]:
 
 
 def _counted(calendar: Calendar, steps: int, odd: int, longest: float, table: Table, row: int) -> str:
-    """How many steps are not as they should be, and where the longest is."""
+    """A text that gives the number of odd steps, and the place of the longest."""
     if isinstance(calendar.counted, Steps):
         what = f"the usual {step_length(calendar.counted.step, calendar.kind)}"
     else:
@@ -315,7 +315,7 @@ def _counted(calendar: Calendar, steps: int, odd: int, longest: float, table: Ta
 
 
 def _differs(calendar: Calendar, table: Table, start: int, stop: int) -> dict[str, str]:
-    """What differs from the training data in the times of one series: "rate" or "gaps" -> what to say."""
+    """The differences to the times of the training data in one series: "rate" or "gaps" -> message."""
     assert table.times is not None
     times = table.times[start:stop]
     raw = differences(times)
@@ -363,7 +363,7 @@ def _as_json(time: Any) -> str | int | float:
 
 
 def _end(end: str | int | float, times: pd.Index) -> pd.Index | None:
-    """The time of a last row as an index of one, alike to the times; None where they cannot be compared."""
+    """The time of a last row as an index of length one of the same type as the times; None if they do not compare."""
     kind = kind_of(times)
     if kind == NUMBERS:
         return pd.Index([end])

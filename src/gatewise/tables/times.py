@@ -1,4 +1,4 @@
-"""The times of a table's rows: read from dates, text or numbers, ascending in each series."""
+"""Read the times of a table's rows from dates, text or numbers, and check that they ascend in each series."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ except ImportError as error:  # pragma: no cover - tried in an environment witho
     raise MissingExtraError("tasks read tables with pandas: pip install 'gatewise[train]'") from error
 
 Where = Callable[[int], str]
-"""Describes the place of a row, for messages."""
+"""A function that describes the place of a row, for messages."""
 
 _YEAR_FIRST = r"\s*\d{4}"
 _NUMBERS = re.compile(r"\s*\d{1,2}\s*[/.\- ]\s*\d{1,2}\s*[/.\- ]\s*\d{2,4}\b")
@@ -26,7 +26,7 @@ _OFFSET = re.compile(r"[T ]\d{2}[\d:.,]*\s*(Z|[+-]\d{2}(?::?\d{2})?)\s*$")
 
 
 def listed(names: Sequence[object]) -> str:
-    """Names for a message: at most twelve of them."""
+    """The names as text for a message, at most twelve of them."""
     shown = ", ".join(map(repr, names[:12]))
     return shown if len(names) <= 12 else f"{shown} and {len(names) - 12} more"
 
@@ -34,7 +34,7 @@ def listed(names: Sequence[object]) -> str:
 def find_times(
     frame: pd.DataFrame, time: str | None, origin: str, where: Where, dated: bool | None = None
 ) -> pd.Index | None:
-    """The times that a column or the index holds, or None where there are none; `read_table` says what may be one."""
+    """The times in a column or in the index, or None if there are none; see `read_table`."""
     if time is None:
         if isinstance(frame.index, pd.MultiIndex):
             raise InputError(
@@ -55,7 +55,7 @@ def find_times(
 
 
 def _of_pandas(values: pd.Index) -> pd.Index:
-    """Dates and durations of Arrow as those of pandas, in their zone; others as they are."""
+    """Convert Arrow's dates and durations to those of pandas, in their zone; other values are not changed."""
     kind = values.dtype.kind if isinstance(values.dtype, pd.ArrowDtype) else ""
     if kind == "M" or str(values.dtype).startswith("date"):
         return pd.DatetimeIndex(values)
@@ -83,13 +83,14 @@ def _parse_times(values: pd.Index, name: str, where: Where, dated: bool | None) 
 
 
 def _written_as_numbers(values: pd.Index, dated: bool) -> pd.DatetimeIndex | None:
-    """Dates that are written as whole numbers: 20240131, or 202401. None where they are more likely numbers.
+    """Dates that are written as whole numbers: 20240131, or 202401. None if they are more likely numbers.
 
-    Numbers that count on go beyond the days of a month, or the months of a year, before long. Those that are all of the
-    same day of a year are left as they are, as they go on alike: 199001, 199101.
+    Numbers that count rows soon exceed the days of a month or the months of a year, so they are no dates. Numbers that
+    would all be the same day of different years, such as 199001 and 199101, are left as numbers, because they are
+    evenly spaced.
 
     Args:
-        values: numbers, none missing.
+        values: numbers, none of them missing.
         dated: whether they are known to be dates.
     """
     if not pd.api.types.is_integer_dtype(values.dtype) or len(values) < (1 if dated else 2):
@@ -108,8 +109,8 @@ def _written_as_numbers(values: pd.Index, dated: bool) -> pd.DatetimeIndex | Non
 def _parse_text(text: pd.Index, name: str, where: Where) -> pd.DatetimeIndex:
     """Dates from text: ISO 8601, or another notation with the year first. Naive and zoned times are not mixed.
 
-    Where the offsets from UTC differ, as across a change of the clock, the dates are those of UTC. In other notations
-    03/04/2024 is a day in March or in April, and which cannot be told from the text.
+    If the offsets from UTC differ, as across a change of the clock, the dates are in UTC. Notations such as 03/04/2024
+    are an error, because it may be a day in March or in April.
     """
     if (other := np.flatnonzero(~text.str.match(_YEAR_FIRST))).size:
         row = int(other[0])
@@ -127,7 +128,7 @@ def _parse_text(text: pd.Index, name: str, where: Where) -> pd.DatetimeIndex:
     if not offsets.isna().any() and offsets.nunique() > 1:
         ways = [{**way, "utc": True} for way in ways]
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # pandas warns where it reads each row on its own
+        warnings.simplefilter("ignore")  # pandas warns if it parses each row separately
         for way in ways:
             try:
                 return pd.DatetimeIndex(pd.to_datetime(text, **way))
@@ -146,7 +147,7 @@ def _parse_text(text: pd.Index, name: str, where: Where) -> pd.DatetimeIndex:
 
 
 def check_order(times: pd.Index, starts: Sequence[int], where: Where) -> None:
-    """Refuse times that do not ascend within the series that begin at `starts`."""
+    """Raise InputError if times do not ascend within the series that begin at `starts`."""
     steps, rows = _steps(times, starts)
     wrong = np.flatnonzero(steps <= 0)
     if not wrong.size:
@@ -154,7 +155,7 @@ def check_order(times: pd.Index, starts: Sequence[int], where: Where) -> None:
     row = int(rows[wrong[0]])
     if steps[wrong[0]] == 0:
         raise InputError(
-            f"the time {times[row]} at {where(row)} is there already in the row before ({wrong.size} such rows); "
+            f"the time {times[row]} at {where(row)} is that of the row before ({wrong.size} such rows); "
             "keep one row for each time, or convert local times across a clock change to UTC"
         )
     raise InputError(
@@ -169,7 +170,7 @@ def check_order(times: pd.Index, starts: Sequence[int], where: Where) -> None:
 def out_of_order(
     times: pd.Index, ranges: Sequence[tuple[str | int | None, int, int]], where: Where
 ) -> dict[str | int | None, str]:
-    """Of each series whose times do not ascend its id, and why; `ranges` holds ids, first rows and ends."""
+    """The id of each series whose times do not ascend, with the reason; `ranges` has ids, first rows and ends."""
     found: dict[str | int | None, str] = {}
     for name, start, stop in ranges:
 
@@ -184,7 +185,7 @@ def out_of_order(
 
 
 def numbers(times: pd.Index) -> Array:
-    """Times as numbers: int64 where they are dates or whole numbers, else float64."""
+    """Times as numbers: int64 for dates and whole numbers, else float64."""
     if isinstance(times, (pd.DatetimeIndex, pd.TimedeltaIndex)):
         return np.asarray(times.asi8)
     whole = pd.api.types.is_integer_dtype(times.dtype) and int(times.max()) <= np.iinfo(np.int64).max
@@ -192,7 +193,7 @@ def numbers(times: pd.Index) -> Array:
 
 
 def _steps(times: pd.Index, starts: Sequence[int]) -> tuple[Array, Array]:
-    """Differences of successive times within each series, as numbers, and the row at which each ends."""
+    """Differences of successive times within each series, as numbers, and the row at which each step ends."""
     steps = np.diff(numbers(times))
     within = np.ones(len(times), bool)
     within[[0, *starts]] = False

@@ -1,4 +1,4 @@
-"""Warnings of the tasks, which point at the line of the user that they are about."""
+"""Issue warnings of the tasks at the line of the user's code."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from gatewise.errors import GatewiseWarning
 
 
 def warn(*parts: object) -> None:
-    """Issue a GatewiseWarning at the first line outside of gatewise, however many of its functions lie between.
+    """Issue a GatewiseWarning at the innermost line of the call stack that is outside of gatewise.
 
     Args:
-        parts: of the message, which `GatewiseWarning` joins: texts and hints.
+        parts: the parts of the message, texts and hints, which `GatewiseWarning` joins.
     """
     level, frame = 2, sys._getframe(1)
     while frame.f_back is not None and str(frame.f_globals.get("__name__", "")).startswith("gatewise."):

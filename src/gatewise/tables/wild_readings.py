@@ -1,16 +1,16 @@
 """Find readings of a column that look like errors: codes for "no reading", wild values, spikes, a stuck sensor.
 
-Series with heavy tails, bursts and rare states have extreme readings too, and those are no errors. So an extreme is
-held against the tail of its own column. Of sizes that fall off as a power, the ratio of the j-th largest to the next
-follows a known law (Rényi 1953; Hill 1975)::
+Series with heavy tails, bursts and rare states have extreme readings too, which are no errors. An extreme is therefore
+compared with the tail of its own column. For sizes with a power-law tail, the ratio of the j-th largest to the next has
+a known distribution (Rényi 1953; Hill 1975)::
 
     x(1) >= x(2) >= ...                                        sizes in descending order
-    H   = mean over i = j+1 .. j+k of i log(x(i) / x(i+1))     how slowly the tail below the gap falls off
+    H   = mean over i = j+1 .. j+k of i log(x(i) / x(i+1))     the reciprocal of the tail index below the gap
     gap = log(x(j) / x(j+1))
     P(gap at least so wide) = (1 + j gap / (k H)) ^ -k
 
-Tails that fall off faster, as that of the normal law does, make such a gap less likely than this. The j largest count
-as wild where that chance is below `CHANCE` and the gap is wide as well.
+In tails that fall faster, as that of the normal distribution does, such a gap is even less likely. The j largest sizes
+count as wild if this probability is below `CHANCE` and the gap has at least a certain width.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ CHANCE = 1e-5
 """The largest probability of such a gap in the tail of a clean column."""
 
 MOST_WILD = 10
-"""The most rows that may be wild; if there are more, they are normal for the column."""
+"""Greatest number of wild rows; if there are more, they are normal for the column."""
 
 TAIL = 50
-"""Sizes below a gap that tell how the tail falls off; of fewer than 2,000 sizes a fortieth, but at least 10."""
+"""Number of sizes below a gap from which H is estimated; a fortieth of all sizes if that is less, but at least 10."""
 
 FARTHER = 3.0
 """A wild reading lies at least this many times as far from the median as any other."""
@@ -41,7 +41,7 @@ LONGER = 5.0
 """A stuck column keeps a value at least this many times as long as it does elsewhere."""
 
 FEW_LEVELS, FARTHER_OF_LEVELS = 20, 100.0
-"""A column of so few different values has rare states, not tails; a wild reading must then lie this far off."""
+"""A column with so few different values has rare states, not tails; a wild reading must then be this far off."""
 
 LEAST_STUCK = 20
 """The fewest rows with the same value that may be called stuck."""
@@ -52,16 +52,16 @@ LIMITS = frozenset({2.0**15 - 1, -(2.0**15), 2.0**16 - 1, 2.0**31, -(2.0**31), 2
 
 @dataclass(frozen=True)
 class Wild:
-    """What looks like an error in a column.
+    """Readings of a column that look like errors.
 
     Attributes:
         kind: "code", "far", "spike" or "stuck".
-        rows: (few,) int, ascending; of "stuck" the first row of each stretch.
-        values: (few,) the readings there.
-        size: of "far" and "spike" how many times as far, or as high, as any other; of "stuck" the rows of the longest
-            stretch; of "code" 0.
-        usual: of "code" the smallest and the largest other reading; of "far" the median; of "stuck" the rows of the
-            longest other stretch.
+        rows: (few,) int, ascending; for "stuck" the first row of each period with one value.
+        values: (few,) the readings in these rows.
+        size: for "far" and "spike" the ratio to the furthest, or highest, of the other readings; for "stuck" the number
+            of rows in the longest period; for "code" 0.
+        usual: for "code" the smallest and the largest other reading; for "far" the median; for "stuck" the number of
+            rows in the longest other period.
     """
 
     kind: str
@@ -99,11 +99,11 @@ def gap_to_the_rest(sizes: Array, ratio: float, most: int) -> tuple[int, float]:
     """How many of the largest sizes lie apart from the tail of the others, and how many times as large they are.
 
     Args:
-        sizes: (n,), those above 0 count.
-        ratio: that the gap is wide at least.
-        most: sizes that may lie above it.
+        sizes: (n,), of which those above 0 count.
+        ratio: the least ratio of the sizes above and below the gap.
+        most: greatest number of sizes above the gap.
     """
-    sizes = sizes[sizes > 0]  # leaves NaN out
+    sizes = sizes[sizes > 0]  # also removes NaN
     tail = min(TAIL, max(TAIL // 5, sizes.size // 40), sizes.size // 5)
     largest = most + tail + 1
     if sizes.size > largest:
@@ -127,13 +127,13 @@ def _most(values: Array) -> int:
 
 
 def _is_code(value: float) -> bool:
-    """Whether it is written in nines, as -999 and 999.9 are, or is what integers hold at most, or very large."""
+    """Whether it is written with nines, as -999 and 999.9 are, is the limit of an integer type, or is very large."""
     digits = f"{abs(value):g}".replace(".", "")
     return (abs(value) >= 99 and set(digits) == {"9"}) or value in LIMITS or abs(value) >= 1e20
 
 
 def _codes(values: Array) -> list[Wild]:
-    """Values that stand for no reading: beyond all others, and either -999 and the like, or repeated, or 0."""
+    """Codes for "no reading": values beyond all others that are either like -999, or repeated, or 0."""
     rest = values[np.isfinite(values)]
     codes: list[float] = []
     while rest.size and (new := [end for end in {rest.min(), rest.max()} if _is_code(end)]):
@@ -152,7 +152,7 @@ def _codes(values: Array) -> list[Wild]:
         rows = np.flatnonzero(values == end)
         stretches = 1 + int((np.diff(rows) > 1).sum())
         if rows.size > 0.01 * rest.size or rows.size > 3 * stretches or (end and rows.size < 2):
-            continue  # a state that the column is in, or one reading, which is held against the tail
+            continue  # a state of the column, or a single reading, which is compared with the tail
         others = rest[rest != end]
         width = np.ptp(others)
         if _gap(end, others) > (10.0 if end else 0.5) * width > 0 and np.unique(others).size >= FEW_LEVELS:
@@ -181,7 +181,7 @@ def _far(values: Array) -> Wild | None:
 
 
 def _spikes(values: Array, starts: Sequence[int]) -> Wild | None:
-    """Rows that lie above, or below, both the row before and the row after, as no others do."""
+    """Rows that exceed, or fall below, both the row before and the row after by far more than any others."""
     if values.size < 3:
         return None
     steps = np.diff(values)
@@ -196,17 +196,18 @@ def _spikes(values: Array, starts: Sequence[int]) -> Wild | None:
     lowest = peaks[rows - 1].min()
     heights[np.concatenate([rows - 1, rows])] = 0.0
     if lowest < 2 * np.nanmax(heights) or np.unique(np.delete(values, rows)).size < FEW_LEVELS:
-        return None  # it steps as high as that elsewhere
+        return None  # there are steps of that size elsewhere
     return Wild("spike", rows, values[rows], ratio, ())
 
 
 def _stuck(values: Array, starts: Sequence[int]) -> Wild | None:
-    """Stretches of one value that are far longer than the others.
+    """Periods with one value that are far longer than the others.
 
-    A value that the column keeps coming back to, an end of its range, or a level that it steps to is a state, no fault.
+    A value to which the column returns often, an end of its range, or a level to which it steps is a state and no
+    fault.
     """
     new = np.ones(values.size, bool)
-    new[1:] = values[1:] != values[:-1]  # NaN is no stretch
+    new[1:] = values[1:] != values[:-1]  # NaN never counts as equal
     new[list(starts)] = True
     begins = np.flatnonzero(new)
     lengths = np.diff(begins, append=values.size)
@@ -225,7 +226,7 @@ def _stuck(values: Array, starts: Sequence[int]) -> Wild | None:
     for stretch in at[lengths[at] >= LONGER * usual].tolist():
         begin, end = int(begins[stretch]), int(begins[stretch] + lengths[stretch])
         value = values[begin]
-        step = end - 1 if begin in starts else begin - 1  # into the stretch, or out of it
+        step = end - 1 if begin in starts else begin - 1  # the step into the period, or out of it
         elsewhere = np.count_nonzero(values == value) - (end - begin)
         if low < value < high and elsewhere <= 0.01 * values.size and step < steps.size and steps[step] <= near:
             kept.append(stretch)

@@ -1,4 +1,4 @@
-"""The tasks: from a table of readings to a trained, calibrated model. Each knows how to fit and how to score."""
+"""The tasks, which turn a table of readings into a trained and calibrated model, with the interface of scikit-learn."""
 
 RECURRENCE = "gru"
 """The default kind of the recurrent layers. The command line reads it from here, without importing torch."""

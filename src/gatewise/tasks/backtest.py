@@ -1,21 +1,21 @@
-"""Rolling-origin backtests: forecasts made again and again as time went on, and held to what came (Tashman 2000).
+"""Rolling-origin backtests: forecasts from many origins in time, compared with later readings (Tashman 2000).
 
-At each origin, the last row that is read, the model forecasts all horizons; two forecasts that need no model are made
-from the same rows:
+At each origin, the last row that is read, the model forecasts all horizons. Two simple forecasts are made from the same
+rows:
 
     repeat last       x(t + h) = x(t)
     seasonal naive    x(t + h) = x(t + h - m s), with the season s and the least m for which this lies at or before t
 
-Where a reading is missing they take the last one before it. All three are scored on the same readings: those that were
-observed, at origins where each of the three has a forecast. With u = x - p, for each horizon and target::
+They replace missing readings by the last one before. All three forecasts are scored on the same readings: those that
+were observed, at origins where each of the three has a forecast. With u = x - p, for each horizon and target::
 
     mse = mean u^2      mae = mean |u|      pinball = mean over all quantiles q of max(q u, (q - 1) u)
 
-of which mse and mae are those of the median forecast. Coverage is the share of readings between the lowest and the
-highest quantile. In standard units u is divided by the standard deviation that the target had in training.
+mse and mae are computed from the median forecast. Coverage is the share of readings between the lowest and the highest
+quantile. In standard units u is divided by the standard deviation of the target in the training part.
 
-A carried state goes over the rows once, whatever the number of origins, and where none are near only through the layers
-that have a state; of a model with a window each origin costs one window.
+A model with a carried state runs over the rows once, whatever the number of origins, and between distant origins only
+through the layers that have a state. A model with a window runs over one window for each origin.
 """
 
 from __future__ import annotations
@@ -47,10 +47,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 CHUNK = 512
-"""Rows answered at once: outputs of rows that are no origins are dropped before the next."""
+"""Number of rows that are run at once, to limit the memory for outputs of rows that are not origins."""
 
 TOO_SHORT = "it has too few rows for a forecast and for what comes after it"
-"""Why a series is left out."""
+"""The reason in messages for leaving out a series."""
 
 MEASURES = {
     "mse": "mean squared error",
@@ -60,31 +60,32 @@ MEASURES = {
     "mae_standard": "mean absolute error, standard units",
     "pinball_standard": "mean pinball loss, standard units",
 }
-"""What the measures that forecasts are compared by are called in a figure."""
+"""Names of the measures in figures."""
 
 REPEAT, SEASONAL = "repeat_last", "seasonal_naive"
 
 
 @dataclass(frozen=True, eq=False)
 class Backtest:
-    """What was forecast at each origin, and what came. N origins, K targets, H horizons, Q quantiles.
+    """The forecasts from each origin, and the readings that came. N origins, K targets, H horizons, Q quantiles.
 
     Attributes:
         origins: rows of the data after which the forecasts were made, (N,).
-        targets: names of the columns forecast.
+        targets: names of the forecast columns.
         horizons: steps ahead.
         quantiles: probabilities, ascending.
-        forecasts: (N, K, H, Q) float32, in the units of the data; float64, as are the next two, where the model
-            subtracts constants.
-        observed: (N, K, H) float32; NaN where no reading came.
+        forecasts: (N, K, H, Q) float32, in the units of the data. If the model subtracts constants, `forecasts`,
+            `observed` and `naive` are float64.
+        observed: (N, K, H) float32; NaN if the reading is missing.
         scale: (K,) standard deviation of each target in training.
-        naive: name -> (N, K, H) float32: "repeat_last" and, given a season, "seasonal_naive"; NaN where they know none.
-        season: steps after which the seasonal forecast repeats itself, or None.
-        times: of the origins, or None.
+        naive: name -> (N, K, H) float32: "repeat_last" and, given a season, "seasonal_naive"; NaN if there is no such
+            forecast.
+        season: number of steps after which the seasonal forecast repeats, or None.
+        times: times of the origins, or None.
         series: the series of each origin, or None.
-        left_out: ids of the series that are too short for one origin, or have no good data.
-        time_name: what `frame` calls the column of times.
-        series_name: what `frame` calls the column of series.
+        left_out: ids of the series that are too short for one origin, or whose data cannot be used.
+        time_name: name of the column of times in `frame`.
+        series_name: name of the column of series in `frame`.
     """
 
     origins: Array
@@ -104,7 +105,7 @@ class Backtest:
 
     @cached_property
     def median(self) -> Array:
-        """The forecast at probability 0.5, between two quantiles where that is none of them: (N, K, H) float64."""
+        """The forecast at probability 0.5, interpolated if it is not one of the quantiles: (N, K, H) float64."""
         levels = self.quantiles
         i = int(np.clip(np.searchsorted(levels, 0.5), 1, max(1, len(levels) - 1)))
         if len(levels) == 1 or 0.5 in levels:
@@ -120,19 +121,19 @@ class Backtest:
         return np.asarray(np.logical_and.reduce(known))
 
     def scores(self, target: str | None = None, forecast: str = "model") -> pd.DataFrame:
-        """How far off the forecasts were, horizon by horizon.
+        """The errors of the forecasts for each horizon.
 
         Args:
-            target: the column; None = the mean over all of them, which makes sense in standard units, and in those of
-                the data where the columns have the same.
+            target: the column; None = the mean over all of them. Use that with standard units, or if all columns have
+                the same unit.
             forecast: "model", "repeat_last" or "seasonal_naive".
 
         Returns:
-            A frame with a row for each horizon: mse, mae and pinball, the same in standard units (mse_standard, ...),
-            coverage (of the model) and count, the readings scored.
+            A frame with a row for each horizon and the columns mse, mae and pinball, the same in standard units
+            (mse_standard, ...), coverage (of the model) and count, the number of scored readings.
 
         Raises:
-            InputError: no such target or forecast.
+            InputError: there is no such target or forecast.
         """
         k = self._columns(target)
         point = self._points(forecast)[:, k]
@@ -158,7 +159,7 @@ class Backtest:
         return pd.DataFrame(found, index=pd.Index(self.horizons, name="horizon"))
 
     def compare(self, measure: str = "mse_standard", target: str | None = None) -> pd.DataFrame:
-        """One measure of the model and of the forecasts that need none, side by side: a row for each horizon."""
+        """One measure of the model and of the simple forecasts side by side, with a row for each horizon."""
         names = ["model", *self.naive]
         scored = {name: self.scores(target, name) for name in names}
         if any(measure not in frame for frame in scored.values()):
@@ -167,10 +168,10 @@ class Backtest:
         return pd.DataFrame({name: frame[measure] for name, frame in scored.items()})
 
     def plot(self, measure: str = "mae", target: str | None = None, ax: Axes | None = None) -> Axes:
-        """Draw one measure by horizon, of the model and of the forecasts that need none.
+        """Draw one measure of the model and of the simple forecasts by horizon.
 
         Args:
-            measure: a column of `scores`, but coverage and count: errors in units of the data, or, as in
+            measure: a column of `scores` other than coverage and count: an error in units of the data or, such as
                 "mae_standard", in standard deviations of the training data.
             target: the column; None = the mean over all of them, as in `scores`.
             ax: matplotlib axes to draw into; None = a new figure.
@@ -179,7 +180,7 @@ class Backtest:
             The axes.
 
         Raises:
-            InputError: no such measure or target.
+            InputError: there is no such measure or target.
             MissingExtraError: matplotlib is not installed.
         """
         from gatewise.figures import error_by_horizon
@@ -187,7 +188,7 @@ class Backtest:
         return error_by_horizon(self.compare(measure, target), label=MEASURES[measure], ax=ax)
 
     def calibration(self, target: str | None = None) -> pd.DataFrame:
-        """The share of readings at or below each quantile, which is to be its probability: a row for each horizon."""
+        """The share of readings at or below each quantile, which should equal its probability, for each horizon."""
         k = self._columns(target)
         seen, counts = self.observed[:, k], self.counts[:, k]
         below = {
@@ -197,9 +198,9 @@ class Backtest:
         return pd.DataFrame(below, index=pd.Index(self.horizons, name="horizon"))
 
     def frame(self) -> pd.DataFrame:
-        """All of it, a row for each origin, target and horizon: the quantiles, what came, and the naive forecasts.
+        """A frame with a row for each origin, target and horizon: the quantiles, the reading, and the naive forecasts.
 
-        The series and the time are called as in the data, with "_" behind where another column is called so.
+        The columns of series and times have the names of the data, with "_" appended if another column has that name.
         """
         n, columns, horizons = self.observed.shape
         each = columns * horizons
@@ -255,28 +256,31 @@ def backtest(
     constants: Array | None = None,
     scale: Array | None = None,
 ) -> Backtest:
-    """Forecast at every `stride`-th origin of each series at which all horizons lie within it.
+    """Forecast at every `stride`-th origin of each series from which all horizons are within the series.
 
-    Series without one such origin are left out, and named in the result.
+    Series without such an origin are left out and named in the result.
 
     Args:
-        model: with a head `quantiles`.
-        inputs: for each series what the model reads, (rows, inputs) float32; up to the last horizon may be left out.
-        readings: the target columns in the units of the data, (rows, K); NaN where one is missing.
-        spans: for each series its id, the row it begins at, and that it ends before.
+        model: a model with a head `quantiles`.
+        inputs: for each series the input of the model, (rows, inputs) float32. The rows of the last horizons may be
+            left out.
+        readings: the target columns in the units of the data, (rows, K); NaN if missing.
+        spans: for each series its id, its first row, and the row before which it ends.
         start: the first row of each series that is forecast, from 1; None = as soon as there is a window, or one row.
-        stride: rows from one origin to the next.
-        season: steps in a season, e.g. 24 for hourly readings; None or 0 = no seasonal forecast.
-        guessed: whether no user asked for this season: if it is longer than the data, there is no seasonal forecast.
-        names: what the targets are called; None = as the head says.
-        times: of the rows, or None.
-        labels: what the columns of times and of series are called in `Backtest.frame`.
-        constants: (K,) float64, what was subtracted from the targets; added to forecasts and readings in float64.
-        scale: (K,) standard deviation of each target in training; None = by which the head scales.
+        stride: number of rows from one origin to the next.
+        season: number of steps in a season, e.g. 24 for hourly readings; None or 0 = no seasonal forecast.
+        guessed: whether the season was not given by the user. If it is then longer than the data, there is no seasonal
+            forecast.
+        names: names of the targets; None = those of the head.
+        times: times of the rows, or None.
+        labels: names of the columns of times and of series in `Backtest.frame`.
+        constants: (K,) float64, constants that were subtracted from the targets. They are added to forecasts and
+            readings in float64.
+        scale: (K,) standard deviation of each target in training; None = the scale of the head.
 
     Raises:
-        InputError: a start, stride or season that makes no sense, no series long enough for one origin, or a season
-            that is longer than the data.
+        InputError: start, stride or season is invalid, no series is long enough for one origin, or the season is longer
+            than the data.
     """
     season = None if season == 0 and not isinstance(season, bool) else season
     for name, value in (("start", start), ("stride", stride), ("season", season)):
@@ -348,16 +352,16 @@ def backtest(
 def _too_long(
     season: int, spans: Sequence[tuple[Any, int, int]], each: Sequence[Array], horizons: Sequence[int]
 ) -> int | None:
-    """The first horizon at which no origin has a row one season before, or None."""
+    """The first horizon for which no origin has a row one season before, or None."""
     latest = max(int(own[-1]) - start for (_, start, _), own in zip(spans, each, strict=True) if len(own))
     return next((h for h in horizons if latest + h - season * -(-h // season) < 0), None)
 
 
 def forecast_at(model: Model, inputs: Array, origins: Array) -> Array:
-    """What a model answers at some rows of one series, bit for bit as if it were run over all of them.
+    """The answers of a model at some rows of one series, with the same bits as if it were run over all rows.
 
     Args:
-        model: any that streams.
+        model: a model that can run step by step.
         inputs: (rows, inputs) float32.
         origins: rows, ascending.
 
@@ -366,7 +370,7 @@ def forecast_at(model: Model, inputs: Array, origins: Array) -> Array:
     """
     found = np.empty((len(origins), model.outputs), np.float32)
     if model.window is not None:
-        inputs = fill_forward(inputs) if model.graph.holds_in_window else inputs
+        inputs = fill_forward(inputs) if model.graph.fills_before_window else inputs
         for at in range(0, len(origins), CHUNK):
             some = origins[at : at + CHUNK]
             answers = np.asarray(model.run(inputs[some, None], _before(model, inputs, some)))
@@ -386,7 +390,7 @@ def forecast_at(model: Model, inputs: Array, origins: Array) -> Array:
 
 
 def _without_answers(model: Model) -> Model:
-    """A model's layers that have a state, and those before them: the same state, without the work of an answer."""
+    """A model up to its last layer with a state: it computes the same state without computing answers."""
     graph = model.graph
     kept = [node.name for node in graph.nodes[: graph.tail]]
     layers = [layer for layer in model.spec.nodes if layer.name in kept]
@@ -398,7 +402,7 @@ def _without_answers(model: Model) -> Model:
 
 
 def _before(model: Model, inputs: Array, origins: Array) -> State:
-    """The state of a model with a window just before each of the rows, one session a row."""
+    """The state of a model with a window just before each of the origins, one session for each."""
     assert model.window is not None
     where = origins[:, None] + np.arange(-model.window, 0)
     kept = np.where(where[:, :, None] >= 0, inputs[np.maximum(where, 0)], np.float32(0))
@@ -406,16 +410,16 @@ def _before(model: Model, inputs: Array, origins: Array) -> State:
     return State(model.graph.structure, {COUNT: count, READINGS: kept})
 
 
-def _seasonal(held: Array, origins: Array, horizons: Sequence[int], season: int) -> Array:
+def _seasonal(filled: Array, origins: Array, horizons: Sequence[int], season: int) -> Array:
     """The reading of the same phase in the last season known: (origins, K, H); NaN before the first season."""
     h = np.array(horizons)
     where = origins[:, None] + h - season * -(-h // season)
-    found = np.where(where[:, :, None] >= 0, held[np.maximum(where, 0)], np.nan)
+    found = np.where(where[:, :, None] >= 0, filled[np.maximum(where, 0)], np.nan)
     return np.asarray(found.transpose(0, 2, 1))
 
 
 def _mean(values: Array, counts: Array) -> Array:
-    """The mean over origins and targets of those that count: (H,); NaN where there is none."""
+    """The mean over origins and targets of the values that count: (H,); NaN if there are none."""
     total = np.where(counts, values, 0.0).sum((0, 1), dtype=np.float64)
     number = counts.sum((0, 1))
     return np.asarray(np.where(number > 0, total / np.maximum(number, 1), np.nan))

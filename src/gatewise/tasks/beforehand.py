@@ -1,7 +1,7 @@
-"""What is refused before the budget of a training is spent, so that nothing that the table tells is found out after it.
+"""Checks before the training of conditions that matter only after it, so that no training is wasted.
 
-`table.standardise` looks at the training part, `gatewise.train.fit` at the part that decides when to stop and at the
-files to be written; here is what comes into play only once the model is trained.
+The training part is checked by `table.standardise`; the part that decides when to stop, and the output files, by
+`gatewise.train.fit`.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ from gatewise.tables.files import TextFile
 from gatewise.tables.split import Parts
 from gatewise.tables.table import Table, enumerated
 from gatewise.tasks.calibrate import LEAST
-from gatewise.tasks.parameters import plain
+from gatewise.tasks.parameters import as_json
 
 ADDED = 1 << 15
-"""Characters of a description that are kept for what the training and the calibration add: versions, metrics, figures
-and cautions."""
+"""Number of characters of the description that are reserved for what training and calibration add: versions, metrics,
+statistics and warnings."""
 
 
 def check_files(
     data: Any, start: Any, checkpoint: str | os.PathLike[str] | None, metrics: str | os.PathLike[str] | None
 ) -> None:
-    """Refuse paths of which one would overwrite another, as `fit` takes them.
+    """Raise an error if two arguments of `fit` are the same file, so that one would overwrite the other.
 
     Args:
-        data: of which a path or a `TextFile` counts, and nothing else.
-        start: of which a path counts.
+        data: the data; checked if they are a path or a `TextFile`.
+        start: the start; checked if it is a path.
         checkpoint, metrics: the files that are written.
 
     Raises:
-        InputError: two of them are the same file, saying which.
+        InputError: two of them are the same file; the message says which.
     """
     source = data.path if isinstance(data, TextFile) else data
     places = {"data": _path(source), "start": _path(start), "checkpoint": checkpoint, "metrics": metrics}
@@ -48,15 +48,15 @@ def check_files(
 
 
 def check_calibration(table: Table, targets: Sequence[int], parts: Parts) -> None:
-    """Refuse targets that the calibration part cannot calibrate, all of them at once.
+    """Raise an error that names all targets which the calibration part cannot calibrate.
 
     Args:
-        table: the readings, with those that count as missing as NaN.
+        table: the readings; missing ones are NaN.
         targets: columns of the table that are forecast.
-        parts: where the calibration part begins.
+        parts: the split of the table, with the calibration part.
 
     Raises:
-        InputError: a target has fewer than 50 readings there, or the same one throughout.
+        InputError: a target has fewer than 50 readings there, or all are equal.
     """
     rows = parts.calibration
     flat, few = [], []
@@ -85,24 +85,24 @@ def check_calibration(table: Table, targets: Sequence[int], parts: Parts) -> Non
 
 
 def check_room(model: Model, parameters: Mapping[str, Any], table: Table) -> None:
-    """Refuse what a model file could not hold.
+    """Raise an error if the result could not be saved in a model file.
 
     Args:
-        model: before its training.
-        parameters: of the task.
-        table: the readings; names of columns and ids of series stand in the file.
+        model: the model before its training.
+        parameters: the parameters of the task.
+        table: the readings, whose column names and series ids are written to the file.
 
     Raises:
-        InputError: a parameter is no plain JSON value, or it is all too long.
+        InputError: a parameter is not a plain JSON value, or the description is too long.
     """
     for name, value in parameters.items():
         try:
-            canonical_json(plain(value))
+            canonical_json(as_json(value))
         except (TypeError, ValueError, RecursionError) as error:
             raise InputError(f"{name} must be a value that a model file can hold, got {value!r}: {error}") from None
     ids = [name for name, _, _ in table.series]
-    given = {name: plain(value) for name, value in parameters.items()}
-    told: list[Any] = [model.spec.plain(), given, table.columns, ids, table.cautions]
+    given = {name: as_json(value) for name, value in parameters.items()}
+    told: list[Any] = [model.spec.to_dict(), given, table.columns, ids, table.warnings]
     needed = len(canonical_json(told))
     if needed > MOST_JSON - ADDED:
         raise InputError(

@@ -1,8 +1,9 @@
-"""Quantities with a lower or an upper end: bounds of forecasts, and forecasts in logarithms.
+"""Quantities with a lower or upper limit: bounds of forecasts, and forecasts of logarithms.
 
-A bound clips: no quantile lies beyond it. With transform "log1p" the model reads log(1 + x) and its forecasts come back
-as exp(y) - 1: it learns ratios in place of differences, and what it answers lies above -1. Both are options of the
-model itself (`inputs/numeric`, `heads/quantiles`), so what streams it, and the light core, keep them.
+Quantiles are clipped to the bounds. With transform "log1p" the model reads log(1 + x), and its forecasts y are
+converted back as exp(y) - 1. It then learns ratios instead of differences, and its forecasts are above -1. Both are
+options of the model itself (`inputs/numeric`, `heads/quantiles`), so they also apply when the model streams without the
+task.
 """
 
 from __future__ import annotations
@@ -20,20 +21,20 @@ from gatewise.layers.base import TRANSFORMS, Array
 from gatewise.tables.table import Table, enumerated
 from gatewise.tables.times import listed
 from gatewise.tasks.layout import Layout
-from gatewise.tasks.parameters import plain
+from gatewise.tasks.parameters import as_json
 
 Each = list[str | None] | None
-"""For each column how it is transformed; None = none is."""
+"""For each column its transform or None; None instead of a list = no column has one."""
 
 
 @dataclass(frozen=True)
 class Bounded:
-    """The ends of the columns of a forecaster.
+    """Bounds and transforms of the columns of a forecaster.
 
     Attributes:
-        minimum, maximum: of each target, None for one without; None = none has one.
-        columns: how each column read is transformed, in the order of the input; None = none is.
-        targets: the same for each target.
+        minimum, maximum: the bound of each target, None for one without; None = no target has one.
+        columns: the transform of each column read, in the order of the input; None = no column has one.
+        targets: the transform of each target.
     """
 
     minimum: list[float | None] | None
@@ -42,7 +43,7 @@ class Bounded:
     targets: Each
 
     def less(self, constants: Array) -> Bounded:
-        """The ends of targets from which constants (targets,) float64 are subtracted."""
+        """The same after constants (targets,) float64 are subtracted from the targets."""
 
         def shifted(bounds: list[float | None] | None) -> list[float | None] | None:
             if bounds is None:
@@ -53,14 +54,15 @@ class Bounded:
 
 
 def bounded(minimum: Any, maximum: Any, transform: Any, layout: Layout) -> Bounded:
-    """What a user says about the ends of columns, for each of them.
+    """Bounds and transforms for each column, from the parameters of a Forecaster.
 
     Args:
-        minimum, maximum, transform: as a Forecaster takes them.
-        layout: what its model reads and forecasts.
+        minimum, maximum, transform: the parameters of the Forecaster.
+        layout: the columns that its model reads and forecasts.
 
     Raises:
-        InputError: no such column, no number, no such transform, or a minimum that is not below its maximum.
+        InputError: there is no such column or transform, a bound is not a number, or a minimum is not below its
+            maximum.
     """
     names = layout.target_names
     given = _by_column("transform", transform, names, layout.read)
@@ -81,7 +83,7 @@ def bounded(minimum: Any, maximum: Any, transform: Any, layout: Layout) -> Bound
 
 
 def limit(what: str, given: Any, names: Sequence[str]) -> list[float | None] | None:
-    """A bound for each target, given as a number for all or by name; None where there is none. Raises InputError."""
+    """A bound for each target, given as a number for all or by name; None if no target has one. Raises InputError."""
     found = _by_column(what, given, names, names)
     for name, bound in found.items():
         number = isinstance(bound, (int, float)) and not isinstance(bound, bool)
@@ -92,11 +94,13 @@ def limit(what: str, given: Any, names: Sequence[str]) -> list[float | None] | N
 
 
 def no_logs(table: Table, columns: Sequence[str | None] | None) -> dict[str | int | None, str]:
-    """The series with readings that have no logarithm, and what to say of each, for `Table.without`.
+    """The series with readings that have no logarithm, each with a message, for `Table.without`.
+
+    Such readings are an error for every value of `missing`.
 
     Args:
-        table: the readings; whether or not missing ones are refused, these are.
-        columns: how each of its columns is transformed.
+        table: the readings.
+        columns: the transform of each of its columns.
     """
     found: dict[str | int | None, str] = {}
     for k, one in enumerate(columns or ()):
@@ -119,7 +123,7 @@ def no_logs(table: Table, columns: Sequence[str | None] | None) -> dict[str | in
 
 
 def no_logs_ahead(ahead: Mapping[str | int | None, Array | None], layout: Layout) -> dict[str | int | None, str]:
-    """The same of the covariates of the rows to come: by series (rows, covariates)."""
+    """The same for the covariates of future rows, (rows, covariates) for each series."""
     found: dict[str | int | None, str] = {}
     if layout.transform is None:
         return found
@@ -138,19 +142,19 @@ def no_logs_ahead(ahead: Mapping[str | int | None, Array | None], layout: Layout
 
 
 def logged(table: Table, columns: Sequence[str | None] | None) -> Table:
-    """The table with its columns as they are scaled."""
+    """The table after the transforms of its columns."""
     return replace(table, values=np.ascontiguousarray(transformed(table.values, columns)))
 
 
 def beyond(table: Table, targets: Sequence[int], ends: Bounded) -> list[str]:
-    """Cautions where readings of a target lie where no forecast will go."""
+    """Warnings about readings of a target that are beyond its bounds."""
     found = []
     for what, bounds, sign in (("minimum", ends.minimum, 1.0), ("maximum", ends.maximum, -1.0)):
         for k, bound in zip(targets, bounds or [None] * len(targets), strict=True):
             if bound is None:
                 continue
             values, digits = table.wide(k), 12 if table.subtract[k] else 6
-            slack = 1e-6 * abs(bound - table.subtract[k])  # what is left of a reading is rounded to float32
+            slack = 1e-6 * abs(bound - table.subtract[k])  # readings are rounded to float32 after the subtraction
             bad = np.flatnonzero(sign * values < sign * bound - slack)
             if bad.size:
                 found.append(
@@ -162,8 +166,8 @@ def beyond(table: Table, targets: Sequence[int], ends: Bounded) -> list[str]:
 
 
 def _by_column(what: str, given: Any, default: Sequence[str], names: Sequence[str]) -> dict[str, Any]:
-    """A parameter that holds for the columns `default`, or a mapping from some of `names`, as a mapping."""
-    value = plain(given)
+    """A parameter as a mapping by column: given for all columns of `default`, or as a mapping from some of `names`."""
+    value = as_json(given)
     if not isinstance(value, dict):
         return dict.fromkeys(default, value)
     if unknown := [name for name in value if name not in names]:

@@ -1,27 +1,29 @@
-"""From held-out residuals to the table of a tail-probability head: what is the chance of a residual this large?
+"""Compute the table of a tail-probability head from held-out residuals: the probability of a residual this large.
 
-Given the statistic S >= 0 of n held-out steps, the table holds score(s) = -log10 P(S >= s) at 64 knots.
+From the statistic S >= 0 at n held-out steps, it computes score(s) = -log10 P(S >= s) at 64 knots.
 
-* **Where the data reach**, P(S >= s) is the share of held-out steps at or above s: j / (n + 1) at the j-th largest, so
-  that the next step exceeds it with just that chance if it is exchangeable with the held-out ones.
-* **The tail** is a generalised Pareto distribution fitted to the k largest (peaks over threshold: Pickands 1975)
-  by the estimator of Zhang and Stephens (Technometrics 51, 2009), close to maximum likelihood, and it never fails::
+* **Within the range of the data**, P(S >= s) is the share of held-out steps at or above s: j / (n + 1) at the j-th
+  largest. The next step exceeds this value with exactly that probability if it is exchangeable with the held-out steps.
+* **In the tail**, a generalised Pareto distribution is fitted to the k largest values (peaks over threshold: Pickands
+  1975). The estimator is that of Zhang and Stephens (Technometrics 51, 2009), which is close to maximum likelihood and
+  always has a solution::
 
       P(S >= u + y) = k/n (1 + shape y / scale)^(-1/shape)
 
-  k starts at a tenth of the data and is halved until the fit agrees with the counts inside it, since a tail that is a
-  mixture (a few large errors among many small ones) begins later.
-* **Between**, at the j-th largest of the k, the logarithms of the two are mixed with weights j : 10. A count of 10 has
-  a relative error of a third, about that of a good fit; far out the fit rules, where there are counts they do.
-* **Beyond the largest** residual the fit goes on, but never towards an end: that nothing larger was seen in n steps
-  does not show that nothing larger comes, so a negative shape continues as an exponential.
+  k starts at a tenth of the data and is halved until the fit agrees with the counts, because the tail of a mixture (a
+  few large errors among many small ones) begins later.
+* **Between both**, at the j-th largest of the k values, the logarithms of the two estimates are averaged with weights
+  j : 10. A count of 10 has a relative error of a third, about that of a good fit. The fit therefore dominates far out
+  in the tail, and the counts dominate where they are large.
+* **Beyond the largest** residual the fit continues, but never with an upper end: if nothing larger occurred in n steps,
+  larger values can still occur. A negative shape is therefore continued as an exponential distribution.
 
-A wild value among the held-out rows, a fault of the sensor say, would take the whole tail with it, and then no fault
-would ever be surprising again. So the largest excursions, up to three, are left out where the tail fitted to all others
-gives them less than one chance in 10,000; `find_wild` says which.
+A wild value among the held-out rows, such as a fault of the sensor, would dominate the tail, so that no later fault
+would get a high score. Up to three of the largest excursions are therefore left out, if their probability is less than
+one in 10,000 under the tail fitted to all other values; see `find_wild`.
 
-How far the table can be trusted depends on how many *independent* residuals lie beyond a score. Smoothed or bursty
-residuals come in clusters; `effective` is n divided by how much clustering inflates the variance of their counts.
+How reliable the table is depends on the number of *independent* residuals beyond a score. Smoothed or bursty residuals
+come in clusters; `effective` is n divided by the factor by which clusters increase the variance of counts.
 """
 
 from __future__ import annotations
@@ -36,21 +38,22 @@ from gatewise.heads.tail_probability.spec import KNOTS, piecewise_linear
 from gatewise.layers.base import Array
 
 LEAST = 50
-"""Held-out residuals below which nothing is calibrated."""
+"""The least number of held-out residuals for a calibration."""
 
 NEEDED = 5.0
-"""Independent residuals that must lie beyond an alarm threshold before it is called supported. With 5, alarms on fresh
-data stay between half and twice the stated rate in about 95 of 100 calibrations; with 10 in more than 98."""
+"""The least number of independent residuals beyond an alarm threshold that the data are said to support. With 5, the
+rate of alarms on new data is between half and twice the stated one in about 95 of 100 calibrations; with 10, in more
+than 98."""
 
 FAR = 12.0
-"""The table reaches probabilities of 1e-12, or four orders of magnitude beyond the data where that is more."""
+"""The table extends to probabilities of 1e-12, or to four orders of magnitude beyond the data if that is further."""
 
 SHAPES = (-0.5, 1.0)
-"""Bounds of the shape. A law that ends abruptly (uniform, -1) is given a margin beyond its largest residual; a law
-without a mean (beyond 1) is taken to have one."""
+"""Bounds of the shape. A distribution that ends abruptly (uniform, -1) gets a margin beyond its largest residual; one
+without a mean (a shape above 1) is treated as if it had one."""
 
 WILD = 1e-4
-"""A largest residual with a smaller chance than this, by the tail of all others, is taken for a fault and left out."""
+"""Largest residuals with a smaller probability than this, under the tail of all others, are left out as faults."""
 
 _MOST_WILD = 3
 _CALM = 4
@@ -64,19 +67,19 @@ _DATA_TAIL = 26
 
 @dataclass(frozen=True)
 class Calibration:
-    """A calibrated table and what it rests on.
+    """A calibrated table, with statistics of the calibration.
 
     Attributes:
         statistic: (64,) float32, strictly ascending from 0.
         score: (64,) float32, not falling from 0: -log10 of the tail probability at each statistic.
-        samples: n, held-out steps used.
-        effective: independent steps that they are worth, at most n.
-        peaks: k, residuals in the fitted tail.
+        samples: n, the number of held-out steps that were used.
+        effective: the equivalent number of independent steps, at most n.
+        peaks: k, the number of residuals in the fitted tail.
         threshold: u, where the fitted tail begins.
-        shape: of the generalised Pareto distribution; positive = heavy tail, negative = bounded.
-        scale: of the generalised Pareto distribution.
-        wild: held-out steps that were left out as faults; 0 as a rule.
-        run: the most steps that large residuals, one in a hundred, have followed on each other.
+        shape: shape of the generalised Pareto distribution; positive = heavy tail, negative = bounded.
+        scale: scale of the generalised Pareto distribution.
+        wild: number of held-out steps that were left out as faults; usually 0.
+        run: length in steps of the longest run of large residuals, those beyond the 99 per cent quantile.
     """
 
     statistic: Array
@@ -92,23 +95,24 @@ class Calibration:
 
     @property
     def finest_per_1000(self) -> float:
-        """The lowest rate of false alarms, in 1,000 steps, that the data support; below it the fitted tail decides."""
+        """The lowest rate of false alarms in 1,000 steps that the data support without the fitted tail."""
         return 1000.0 * NEEDED / self.effective
 
     def at(self, statistic: Array) -> Array:
-        """Scores of statistics >= 0, as the head reads them from the table."""
+        """Scores of statistics >= 0, as the head computes them from the table."""
         table = self.statistic.astype(np.float64), self.score.astype(np.float64)
         return piecewise_linear(np.asarray(statistic, np.float64), *table)
 
 
 def calibrate(statistic: Array) -> Calibration:
-    """Find the table of scores.
+    """Compute the table of scores.
 
     Args:
-        statistic: (n,) the head's |smoothed residual| at held-out steps, in time order (clusters are measured).
+        statistic: (n,) the head's |smoothed residual| at held-out steps, in time order, which is needed to measure
+            clusters.
 
     Raises:
-        InputError: fewer than 50 steps, non-finite or negative values, or hardly any different ones.
+        InputError: there are fewer than 50 steps, non-finite or negative values, or too few different values.
     """
     series = np.asarray(statistic, np.float64).reshape(-1)
     n = len(series)
@@ -121,7 +125,7 @@ def calibrate(statistic: Array) -> Calibration:
     distinct = len(np.unique(series))
     if distinct < 20:
         raise InputError(
-            f"the {n} held-out residuals take only {distinct} different values, too few to tell a tail; the held-out "
+            f"the {n} held-out residuals take only {distinct} different values, too few to fit a tail; the held-out "
             "part of the target hardly varies: give data in which it does"
         )
     out = find_wild(series)
@@ -146,8 +150,8 @@ def calibrate(statistic: Array) -> Calibration:
 def find_wild(series: Array) -> Array:
     """Which held-out steps belong to excursions that the tail of all other steps does not explain: (n,) bool.
 
-    An excursion ends before and after `_CALM` steps in a row that are not above the 90 per cent quantile: a smoothed
-    residual, and a network that has read a wild value, take some steps to come back.
+    An excursion extends until `_CALM` consecutive steps are at or below the 90 per cent quantile on each side, because
+    a smoothed residual, and a model that has read a wild value, take some steps to return to normal.
 
     Args:
         series: (n,) finite statistics in time order.
@@ -174,17 +178,17 @@ def find_wild(series: Array) -> Array:
 
 
 def _longest_run(series: Array) -> int:
-    """The most steps from first to last of residuals beyond the 99 per cent quantile, at most two steps apart."""
+    """The length of the longest run of residuals beyond the 99 per cent quantile with gaps of at most two steps."""
     large = np.flatnonzero(series > np.quantile(series, 0.99))
     runs = np.split(large, np.flatnonzero(np.diff(large) > 2) + 1)
     return min(_LONGEST_RUN, max((int(run[-1] - run[0]) + 1 for run in runs if run.size), default=1))
 
 
 def count_inflation(series: Array, share: float = 0.05, blocks: int = 50) -> float:
-    """How much clusters inflate the variance of the number of large values, at least 1.
+    """The factor by which clusters increase the variance of the number of large values, at least 1.
 
-    The count of the largest `share` in each of `blocks` stretches of time, its variance divided by the binomial one.
-    Independent values give 1 within about a fifth.
+    It is the variance of the counts of the largest `share` of values in `blocks` periods of time, divided by the
+    binomial variance. Independent values give 1 within about a fifth.
     """
     length = len(series) // blocks
     large = series >= np.quantile(series, 1.0 - share)
@@ -196,12 +200,13 @@ def count_inflation(series: Array, share: float = 0.05, blocks: int = 50) -> flo
 def pareto_fit(peaks: Array) -> tuple[float, float]:
     """Shape and scale of the generalised Pareto distribution of exceedances.
 
+    It uses the estimator of Zhang and Stephens (2009), a posterior mean over theta = -shape / scale of the profile
+    likelihood (their shape has the opposite sign). The shape is then shrunk towards 0.1 with the weight of 10 peaks,
+    which stabilises small samples and hardly changes large ones, and clipped to `SHAPES`. The scale is the maximum
+    likelihood estimate for this shape.
+
     Args:
         peaks: (k,) ascending and positive.
-
-    The estimator of Zhang and Stephens (2009): a posterior mean over theta = -shape / scale of the profile likelihood
-    (their sign of the shape is the opposite). The shape is then drawn towards 0.1 with the weight of 10 peaks, which
-    steadies small samples and hardly touches large ones, and kept within `SHAPES`; the scale is the most likely for it.
     """
     k, largest = len(peaks), float(peaks[-1])
     grid = np.arange(1, 31 + int(math.sqrt(k)))
@@ -228,7 +233,7 @@ def _scale_given(shape: float, peaks: Array) -> float:
 
 
 def log_survival(y: Array, shape: float, scale: float) -> Array:
-    """Natural logarithm of P(Y >= y) under the generalised Pareto distribution; -inf beyond its end."""
+    """Natural logarithm of P(Y >= y) under the generalised Pareto distribution; -inf beyond its upper end."""
     if abs(shape) < 1e-9:
         return np.asarray(-y / scale)
     with np.errstate(divide="ignore"):
@@ -236,7 +241,7 @@ def log_survival(y: Array, shape: float, scale: float) -> Array:
 
 
 def _fit_tail(ordered: Array, inflation: float) -> tuple[int, float, float]:
-    """The number of peaks, shape and scale, by the halving that the head of this file describes."""
+    """The number of peaks, shape and scale, found by halving as described at the head of this file."""
     n = len(ordered)
     k = max(n // 10, min(_LEAST_PEAKS, n // 4))
     found: tuple[int, float, float] | None = None
@@ -249,7 +254,7 @@ def _fit_tail(ordered: Array, inflation: float) -> tuple[int, float, float]:
                 break
         elif found is not None:
             break
-        else:  # many equal residuals at the threshold: begin below them; there are 20 different ones
+        else:  # many equal residuals at the threshold: begin below them; at least 20 values differ
             k = int((ordered >= threshold).sum())
             continue
         k //= 2
@@ -257,7 +262,7 @@ def _fit_tail(ordered: Array, inflation: float) -> tuple[int, float, float]:
 
 
 def _agrees(peaks: Array, shape: float, scale: float, inflation: float) -> bool:
-    """Whether k/2, k/4, ... peaks lie where the fit expects them, within 1.5 standard errors of a count."""
+    """Whether the k/2, k/4, ... largest peaks agree with the fit within 1.5 standard errors of a count."""
     k = len(peaks)
     j = k // 2
     while j >= 8:
@@ -269,10 +274,10 @@ def _agrees(peaks: Array, shape: float, scale: float, inflation: float) -> bool:
 
 
 def _curve(ordered: Array, k: int, shape: float, scale: float) -> tuple[Array, Array, int, int]:
-    """Score against statistic, densely: at every different residual, then out to `FAR`.
+    """The curve of score against statistic at every different residual, and then out to `FAR`.
 
     Returns:
-        statistic ascending and score not falling, both from 0; the places where the tail begins and the data end.
+        statistic, ascending, and score, not falling, both from 0; the indices where the tail begins and the data end.
     """
     n = len(ordered)
     s, first, equal = np.unique(ordered, return_index=True, return_counts=True)
@@ -283,7 +288,7 @@ def _curve(ordered: Array, k: int, shape: float, scale: float) -> tuple[Array, A
     fitted = math.log10((n + 1.0) / k) - log_survival(s[tail] - u, shape, scale) / math.log(10.0)
     counts = j[tail] / (j[tail] + _TIE)
     mixed = counts * score[tail] + (1.0 - counts) * np.minimum(fitted, FAR)
-    score[tail] = np.where(equal[tail] > 1, np.minimum(score[tail], mixed), mixed)  # no smooth law has equal values
+    score[tail] = np.where(equal[tail] > 1, np.minimum(score[tail], mixed), mixed)  # ties: counts decide
     score = np.minimum.accumulate(score[::-1])[::-1]
     begins, ends = len(s) - int(tail.sum()), len(s)
     onward = max(scale + shape * (s[-1] - u), 0.1 * scale)
@@ -302,10 +307,10 @@ def _curve(ordered: Array, k: int, shape: float, scale: float) -> tuple[Array, A
 
 
 def _knots(s: Array, score: Array, begins: int, ends: int) -> tuple[Array, Array]:
-    """64 points of the curve: dense in score where there are data, sparser beyond.
+    """Select 64 knots of the curve: dense in score within the range of the data, sparser beyond.
 
-    Knots are points of the curve, the last one not above each level. So where many residuals are equal the step of the
-    curve is kept, and a residual is never scored above its count.
+    Each knot is the last point of the curve that is not above a level. The steps of the curve at equal residuals are
+    therefore kept, and no residual gets a higher score than its count justifies.
     """
     last, tail = score[ends - 1], score[min(begins, ends - 1)]
     far = KNOTS - 1 - _BODY - _DATA_TAIL
@@ -318,9 +323,9 @@ def _knots(s: Array, score: Array, begins: int, ends: int) -> tuple[Array, Array
     )
     at = np.unique(np.searchsorted(score, levels, side="right") - 1)
     x, y = s[at].astype(np.float32), score[at].astype(np.float32)
-    rising = np.concatenate([[True], np.diff(x) > 0])  # float32 may join neighbours
+    rising = np.concatenate([[True], np.diff(x) > 0])  # neighbours may be equal in float32
     x, y = x[rising], np.maximum.accumulate(y[rising])
-    while len(x) < KNOTS:  # fill up on the lines between, which changes nothing
+    while len(x) < KNOTS:  # add points on the line segments, which does not change the curve
         gap = int(np.argmax(np.diff(x)))
         x = np.insert(x, gap + 1, (x[gap] + x[gap + 1]) / 2)
         y = np.insert(y, gap + 1, (y[gap] + y[gap + 1]) / 2)

@@ -1,17 +1,18 @@
-"""Detector: anomalies in series of readings, by the calibrated surprise of one-step forecasts.
+"""Detector: find anomalies in series of readings with calibrated one-step forecasts.
 
-A recurrent model forecasts, at each step, the next readings of the target columns and how far off it expects to be. How
-far off it was, in those units and smoothed over `smooth` steps, is looked up in a table measured on held-out data: the
-score, -log10 of the chance of a residual at least this large. Of several targets the largest score counts, looked up in
-a table of such maxima, so that the rate of alarms is that of all together. A row is an alarm when its chance is at most
-`false_alarms_per_1000` / 1000. `gatewise.tasks.held_out` says which rows train and which calibrate.
+At each step a recurrent model forecasts the next readings of the target columns and their uncertainty. The residual is
+divided by that uncertainty and smoothed over `smooth` steps. A table that was measured on held-out rows converts it to
+the score, -log10 of the probability of a residual at least this large. With several targets, the largest score is
+converted with a table of such maxima, so that the rate of alarms is that of all targets together. A row is an alarm if
+its probability is at most `false_alarms_per_1000` / 1000. `gatewise.tasks.held_out` describes which rows train and
+which calibrate.
 
-Weights never see the calibration rows, and there is no second training on all rows: its residuals would not be those
-calibrated. Several series train and calibrate one model.
+The weights are never trained on the calibration rows. There is also no second training on all rows, because the
+calibration would not be valid for its residuals. Several series train and calibrate one model.
 
-What the stated rate rests on is that the series go on as in the calibration part. After a lasting change (another
-operating point, a season not seen, wear) alarms come at another rate, usually a higher one: fit again on recent rows.
-How exact the rate can be with so many calibration rows is what `warnings_` tells.
+The stated rate is valid as long as the series behave as in the calibration part. After a lasting change (another
+operating point, a season not seen, wear) alarms come at another rate, usually a higher one. Then fit again on recent
+rows. `warnings_` says how exact the rate can be with the given number of calibration rows.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ from gatewise.tasks.explained import answers_of, explained
 from gatewise.tasks.fitting import Fitted, Fitting
 from gatewise.tasks.held_out import cut, faults, measure, unsupported
 from gatewise.tasks.layout import Layout
-from gatewise.tasks.parameters import number, plain
+from gatewise.tasks.parameters import as_json, number
 from gatewise.tasks.states import States, after_training, by_series
 from gatewise.tasks.task import Task
 
@@ -52,27 +53,28 @@ except ImportError as error:  # pragma: no cover - tried in an environment witho
 
 @dataclass(eq=False, repr=False, kw_only=True)
 class Detector(OutlierMixin, Task):  # type: ignore[misc]
-    """Finds readings that a forecast of the series did not expect, at a stated rate of false alarms.
+    """Finds anomalous readings, those far from a forecast of the series, at a stated rate of false alarms.
 
-    After `fit` another `false_alarms_per_1000` (and `time`) takes effect when it is set; where another parameter is
-    changed, the detector is to be fitted again, and refuses to be used before.
+    After `fit`, a new value of `false_alarms_per_1000` or `time` takes effect when it is set. If another parameter is
+    changed, the detector raises an error until it is fitted again.
 
     Args:
-        smooth: span, in steps, over which residuals are smoothed: 1 finds single strange readings, more finds lasting
-            shifts, later, and needs more calibration rows for the same rate.
-        false_alarms_per_1000: alarms to expect in 1,000 steps of data like those calibrated on.
-        coverage: share of held-out readings that the band from low to high is to hold.
-        validation: share of the rows of each series, at their end, that is kept from training: a fifth of it decides
-            when to stop, the rest calibrates.
-        missing: as for every task. Rows without a reading of a target neither train nor calibrate it. With "hold" what
-            they score tells nothing; with "mask" a missing reading is no surprise.
+        smooth: span, in steps, over which residuals are smoothed. 1 finds single anomalous readings. Larger values find
+            lasting shifts, but later, and need more calibration rows for the same rate.
+        false_alarms_per_1000: expected number of alarms in 1,000 steps of data like the calibration rows.
+        coverage: share of held-out readings that the band from low to high should contain.
+        validation: share of the rows of each series, at their end, that is held out from training. A fifth of it
+            decides when to stop, the rest calibrates.
+        missing: as for every task. Rows without a reading of a target neither train nor calibrate it. With "hold" the
+            scores of missing readings are meaningless; with "mask" a missing reading has residual 0.
 
     All other parameters are those of every `Task`. The targets are the columns that are forecast; all columns are read.
 
     Attributes:
         threshold_: score from which a reading is an alarm.
         offset_: -threshold_, so that decision_function = score_samples - offset_.
-        calibration_: the table that alarms rest on, and what it rests on: of several targets that of the largest score.
+        calibration_: the table by which alarms are decided, with statistics of the calibration. With several targets it
+            is the table of the largest score.
     """
 
     smooth: int = 1
@@ -84,19 +86,19 @@ class Detector(OutlierMixin, Task):  # type: ignore[misc]
     follows = ("false_alarms_per_1000", "time")
 
     def score_samples(self, data: Any, state: States = None) -> Array:
-        """How unremarkable each reading is: log10 of the chance of a residual at least as large, 0 or negative.
+        """How normal each reading is: log10 of the probability of a residual at least as large, 0 or negative.
 
         Args:
-            data: rows in order of time, with the columns fitted.
-            state: where to start: `state_` for rows that follow directly on those fitted, or any `State` of the model;
-                with `series` a dict from ids to states; None, or no state for an id, = the start of a series, where the
-                first forecasts know little.
+            data: rows in order of time, with the columns of the fit.
+            state: the initial state: `state_` for rows that directly follow those of the fit, or any `State` of the
+                model; with `series` a dict from ids to states. None, or no state for an id, = the start of a series,
+                where the first forecasts are inaccurate.
 
         Returns:
-            (rows,) float64; the negative of what `model_.stream()` answers for the same rows, bit for bit.
-
-            Of several series those with missing readings that are refused, with readings too large, or with times out
-            of order, are not scored: their rows are NaN, and a warning names them.
+            (rows,) float64; the negative of the scores from `model_.stream()` for the same rows, bit for bit. If there
+            are several series, those that cannot be used are not scored: they have missing readings although `missing`
+            is "raise", readings that are too large, or times out of order. Their rows are NaN, and a warning names
+            them.
         """
         table = self._read(data)
         warn_left_out(table.left_out, len(table.series))
@@ -105,41 +107,40 @@ class Detector(OutlierMixin, Task):  # type: ignore[misc]
         return -scores
 
     def decision_function(self, data: Any, state: States = None) -> Array:
-        """`score_samples` - `offset_`: zero and below are alarms, NaN a row without a score. (rows,) float64."""
+        """`score_samples` - `offset_`, (rows,) float64: alarms are 0 or negative, rows without a score NaN."""
         return self.score_samples(data, state) - self.offset_
 
     def predict(self, data: Any, state: States = None) -> Array:
-        """-1 for an alarm, else 1, which is also that of a row without a score. (rows,) int64."""
+        """-1 for an alarm, else 1, also for rows without a score. (rows,) int64."""
         return np.where(self.decision_function(data, state) <= 0, -1, 1)
 
     def explain(self, data: Any, state: States = None) -> pd.DataFrame:
-        """What was seen and what was expected in each row.
+        """The readings, forecasts and scores of all rows as a frame; arguments as for `score_samples`.
 
         Returns:
-            A frame on the rows of the data: the series and the time, if there are such; `observed` (NaN where missing),
-            `score` (-log10 of the chance of a residual at least this large), `expected`, `low` and `high` (the forecast
-            and its band, in the units of the data), `extrapolated` (the score lies beyond what the calibration rows can
-            show) and `alarm`. Of several targets: `score`, then `NAME:observed`, `NAME:score`, `NAME:expected`,
-            `NAME:low` and `NAME:high` of each, `extrapolated` and `alarm`.
-
-            Of several series those with missing readings that are refused, with readings too large, or with times out
-            of order, are left out, and a warning names them.
+            A frame with the index of the data. Its columns are the series and the time, if the data have them;
+            `observed` (NaN if missing), `score` (-log10 of the probability of a residual at least this large),
+            `expected`, `low` and `high` (the forecast and its band, in the units of the data), `extrapolated` (whether
+            the score is beyond the range of the calibration rows) and `alarm`. With several targets they are `score`,
+            then `NAME:observed`, `NAME:score`, `NAME:expected`, `NAME:low` and `NAME:high` of each target,
+            `extrapolated` and `alarm`. If there are several series, those that cannot be used are left out (see
+            `score_samples`), and a warning names them.
         """
         table = self._read(data)
         warn_left_out(table.left_out, len(table.series))
         return explained(self, table, self._answers(table, state))
 
     def summary(self, found: pd.DataFrame) -> Found:
-        """What was found in short: alarms against those expected, and the episodes they make, the strongest first.
+        """Summarise the alarms: their number, the expected number, and the episodes, the strongest first.
 
         Args:
-            found: a frame that `explain` gave.
+            found: a frame from `explain`.
 
         Returns:
-            A `gatewise.tasks.episodes.Found`, whose text is for people and whose attributes are for programs.
+            A `gatewise.tasks.episodes.Found`. `str` of it is a text for people.
 
         Raises:
-            InputError: the frame is not one that `explain` gives.
+            InputError: the frame is not from `explain`.
         """
         check_is_fitted(self)
         if not isinstance(found, pd.DataFrame) or not {"score", "alarm"} <= set(found.columns):
@@ -148,19 +149,19 @@ class Detector(OutlierMixin, Task):  # type: ignore[misc]
         return summarise(found, float(self.false_alarms_per_1000), self.targets_, when, ids)
 
     def plot(self, found: pd.DataFrame, *, series: Any = None, targets: Any = None, axes: Any = None) -> list[Any]:
-        """Draw what `explain` found: each target with its band and alarms, and the scores with their threshold.
+        """Draw the result of `explain`: each target with its band and alarms, and the scores with their threshold.
 
         Args:
-            found: a frame that `explain` gave.
-            series: id of the series to draw, where there are several.
+            found: a frame from `explain`.
+            series: id of the series to draw, if there are several.
             targets: names of the targets to draw; None = all, at most six of them.
-            axes: matplotlib Axes to draw in, one more than targets; None = new ones.
+            axes: matplotlib Axes to draw into, one more than targets; None = new ones.
 
         Returns:
             The Axes; see `gatewise.figures.detection`.
 
         Raises:
-            InputError: the frame is not one that `explain` gives, or there is no such series.
+            InputError: the frame is not from `explain`, or there is no such series.
         """
         from gatewise.figures import detection, of_series
 
@@ -170,22 +171,22 @@ class Detector(OutlierMixin, Task):  # type: ignore[misc]
         return detection(rows, self.threshold_, targets=named, time=self.time, axes=axes)
 
     def _check(self) -> None:
-        coverage = plain(self.coverage)
+        coverage = as_json(self.coverage)
         if isinstance(coverage, bool) or not isinstance(coverage, (int, float)) or not 0.0 < coverage < 1.0:
             raise InputError(f"coverage must be a share between 0 and 1, got {coverage!r}")
 
     def _parts(self, table: Table, layout: Layout, seen: Array | None) -> Parts:
-        return cut(table, plain(self.validation), seen)
+        return cut(table, as_json(self.validation), seen)
 
     def _spec(self, table: Table, layout: Layout) -> ModelSpec:
-        """Scaled input, the stack, locations and log scales of the targets, and the head."""
+        """The spec: scaled input, the stack, a dense layer for locations and log scales, and the head."""
         head = LayerSpec(
             Head.kind,
             targets=list(layout.targets),
             names=list(layout.target_names),
             masked=self.missing == "mask",
-            smooth=plain(self.smooth),
-            false_alarms_per_1000=plain(self.false_alarms_per_1000),
+            smooth=as_json(self.smooth),
+            false_alarms_per_1000=as_json(self.false_alarms_per_1000),
         )
         forecast = LayerSpec("dense", name="forecast", units=2 * len(layout.targets))
         return ModelSpec(input=self._input(table, layout), layers=[*self._stack(), forecast], head=head)
@@ -201,7 +202,7 @@ class Detector(OutlierMixin, Task):  # type: ignore[misc]
     def _finish(self, model: Model, fitting: Fitting) -> Fitted:
         """Calibrate the head."""
         table, parts = fitting.table, fitting.parts
-        model, calibration = measure(model, table, fitting.layout.targets, parts, plain(self.coverage))
+        model, calibration = measure(model, table, fitting.layout.targets, parts, as_json(self.coverage))
         described = {k: v for k, v in asdict(calibration).items() if k not in ("statistic", "score")}
         warnings = [
             *faults(model, calibration, table, parts, fitting.warnings),
@@ -221,7 +222,7 @@ class Detector(OutlierMixin, Task):  # type: ignore[misc]
         self.offset_ = -head.alarm_score
 
     def _following(self, values: Mapping[str, Any]) -> Model:
-        """The model with another rate of false alarms, whose `warnings_` say whether it is supported."""
+        """The model with another rate of false alarms; updates `warnings_`, which say whether the data support it."""
         model, name = self.model_, "false_alarms_per_1000"
         if name not in values or model.spec.head is None:
             return model
@@ -236,7 +237,7 @@ class Detector(OutlierMixin, Task):  # type: ignore[misc]
         return model.with_options(head={name: new}).replace(task=replace(section, described=told))
 
     def _answers(self, table: Table, state: States) -> Array:
-        """What the model answers to each row, (rows, outputs) float32 in the order of the table."""
+        """The answers of the model to all rows, (rows, outputs) float32 in the order of the table."""
         ids: Sequence[Any] = [name for name, *_ in (*table.series, *table.left_out)]
         given = by_series(state, self.series, ids, self.state_)
         for text in self.timeline_.follows(table, after_training(given, self.state_)):

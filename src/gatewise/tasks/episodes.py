@@ -1,4 +1,4 @@
-"""What a detector found in a table, in short: how many alarms, how many were to be expected, and when."""
+"""Summarise the alarms of a detector in a table: their number, the expected number, and the episodes."""
 
 from __future__ import annotations
 
@@ -10,22 +10,23 @@ import pandas as pd
 from gatewise.layers.base import Array
 
 APART = 10
-"""Alarms with fewer rows than this between them are one episode."""
+"""Alarms with fewer rows than this between them belong to one episode."""
 
 _SHOWN = 5
 
 
 @dataclass(frozen=True)
 class Found:
-    """The alarms of a table in short; `str` says it in words.
+    """The summary of the alarms in a table; `str` gives it as text.
 
     Attributes:
-        rows: how many were scored.
-        alarms: rows that are alarms.
-        expected: alarms to expect in so many rows like those calibrated on.
-        episodes: a frame with a row for each stretch of alarms, the strongest first: `start` and `end` (times where
-            the table has some, else rows), with several series also `series`; `rows` from start to end, `alarms` among
-            them, `strongest` (the highest score) and `column` (the target with the highest score of its own there).
+        rows: number of scored rows.
+        alarms: number of rows that are alarms.
+        expected: expected number of alarms in as many rows like the calibration rows.
+        episodes: a frame with a row for each episode of alarms, the strongest first: `start` and `end` (times if the
+            table has them, else rows), with several series also `series`; `rows`, the number of rows from start to end;
+            `alarms`, the number of alarms among them; `strongest`, the highest score; and `column`, the target with the
+            highest score of its own there.
     """
 
     rows: int
@@ -57,11 +58,11 @@ def _count(expected: float) -> str:
 
 
 def of_rows(frame: pd.DataFrame, name: str | None) -> pd.Series | None:
-    """The times or ids of the rows of a frame that `explain` gave, from a column or a level of its index.
+    """The times or ids of the rows of a frame from `explain`, taken from a column or a level of its index.
 
     Args:
-        frame: the frame; where a result has the same name, the column has "_" behind it.
-        name: of the column in the data; None = there is none.
+        frame: the frame. If a result has the same name, "_" is appended to the name of the column.
+        name: name of the column in the data; None = there is none.
 
     Returns:
         (rows,) on the index of the frame, or None.
@@ -77,14 +78,14 @@ def of_rows(frame: pd.DataFrame, name: str | None) -> pd.Series | None:
 def summarise(
     frame: pd.DataFrame, rate: float, targets: tuple[str, ...], when: pd.Series | None, ids: pd.Series | None
 ) -> Found:
-    """Count the alarms of a frame that `Detector.explain` gave, and join them to episodes.
+    """Count the alarms of a frame from `Detector.explain`, and group them into episodes.
 
     Args:
-        frame: a row for each row of the data; of several series, each in its order.
-        rate: false alarms that are stated, in 1,000 rows.
+        frame: a frame with a row for each row of the data, in order within each series.
+        rate: the stated number of false alarms in 1,000 rows.
         targets: names of the columns that were forecast.
-        when: times of the rows; None = their index says when.
-        ids: of the series that the rows belong to; None = there is one.
+        when: times of the rows; None = the index of the frame is used.
+        ids: ids of the series of the rows; None = there is one series.
     """
     order, codes = np.arange(len(frame)), np.zeros(len(frame), np.int64)
     if ids is not None:
@@ -109,7 +110,7 @@ def _episode(
     when: pd.Series,
     ids: pd.Series | None,
 ) -> dict[str, object]:
-    """One stretch of rows of the frame, by position."""
+    """One episode, given by positions of rows in the frame."""
     own = [frame["score" if len(targets) == 1 else f"{target}:score"].to_numpy()[rows].max() for target in targets]
     return {
         **({"series": ids.iloc[rows[0]]} if ids is not None else {}),

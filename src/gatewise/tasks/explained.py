@@ -1,4 +1,4 @@
-"""What the model of a detector answers to a table, and that as a frame."""
+"""Compute the answers of a detector's model to a table, and the frame of results."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
     from gatewise.tasks.detector import Detector
 
 EXPLAINED = ("score", "expected", "low", "high")
-"""What a model answers about each target."""
+"""The outputs of the model for each target."""
 
 
 def answers_of(fitted: Model, table: Table, begin: Mapping[Any, Any]) -> Array:
-    """What a model answers to each row, (rows, outputs) float32 in the order of the table.
+    """The answers of a model to all rows, (rows, outputs) float32 in the order of the table.
 
-    Where the readings have drifted, a warning says so.
+    If the readings have drifted, a warning is issued.
 
     Args:
-        fitted: the model, whose readings and constants are those of the data.
-        table: the readings, less the constants.
-        begin: id of a series -> the state where it begins; None = at the start of a sequence.
+        fitted: the model, with the constants that are subtracted from the data.
+        table: the readings, after subtraction of the constants.
+        begin: id of a series -> its initial state; None = the start of a sequence.
     """
     model = fitted.relative()
     answers = np.empty((len(table), model.outputs), np.float32)

@@ -1,4 +1,4 @@
-"""What a fitted task does, whichever it is: read data for its model, save and load."""
+"""The parts of all tasks that come after the fit: read data for the model, save and load."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
 KINDS: dict[str, Any] = {}
-"""The classes of tasks that are defined so far, by the name that model files have for them."""
+"""The classes of tasks that are defined so far, by their names in model files."""
 
 
 class FittedTask(Parameters, BaseEstimator):  # type: ignore[misc]
-    """Base of `gatewise.Task`, which lists the attributes."""
+    """Base class of `gatewise.Task`, which lists the attributes."""
 
     kind: ClassVar[str]
     keeps_states: ClassVar[bool] = True
@@ -47,10 +47,10 @@ class FittedTask(Parameters, BaseEstimator):  # type: ignore[misc]
             KINDS[cls.kind] = cls
 
     def _take_own(self, model: Model, described: Mapping[str, Any]) -> None:
-        """Set the fitted attributes that only this task has; raises many kinds of errors where they lie."""
+        """Set the fitted attributes that only this task has. Raises errors of many kinds if the file is damaged."""
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the model file, with all that `load` needs. `gatewise.load` reads it as a model, without this class.
+        """Write the model file, including the data that `load` needs. `gatewise.load` reads it as a model alone.
 
         Raises:
             InputError: a parameter was changed after `fit`.
@@ -61,11 +61,11 @@ class FittedTask(Parameters, BaseEstimator):  # type: ignore[misc]
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
-        """Read what `save` wrote; torch is not needed.
+        """Read a file written by `save`. torch is not needed.
 
         Raises:
-            FileError: damaged, or a model that was not fitted by a task of this class.
-            OSError: no such file, or no permission.
+            FileError: the file is damaged, or its model was not fitted by a task of this class.
+            OSError: there is no such file, or no permission to read it.
         """
         return cls.of(load_model(path), path)
 
@@ -74,11 +74,11 @@ class FittedTask(Parameters, BaseEstimator):  # type: ignore[misc]
         """The task that fitted a model.
 
         Args:
-            model: as `gatewise.load` reads it.
-            path: what to call it in messages.
+            model: a model from `gatewise.load`.
+            path: name of the model in messages.
 
         Raises:
-            FileError: it was not fitted by a task of this class, or what the task keeps is damaged.
+            FileError: the model was not fitted by a task of this class, or the section of the task is damaged.
         """
         own = f"a {cls.__name__}"
         try:
@@ -88,7 +88,7 @@ class FittedTask(Parameters, BaseEstimator):  # type: ignore[misc]
             if set(parameters) - set(cls._get_param_names()):
                 raise InputError("its parameters are not those of this version; upgrade gatewise")
             if isinstance(layers := parameters.get("recurrence"), list):
-                parameters["recurrence"] = [LayerSpec.from_plain(one, "recurrence") for one in layers]
+                parameters["recurrence"] = [LayerSpec.from_dict(one, "recurrence") for one in layers]
             found = cls(**parameters)
             found._take(model)
         except KeyError as error:
@@ -128,22 +128,22 @@ class FittedTask(Parameters, BaseEstimator):  # type: ignore[misc]
         return within_reach(table, offset, scale, self.missing, FITTED, leave_out=True, transform=layout.transform)
 
     def _constants(self) -> Array | None:
-        """What is subtracted from the columns of `layout_.read`; None = nothing."""
+        """The constants that are subtracted from the columns of `layout_.read`; None = none."""
         constants = self.model_.subtract
         return None if constants is None else constants[: len(self.layout_.read)]
 
     def _frame(self, data: Any) -> pd.DataFrame:
-        """The readings of a table in the units of the data, with the series and the times if there are such."""
+        """The readings of a table in the units of the data, with the series and the times if it has them."""
         table = self._read(data)
         return table.frame({name: table.wide(k) for k, name in enumerate(table.columns)})
 
     def _told(self, model: Model) -> Mapping[str, Any]:
-        """What this task keeps with a model that it fitted."""
+        """The data of this task in the file of a model that it fitted."""
         assert model.task is not None
         return model.task.described
 
     def _take(self, model: Model) -> None:
-        """Set every fitted attribute from a model and what the task keeps with it; raises errors where they lie."""
+        """Set all fitted attributes from a model and its section of the task. Raises errors if they are damaged."""
         told = self._told(model)
         names = {role: tuple(map(str, told[role])) for role in ("columns", "readings", "covariates", "calendar")}
         steps, targets = (tuple(int(number(role, one)) for one in told[role]) for role in ("horizons", "targets"))
@@ -169,7 +169,7 @@ class FittedTask(Parameters, BaseEstimator):  # type: ignore[misc]
             self.state_: Any = ends if told["series"] is not None else ends[None]
         self.split_ = Split(**{part: int(number(part, rows)) for part, rows in told["split"].items()})
         self.warnings_: tuple[str, ...] = tuple(map(str, told["warnings"]))
-        self.timeline_ = Timeline.from_json(told["times"])
+        self.timeline_ = Timeline.from_dict(told["times"])
         self.layout_ = layout
         self.columns_ = names["columns"]
         self.targets_ = layout.target_names

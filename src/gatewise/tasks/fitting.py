@@ -1,4 +1,4 @@
-"""What a fit works with, and what it makes."""
+"""The data of a fit in progress, and its result."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from gatewise.tasks.layout import Layout
 
 @dataclass
 class Fitting:
-    """What a `fit` works with once the data are read.
+    """The data of a `fit` after reading.
 
     Attributes:
-        table: all series that can be read, with the columns of `layout.read` in its order.
-        layout: what the model reads and is about.
-        parts: how the rows are split.
+        table: all series that can be used, with the columns of `layout.read` in its order.
+        layout: the columns that the model reads, and its targets.
+        parts: the split of the rows.
         offset, scale: (columns,) float32 each, by which the columns are scaled.
-        warnings: what was found about the data.
+        warnings: warnings about the data.
     """
 
     table: Table
@@ -34,7 +34,7 @@ class Fitting:
 
 @dataclass
 class Fitted:
-    """What a task makes of a trained model: `model` ready for use, what it keeps, and what it warns of."""
+    """The result of a fit: the `model` ready for use, the data that the task saves with it, and warnings."""
 
     model: Model
     described: dict[str, Any] = field(default_factory=dict)
@@ -42,5 +42,5 @@ class Fitted:
 
 
 def at(times: Any, span: slice) -> Any:
-    """The times of some rows; None where there are no times."""
+    """The times of some rows; None if there are no times."""
     return None if times is None else times[span]

@@ -1,4 +1,4 @@
-"""Which columns a forecaster reads and forecasts, how its rows are split, and what its forecasts are held to."""
+"""The columns that a forecaster reads and forecasts, the split of its rows, and the targets of its forecasts."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from gatewise.tables.split import Parts, Span
 from gatewise.tables.table import Table
 from gatewise.tables.times import listed
 from gatewise.tasks.layout import PERIODS, Layout
-from gatewise.tasks.parameters import plain, positions
+from gatewise.tasks.parameters import as_json, positions
 
 
 def choose(names: Sequence[str], target: Any, covariates: Any, calendar: Any, horizons: Any) -> Layout:
-    """The columns of the model's input, and the targets among them, from what a user says.
+    """The columns of the model's input and the targets among them, from the parameters of a Forecaster.
 
     Args:
-        names: of the columns read.
-        target, covariates, calendar, horizons: as a Forecaster takes them.
+        names: names of the columns of the table.
+        target, covariates, calendar, horizons: the parameters of the Forecaster.
 
     Raises:
-        InputError: names that are not there, or in two roles.
-        SpecError: horizons that are none.
+        InputError: a column does not exist, or has two roles.
+        SpecError: the horizons are invalid.
     """
     known = positions("covariates", covariates, names)
     readings = tuple(name for i, name in enumerate(names) if i not in known)
     if not readings:
         raise InputError("all columns are covariates, so there is none to forecast")
-    ahead = plain(horizons)
+    ahead = as_json(horizons)
     if isinstance(ahead, int) and not isinstance(ahead, bool):
         if ahead < 1:
             raise InputError(f"horizons must be a number of steps ahead from 1, or a list of such, got {ahead}")
@@ -42,7 +42,7 @@ def choose(names: Sequence[str], target: Any, covariates: Any, calendar: Any, ho
     elif isinstance(ahead, float):
         whole = f"; write {int(ahead)}" if ahead.is_integer() else ""
         raise InputError(f"horizons must be a whole number of steps ahead, or a list of such, got {ahead}{whole}")
-    periods = plain(calendar)
+    periods = as_json(calendar)
     if not isinstance(periods, list) or not set(periods) <= set(PERIODS) or len(set(periods)) < len(periods):
         raise InputError(f"calendar must be a list out of {list(PERIODS)}, got {calendar!r}")
     steps = tuple(Head(horizons=ahead).horizons)
@@ -56,20 +56,20 @@ def choose(names: Sequence[str], target: Any, covariates: Any, calendar: Any, ho
 
 
 def cut(table: Table, layout: Layout, window: int, validation: Any) -> Parts:
-    """Cut each series in two, as `gatewise.train.fit` cuts the inputs, and leave out those that give no example.
+    """Split each series in two, as `gatewise.train.fit` splits the inputs, and leave out series without an example.
 
-    An example is a row of the training part with a window up to it, and a reading of a target ahead in that part.
+    An example is a row of the training part with a full window up to it and a later reading of a target in that part.
 
     Args:
         table: the data, with its columns in the order of the input.
-        layout: what the model reads and forecasts.
-        window: rows that a forecast is made from at the least.
-        validation: share of the rows of each series, at their end, that is kept from training.
+        layout: the columns that the model reads and forecasts.
+        window: the least number of rows from which a forecast is made.
+        validation: share of the rows of each series, at their end, that is held out from training.
 
     Raises:
-        InputError: no share, or no series that is long enough.
+        InputError: `validation` is not a share, or no series is long enough.
     """
-    share = plain(validation)
+    share = as_json(validation)
     if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0.0 <= share < 1.0:
         raise InputError(f"validation must be a share from 0 to below 1, got {share!r}")
     near, far = layout.horizons[0], layout.horizons[-1]
@@ -80,7 +80,7 @@ def cut(table: Table, layout: Layout, window: int, validation: Any) -> Parts:
     own = "" if (name := table.series[longest][0]) is None else f", {name!r},"
     if training <= far or (share and kept <= far - layout.lead):
         raise InputError(
-            f"the longest series{own} has {training} rows to train on and {kept} to validate on, too few to look "
+            f"the longest series{own} has {training} rows to train on and {kept} to validate on, too few to forecast "
             f"{far} steps ahead in each; give more rows, or nearer horizons"
         )
     seen: Array = np.isfinite(table.values[:, list(layout.targets)])
@@ -108,24 +108,24 @@ def cut(table: Table, layout: Layout, window: int, validation: Any) -> Parts:
 
 
 def _least(training: int, share: float) -> int:
-    """The least length that leaves so many steps to train on."""
-    begin = max(training / (1 - share), 1.5 / share if share else 0.0)  # but for the rounding
+    """The least length of a series that has this number of steps in the training part."""
+    begin = max(training / (1 - share), 1.5 / share if share else 0.0)  # apart from rounding
     return next(n for n in count(int(begin)) if n - round(share * n) >= training and _can_be_cut(n, share))
 
 
 def _can_be_cut(length: int, share: float) -> bool:
-    """Whether both parts have the two steps that `gatewise.train.fit` asks for."""
+    """Whether both parts have the two steps that `gatewise.train.fit` needs."""
     return not share or 2 <= length - round(share * length) <= length - 2
 
 
 def wanted_of(scaled: Array, horizons: Sequence[int], rows: int, end: int) -> Array:
-    """What the forecasts of one series are held to: (rows, K H) float32, NaN where there is nothing.
+    """The targets of the forecasts of one series: (rows, K H) float32, NaN if there is none.
 
     Args:
-        scaled: (all rows, K) readings, NaN where one is missing.
+        scaled: (all rows, K) readings, NaN if missing.
         horizons: steps ahead.
-        rows: how many of the rows have an input.
-        end: rows that are trained on; what their forecasts are held to lies among them, not in the validation part.
+        rows: number of rows that have an input.
+        end: number of rows in the training part. Targets of these rows are taken from the training part only.
     """
     row = np.arange(rows)[:, None]
     at = row + np.array(horizons)  # (rows, H)
@@ -135,10 +135,10 @@ def wanted_of(scaled: Array, horizons: Sequence[int], rows: int, end: int) -> Ar
 
 
 def first_row(table: Table, start: Any) -> int | None:
-    """The row at which a backtest begins, as a number: given as one, or as a date, by default of the zone of the times.
+    """The number of the row at which a backtest begins, given as a number or as a date, by default in the data's zone.
 
     Raises:
-        InputError: neither, or a date where there are no dates or several series.
+        InputError: it is neither, or it is a date and the data have no dates or several series.
     """
     if start is None or isinstance(start, (int, np.integer)):
         return None if start is None else int(start)
@@ -148,12 +148,12 @@ def first_row(table: Table, start: Any) -> int | None:
     try:
         date: Any = pd.Timestamp(start)
         if date is not pd.NaT and times.tz is not None and date.tz is None:
-            # Of an hour that a clock change takes away, the next; of one that it repeats, the first.
+            # For an hour that a clock change skips, the next hour; for one that it repeats, the first.
             date = date.tz_localize(times.tz, ambiguous=True, nonexistent="shift_forward")
     except (ValueError, TypeError, OverflowError) as error:
-        raise InputError(f"start is {start!r}, which is no date: {error}") from None
+        raise InputError(f"start is {start!r}, which is not a date: {error}") from None
     if date is pd.NaT:
-        raise InputError(f"start is {start!r}, which is no date; give one, e.g. {times[0]}")
+        raise InputError(f"start is {start!r}, which is not a date; give one, e.g. {times[0]}")
     if times.tz is None and date.tz is not None:
         raise InputError(f"start is {start!r}, a date with a zone, but the times of the data have none; leave it out")
     return int(times.searchsorted(date))

@@ -1,4 +1,4 @@
-"""The model of a Forecaster before it is trained, and what its answers say as a frame."""
+"""The model of a Forecaster before training, and its forecasts as a frame."""
 
 from __future__ import annotations
 
@@ -22,37 +22,38 @@ from gatewise.tasks.bounded import Bounded
 from gatewise.tasks.fitting import Fitting, at
 from gatewise.tasks.forecast_inputs import first_row
 from gatewise.tasks.layout import Layout
-from gatewise.tasks.parameters import plain
+from gatewise.tasks.parameters import as_json
 
 if TYPE_CHECKING:
     from gatewise.tasks.forecaster import Forecaster
 
 
 def forecast_spec(task: Forecaster, table: Table, layout: Layout, ends: Bounded) -> ModelSpec:
-    """Scaled input, the stack, a forecast of all outputs, and the head.
+    """The spec: scaled input, the stack, a dense layer for all forecasts, and the head.
 
     Args:
-        task: whose parameters it has.
+        task: the forecaster with its parameters.
         table: the readings.
-        layout: what it reads and forecasts.
-        ends: bounds and transforms of the targets, less what is subtracted from them.
+        layout: the columns that it reads and forecasts.
+        ends: bounds and transforms of the targets, relative to the constants that are subtracted from them.
 
     Raises:
-        InputError: normalise makes no sense.
-        SpecError: what makes no model.
+        InputError: `normalise` is invalid or not possible with this context.
+        SpecError: the options are invalid.
     """
     if not isinstance(task.normalise, bool):
         raise InputError(f"normalise must be True or False, got {task.normalise!r}")
     if task.normalise and task.context == "carried":
         raise InputError(
-            "normalise needs a window, whose units it takes: pass ", Parameter("context", {"window": 96}), ", say"
+            "normalise needs a window, in whose units it forecasts: pass, for example, ",
+            Parameter("context", {"window": 96}),
         )
     head = LayerSpec(
         Head.kind,
         sources=("forecast", "input", *(("moments0",) if task.normalise else ())),
         targets=list(layout.targets),
         horizons=list(layout.horizons),
-        quantiles=plain(task.quantiles),
+        quantiles=as_json(task.quantiles),
         anchor=task.anchor,
         names=list(layout.target_names),
         minimum=ends.minimum,
@@ -78,12 +79,12 @@ def forecast_spec(task: Forecaster, table: Table, layout: Layout, ends: Bounded)
 
 
 def forecast_tensors(model: Model, fitting: Fitting) -> Mapping[str, Array]:
-    """The units of the head, and weights of the forecast that begin at zero."""
+    """The units of the head, and zero weights of the last dense layer."""
     targets = list(fitting.layout.targets)
     return {
         "head.offset": fitting.offset[targets],
         "head.scale": fitting.scale[targets],
-        # Training starts from repeating the last reading, or the mean of the window.
+        # With zero weights, the first forecast is the last reading, or the mean of the window.
         "forecast.weight": np.zeros_like(model.tensors["forecast.weight"]),
     }
 
@@ -107,7 +108,7 @@ def forecasts(task: Forecaster, table: Table, ahead: Mapping[Any, Array | None])
 
 
 def tested(task: Forecaster, table: Table, start: Any, stride: int, season: int | str | None) -> rolling.Backtest:
-    """What `Forecaster.backtest` returns; arguments but the table are its own."""
+    """The result of `Forecaster.backtest`, whose arguments these are, except for the table."""
     spans = [slice(a, b) for _, a, b in table.series]
     guessed = season == "auto"
     if guessed:
@@ -121,7 +122,7 @@ def tested(task: Forecaster, table: Table, start: Any, stride: int, season: int 
         table.series,
         start=first_row(table, start),
         stride=stride,
-        season=plain(season),
+        season=as_json(season),
         guessed=guessed,
         names=task.targets_,
         times=table.times,
@@ -139,10 +140,10 @@ def _tidy(task: Forecaster, answer: Array, name: Any, table: Table, times: list[
 
     Args:
         task: a fitted forecaster.
-        answer: (outputs,) of its model.
+        answer: (outputs,), the answer of its model.
         name: id of the series.
-        table: what the forecast was made from.
-        times: of the horizons; None = there are no times.
+        table: the readings from which the forecast was made.
+        times: times of the horizons; None = there are no times.
     """
     K, H, Q = len(task.targets_), len(task.horizons_), len(task.quantiles_)
     values = answer.reshape(K * H, Q)

@@ -1,20 +1,21 @@
-"""Forecaster: how large will these columns be, some steps on? Quantiles at several horizons at once.
+"""Forecaster: forecast quantiles of columns at several horizons at once.
 
-A recurrent model reads one row after the other and answers, at each of them, all quantiles at all horizons (head
-`quantiles`, which has the equations). Two contexts are to be had:
+A recurrent model reads one row after the other, and at each row forecasts all quantiles at all horizons (the head
+`quantiles`, where the equations are). There are two contexts:
 
-* "carried": the state goes from row to row for ever. One row costs one step, however long the memory is.
-* {"window": L}: each forecast is made from the last L rows, which costs L steps. With `normalise` each window is read
-  in its own units, the forecast is made in them, and is put back: what holds at one level then holds at another. On
-  series that wander this is worth more than any choice of layer.
+* "carried": the state is carried from row to row without end. Each row takes one step, however long the memory is.
+* {"window": L}: each forecast is made from the last L rows, which takes L steps. With `normalise` each window is
+  standardised with its own mean and deviation, and the forecast is converted back. The model can then apply what it
+  learnt at one level to another. For series whose level wanders, this helps more than any choice of layer.
 
 The rows of each series are cut in order of time::
 
     |-- training -------------------------------------|-- validation ------|
                      1 - validation                        validation
 
-Weights and scaling come from the first part; the second decides which weights are kept. Several series train one model;
-those too short to give it an example are left out, and `warnings_` names them. They can be forecast all the same.
+Weights and scaling come from the first part; the second part decides which weights are kept. Several series train one
+model. Series that are too short for a training example are left out, and `warnings_` names them; they can still be
+forecast.
 """
 
 from __future__ import annotations
@@ -52,27 +53,29 @@ except ImportError as error:  # pragma: no cover - tried in an environment witho
 class Forecaster(Task):
     """Forecasts columns of one or many series, with quantiles that never cross.
 
-    After `fit` another `minimum` or `maximum` (and `time`) takes effect when it is set; where another parameter is
-    changed, the forecaster is to be fitted again, and refuses to be used before.
+    After `fit`, a new value of `minimum`, `maximum` or `time` takes effect when it is set. If another parameter is
+    changed, the forecaster raises an error until it is fitted again.
 
     Args:
-        horizons: steps ahead that are forecast: a number n for all from 1 to n, or an ascending list.
-        quantiles: probabilities, ascending, e.g. (0.1, 0.5, 0.9): the middle, and a band that holds 8 of 10 readings.
-        covariates: the columns, by name or position, whose future is known: the model reads them ahead as well, at each
-            horizon, and `predict` needs their rows to come.
-        calendar: which of "day", "week" and "year" the model reads, as sine and cosine of where in it the time lies.
+        horizons: the steps ahead that are forecast: a number n for all from 1 to n, or an ascending list.
+        quantiles: probabilities, ascending, e.g. (0.1, 0.5, 0.9) for the median and a band that should contain 80 % of
+            the readings.
+        covariates: the columns, by name or position, whose future is known, such as plans or prices. The model also
+            reads their values at each horizon, so `predict` needs their future rows.
+        calendar: which of "day", "week" and "year" the model reads, as sine and cosine of the position of the time
+            within it.
         context: "carried" or {"window": L}; see the head of this file.
-        normalise: whether each window is read and forecast in its own units; needs a window. With missing="mask" these
-            are the units of what was read alone.
-        anchor: whether forecasts are changes from the last reading. Better for the steps just ahead.
-        minimum, maximum: numbers beyond which no forecast goes, in the units of the data: one for all targets, or a
-            dict from names of targets to numbers; None = no bound.
-        transform: "log1p" to read, learn and scale log(1 + x) of the targets, with forecasts in the units of the data
-            all the same: for quantities above -1 whose changes are ratios. A dict from names of columns read to "log1p"
-            or None says it of these alone, covariates included; None = of no column.
+        normalise: whether each window is read and forecast in its own units; needs a window. With missing="mask" the
+            units come from the observed readings only.
+        anchor: whether the model forecasts changes from the last reading, which is better for the nearest steps.
+        minimum, maximum: bounds of the forecasts in the units of the data: a number for all targets, or a dict from
+            names of targets to numbers; None = no bound.
+        transform: "log1p" to read, scale and forecast log(1 + x) of the targets; forecasts are converted back to the
+            units of the data. It is for quantities above -1 that change by ratios. A dict from names of columns to
+            "log1p" or None applies to these columns only, which may be covariates; None = no column.
 
-    All other parameters are those of every `Task`. The targets are the columns that are forecast, by default all whose
-    future is not known. `bptt` is for a carried context.
+    All other parameters are those of every `Task`. The targets are the columns that are forecast, by default all except
+    the covariates. `bptt` only matters with a carried context.
 
     Attributes:
         horizons_: the steps ahead.
@@ -98,26 +101,25 @@ class Forecaster(Task):
     follows = ("time", "minimum", "maximum")
 
     def predict(self, data: Any, future: Any = None) -> pd.DataFrame:
-        """What comes after the last row of each series.
+        """Forecast the rows after the last row of each series.
 
         Args:
-            data: rows in order of time, with the columns fitted: all the history there is for a carried context, at
-                least a window of it for the other.
-            future: the covariates in the rows that follow, up to the last horizon, in the same form as the data (time
-                and series included where there are such; times go on in the steps of the data). Only, and then always,
-                for a forecaster with covariates.
+            data: rows in order of time, with the columns of the fit. With a carried context pass the whole history,
+                with a window at least the rows of one window.
+            future: the covariates in the next rows up to the last horizon, in the same form as the data, including time
+                and series if the data have them. Times must continue in the steps of the data. It is required if the
+                forecaster has covariates, and not allowed otherwise.
 
         Returns:
-            A frame with a row for each series, target and horizon: the series (where there are several), the time
-            (where there is one), `horizon`, `target`, and a column for each quantile, called "0.5" and so on, in the
-            units of the data. Where the series or the time is called as one of the others, "_" is put behind it.
-
-            Of several series those that cannot be forecast are left out, and a warning names them: too few rows, or
-            too few in `future`, missing readings that are refused, readings too large or without a logarithm that
-            `transform` asks for, times out of order.
+            A frame with a row for each series, target and horizon. Its columns are the series (if there are several),
+            the time (if there is one), `horizon`, `target`, and a column for each quantile, named "0.5" and so on, in
+            the units of the data. If the series or the time has the name of another column, "_" is appended to it. If
+            there are several series, those that cannot be forecast are left out, and a warning names them: too few rows
+            in the data or in `future`, missing readings although `missing` is "raise", readings that are too large or
+            have no logarithm for `transform`, or times out of order.
 
         Raises:
-            InputError: data that do not fit, or too few rows.
+            InputError: the data do not fit, or have too few rows.
         """
         table = self._read(data)
         table = table.without(too_short(table, self.model_.window or 1))
@@ -132,25 +134,26 @@ class Forecaster(Task):
     def backtest(
         self, data: Any, start: Any = None, stride: int = 1, season: int | str | None = "auto"
     ) -> rolling.Backtest:
-        """Forecast again and again as time goes on, and hold the forecasts to what came.
+        """Forecast from many origins in time, and compare the forecasts with the readings that came.
 
         Args:
-            data: rows in order of time, with the columns fitted; rows before `start` are read, but not forecast.
-            start: the first row of each series that is forecast: a number, or a date for one series with times, which
-                is one of their zone if it names none. None = as soon as there is a window, or one row. Rows that the
-                model was fitted on flatter it: give the first row after them.
-            stride: rows from one forecast to the next.
-            season: steps in a season for the forecast that repeats the last one, e.g. 24; None or 0 = no such forecast;
-                "auto" = a day, or a week of days, or a year of months, where the times say so and the data are longer.
+            data: rows in order of time, with the columns of the fit; rows before `start` are read but not forecast.
+            start: the first row of each series that is forecast: a number, or a date if there is one series with times.
+                A date without a time zone is in that of the data. None = as soon as there is a window, or one row.
+                Scores are too good on rows of the fit, so pass the first row after them.
+            stride: number of rows from one forecast to the next.
+            season: number of steps in a season, e.g. 24, for the forecast that repeats the last season; None or 0 = no
+                such forecast; "auto" = a day for steps within a day, a week for days, or a year for months, if the
+                times allow it and the data are longer than that.
 
         Returns:
-            Forecasts, what came, and what repeating the last reading, or the last season, would have said:
-            `.scores()`, `.compare()`, `.frame()`. Of several series those with too few rows, with missing readings
-            that are refused, with readings too large or without a logarithm, or with times out of order, are left out,
-            and a warning names them.
+            A Backtest with the forecasts, the readings, and the simple forecasts that repeat the last reading or the
+            last season; see `.scores()`, `.compare()` and `.frame()`. If there are several series, those that cannot be
+            used are left out, and a warning names them: too few rows, missing readings although `missing` is "raise",
+            readings that are too large or have no logarithm, or times out of order.
 
         Raises:
-            InputError: data that do not fit, too few rows, or a season that is longer than they are.
+            InputError: the data do not fit or have too few rows, or a season is longer than the data.
         """
         return tested(self, self._read(data), start, stride, season)
 
@@ -168,18 +171,18 @@ class Forecaster(Task):
         """Draw the forecast after the last row of the data, with the rows before it.
 
         Args:
-            data, future: as `predict` takes them.
-            came: the rows that came after the data, in the same form, to draw beside the forecast; None = none.
+            data, future: as for `predict`.
+            came: the rows observed after the data, in the same form, to draw with the forecast; None = not drawn.
             target: name of the target to draw; None = the only one.
-            series: id of the series to draw, where there are several.
-            rows: how many of the rows before the forecast are drawn; None = all.
-            ax: matplotlib Axes to draw in; None = new ones.
+            series: id of the series to draw, if there are several.
+            rows: number of rows before the forecast that are drawn; None = all.
+            ax: matplotlib Axes to draw into; None = new ones.
 
         Returns:
             The Axes; see `gatewise.figures.forecast`.
 
         Raises:
-            InputError: as `predict` raises it, or no such target or series.
+            InputError: as for `predict`, or there is no such target or series.
         """
         from gatewise.figures import forecast, of_series
 
@@ -211,7 +214,7 @@ class Forecaster(Task):
         layout, table = fitting.layout, fitting.table
         inputs, _ = super()._examples(fitting)
         if not layout.lead:
-            return inputs, None  # the head takes them from the inputs
+            return inputs, None  # the head takes the targets from the inputs
         targets = list(layout.targets)
         scaled = (logged(table, layout.transform).values[:, targets] - fitting.offset[targets]) / fitting.scale[targets]
         spans = zip(inputs, fitting.parts.spans, strict=True)
@@ -221,7 +224,7 @@ class Forecaster(Task):
         table, layout, targets = fitting.table, fitting.layout, list(fitting.layout.targets)
         ends = bounded(self.minimum, self.maximum, self.transform, layout)
         described = {}
-        if ends.targets is not None:  # by which errors in standard units are measured
+        if ends.targets is not None:  # for errors in standard units
             training = table.values[fitting.parts.training][:, targets]
             described["deviations"] = np.nanstd(training, axis=0, dtype=float).tolist()
         return Fitted(model, described, beyond(table, targets, ends))

@@ -1,8 +1,9 @@
-"""The rows to come of a forecast: what is known of them, and whether they follow on the data.
+"""Covariates in the future rows of a forecast, and the check that these rows follow the data.
 
-The model counts steps, not time, so the row h of what is known ahead has to be the one h steps after the last row of
-the data. Where there are times they are held to that: from row to row they go on by the calendar of the series, or in a
-step that the data have made more than once, as over a holiday.
+The model counts steps, not time, so row h of the covariates must be h steps after the last row of the data. If there
+are
+times, they are checked: from row to row they must follow the calendar of the series, or make a step that occurs more
+than once in the data, as over a holiday.
 """
 
 from __future__ import annotations
@@ -36,20 +37,20 @@ def known_ahead(
     known_times: Timeline,
     subtract: Array | None = None,
 ) -> tuple[Mapping[str | int | None, Array | None], Mapping[str | int | None, str]]:
-    """The covariates of the rows that follow on each series: by its id (lead, covariates) float32, or None.
+    """The covariates of the rows after each series: id -> (lead, covariates) float32, or None.
 
-    Of several series those whose covariates are not known or do not follow come with what is wrong instead.
+    If there are several series, those whose covariates are missing or do not follow the data have a message instead.
 
     Args:
         table: the data.
-        future: as `Forecaster.predict` takes it.
-        layout: what the model reads.
-        time, series: names of these columns, as `read_table` takes them.
-        known_times: those of the data that the model was fitted on.
-        subtract: (covariates,) what is taken from them, as from the data.
+        future: as for `Forecaster.predict`.
+        layout: the columns that the model reads.
+        time, series: names of these columns, as for `read_table`.
+        known_times: the timeline of the data on which the model was fitted.
+        subtract: (covariates,) constants that are subtracted from them, as from the data.
 
     Raises:
-        InputError: no covariates, too few rows, or rows that do not follow on the data.
+        InputError: covariates are missing, there are too few rows, or they do not follow the data.
     """
     if not layout.covariates:
         if future is not None:
@@ -85,14 +86,14 @@ def known_ahead(
 def _check_follows(
     times: pd.Index | None, known: Table, rows: slice, own: str, known_times: Timeline, name: Id
 ) -> None:
-    """Refuse rows ahead whose times do not go on as those of the data do; `own` names the series in messages."""
+    """Raise InputError if the times of future rows do not continue those of the data; `own` names the series."""
     given = None if known.times is None else known.times[rows]
     if times is None and given is None:
         return
     if times is None or given is None:
         has, lacks = ("future", "the data") if times is None else ("the data", "future")
         raise InputError(
-            f"there are times in {has} and none in {lacks}, so nothing shows that future{own} follows on the data; "
+            f"there are times in {has} and none in {lacks}, so it cannot be checked that future{own} follows the data; "
             "give both the same kind of index, dates or none"
         )
     if _kind(times) != _kind(given):
@@ -104,7 +105,7 @@ def _check_follows(
     calendar = known_times.of(name, times)
     if calendar is None:
         raise InputError(
-            f"one row{own} does not tell how far apart rows are, nor whether future follows; give two or more"
+            f"one row{own} is not enough to know how far apart rows are, and whether future follows; give two or more"
         )
     every = times.append(given)
     expected = calendar.after(times, [1])[0]
@@ -112,7 +113,7 @@ def _check_follows(
     lengths, lengths_ahead = np.split(differences(every), [len(times) - 1])
     if not lengths_ahead[0] > 0:
         raise InputError(
-            f"future{own} begins at {given[0]}, which does not lie after {times[-1]}, the last row of the data; "
+            f"future{own} begins at {given[0]}, which is not after {times[-1]}, the last row of the data; "
             f"give the rows from {expected} on"
         )
     made = lengths[steps != 1]
@@ -126,12 +127,12 @@ def _check_follows(
         step = f"{step_length(rule.step, calendar.kind)} after" if isinstance(rule, Steps) else "the next after"
         what = "in the steps of the data" if isinstance(rule, Steps) else f"with rows {calendar.describe()}"
         raise InputError(
-            f"future{own} does not go on {what}: got {known.where(rows.start + row)}, expected {expected}, {step} "
+            f"future{own} does not continue {what}: got {known.where(rows.start + row)}, expected {expected}, {step} "
             f"{before}; give all the rows that follow"
         )
 
 
 def _kind(times: pd.Index) -> str:
-    """What sort of times they are, for messages: those of one kind can be compared."""
+    """The kind of times, for messages. Times of the same kind can be compared."""
     zone = "" if not isinstance(times, pd.DatetimeIndex) else " without a zone" if times.tz is None else " with a zone"
     return kind_of(times) + zone

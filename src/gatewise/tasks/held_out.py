@@ -1,6 +1,6 @@
-"""What a detector keeps from training: how the rows are cut, and how the kept ones calibrate its head.
+"""The held-out rows of a detector: how rows are split, and how the held-out rows calibrate its head.
 
-The rows of each series are cut in order of time::
+The rows of each series are split in order of time::
 
     |-- training -------------------------------|-- validation --|-- calibration --------------|
                   1 - validation                 validation / 5        4 validation / 5
@@ -31,15 +31,15 @@ LEAST_STOPPING = 20
 
 
 def cut(table: Table, share: Any, seen: Array | None = None) -> Parts:
-    """Cut each series in order of time, and leave out those that are too short for it.
+    """Split each series in order of time, and leave out series that are too short.
 
     Args:
         table: the readings.
-        share: of the rows of each series, at its end, that is kept from training.
-        seen: rows that weights have seen before, (rows,) bool, which therefore do not calibrate; None = none.
+        share: share of the rows of each series, at its end, that is held out from training.
+        seen: rows on which the weights were trained before, (rows,) bool, and which must not calibrate; None = none.
 
     Raises:
-        InputError: no share, or too few rows.
+        InputError: `share` is not a share, or there are too few rows.
     """
     if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0.0 < share < 1.0:
         raise InputError(f"validation must be a share between 0 and 1, got {share!r}")
@@ -57,22 +57,22 @@ def cut(table: Table, share: Any, seen: Array | None = None) -> Parts:
     warning = (
         f"{len(left_out)} of {len(table.series)} series {are} too short to train on, and {are} left out of the "
         f"training: {listed(left_out)}; the longest of these has {max(rows[name] for name in left_out)} rows. They "
-        "can be scored all the same"
+        "can still be scored"
     )
     return replace(found, warnings=(warning,))
 
 
 def _cut(series: Sequence[tuple[Any, int, int]], share: Any, seen: Array | None, id: str | None) -> Parts | list[Any]:
-    """Cut all series, or name those that are too short for it. Raises InputError where all are."""
+    """Split all series, or return those that are too short. Raises InputError if all are too short."""
     names, lengths = [name for name, _, _ in series], [stop - start for _, start, stop in series]
-    held = [round(share * length) for length in lengths]
+    kept = [round(share * length) for length in lengths]
     least = max(2, math.ceil(LEAST_STOPPING / len(lengths)))
-    stopping = [max(least, rows // 5) for rows in held]
-    used = [length - rows + stop for length, rows, stop in zip(lengths, held, stopping, strict=True)]
+    stopping = [max(least, rows // 5) for rows in kept]
+    used = [length - rows + stop for length, rows, stop in zip(lengths, kept, stopping, strict=True)]
     short = [name for name, length, rows in zip(names, lengths, used, strict=True) if rows > length]
     if 0 < len(short) < len(names):
         return short
-    training, calibration = sum(lengths) - sum(held), sum(held) - sum(stopping)
+    training, calibration = sum(lengths) - sum(kept), sum(kept) - sum(stopping)
     if training < LEAST_TRAINING or calibration < LEAST:
         needed = math.ceil(max(LEAST_TRAINING / (1 - share), (LEAST_STOPPING + LEAST) / share))
         of = f" in {len(lengths):,} series" if len(lengths) > 1 else ""
@@ -84,12 +84,12 @@ def _cut(series: Sequence[tuple[Any, int, int]], share: Any, seen: Array | None,
             "; is it the column of series that tells them apart?" if len(lengths) > sum(lengths) / 4 else "",
         )
     validation = sum(stopping) / (training + sum(stopping))
-    trained = [rows - round(validation * rows) for rows in used]  # as fit cuts them
+    trained = [rows - round(validation * rows) for rows in used]  # as fit splits them
     each = zip(names, lengths, used, trained, strict=True)
     short = [name for name, length, rows, begun in each if rows > length or not 2 <= begun <= rows - 2]
     if len(short) == len(names):
         own = f"series {short[0]!r}" if id is not None else "the series"
-        raise InputError(f"{own} has {lengths[0]} rows, too few to be cut in three; give more, or leave it out")
+        raise InputError(f"{own} has {lengths[0]} rows, too few to split into three; give more, or leave it out")
     if short:
         return short
     spans = tuple(
@@ -111,22 +111,22 @@ def measure(
 ) -> tuple[Model, Calibration]:
     """The model with the tables and bands of its head, measured on the calibration part.
 
-    The statistics are what the head itself computes: with tables on which score = statistic, a band from 0 to 1 and no
-    units, it answers |smoothed residual|, m, m and m + exp(s) for each target. Of several targets the largest score is
-    itself a statistic, and is calibrated once more. A row without a reading of a target does not calibrate it.
+    The statistics are computed by the head itself: with tables for which score = statistic, a band from 0 to 1 and no
+    units, its outputs for each target are |smoothed residual|, m, m and m + exp(s). With several targets, the largest
+    score is calibrated in the same way. A row without a reading of a target does not calibrate that target.
 
     Args:
-        model: trained.
+        model: the trained model.
         table: the readings.
         targets: columns of the table that are forecast.
-        parts: where the calibration part begins.
-        coverage: share of held-out residuals that the band is to hold.
+        parts: the split of the table, with the calibration part.
+        coverage: share of held-out residuals that the band should contain.
 
     Returns:
-        The model, and the calibration that its alarms rest on.
+        The model, and the calibration by which alarms are decided.
 
     Raises:
-        InputError: too few residuals, or residuals that hardly vary.
+        InputError: there are too few residuals, or they hardly vary.
     """
     assert model.spec.head is not None
     K = len(targets)
@@ -165,7 +165,7 @@ def measure(
     given |= level_tests(_scaled(model, table, parts), masked=bool(model.spec.head.options["masked"]))
 
     def score(answers: Array) -> Array:
-        """What the calibrated head makes of what the bare one answers: (..., outputs) -> (...)."""
+        """The score of the calibrated head, from its answers before calibration: (..., outputs) -> (...)."""
         each = [table.at(_of_targets(answers, K)[..., k, 0]) for k, table in enumerate(tables)]
         return each[0] if K == 1 else calibration.at(np.max(each, axis=0))
 
@@ -178,7 +178,7 @@ def measure(
 
 
 def _of_targets(answers: Array, count: int) -> Array:
-    """What the head answers about each target: (..., outputs) -> (..., targets, 4)."""
+    """The outputs of the head for each target: (..., outputs) -> (..., targets, 4)."""
     every = answers[..., 1:-1] if count > 1 else answers[..., :4]
     return every.reshape(*answers.shape[:-1], count, -1)
 
@@ -190,14 +190,14 @@ def _scaled(model: Model, table: Table, parts: Parts) -> list[Array]:
 
 
 def faults(model: Model, calibration: Calibration, table: Table, parts: Parts, said: Sequence[str]) -> list[str]:
-    """A warning where calibration rows were left out as faults, unless `said` names that with the largest score."""
+    """A warning if calibration rows were left out as faults, unless `said` already names the most extreme one."""
     if not calibration.wild:
         return []
     rows = parts.calibration
     answers = _answers(model, table, parts)
     scores = answers[rows, 0]
     first = int(np.argmax(scores))
-    while first and scores[first - 1] >= 0.5 * scores.max():  # what comes after a fault may surprise even more
+    while first and scores[first - 1] >= 0.5 * scores.max():  # the rows after a fault may have even higher scores
         first -= 1
     row = int(rows[first])
     k = _largest(model, answers[row])
@@ -205,22 +205,22 @@ def faults(model: Model, calibration: Calibration, table: Table, parts: Parts, s
     if any(place in text for text in said):
         return []
     return [
-        f"column {table.columns[k]!r} is {value:g} at {place}, further from what was expected there than the other "
-        f"residuals explain (score {scores.max():.3g}), so "
-        f"{calibration.wild:,} of {calibration.samples:,} calibration rows, it and some around it, are left out; "
+        f"column {table.columns[k]!r} is {value:g} at {place}, further from its forecast than the other residuals "
+        f"explain (score {scores.max():.3g}), so "
+        f"{calibration.wild:,} of {calibration.samples:,} calibration rows, this one and some around it, are left out; "
         "if the reading is an error, make it missing"
     ]
 
 
 def _largest(model: Model, answer: Array) -> int:
-    """The column of the target with the largest score of its own in an answer (outputs,)."""
+    """The column of the target with the largest score in an answer (outputs,)."""
     assert model.spec.head is not None
     targets = model.spec.head.options["targets"]
     return int(targets[np.argmax(_of_targets(answer, len(targets))[:, 0])])
 
 
 def unsupported(calibration: Calibration, rate: float) -> list[str]:
-    """A warning when the rate asked for, per 1,000, is finer than the calibration part can show."""
+    """A warning if the requested rate of false alarms, per 1,000, is lower than the calibration part can support."""
     finest = calibration.finest_per_1000
     if rate >= finest:
         return []
@@ -234,14 +234,14 @@ def unsupported(calibration: Calibration, rate: float) -> list[str]:
 
 
 def significant(value: float, digits: int) -> str:
-    """A number with so many significant digits, without an exponent: 0.00123, 4.5, 120."""
+    """A number with the given number of significant digits, without an exponent: 0.00123, 4.5, 120."""
     return np.format_float_positional(value, precision=digits, unique=False, fractional=False, trim="-")
 
 
 def _answers(model: Model, table: Table, parts: Parts) -> Array:
-    """What the model answers to each row of the series that are split, each from its start: (rows, outputs) float32.
+    """The answers of the model to all rows of the series that are split, each from its start: (rows, outputs) float32.
 
-    The rows of other series are NaN.
+    Rows of other series are NaN.
     """
     answers = np.full((len(table), model.outputs), np.nan, np.float32)
     for span in parts.spans:

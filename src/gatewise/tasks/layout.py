@@ -1,14 +1,14 @@
-"""What a task's model reads at each step: the readings, the calendar, and what is known of the steps ahead.
+"""The columns of a model's input: readings, covariates, the calendar, and future covariates.
 
 ::
 
     readings      columns whose future is not known; targets are among them           OT, load
     covariates    columns whose future is known: plans, prices, weather forecasts     price
-    calendar      sine and cosine of where the time lies in the day, week or year     day_sin, day_cos
+    calendar      sine and cosine of the time within the day, week or year            day_sin, day_cos
     ahead         each covariate at each horizon ahead of the step                    price+1, price+24
 
-All horizons are forecast from one step, so what is known of the steps ahead has to be read there. The calendar of the
-steps ahead follows from that of the step itself. A task without covariates and calendar reads its columns as they are.
+All horizons are forecast from one step, so the model has to read the future covariates at that step. The calendar of
+future steps follows from that of the step itself. A task without covariates and calendar reads only its columns.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ class Layout:
     Attributes:
         readings: names of the columns whose future is not known.
         covariates: names of those whose future is known.
-        calendar: names out of `PERIODS`.
+        calendar: names from `PERIODS`.
         horizons: steps ahead, ascending.
-        targets: positions, among the readings, of the columns that the task is about.
-        transform: how each column read is transformed before it is scaled, "log1p" or None; None = none is.
+        targets: positions of the target columns among the readings.
+        transform: the transform of each column before it is scaled, "log1p" or None; None = no column has one.
     """
 
     readings: tuple[str, ...]
@@ -55,13 +55,13 @@ class Layout:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of all columns of the input."""
+        """Names of all columns of the input."""
         calendar = [f"{name}_{wave}" for name in self.calendar for wave in ("sin", "cos")]
         return (*self.read, *calendar, *(f"{name}+{h}" for name in self.covariates for h in self.horizons))
 
     @property
     def transforms(self) -> list[str | None] | None:
-        """How each column of the input is transformed: none of the calendar, and what is known ahead too."""
+        """The transform of each column of the input; future covariates have that of their column, the calendar none."""
         if self.transform is None:
             return None
         ahead = [one for one in self.transform[len(self.readings) :] for _ in self.horizons]
@@ -69,12 +69,12 @@ class Layout:
 
     @property
     def lead(self) -> int:
-        """Steps ahead for which covariates must be known."""
+        """Number of steps ahead for which covariates must be known."""
         return self.horizons[-1] if self.covariates else 0
 
     @property
     def target_names(self) -> tuple[str, ...]:
-        """Of the columns that the task is about."""
+        """Names of the target columns."""
         return tuple(self.readings[k] for k in self.targets)
 
     def inputs(self, values: Array, times: pd.Index | None, future: Array | None = None) -> Array:
@@ -82,11 +82,11 @@ class Layout:
 
         Args:
             values: (rows, columns read) float32, in the order of `read`.
-            times: of the rows; needed for a calendar.
-            future: (rows ahead, covariates) float32 that follow on the last row; None = none.
+            times: times of the rows; needed for a calendar.
+            future: (rows ahead, covariates) float32 after the last row; None = none.
 
         Returns:
-            (rows, inputs) float32. Without all of the future the last rows, up to `lead`, are not known and left out.
+            (rows, inputs) float32. The last rows, at most `lead`, are left out if their future covariates are missing.
         """
         known = values[:, len(self.readings) :]
         if future is not None:
@@ -97,20 +97,20 @@ class Layout:
         return np.ascontiguousarray(np.concatenate(parts, axis=1, dtype=np.float32))
 
     def units(self, offset: Array, scale: Array) -> tuple[Array, Array]:
-        """Offset and scale of all inputs, given those of the columns read. The calendar stays as it is."""
+        """Offset and scale of all inputs, given those of the columns read. The calendar is not scaled."""
         return self.spread(offset, 0.0).astype(np.float32), self.spread(scale, 1.0).astype(np.float32)
 
     def spread(self, values: Array, calendar: float) -> Array:
         """One number for each input (inputs,) float64, given those of the columns read and that of the calendar.
 
-        Nothing is rounded, so that constants to subtract stay what they are.
+        The numbers are not rounded to float32, so that constants to subtract are exact.
         """
         wide = np.asarray(values, np.float64)
         ahead = np.repeat(wide[len(self.readings) :], len(self.horizons))
         return np.concatenate([wide, np.full(2 * len(self.calendar), calendar), ahead])
 
     def _waves(self, times: pd.Index | None, rows: int) -> Array:
-        """(rows, 2 * calendar): each period's sine and cosine."""
+        """Sine and cosine of each period: (rows, 2 * calendar)."""
         if not self.calendar:
             return np.zeros((rows, 0))
         seconds = clock_seconds(times)[:rows]
@@ -119,7 +119,7 @@ class Layout:
 
 
 def clock_seconds(times: pd.Index | None) -> Array:
-    """Seconds since 1970 on the clock of the place (rows,), float64. Raises InputError where the times are no dates."""
+    """Seconds since 1970 in local time, (rows,) float64. Raises InputError if the times are not dates."""
     if not isinstance(times, pd.DatetimeIndex):
         raise InputError(
             "a calendar needs dates: pass ",

@@ -1,19 +1,21 @@
-"""The range in which the level of each column was fitted, and how strongly a row outside it speaks against that.
+"""Measure the range of the level of each column in the data of the fit, and the evidence of a row outside that range.
 
 The tail-probability head smooths the readings of each column over a short and a long span and tests whether these
-levels have left their range (see `heads/tail_probability/spec.py`). What it needs for that is measured here, on all
-rows that were fitted:
+levels have left their range (see `heads/tail_probability/spec.py`). The tensors that it needs are measured here, on all
+rows of the fit:
 
-* A reading is drawn in to where the bulk of the column lies, give or take the width of the bulk, so that a single wild
-  value moves no level far.
-* The range goes from the smallest to the largest level, and on by the distance from there to the level that 99 of 100
-  rows do not pass: little for a level that ends abruptly, more for one with tails.
-* Levels of neighbouring rows are alike, so only so many rows tell something new: twice the lag at which the
-  autocorrelation of the column falls below 1/e, and at least the short span or a quarter of the long one. Of n rows
-  there are then N looks. That the next look lies beyond all of these has a chance of 2/(N + 1) where looks are
-  exchangeable; twice that is borne, a half is sought.
-* A column which moves so slowly that the rows fitted hold fewer than 20 such lags has no range that could be relied on:
-  a trend, a counter. There the least number of rows is taken, so that leaving the range is told soon.
+* A reading is clipped to the bulk of the column, extended by its width on both sides, so that a single wild value
+cannot
+  move a level far.
+* The range is that from the smallest to the largest level. On both sides it is extended by the distance from there to
+  the level that 99 of 100 rows do not exceed: little for a level that ends abruptly, more for one with tails.
+* Levels of neighbouring rows depend on each other. Rows count as independent if they are twice the lag apart at which
+  the autocorrelation of the column falls below 1/e, and at least the short span or a quarter of the long one. n rows
+  then contain N independent levels. If levels are exchangeable, the next one is beyond all of them with probability
+  2/(N + 1); twice that is tolerated, and the alternative that is tested is a half.
+* If a column moves so slowly that the rows of the fit contain fewer than 20 such lags, its range is not reliable. It
+may
+  be a trend or a counter. The least distance is then used, so that leaving the range is reported early.
 """
 
 from __future__ import annotations
@@ -34,7 +36,7 @@ except ImportError as error:  # pragma: no cover - tried in an environment witho
     raise MissingExtraError("tasks need SciPy: pip install 'gatewise[train]'") from error
 
 LEAST_ROWS = (SPANS[0], SPANS[1] // 4)
-"""Rows, for each span, after which a level is taken to tell something new."""
+"""The least number of rows, for each span, between levels that count as independent."""
 
 _FEW_LAGS = 20
 _LARGEST = 0.4
@@ -44,8 +46,8 @@ def level_tests(series: Sequence[Array], masked: bool) -> dict[str, Array]:
     """The tensors `clip`, `range` and `factor` of the head.
 
     Args:
-        series: of each series all rows fitted, (rows, W), scaled, NaN where a reading is missing.
-        masked: whether a missing reading leaves the level as it is; else the last one of the column is held.
+        series: for each series all rows of the fit, (rows, W), scaled, NaN if missing.
+        masked: whether a missing reading does not change the level; if not, it is filled forward.
 
     Returns:
         clip (W, 2), range (W, 4) and factor (W, 4), float32.
@@ -87,7 +89,7 @@ def _range(level: Array) -> list[float]:
 
 
 def _factors(rows: int, together: int) -> list[float]:
-    """Likelihood ratios outside and inside the range, to the power of one over the rows that belong together."""
+    """Likelihood ratios outside and inside the range, to the power of one over the number of dependent rows."""
     p = TOLERATED * 2.0 / (rows / together + 1.0)
     if p > _LARGEST:
         return [0.0, 0.0]

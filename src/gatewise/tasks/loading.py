@@ -1,4 +1,4 @@
-"""The task in a model file, whichever it is."""
+"""Load the task from a model file, of whatever class it is."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ HOMES = {
     "detector": "gatewise.tasks.detector",
     "forecaster": "gatewise.tasks.forecaster",
 }
-"""Where the class of each task is, by the name that model files have for it."""
+"""The module of the class of each task, by its name in model files."""
 
 
 def load_task(path: str | os.PathLike[str]) -> Task:
-    """Read the task that a model file was saved by, e.g. a Detector or a Forecaster; torch is not needed.
+    """Read the task that saved a model file, e.g. a Detector or a Forecaster. torch is not needed.
 
-    A task of your own is found once its class is defined.
+    The class of a task of your own has to be defined before.
 
     Raises:
-        FileError: damaged, or a model that no task known here has fitted.
-        OSError: no such file, or no permission.
+        FileError: the file is damaged, or was not saved by a task that is known here.
+        OSError: there is no such file, or no permission to read it.
     """
     model = load(path)
     if model.task is None:

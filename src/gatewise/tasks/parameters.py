@@ -1,4 +1,4 @@
-"""The constructor parameters of all tasks: what they may be, and what becomes of one that is set after a fit."""
+"""The constructor parameters of tasks: how they are checked, and how a new value takes effect after `fit`."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ from gatewise.spec import LayerSpec, short
 
 
 class Parameters:
-    """What becomes of parameters that are set after `fit`, for a task to inherit from beside scikit-learn's estimator.
+    """A base class of tasks, in addition to scikit-learn's estimator, which handles parameters that are set after
+    `fit`.
 
-    The model of a fitted task says with which parameters it was fitted. Those of `follows` need no training: a fitted
-    task takes them over when they are set, in its attributes, its model and what `save` writes. Where another one is no
-    longer what it was, the model is not what the parameters say, and `_check_unchanged` refuses to use it. Until then
-    those of `follows` are stored as they are given.
+    The model of a fitted task records the parameters of the fit. The parameters in `follows` need no training: when
+    they are set on a fitted task, its attributes, its model and the file that `save` writes change at once. If any
+    other parameter differs from that of the fit, the model does not belong to the parameters any more, and
+    `_check_unchanged` raises an error. As long as this is so, new values of `follows` are only stored.
 
     Attributes:
         follows: names of the parameters that take effect without training.
@@ -37,30 +38,30 @@ class Parameters:
             super().__setattr__(name, value)
 
     def set_params(self, **params: Any) -> Self:
-        """Set parameters by name, as in scikit-learn: all of them, or none where this raises.
+        """Set parameters by name, as in scikit-learn. If this raises an error, none of them is set.
 
-        After `fit` those that take effect without another one do so together, and are checked together, so that both
-        bounds of a forecaster can be moved past the old ones. With another parameter that needs a fit they are only
-        stored, for that fit to check.
+        After `fit`, parameters that take effect without training are checked and applied together, so that, for
+        example, both bounds of a forecaster can be moved at once. If another parameter is set that needs a fit, they
+        are only stored, and that fit checks them.
 
         Args:
             params: the new values.
 
         Raises:
-            ValueError: no parameter of this name.
-            InputError, SpecError: a fitted task cannot take a value over.
+            ValueError: there is no parameter of this name.
+            InputError, SpecError: a value is invalid for the fitted task.
         """
         known = self._parameters()
         unknown = {name: value for name, value in params.items() if name not in known}
-        super().set_params(**unknown)  # type: ignore[misc]  # scikit-learn refuses them
+        super().set_params(**unknown)  # type: ignore[misc]  # scikit-learn raises the error
         self._set(params)
         return self
 
     def _set(self, values: Mapping[str, Any]) -> None:
-        """Set parameters, and take over those that follow: all of them, or none where this raises.
+        """Set parameters, and apply those of `follows`. If this raises an error, none of them is set.
 
-        While a parameter is changed that needs another fit, those that follow wait for it, or for that one to be set
-        back: which columns there are to be bounds of, for example, only a fit can tell.
+        While another parameter differs from that of the fit, values of `follows` are not applied, because they may
+        depend on it: the columns that a bound refers to, for example, are known only after the next fit.
         """
         before = self._parameters()
         vars(self).update(values)
@@ -84,48 +85,48 @@ class Parameters:
         return found
 
     def _check_unchanged(self) -> None:
-        """Refuse to go on where parameters were changed after `fit` that need another one.
+        """Raise an error if parameters were changed after `fit` that need another fit.
 
         Raises:
-            InputError: naming them, as they were and as they are.
+            InputError: there are such parameters; the message gives their old and new values.
         """
         changed = changes(self, self._section().described["parameters"])
         if not changed:
             return
-        changed = [one for one in changed if one[0] not in self.follows] or changed  # those that follow only wait
+        changed = [one for one in changed if one[0] not in self.follows] or changed  # these are not applied
         each = [f"{name} was changed after fit from {short(before)} to {short(now)}" for name, before, now in changed]
         them = "it" if len(each) == 1 else "them"
         raise InputError(f"{', '.join(each)}; fit again, or set {them} back")
 
     def _following(self, values: Mapping[str, Any]) -> Model:
-        """The model with other values of parameters of `follows`, as plain JSON values.
+        """The model with new values of parameters of `follows`, given as plain JSON values.
 
         Raises:
-            InputError, SpecError: a bad value, or values that do not fit together.
+            InputError, SpecError: a value is invalid, or values do not fit together.
         """
         return self.model_
 
     def _take(self, model: Model) -> None:
-        """Set every fitted attribute from a model and what the task keeps with it."""
+        """Set all fitted attributes from a model and its section of the task."""
         raise NotImplementedError
 
     def _section(self) -> Section:
-        """What the task keeps with its model."""
+        """The section of the task in the model file."""
         assert self.model_.task is not None
         return self.model_.task
 
 
 def changes(task: Any, described: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
-    """Parameters of a task that are not those described in a file: name, as described, as they are now.
+    """Parameters of a task that differ from those described in a file: name, value in the file, present value.
 
-    A parameter that is not described has its default, as in a file of an older version. A random_state that is no
-    number was described by the seed drawn from it, and counts as unchanged.
+    A parameter that a file of an older version does not describe has its default value. A random_state that is not a
+    number is described by the seed that was drawn from it, and counts as unchanged.
     """
     found = []
     parameters = task.get_params(deep=False)
     defaults = {} if set(parameters) <= set(described) else type(task)().get_params(deep=False)
     for name, value in parameters.items():
-        before, now = plain(described[name] if name in described else defaults[name]), plain(value)
+        before, now = as_json(described[name] if name in described else defaults[name]), as_json(value)
         if name == "random_state" and not isinstance(now, int):
             continue
         if repr(before) != repr(now) and not _equal(before, now):
@@ -134,7 +135,7 @@ def changes(task: Any, described: Mapping[str, Any]) -> list[tuple[str, Any, Any
 
 
 def _equal(one: Any, other: Any) -> bool:
-    """Whether two values are the same, also where one is of a type that does not say so by a bool."""
+    """Whether two values are equal, also if their `==` does not return a bool, as for arrays."""
     try:
         return bool(one == other)
     except (TypeError, ValueError):
@@ -142,7 +143,7 @@ def _equal(one: Any, other: Any) -> bool:
 
 
 def seed_of(random_state: Any) -> int:
-    """A seed from what scikit-learn takes as random_state: a number, a RandomState, or None; also a Generator."""
+    """A seed from a random_state as in scikit-learn: a number, a RandomState, None, or a Generator."""
     if isinstance(random_state, (int, np.integer)) and not isinstance(random_state, bool):
         if not 0 <= random_state < 1 << 63:
             raise InputError(f"random_state must be a whole number from 0 to below 2^63, got {random_state}")
@@ -155,13 +156,13 @@ def seed_of(random_state: Any) -> int:
 
 
 def positions(what: str, chosen: Any, names: Sequence[str]) -> list[int]:
-    """Columns given by name or position, or one of them, as positions. Raises InputError."""
-    listed = plain(chosen)
+    """Positions of columns that are given by names or positions, one or a list of them. Raises InputError."""
+    listed = as_json(chosen)
     listed = [listed] if isinstance(listed, (str, int)) else listed
     if not isinstance(listed, list):
         raise InputError(f"{what} must be a name, a position, or a list of these, got {chosen!r}")
     found = []
-    for one in map(plain, listed):
+    for one in map(as_json, listed):
         if isinstance(one, str) and one in names:
             found.append(list(names).index(one))
         elif isinstance(one, int) and not isinstance(one, bool) and 0 <= one < len(names):
@@ -173,24 +174,24 @@ def positions(what: str, chosen: Any, names: Sequence[str]) -> list[int]:
     return found
 
 
-def plain(value: Any) -> Any:
-    """NumPy scalars, arrays, ranges, tuples, mappings and layers as plain JSON values."""
+def as_json(value: Any) -> Any:
+    """Convert NumPy scalars, arrays, ranges, tuples, mappings and layers to plain JSON values."""
     if isinstance(value, LayerSpec):
-        return value.plain()
+        return value.to_dict()
     if hasattr(value, "tolist"):
         return value.tolist()
     if isinstance(value, Mapping):
-        return {key: plain(one) for key, one in value.items()}
-    return [plain(one) for one in value] if isinstance(value, (tuple, list, range)) else value
+        return {key: as_json(one) for key, one in value.items()}
+    return [as_json(one) for one in value] if isinstance(value, (tuple, list, range)) else value
 
 
 def number(name: str, value: Any) -> Any:
-    """A number out of a file. Raises InputError for anything else."""
+    """A number from a file. Raises InputError if the value is not a number."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise InputError(f"its {name} must be a number, got {value!r}")
     return value
 
 
 def is_array(data: Any) -> bool:
-    """Whether the data are numbers without names of columns."""
+    """Whether the data are an array or list, without names of columns."""
     return isinstance(data, (list, tuple)) or (isinstance(data, np.ndarray) and data.dtype.names is None)

@@ -1,4 +1,4 @@
-"""How long one wild reading keeps a detector alarming: rows that the test of its rate has to take for one event."""
+"""Measure for how many rows one wild reading can cause alarms, which the test of the rate counts as one event."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gatewise.layers.base import Array
 from gatewise.model import Model
 
 SPIKE = 20.0
-"""Size of the wild reading that is put in, in standard deviations of its column."""
+"""Size of the inserted wild reading, in standard deviations of its column."""
 
 LONGEST = 32
 _BEFORE, _PLACES, _MOST_TARGETS = 64, 16, 16
@@ -19,16 +19,17 @@ _BEFORE, _PLACES, _MOST_TARGETS = 64, 16, 16
 def recovery(
     model: Model, score: Callable[[Array], Array], alarm: float, series: Sequence[Array], targets: Sequence[int]
 ) -> int:
-    """Rows after a wild reading in which alarms may still be due to it.
+    """Number of rows after a wild reading in which alarms may still be due to it.
 
-    In copies of held-out stretches a reading of a target is moved by 20 deviations up or down. The answer is the number
-    of rows after it up to the last alarm which the stretch has only then, in 9 of 10 stretches at most.
+    In copies of parts of the held-out rows, a reading of a target is moved by 20 deviations up or down. For each part,
+    the rows after it are counted up to the last alarm that the unchanged part does not have. The result is the 90 per
+    cent quantile of these counts.
 
     Args:
-        model: trained.
-        score: of its answers: (..., outputs) -> (...).
-        alarm: the score at and above which a row is an alarm.
-        series: held-out rows of each series, (rows, columns) raw.
+        model: the trained model.
+        score: the function from its answers to scores: (..., outputs) -> (...).
+        alarm: the score from which a row is an alarm.
+        series: held-out rows of each series, (rows, columns), raw.
         targets: columns that are forecast.
 
     Returns:

@@ -1,7 +1,7 @@
-"""What a task keeps in the model file, for whoever has only the model: read without pandas, scikit-learn or torch.
+"""Read the section of the task in a model file without pandas, scikit-learn or torch.
 
-The section of a task is its own business: no other package knows its keys, but asks here. A file may come from
-anywhere, so nothing is taken for granted.
+Only this module and the tasks know the keys of the section; other packages use these functions. A file may come from an
+untrusted source, so all values are checked.
 """
 
 from __future__ import annotations
@@ -17,40 +17,40 @@ from gatewise.model import Model
 from gatewise.state import State
 
 STATE = "state."
-"""What the names of the tensors begin with that hold the state after the last row fitted."""
+"""Prefix of the names of the tensors with the state after the last row of the fit."""
 
 Id = str | int | None
-"""What tells a series from others; None where there is but one."""
+"""The id of a series; None if there is only one."""
 
 
 def warnings_of(model: Model) -> list[str]:
-    """What the task warned of at fit."""
+    """The warnings of the task at fit."""
     told = _described(model).get("warnings")
     return [text for text in told if isinstance(text, str)] if isinstance(told, list) else []
 
 
 def of_several(model: Model) -> bool:
-    """Whether the task was fitted on several series, told apart by an id."""
+    """Whether the task was fitted on several series with ids."""
     return _described(model).get("series") is not None
 
 
 def times_of(model: Model) -> object:
-    """What is known of the times of the rows fitted, as `gatewise.tables.timeline.Timeline.to_json` wrote it."""
+    """The timeline of the rows of the fit, as `gatewise.tables.timeline.Timeline.to_dict` returned it."""
     return _described(model).get("times")
 
 
 def shown(model: Model) -> dict[str, Any] | None:
-    """The section as plain JSON values to look at, without the record of the rows seen; None without a task."""
+    """The section as plain JSON values for display, without the record of the rows seen; None without a task."""
     if model.task is None:
         return None
     return {"kind": model.task.kind, **{k: v for k, v in model.task.described.items() if k != "seen"}}
 
 
 def end_states(model: Model) -> dict[Id, State]:
-    """The state of each series after the last row fitted: id -> state, or None -> state of the only series.
+    """The state of each series after the last row of the fit: id -> state, or None -> state of the only series.
 
     Raises:
-        StateError: the file keeps none, or it is damaged.
+        StateError: the file has no such state, or it is damaged.
     """
     ids = _described(model).get("series")
     names = [None] if ids is None else ids
@@ -71,7 +71,7 @@ def state_tensors(states: Sequence[State]) -> dict[str, Any]:
 
 
 def section(kind: str, described: Mapping[str, Any], states: Sequence[State] = ()) -> Section:
-    """The section of a task, which keeps the state of each series after the last row fitted."""
+    """Make the section of a task, with the state of each series after the last row of the fit."""
     return Section(kind, described, state_tensors(states) if states else {})
 
 

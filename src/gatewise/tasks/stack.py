@@ -1,4 +1,4 @@
-"""The layers of a task's model between its input and its head: what the parameters of the stack mean."""
+"""Make the layers of a task's model between its input and its head, from the parameters of the task."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ import numpy as np
 from gatewise import layers as kinds
 from gatewise.errors import InputError
 from gatewise.spec import LayerSpec, residual
-from gatewise.tasks.parameters import plain
+from gatewise.tasks.parameters import as_json
 
 
 def stack(recurrence: Any, units: Any, layers: Any, options: Any, blocks: Any, width: Any) -> list[LayerSpec]:
-    """The layers that a task's parameters stand for.
+    """The layers for the parameters of a task.
 
-    * A kind of recurrent layer makes `layers` of them, one upon the other.
-    * With `blocks` it makes so many `gatewise.residual` blocks of `width` values, each around one such layer: a dense
-      layer brings what is read to that width, and a norm follows the last block.
-    * A list of `LayerSpec` is taken as it is.
+    * A kind of recurrent layer gives a stack of `layers` such layers.
+    * With `blocks` it gives a stack of that many `gatewise.residual` blocks of `width` values, each around one such
+      layer. A dense layer before them converts the input to that width, and a norm follows the last block.
+    * A list of `LayerSpec` is used as it is.
 
     Args:
         recurrence: a kind, or a list of layers.
         units: size of each recurrent layer.
-        layers: how many; only without blocks.
+        layers: number of recurrent layers; only without blocks.
         options: further options of each recurrent layer by name, or None.
-        blocks: how many residual blocks; 0 = none.
-        width: values that each block reads and writes; None = as many as units.
+        blocks: number of residual blocks; 0 = none.
+        width: number of values that each block reads and writes; None = as many as units.
 
     Raises:
-        InputError: a parameter that makes no sense, or that does not go with another one.
-        SpecError: an option that the layer does not have, or a value that it refuses.
+        InputError: a parameter is invalid, or cannot be combined with another one.
+        SpecError: the layer does not have an option, or a value of an option is invalid.
     """
     if not isinstance(recurrence, str):
         return _given(recurrence, layers, options, blocks, width)
@@ -40,15 +40,15 @@ def stack(recurrence: Any, units: Any, layers: Any, options: Any, blocks: Any, w
         raise InputError(f"recurrence must be one of {known}, or a list of LayerSpec, got {recurrence!r}")
     _check_count("layers", layers, 1)
     _check_count("blocks", blocks, 0)
-    further = {} if options is None else plain(options)
+    further = {} if options is None else as_json(options)
     if not isinstance(further, dict) or not all(isinstance(name, str) for name in further):
         raise InputError(
             f'options must be those of the recurrence by name, e.g. {{"activation": "tanh"}}, got {options!r}'
         )
     if "units" in further:
         raise InputError("options has units, which is a parameter of its own; take it out and give units")
-    given = {"units": plain(units), **further}
-    kinds.registry.spec(recurrence).parse(f"{recurrence}0", given)  # "name" and the like are no options of a layer
+    given = {"units": as_json(units), **further}
+    kinds.registry.spec(recurrence).parse(f"{recurrence}0", given)  # "name" and "sources" are not options of a layer
     mixer = LayerSpec(recurrence, **given)
     if not blocks:
         if width is not None:
@@ -56,7 +56,7 @@ def stack(recurrence: Any, units: Any, layers: Any, options: Any, blocks: Any, w
         return [mixer] * int(layers)
     if layers != 1:
         raise InputError(f"each block has one recurrent layer, got layers={layers!r}; leave layers out")
-    wide = plain(units if width is None else width)
+    wide = as_json(units if width is None else width)
     found = [LayerSpec("dense", "block0", units=wide)]
     for i in range(1, int(blocks) + 1):
         found += residual(mixer, wide, f"block{i}", source=f"block{i - 1}")
@@ -64,7 +64,7 @@ def stack(recurrence: Any, units: Any, layers: Any, options: Any, blocks: Any, w
 
 
 def _given(recurrence: Any, layers: Any, options: Any, blocks: Any, width: Any) -> list[LayerSpec]:
-    """Layers that are given as they are to be."""
+    """Layers that are given as a list."""
     listed = isinstance(recurrence, (list, tuple))
     if not listed or not all(isinstance(one, (LayerSpec, Mapping)) for one in recurrence):
         raise InputError(f"recurrence must be a kind of recurrent layer or a list of LayerSpec, got {recurrence!r}")
@@ -73,8 +73,8 @@ def _given(recurrence: Any, layers: Any, options: Any, blocks: Any, width: Any) 
     for name, value, default in (("layers", layers, 1), ("options", options, None), ("blocks", blocks, 0),
                                  ("width", width, None)):  # fmt: skip
         if value != default:
-            raise InputError(f"a list of layers is taken as it is, so {name}={value!r} has no meaning; leave it out")
-    return [one if isinstance(one, LayerSpec) else LayerSpec.from_plain(one, "layer") for one in recurrence]
+            raise InputError(f"a list of layers is used as it is, so {name}={value!r} has no effect; leave it out")
+    return [one if isinstance(one, LayerSpec) else LayerSpec.from_dict(one, "layer") for one in recurrence]
 
 
 def _check_count(name: str, value: Any, least: int) -> None:

@@ -1,8 +1,8 @@
-"""Going on from a trained task: its weights, its scaling and its columns, on other rows.
+"""Continue the training of a fitted task on other rows, with its weights, its scaling and its columns.
 
-What the weights are for cannot change: the columns and their order, the targets, how missing readings are taken, the
-layers and their sizes. What only concerns training, calibration or the answer may: the rate of alarms, the bounds of
-forecasts, the share of validation, the budget.
+Parameters on which the weights depend cannot change: the columns and their order, the targets, the treatment of missing
+readings, the layers and their sizes. Parameters that only concern training, calibration or the answer can change: the
+rate of alarms, the bounds of forecasts, the share of validation, the budget.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from gatewise.tasks.task import Task
 
 FREE = {
-    *("time", "series", "columns", "target"),  # of which the model itself tells
+    *("time", "series", "columns", "target"),  # compared by means of the model itself
     *("validation", "learning_rate", "batch", "bptt", "dropout", "variational_dropout", "weight_drop"),
     *("steps", "epochs", "random_state", "smooth", "false_alarms_per_1000", "coverage", "minimum", "maximum"),
 }
@@ -33,16 +33,16 @@ FREE = {
 
 
 def started(task: Task, start: Any) -> Model | None:
-    """The model that a task goes on from; None where there is no start.
+    """The model from which a task continues; None without a start.
 
     Args:
-        task: the one that is to be fitted.
+        task: the task that is being fitted.
         start: a fitted task of the same class, its model, or the path of its file.
 
     Raises:
-        InputError: none of these, or not fitted by a task of this class.
+        InputError: it is none of these, or was not fitted by a task of this class.
         FileError: the file is damaged.
-        OSError: no such file, or no permission.
+        OSError: there is no such file, or no permission to read it.
     """
     if start is None:
         return None
@@ -60,21 +60,21 @@ def started(task: Task, start: Any) -> Model | None:
         raise InputError(f"start must be a fitted {own}, its model or the path of its file, got {type(start).__name__}")
     section = model.task
     if section is None or section.kind != task.kind or not isinstance(section.described.get("parameters"), Mapping):
-        raise InputError(f"start was not fitted by a {own}; weights of another origin go on with gatewise.train.fit")
+        raise InputError(f"start was not fitted by a {own}; to continue from other weights, use gatewise.train.fit")
     if not isinstance(section.described.get("seen"), Mapping):
         raise InputError(
-            "start does not say on which rows it was trained, as it is of an older version; fit it again, or leave "
-            "start out"
+            "start has no record of the rows on which it was trained, as it is of an older version; fit it again, or "
+            "leave start out"
         )
     return model
 
 
 def subtracted(start: Model, told: Mapping[str, Any]) -> Callable[[Sequence[str]], list[float]]:
-    """What the start subtracts from columns, as `read_table` takes it: a function from their names.
+    """A function from names of columns to the constants that the start subtracts from them, for `read_table`.
 
     Args:
         start: the model.
-        told: what its task keeps with it.
+        told: the data of its task.
     """
     columns = [*told["readings"], *told["covariates"]]
     own = {} if start.subtract is None else dict(zip(columns, start.subtract.tolist(), strict=False))
@@ -82,13 +82,13 @@ def subtracted(start: Model, told: Mapping[str, Any]) -> Callable[[Sequence[str]
 
 
 def in_order(table: Table, columns: Sequence[str]) -> Table:
-    """A table with its columns in the order of the start. Raises InputError where it has others."""
+    """A table with its columns in the order of the start. Raises InputError if it has other columns."""
     lacks = [name for name in columns if name not in table.columns]
     more = [name for name in table.columns if name not in columns]
     if lacks or more:
         what = [f"lack {listed(lacks)}"] if lacks else []
         what += [f"have {listed(more)} besides"] if more else []
-        advice = () if lacks else ("; pass ", Parameter("columns", ANY), " to leave out what it does not read")
+        advice = () if lacks else ("; pass ", Parameter("columns", ANY), " to leave out those that it does not read")
         raise InputError(f"start reads the columns {listed(columns)}; the data {' and '.join(what)}", *advice)
     return table.select([table.columns.index(name) for name in columns])
 
@@ -97,12 +97,12 @@ def with_weights(task: Task, untrained: Model, start: Model) -> Model:
     """The model of a task before training, with the weights and the scaling of the start.
 
     Args:
-        task: whose parameters made the model.
+        task: the task from whose parameters the model was made.
         untrained: the model.
-        start: what it goes on from.
+        start: the model from which it continues.
 
     Raises:
-        InputError: a model of another structure, naming the parameters that differ.
+        InputError: the models have different structures; the message names the parameters that differ.
     """
     start = start.relative()
     if _kept(untrained) == _kept(start):
@@ -123,7 +123,7 @@ def with_weights(task: Task, untrained: Model, start: Model) -> Model:
 
 
 def rows_seen(table: Table, task: Task, start: Model | None) -> Array | None:
-    """Which rows of a table the start was trained on, (rows,) bool; None where there is no start. Raises InputError."""
+    """On which rows of a table the start was trained, (rows,) bool; None without a start. Raises InputError."""
     if start is None:
         return None
     try:
@@ -133,29 +133,29 @@ def rows_seen(table: Table, task: Task, start: Model | None) -> Array | None:
 
 
 def origin(start: Model | None) -> dict[str, Any]:
-    """What a task keeps of the start: nothing where there is none, else the digest of its weights."""
+    """The data about the start that a task saves: the digest of its weights, or nothing without a start."""
     return {} if start is None else {"start": {"weights": digest(start.tensors)}}
 
 
 def flattering(seen: Array | None, rows: Array) -> list[str]:
-    """A warning where the rows that choose the weights are some that the start was trained on.
+    """A warning if the start was trained on rows of the validation part, which chooses the weights.
 
     Args:
-        seen: rows that the start was trained on, (rows,) bool; None = there is no start.
-        rows: of the validation part, (some,) int.
+        seen: rows on which the start was trained, (rows,) bool; None = there is no start.
+        rows: the rows of the validation part, (some,) int.
     """
     count = 0 if seen is None else int(seen[rows].sum())
     if not count:
         return []
     return [
         f"of the {len(rows):,} rows of the validation part {count:,} are rows that start was trained on or stopped by, "
-        "so the held-out loss flatters; give rows that came later"
+        "so the held-out loss flatters the model; give rows that came later"
     ]
 
 
 def _kept(model: Model) -> dict[str, Any]:
-    """What must not change, as plain JSON values."""
-    plain = model.spec.plain()
+    """The options of the model that must not change, as plain JSON values."""
+    plain = model.spec.to_dict()
     head = {name: value for name, value in (plain["head"] or {}).items() if name not in (*FREE, "samples", "pause")}
     return {**plain, "head": head}
 

@@ -1,4 +1,4 @@
-"""States where a task begins: one for one series, or one for each of several."""
+"""The initial states of a task: one for one series, or one for each of several series."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from gatewise.state import State
 from gatewise.tables.times import listed
 
 States = State | bytes | Mapping[str | int, State | bytes] | None
-"""Where to start: the state of one series, or of each of several."""
+"""The initial state of one series, or of each of several series."""
 
 
 def by_series(state: States, series: str | None, ids: Sequence[Any], fitted: Any) -> Mapping[Any, Any]:
-    """States by the id of their series, None where there is but one.
+    """States by the ids of their series, which is None if there is only one.
 
     Args:
-        state: as a user gives it.
-        series: name of the column of ids that the task was fitted with.
-        ids: of the series in the data.
-        fitted: the states after training, which may be left over.
+        state: the argument of the user.
+        series: name of the column of ids with which the task was fitted.
+        ids: ids of the series in the data.
+        fitted: the states after training, which need not all be used.
 
     Raises:
-        StateError: one state for several series or the other way round, or states that are for no series.
+        StateError: there is one state for several series or a dict for one, or a state belongs to no series.
     """
     if state is not None and (series is None) == isinstance(state, Mapping):
         if series is None:

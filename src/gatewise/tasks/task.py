@@ -1,9 +1,9 @@
-"""Task: what fits a model to a table, and all that every task does alike.
+"""Task: the base class of estimators that fit a model to a table.
 
-A task says which columns its model reads and what it is about (`_layout`), how rows are split (`_parts`), what the
-model is (`_spec`), and what its answers mean. Everything else is here: reading and checking of the data, scaling,
-starting weights, the training with its budget, progress and checkpoints, what is kept in the model file, the states
-after training, and parameters that are set later.
+A subclass defines which columns its model reads and forecasts (`_layout`), how rows are split (`_parts`), what the
+model is (`_spec`), and what its answers mean. The base class does everything else: it reads and checks the data, scales
+them, initialises the weights, trains with budget, progress and checkpoints, writes the section of the model file,
+computes the states after training, and handles parameters that are set later.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from gatewise.tasks.bounded import logged, no_logs
 from gatewise.tasks.fitted import FittedTask
 from gatewise.tasks.fitting import Fitted, Fitting, at
 from gatewise.tasks.layout import Layout
-from gatewise.tasks.parameters import plain, positions, seed_of
+from gatewise.tasks.parameters import as_json, positions, seed_of
 from gatewise.tasks.section import section
 from gatewise.tasks.stack import stack
 from gatewise.tasks.start import flattering, in_order, origin, rows_seen, started, subtracted, with_weights
@@ -41,50 +41,50 @@ if TYPE_CHECKING:
 
 @dataclass(eq=False, repr=False)
 class Task(FittedTask):
-    """What fits a model to a table of readings, in the manner of scikit-learn.
+    """Base class of estimators that fit a model to a table of readings, with the interface of scikit-learn.
 
     Parameters are stored as given, `fit` checks them, and fitted attributes end in `_`. The data may be a frame of
     pandas, polars, Arrow or xarray, a dict of columns, a NumPy array (rows,) or (rows, columns), or the path of a .csv
     or .parquet file; rows are steps in order of time.
 
     Args:
-        recurrence: the kind of the recurrent layers, e.g. "gru"; or a list of `LayerSpec`, which is taken as it is.
+        recurrence: the kind of the recurrent layers, e.g. "gru"; or a list of `LayerSpec`, which is used as it is.
         units: size of each recurrent layer.
-        layers: how many, one upon the other.
-        options: further options of each, as its kind has them, e.g. {"chrono": 96} of an "lstm"; None = none.
-        blocks: how many residual blocks (`gatewise.residual`), each around one recurrent layer, stand in place of the
-            plain layers; 0 = none.
-        width: values that each block reads and writes; None = as many as units.
-        target: the columns that the task is about, by name or position: one or a list; None = all that can be.
-        time: name of the time column; None = the frame's index if it holds dates, else none.
-        series: name of the column that tells several series apart; None = one series.
+        layers: number of stacked recurrent layers.
+        options: further options of each recurrent layer, e.g. {"chrono": 96} for an "lstm"; None = none.
+        blocks: number of residual blocks (`gatewise.residual`), each around one recurrent layer, instead of plain
+            layers; 0 = none.
+        width: number of values that each block reads and writes; None = as many as units.
+        target: the target columns by name or position, one or a list; None = all that are possible.
+        time: name of the time column; None = the frame's index if it holds dates, else no times.
+        series: name of the column with the ids of several series; None = one series.
         columns: names of the columns to read; None = all but time and series.
-        missing: "raise" refuses non-finite readings, "hold" repeats the last finite one of the column, "mask" also
-            tells the model where it did.
-        validation: share of the rows of each series, at their end, that is kept from training.
-        learning_rate, batch, bptt: of the training, see `gatewise.train.fit`.
-        dropout, variational_dropout, weight_drop: shares, from 0 to below 1, that the training leaves out of the
-            recurrent layers at random: of what they write, at each step anew or for all steps of a sequence, and of
-            their recurrent weights; see `gatewise.train.Dropout`. The trained model runs without.
-        steps, epochs: budget of the training; also `seconds` of `fit`. None at all = 2,000 steps.
+        missing: "raise" = missing readings are an error; "hold" = fill them forward with the last finite reading of the
+            column; "mask" = fill them forward and give the model an indicator of them.
+        validation: share of the rows of each series, at their end, that is held out from training.
+        learning_rate, batch, bptt: settings of the training, see `gatewise.train.fit`.
+        dropout, variational_dropout, weight_drop: probabilities from 0 to below 1 for dropout in the recurrent layers
+            during training: of their outputs at each step, of their outputs for all steps of a sequence, and of their
+            recurrent weights; see `gatewise.train.Dropout`.
+        steps, epochs: the budget of the training, as is `seconds` of `fit`. Without any budget, 2,000 steps.
         random_state: seed of weights and sampling. The same seed, machine and data give the same bits, unless the
-            budget is in seconds. None = another one each time.
+            budget is in seconds. None = a new seed each time.
 
     Attributes:
         kind: name of the task in model files.
-        keeps_states: whether the state after the last row fitted is kept.
+        keeps_states: whether the state after the last row of the fit is saved.
         model_: the trained `gatewise.Model`, whose `stream()` answers step by step.
         columns_: names of the columns read, as in the data.
-        targets_: names of the columns that the task is about.
-        layout_: how a step of the model's input is made of a row.
-        split_: rows in each part.
-        timeline_: what is known of the times of the rows fitted, with which those of later data are compared.
-        state_: `gatewise.State` after the last row fitted: where rows that follow on directly begin; with `series` a
-            dict from the id of each to its state.
-        warnings_: what to know about the data and the fit; `fit` also issues each as a warning.
-        history_: what the training went through (after `fit`, not after `load`).
-        n_features_in_: columns of the data, as in scikit-learn.
-        feature_names_in_: their names, only where the data have them.
+        targets_: names of the target columns.
+        layout_: the layout of the model's input.
+        split_: number of rows in each part.
+        timeline_: the calendar of the rows of the fit, with which the times of later data are compared.
+        state_: `gatewise.State` after the last row of the fit, from which directly following rows continue; with
+            `series` a dict from the id of each series to its state.
+        warnings_: warnings about the data and the fit, which `fit` also issues.
+        history_: the history of the training (after `fit`, not after `load`).
+        n_features_in_: number of columns of the data, as in scikit-learn.
+        feature_names_in_: names of the columns, only if the data have them.
     """
 
     recurrence: Any = "gru"
@@ -110,47 +110,47 @@ class Task(FittedTask):
     epochs: int | None = None
     random_state: Any = 0
 
-    # What a task says itself
+    # Methods that a subclass defines
 
     def _check(self) -> None:
-        """Refuse parameters that only come into play after the training. Raises InputError."""
+        """Check parameters that are needed only after the training. Raises InputError."""
 
     def _layout(self, names: Sequence[str]) -> Layout:
-        """What the model reads, given the names of the columns. Raises InputError."""
+        """The layout of the model's input, given the names of the columns. Raises InputError."""
         chosen = list(range(len(names))) if self.target is None else positions("target", self.target, names)
         if not chosen:
             raise InputError("target is an empty list; name at least one, or give None for all")
         return Layout(tuple(names), targets=tuple(chosen))
 
     def _parts(self, table: Table, layout: Layout, seen: Array | None) -> Parts:
-        """How the rows of each series are split. Raises InputError."""
+        """The split of the rows of each series. Raises InputError."""
         raise NotImplementedError
 
     def _lasting(self, layout: Layout) -> Sequence[int] | None:
-        """The columns of which it matters that they stay in the range trained on; None = all."""
+        """The columns that must stay in their range of the training rows; None = all."""
         return None
 
     def _spec(self, table: Table, layout: Layout) -> ModelSpec:
-        """The model. Raises InputError or SpecError."""
+        """The spec of the model. Raises InputError or SpecError."""
         raise NotImplementedError
 
     def _tensors(self, model: Model, fitting: Fitting) -> Mapping[str, Array]:
-        """Tensors that begin otherwise than `gatewise.init` draws them, those of the input stage aside."""
+        """Initial tensors that differ from those of `gatewise.init`, except those of the input stage."""
         return {}
 
     def _examples(self, fitting: Fitting) -> tuple[list[Array], list[Array] | None]:
-        """For each series that is split, what the model reads (rows, inputs) and what its answers are held to.
+        """The input (rows, inputs) and the targets of each series that is split.
 
-        The latter is as `gatewise.train.fit` takes it; None = the head finds it in the readings.
+        Targets are in the form of `gatewise.train.fit`; None = the head takes them from the input.
         """
         values, times, layout = fitting.table.values, fitting.table.times, fitting.layout
         return [layout.inputs(values[a:b], at(times, slice(a, b))) for a, b in fitting.parts.used], None
 
     def _finish(self, model: Model, fitting: Fitting) -> Fitted:
-        """What is measured once the model is trained."""
+        """Complete the trained model, e.g. calibrate it."""
         return Fitted(model)
 
-    # What all do alike
+    # Methods that all tasks share
 
     def fit(
         self,
@@ -166,26 +166,28 @@ class Task(FittedTask):
     ) -> Self:
         """Train on the first rows of each series, and validate on rows that come later.
 
-        Of several series those that cannot be used are left out, and `warnings_` names them: too short to train on,
-        missing readings that are refused, readings too large, times out of order. One series alone is refused.
+        If there are several series, those that cannot be used are left out, and `warnings_` names them: too short to
+        train on, missing readings although `missing` is "raise", readings that are too large, or times out of order. If
+        there is only one series, this is an error.
 
         Args:
             data: the series.
             y: not used.
-            start: a fitted task of this class, its model or the path of its file, to go on from. Its weights are
-                trained on; its scaling, columns, targets, layers and sizes are kept. Rows that it was trained on or
-                stopped by, as their times or readings tell, never calibrate, and a warning tells where they validate:
-                see `gatewise.tables.seen`.
+            start: a fitted task of this class, its model or the path of its file, from which the training continues.
+                Its weights are trained further; its scaling, columns, targets, layers and sizes are kept. Rows on which
+                it was trained or that decided when to stop are recognised by their times or readings. They are never
+                used for calibration, and a warning is given if they are used for validation; see
+                `gatewise.tables.seen`.
             seconds: budget of the training in seconds.
-            progress: True to show how far it is, with a bar on a terminal and a line every ten seconds elsewhere; "bar"
-                for the bar alone; a function called with a `gatewise.train.Status`, which explains the words; or None.
-            checkpoint: a file from which an interrupted training goes on; see `gatewise.train.fit`.
-            resume: False = start anew whatever the checkpoint holds.
-            metrics: a CSV file for the course of the training.
+            progress: True to show progress, with a bar on a terminal and a line every ten seconds elsewhere; "bar" for
+                the bar alone; a function that is called with a `gatewise.train.Status`; or None.
+            checkpoint: a file from which an interrupted training continues; see `gatewise.train.fit`.
+            resume: False = ignore an existing checkpoint and start again.
+            metrics: a CSV file to which the course of the training is written.
 
         Raises:
-            InputError: data or parameters that do not fit, saying where.
-            SpecError: options or sizes that make no model.
+            InputError: data or parameters are invalid; the message says where.
+            SpecError: options or sizes are invalid.
             TrainError: the training diverged.
             MissingExtraError: torch is not installed.
         """
@@ -213,23 +215,23 @@ class Task(FittedTask):
         fitting = Fitting(table, layout, parts, offset, scale, doubts)
         if old is None:
             model = self._in_units(model, fitting)
-        parameters = {key: plain(value) for key, value in {**self.get_params(), "random_state": seed}.items()}
+        parameters = {key: as_json(value) for key, value in {**self.get_params(), "random_state": seed}.items()}
         check_room(model, parameters, table)
         inputs, wanted = self._examples(fitting)
-        from gatewise.train import Dropout, fit  # torch takes seconds, and what is refused is refused at once
+        from gatewise.train import Dropout, fit  # after the checks: importing torch takes seconds
 
         trained, history = fit(
             model,
             inputs,
             wanted,
             validation=parts.share,
-            steps=plain(self.steps),
-            seconds=plain(seconds),
-            epochs=plain(self.epochs),
-            batch=plain(self.batch),
-            bptt=plain(self.bptt),
-            learning_rate=plain(self.learning_rate),
-            dropout=Dropout(plain(self.dropout), plain(self.variational_dropout), plain(self.weight_drop)),
+            steps=as_json(self.steps),
+            seconds=as_json(seconds),
+            epochs=as_json(self.epochs),
+            batch=as_json(self.batch),
+            bptt=as_json(self.bptt),
+            learning_rate=as_json(self.learning_rate),
+            dropout=Dropout(as_json(self.dropout), as_json(self.variational_dropout), as_json(self.weight_drop)),
             seed=seed,
             checkpoint=checkpoint,
             resume=resume,
@@ -241,7 +243,7 @@ class Task(FittedTask):
         warnings = [
             *says_left_out(table.left_out, len(table.series)),
             *uneven,
-            *table.cautions,
+            *table.warnings,
             *parts.warnings,
             *doubts,
             *flattering(seen, parts.validation),
@@ -256,7 +258,7 @@ class Task(FittedTask):
             "split": asdict(parts.split),
             "warnings": warnings,
             "series": None if self.series is None else [name for name, _, _ in table.series],
-            "times": times.to_json(),
+            "times": times.to_dict(),
             "seen": trained_on,
             **origin(old),
             **fitted.described,
@@ -278,7 +280,7 @@ class Task(FittedTask):
         return stack(self.recurrence, self.units, self.layers, self.options, self.blocks, self.width)
 
     def _input(self, table: Table, layout: Layout) -> LayerSpec:
-        """The input stage of the model: scaled columns, under their names where they have any."""
+        """The input stage of the model: scaled columns, with their names if they have any."""
         wide = layout.names
         return LayerSpec(
             "numeric",
@@ -306,7 +308,7 @@ class Task(FittedTask):
         return in_order(table, self._told(old)["columns"])
 
     def _find(self, names: Sequence[str]) -> Sequence[Any]:
-        """For which columns a constant to subtract is looked for: the logarithm is one of the readings as they are."""
+        """For each column whether to find a constant to subtract; not if its logarithm is taken."""
         layout = self._layout(names)
         logs = {name for name, one in zip(layout.read, layout.transform or (), strict=False) if one}
         return [None if name in logs else FIND for name in names]

@@ -61,7 +61,7 @@ def write(path: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
     described = {
         "format": FORMAT,
         "run": dict(checkpoint.run),
-        "model": checkpoint.spec.plain(),
+        "model": checkpoint.spec.to_dict(),
         "counters": dict(checkpoint.counters),
         "tensors": digest(checkpoint.tensors),
     }
@@ -90,7 +90,7 @@ def read(path: str | os.PathLike[str]) -> Checkpoint:
             raise FileError("the tensors do not match their checksum: the file was altered")
         if not isinstance(described["run"], dict) or not isinstance(described["counters"], dict):
             raise FileError("run and counters must be objects")
-        return Checkpoint(described["run"], ModelSpec.from_plain(described["model"]), described["counters"], tensors)
+        return Checkpoint(described["run"], ModelSpec.from_dict(described["model"]), described["counters"], tensors)
     except GatewiseError as error:
         raise FileError(f"checkpoint {path}: {error}") from None
 

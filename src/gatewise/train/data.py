@@ -179,6 +179,6 @@ def _concatenate(module: Recurrent, series: Sequence[OneSeries]) -> Concatenated
     if len({(target.shape[1:], target.dtype) for target in found}) > 1:
         raise InputError("the targets of all series must have the same width and type")
     every = [one.x for one in series]
-    if module.graph.holds_in_window:  # as in use, where a window may begin with a gap
+    if module.graph.fills_before_window:  # as in use, where a window may begin with a gap
         every = [torch.from_numpy(fill_forward(x.numpy())) for x in every]
     return Concatenated(torch.cat(every), torch.cat(found), torch.cat(masks), tuple(len(one) for one in series))

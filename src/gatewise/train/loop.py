@@ -153,7 +153,8 @@ def fit(
     _check_files(checkpoint, metrics)
     if not model.graph.streams:
         raise SpecError(
-            f"fit trains models that carry their state or have a window, but {', '.join(model.graph.whole)} needs the "
+            "fit trains models that carry their state or have a window, but "
+            f"{', '.join(model.graph.non_causal)} needs the "
             'whole sequence; give the model a context, e.g. context={"window": 96}'
         )
     if loss is not None and not callable(loss):

@@ -1,7 +1,7 @@
-"""Quantile forecasts at several horizons at once: at each step, how large will these columns be, h steps on?
+"""Quantile forecasts at several horizons: at each step, forecast the target columns h steps ahead.
 
 The last layer gives K * H * Q numbers a(k, h, q), for K target columns, H horizons and Q quantiles, q running fastest.
-z is the scaled reading of this step, [m, s] the moments of its window where the head reads a `moments` edge::
+z is the scaled reading of this step; if the head reads a `moments` edge, [m, s] are the moments of the window::
 
     o(k, h, .) = sort(a(k, h, .))                        ascending, so that quantiles never cross
     p(k, h, q) = base_k + sigma_k * o(k, h, q)           forecast, in scaled units
@@ -11,22 +11,24 @@ z is the scaled reading of this step, [m, s] the moments of its window where the
     base_k  = z_k with anchor, else m_k, or 0 without moments
     sigma_k = s_k, or 1 without moments
 
-Where the input stage reads log(1 + x) in place of x (transform "log1p"), expm1(min(v, 88)) stands for v in the last
-line; 88 is the largest whole number of which that is a float32. Both keep the order, so a quantile of one is a quantile
-of the other. A bound that is None is none.
+If the input stage replaces x by log(1 + x) (transform "log1p"), v in the last line is replaced by expm1(min(v, 88)); 88
+is the largest whole number whose expm1 is a float32. As expm1 is increasing, quantiles stay quantiles. A bound of None
+means that there is no bound.
 
-Sorting is rearrangement (Chernozhukov, Fernandez-Val & Galichon 2010, "Quantile and Probability Curves Without
-Crossing"), which never adds to the loss. An anchored head forecasts changes: where a = 0 it repeats the last reading.
-All horizons come from one step, none from the forecast of another ("direct": Wen et al. 2017, arXiv 1711.11053).
+Sorting the quantiles is known as rearrangement (Chernozhukov, Fernandez-Val & Galichon 2010, "Quantile and Probability
+Curves Without Crossing") and never increases the loss. A head with anchor forecasts changes: if a = 0, the forecast is
+the last reading. Each horizon is forecast directly, not from the forecast of a shorter horizon (Wen et al. 2017, arXiv
+1711.11053).
 
-It is trained by the pinball loss, whose least expectation is at the true quantile (Koenker & Bassett 1978)::
+The head is trained with the pinball loss, whose expected value is least at the true quantile (Koenker & Bassett 1978)::
 
     loss(p, z) = 1/Q sum_q max(tau_q (z - p_q), (tau_q - 1) (z - p_q))
 
-in scaled units and without the bounds, beyond which there would be no gradient.
+It is computed in scaled units and without the bounds, because a bounded forecast would have no gradient.
 
 Reads the last layer (K H Q), the scaled input (W columns) and, optionally, moments (2 V with V <= W). No state.
-Tensors: offset (K), scale (K) > 0, in the units of the target columns (transformed, where they are).
+
+Tensors: offset (K), scale (K) > 0, in the units of the target columns after the transform.
 """
 
 from __future__ import annotations
@@ -43,20 +45,20 @@ from gatewise.heads.base import Head, check_targets, check_units
 from gatewise.layers.base import Array, Edge, check_count, check_flag, check_list, check_transform
 
 LARGEST = float(np.finfo(np.float32).max)
-"""A bound of this size is none."""
+"""Stands for "no bound" in the native core."""
 
 MOST_EXPONENT = 88.0
-"""Beyond it expm1 is no float32."""
+"""Greatest argument for which expm1 is a float32."""
 
 MOST_BOUNDED = 1000
-"""Targets of a head that has bounds or transforms."""
+"""Greatest number of targets of a head that has bounds or transforms."""
 
 MOST_HORIZON = 1 << 16
 MOST_OUTPUTS = 1 << 16
 
 
 def level_name(level: float) -> str:
-    """What a quantile is called wherever it has a name: its shortest decimal, so that no two share one, e.g. "0.5"."""
+    """The name of a quantile: its shortest exact decimal, e.g. "0.5", so that different quantiles differ in name."""
     return repr(float(level))
 
 
@@ -68,11 +70,12 @@ class Spec(Head):
         targets: K positions of the columns that are forecast.
         horizons: H numbers of steps ahead, ascending, from 1.
         quantiles: Q probabilities between 0 and 1, ascending.
-        anchor: whether forecasts are changes from the present reading.
+        anchor: whether the last layer forecasts the change from the present reading.
         names: names of the target columns, K; None = "x0", "x1", ... by their position.
-        minimum: K numbers below which no forecast goes, None for a target without; None = none at all.
-        maximum: K numbers above which none goes, in the same way.
-        transform: K times "log1p" or None: how the input stage transforms the columns; None = none at all.
+        minimum: K lower bounds of the forecasts, None for a target without one; None = no target has one.
+        maximum: K upper bounds, likewise.
+        transform: K entries, "log1p" or None: the transform of the columns by the input stage; None = no column has
+            one.
     """
 
     kind: ClassVar[str] = "quantiles"
@@ -110,13 +113,11 @@ class Spec(Head):
             k = int(np.argmax(low >= high))
             raise SpecError(f"minimum of target {k} must lie below its maximum, got {low[k]:g} and {high[k]:g}")
         if self.guided and len(targets) > MOST_BOUNDED:
-            raise SpecError(
-                f"{len(targets)} targets are more than {MOST_BOUNDED} with a bound or transform; take fewer"
-            )
+            raise SpecError(f"{len(targets)} targets are more than {MOST_BOUNDED} with a bound or transform; use fewer")
         if self.width > MOST_OUTPUTS:
             raise SpecError(
                 f"{len(self.targets)} targets, {len(self.horizons)} horizons and {len(self.quantiles)} quantiles make "
-                f"{self.width} outputs, more than {MOST_OUTPUTS}; take fewer horizons"
+                f"{self.width} outputs, more than {MOST_OUTPUTS}; use fewer horizons"
             )
 
     @property
@@ -126,7 +127,7 @@ class Spec(Head):
 
     @property
     def bounds(self) -> tuple[Array, Array]:
-        """The least and the largest forecast of each target, (K,) float32 each, none of them beyond what was asked."""
+        """Least and greatest forecast of each target, (K,) float32 each, rounded towards the inside of the bounds."""
         found = []
         for given, none, inward in ((self.minimum, -LARGEST, np.inf), (self.maximum, LARGEST, -np.inf)):
             wide = np.array([none if bound is None else bound for bound in given or [None] * len(self.targets)])
@@ -137,7 +138,7 @@ class Spec(Head):
 
     @property
     def logs(self) -> Array:
-        """Which targets are transformed: (K,) bool."""
+        """Which targets have the transform "log1p": (K,) bool."""
         return np.array([one is not None for one in self.transform or [None] * len(self.targets)])
 
     @property
@@ -147,7 +148,7 @@ class Spec(Head):
 
     @property
     def target_names(self) -> tuple[str, ...]:
-        """What the targets are called."""
+        """Names of the targets."""
         return tuple(self.names) if self.names is not None else tuple(f"x{target}" for target in self.targets)
 
     def outputs(self, inputs: Sequence[Edge]) -> Edge:
@@ -156,9 +157,9 @@ class Spec(Head):
         if len(inputs) not in (2, 3) or widths[0] != self.width:
             raise SpecError(
                 f"quantiles reads a last layer of {self.width} units (targets * horizons * quantiles), the scaled "
-                f"input, and the moments of a window where there are any, got widths {widths}"
+                f"input, and optionally the moments of a window, got widths {widths}"
             )
-        columns = inputs[1].columns  # indicators of missing readings, after them, are no targets
+        columns = inputs[1].columns  # without the indicators of missing readings that follow them
         if len(inputs) == 3:
             if widths[2] % 2 or widths[2] > 2 * columns:
                 raise SpecError(f"moments are two values for each column of {columns}, got {widths[2]}")
@@ -173,18 +174,18 @@ class Spec(Head):
         return Edge(self.width)
 
     def _check_transform(self, scaled: Edge) -> None:
-        """Refuse to undo what was not done, and the reverse."""
+        """Raise SpecError unless each target has the transform of its column in the input stage."""
         for k, target in enumerate(self.targets):
             read = None if scaled.transform is None else scaled.transform[target]
             own = None if self.transform is None else self.transform[k]
             if read != own:
                 raise SpecError(
-                    f"column {target} comes with transform {read!r}, but target {k} is to be answered with {own!r}; "
-                    "give the head for each target the transform of its column in the input stage"
+                    f"the input stage gives column {target} the transform {read!r}, but the head gives target {k} "
+                    f"{own!r}; pass the head for each target the transform of its column"
                 )
 
     def output_names(self) -> tuple[str, ...]:
-        """E.g. "OT+24:0.5": the column, the steps ahead, the quantile."""
+        """Names such as "OT+24:0.5": the column, the steps ahead and the quantile."""
         return tuple(
             f"{name}+{horizon}:{level_name(level)}"
             for name in self.target_names
@@ -193,7 +194,7 @@ class Spec(Head):
         )
 
     def levels(self) -> tuple[int, ...]:
-        """All are levels of their target."""
+        """All outputs are levels of their target."""
         each = len(self.horizons) * len(self.quantiles)
         return tuple(target for target in self.targets for _ in range(each))
 
@@ -202,14 +203,14 @@ class Spec(Head):
         return {"offset": (len(self.targets),), "scale": (len(self.targets),)}
 
     def initial(self, inputs: Sequence[Edge], rng: np.random.Generator) -> dict[str, Array]:
-        """Scaled units; a task puts in those of the data."""
+        """Offset 0 and scale 1; a task replaces them by the units of the data."""
         return {
             "offset": np.zeros(len(self.targets), np.float32),
             "scale": np.ones(len(self.targets), np.float32),
         }
 
     def check(self, tensors: Mapping[str, Array]) -> None:
-        """A scale is positive."""
+        """Raise SpecError unless scales are positive."""
         if not (tensors["scale"] > 0).all():
             k = int(np.argmin(tensors["scale"] > 0))
             raise SpecError(f"scale of target {k} must be positive, got {tensors['scale'][k]}")
@@ -247,7 +248,7 @@ class Spec(Head):
 
 
 def _bounds(name: str, given: Any, count: int) -> tuple[float | None, ...] | None:
-    """Bounds of the targets as a tuple; None where there is none. Raises SpecError."""
+    """Bounds of the targets as a tuple; None if no target has one. Raises SpecError."""
     if given is None:
         return None
     each = check_list(name, given)

@@ -36,7 +36,7 @@ class Module(HeadModule):
         return y, {}
 
     def prediction(self, inputs: Sequence[Tensor]) -> Tensor:
-        """The forecast p in scaled units, (batch, time, K H Q): what the loss is about."""
+        """The forecast p in scaled units, (batch, time, K H Q), which the loss compares with the targets."""
         layer = self.layer
         targets = list(layer.targets)
         shape = (*inputs[0].shape[:2], len(targets), len(layer.horizons), len(layer.quantiles))
@@ -51,14 +51,14 @@ class Module(HeadModule):
         return out.flatten(2)
 
     def targets(self, scaled: Tensor, observed: Tensor) -> tuple[Tensor, Tensor]:
-        """What the forecasts made at each step are held to: the readings of the targets h steps on.
+        """The targets of the forecasts made at each step: the readings of the target columns h steps later.
 
         Args:
-            scaled: a whole series (time, W) as the input stage gives it.
-            observed: bool (time, columns), False where a reading is missing.
+            scaled: a whole series (time, W), as the input stage writes it.
+            observed: bool (time, columns), False for missing readings.
 
         Returns:
-            target (time, K H) and mask of that shape, False where that reading is missing or beyond the series.
+            target (time, K H) and mask of that shape, False if that reading is missing or after the end of the series.
         """
         columns, time = list(self.layer.targets), len(scaled)
         shape = (time, len(columns), len(self.layer.horizons))
@@ -74,8 +74,8 @@ class Module(HeadModule):
 
         Args:
             out: forecasts (batch, time, K H Q).
-            target: the readings they are held to, (batch, time, K H).
-            mask: unused: every forecast has its loss.
+            target: the readings that are forecast, (batch, time, K H).
+            mask: not used, as the loss of every forecast is returned.
 
         Returns:
             (batch, time, K H).

@@ -1,7 +1,7 @@
-"""Calibrated tail probability of smoothed forecast residuals: how surprising are these readings?
+"""Calibrated tail probability of smoothed forecast residuals, the score by which a detector finds anomalies.
 
 The last layer gives, at each step, a forecast of the *next* scaled reading of K target columns: the locations m of all,
-then the logarithms s of their scales. When the readings z come, for each target k::
+then the logarithms s of their scales. With the next readings z, for each target k::
 
     u = (z - m) / exp(clip(s, -10, 10))        standardised residual of the forecast made one step before
     e' = e + alpha (u - e)                     smoothed, alpha = 2 / (smooth + 1)  (smooth = 1: not smoothed)
@@ -9,42 +9,44 @@ then the logarithms s of their scales. When the readings z come, for each target
     score = score_1                            of one target
     score = J(max_k score_k)                   of several: minus log10 of the probability of a maximum this large
 
-S_k and J are read from tables of 64 knots, piecewise linear, starting at (0, 0), and beyond the last knot with the
-slope of the last segment. They are measured on held-out data, J on the maximum itself, so that targets may depend on
-each other; scores above log10(samples) lie beyond what that data can show, come from a fitted generalised Pareto tail
-(Pickands 1975), and are marked by `extrapolated`. With `masked` a reading that is missing is no surprise: u = 0.
+S_k and J are piecewise linear functions, given by tables of 64 knots. They start at (0, 0) and continue beyond the last
+knot with the slope of the last segment. They are measured on calibration rows, which are not used for training; J is
+measured on the maximum itself, so targets may depend on each other. Scores above log10(samples) are beyond the range of
+these rows. They come from a fitted generalised Pareto tail (Pickands 1975) and are marked by `extrapolated`. With
+`masked`, u = 0 for a missing reading.
 
 Outputs, in the units of the target columns where they have one:
 
     score, expected, low, high, extrapolated                                  of one target
     score, then score_k, expected, low, high of each target, extrapolated     of several
 
-`expected` is the forecast this reading was compared with, `low` and `high` the band that held-out residuals kept to.
-An alarm is a score >= A = -log10(false_alarms_per_1000 / 1000).
+`expected` is the forecast with which this reading was compared; `low` and `high` are the band that contains the stated
+share of the calibration residuals. An alarm is a score >= A = -log10(false_alarms_per_1000 / 1000).
 
 The zero state forecasts the training mean with the training deviation, so the first reading has a score as well.
 
-Whether the readings are still like those calibrated on is told by two kinds of sequential tests, whose evidence is
-part of the state. From 1 on a test has decided, and its evidence stays as it is. One kind counts alarms, those of each
-target by its own score and, of several, those of all together; the other watches the level of each of the W columns::
+Two kinds of sequential tests check whether the readings are still like the calibration rows. Their evidence is part of
+the state. When it reaches 1, the test reports drift and its evidence no longer changes. One kind of test counts the
+alarms of each target and, if there are several targets, those of all together. The other kind tests the level of each
+of the W columns::
 
-    rate(r, i)'  = (rate(r, i) + c) f_i(score_r >= A)                    i = 1, 2: ten and fifty times the stated rate,
-                                                                         but not in the `pause` rows after an alarm
+    rate(r, i)'  = (rate(r, i) + c) f_i(score_r >= A)                    i = 1, 2: ten and fifty times the stated rate;
+                                                                         unchanged in the `pause` rows after an alarm
     level(w, j)' = level(w, j) + beta_j (clip(z_w) - level(w, j))        beta_j = 2 / (span_j + 1), spans of 16 and 128
     left(w, j)'  = (left(w, j) + c') g_wj(level(w, j)' outside range(w, j))
 
 Each is a Shiryaev-Roberts statistic (Shiryaev 1963; Roberts 1966) of likelihood ratios f and g, an e-detector (Shin,
-Ramdas & Rinaldo 2024): while alarms come at no more than twice the stated rate, the first wrong decision of all tests
-is expected after 10^7 rows or more, as c and c' are one over 10^7 times a share for each. That rows are like their
-neighbours is allowed for: g is taken to the power of one over the rows that belong together (by the inequality of
-Hoelder), and alarms that follow closely on another count once. The likelihood ratio of an alarm is q/p, of none
-(1 - q)/(1 - p), with p twice the stated rate and q ten or fifty times it, at most halfway to 1. A reading that is
-missing, where that is marked, leaves the level of its column as it is.
+Ramdas & Rinaldo 2024). As long as alarms come at no more than twice the stated rate, the first wrong report of any test
+is expected after 10^7 rows or more, because c and c' are 1 / 10^7 times the share of each test. Neighbouring rows may
+depend on each other: g is raised to the power of one over the number of dependent rows (by Hoelder's inequality), and
+alarms that closely follow another one count once. The likelihood ratio of an alarm is q/p and that of no alarm
+(1 - q)/(1 - p), where p is twice the stated rate and q is ten or fifty times it, but at most halfway from p to 1. With
+`masked`, a missing reading does not change the level of its column.
 
-Tensors: statistic (K, 64) and score (K, 64) ascending, band (K, 2), unit (K, 2) = offset and scale of each target; clip
-(W, 2), range (W, 4) and factor (W, 4) of the levels: low and high; those of the short and of the long span; factors
-outside and inside, of each span. Of several targets also joint_statistic (64), a maximum of scores, and joint_score
-(64).
+Tensors: statistic (K, 64) and score (K, 64), ascending; band (K, 2); unit (K, 2), the offset and scale of each target.
+For the levels: clip (W, 2), low and high; range (W, 4), low and high of the short and of the long span; factor (W, 4),
+outside and inside the range, of the short and of the long span. With several targets also joint_statistic (64), the
+maximum of scores, and joint_score (64).
 """
 
 from __future__ import annotations
@@ -67,11 +69,11 @@ SPANS = (16, 128)
 """Spans, in steps, of the smoothed levels."""
 
 TOLERATED, SOUGHT = 2.0, (10.0, 50.0)
-"""Rates of alarms in multiples of the stated one: what is borne, and what is to be found."""
+"""Rates of alarms in multiples of the stated rate: the greatest tolerated one, and those that are tested against it."""
 
 ROWS_PER_ERROR = 1e7
-"""Rows that pass on average before the tests together decide wrongly. Three quarters of the errors may be those of
-rates, one quarter those of levels."""
+"""Average number of rows before any of the tests wrongly reports drift. Three quarters of the error probability are
+assigned to the tests of rates, one quarter to those of levels."""
 
 UNBOUNDED = 1e30
 
@@ -83,12 +85,14 @@ class Spec(Head):
     Attributes:
         targets: K positions of the columns that are forecast.
         names: names of the target columns, K; None = "x0", "x1", ... by their position.
-        masked: whether the input stage marks missing readings (numeric with missing "mask"), then no surprise.
-        smooth: span of the exponential smoothing of residuals, in steps; 1 = none.
-        false_alarms_per_1000: alarms to expect in 1,000 steps of data like that it was calibrated on.
-        df: degrees of freedom of the Student t whose likelihood trains location and scale.
-        samples: calibration samples behind the tables; 0 = not calibrated, and then rates are not tested either.
-        pause: rows after an alarm that the test of the rate leaves out, as large residuals may come together.
+        masked: whether the input stage marks missing readings (numeric with missing "mask"). Their residual is then 0.
+        smooth: span of the exponential smoothing of residuals, in steps; 1 = no smoothing.
+        false_alarms_per_1000: expected number of alarms in 1,000 steps of data like the calibration rows.
+        df: degrees of freedom of the Student t distribution whose likelihood trains location and scale.
+        samples: number of calibration rows from which the tables were made; 0 = not calibrated, and rates are not
+            tested.
+        pause: number of rows after an alarm that the test of the rate skips, because large residuals often follow each
+            other.
     """
 
     kind: ClassVar[str] = "tail_probability"
@@ -107,7 +111,7 @@ class Spec(Head):
         object.__setattr__(self, "targets", targets)
         object.__setattr__(self, "names", names)
         if len(targets) > MOST_TARGETS:
-            raise SpecError(f"{len(targets)} targets are more than {MOST_TARGETS}; take fewer")
+            raise SpecError(f"{len(targets)} targets are more than {MOST_TARGETS}; use fewer")
         check_flag("masked", self.masked)
         check_count("smooth", self.smooth)
         for name, low, high in (("false_alarms_per_1000", 1e-6, 999.0), ("df", 1.0, 1e6)):
@@ -122,17 +126,17 @@ class Spec(Head):
 
     @property
     def alarm_score(self) -> float:
-        """The score at and above which a reading is an alarm."""
+        """The score from which a reading is an alarm."""
         return -math.log10(self.false_alarms_per_1000 / 1000.0)
 
     @property
     def rates(self) -> int:
-        """Rates that are tested: that of each target, and of several that of all together."""
+        """Number of rates that are tested: one for each target and, with several targets, one for all together."""
         return len(self.targets) + (len(self.targets) > 1)
 
     @property
     def rate_test(self) -> tuple[float, tuple[float, ...]]:
-        """c, and the factors of an alarm and of none for both rates sought; see the head of this file."""
+        """c, and the likelihood ratios of an alarm and of no alarm for both tested rates; see the head of this file."""
         p = TOLERATED * self.false_alarms_per_1000 / 1000.0
         if not self.samples or p >= 1.0:
             return 0.0, (0.0,) * 4
@@ -144,12 +148,12 @@ class Spec(Head):
 
     @property
     def width(self) -> int:
-        """Units of the last layer: a location and a log scale for each target."""
+        """Number of units of the last layer: a location and a log scale for each target."""
         return 2 * len(self.targets)
 
     @property
     def each(self) -> int:
-        """Outputs for each target: a score of its own where there are several."""
+        """Number of outputs for each target, which include its own score if there are several targets."""
         return 3 if len(self.targets) == 1 else 4
 
     def outputs(self, inputs: Sequence[Edge]) -> Edge:
@@ -165,11 +169,11 @@ class Spec(Head):
         check_mask(self.kind, self.masked, inputs[1])
         check_units(self.kind, self.targets, inputs[0], "leave standardise out")
         if inputs[1].transform is not None and any(inputs[1].transform[target] for target in self.targets):
-            raise SpecError(f"{self.kind} answers in the units it reads, and a target is transformed; leave that out")
+            raise SpecError(f"{self.kind} does not support targets with a transform; remove the transform")
         return Edge(2 + self.each * len(self.targets))
 
     def output_names(self) -> tuple[str, ...]:
-        """Names of the outputs; of several targets "NAME:score" and so on."""
+        """Names of the outputs; with several targets "NAME:score" and so on."""
         if len(self.targets) == 1:
             return "score", "expected", "low", "high", "extrapolated"
         names = self.names or [f"x{target}" for target in self.targets]
@@ -177,7 +181,7 @@ class Spec(Head):
         return "score", *own, "extrapolated"
 
     def levels(self) -> tuple[int | None, ...]:
-        """What was expected, low and high are levels of their target."""
+        """The outputs expected, low and high are levels of their target."""
         own = tuple(column for target in self.targets for column in (None, target, target, target))
         return (*own, None) if len(self.targets) == 1 else (None, *own, None)
 
@@ -196,7 +200,7 @@ class Spec(Head):
         return own if K == 1 else {**own, "joint_statistic": (KNOTS,), "joint_score": (KNOTS,)}
 
     def state(self, inputs: Sequence[Edge]) -> tuple[Field, ...]:
-        """The forecasts of the next readings, the smoothed residuals, the smoothed levels, and what the tests found."""
+        """The forecasts of the next readings, the smoothed residuals and levels, and the evidence of the tests."""
         levels = (inputs[1].columns, len(SPANS))
         return (
             *(Field(name, "float32", (len(self.targets),)) for name in ("location", "log_scale", "smoothed")),
@@ -207,7 +211,7 @@ class Spec(Head):
         )
 
     def drifts(self, tensors: Mapping[str, Array], state: Mapping[str, Array]) -> tuple[Drift, ...]:
-        """See `Head.drifts`. A rate of all targets together names the one whose own rate has the most evidence."""
+        """See `Head.drifts`. For the rate of all targets together, the column is the target with the most evidence."""
         rates, levels = state["rate_evidence"].max(axis=-1), state["level_evidence"].max(axis=-1)
         K, stated = len(self.targets), self.false_alarms_per_1000
         columns = [*self.targets, *(self.targets[int(np.argmax(rates[:K]))] for _ in rates[K:])]
@@ -221,7 +225,7 @@ class Spec(Head):
         return tuple(sorted(found, key=lambda drift: -drift.evidence))
 
     def initial(self, inputs: Sequence[Edge], rng: np.random.Generator) -> dict[str, Array]:
-        """Tables of standard normal laws that do not depend on each other, and no tests: not calibrated."""
+        """Tables for independent standard normal residuals, and no tests, as the head is not calibrated yet."""
         K, W = len(self.targets), inputs[1].columns
         deviation = math.sqrt(self.alpha / (2.0 - self.alpha))
         statistic = np.linspace(0.0, 6.0 * deviation, KNOTS)
@@ -242,7 +246,7 @@ class Spec(Head):
         return {name: value.astype(np.float32) for name, value in found.items()}
 
     def check(self, tensors: Mapping[str, Array]) -> None:
-        """Each table starts at (0, 0), its statistic ascends, its score does not fall; a unit's scale is positive."""
+        """Raise SpecError unless each table starts at (0, 0) and ascends, and scales are positive."""
         tables = [*zip(tensors["statistic"], tensors["score"], strict=True)]
         if len(self.targets) > 1:
             tables.append((tensors["joint_statistic"], tensors["joint_score"]))
@@ -319,22 +323,22 @@ class Spec(Head):
             "targets": [float(target) for target in self.targets],
         }
 
-    def cautions(self) -> tuple[str, ...]:
-        """An uncalibrated head assumes a normal law."""
+    def warnings(self) -> tuple[str, ...]:
+        """A head that is not calibrated assumes normal residuals."""
         return () if self.samples else ("scores are not calibrated: they assume normal residuals",)
 
 
 def level_start(columns: int) -> float:
-    """c' of the tests of levels of so many columns."""
+    """c' of the tests of levels, for this number of columns."""
     return 1.0 / (ROWS_PER_ERROR / 0.25 * columns * len(SPANS))
 
 
 def _tested(evidence: Array, start: float, ratio: Array) -> Array:
-    """The evidence after one more row, as it is where a test has decided."""
+    """The evidence after one more row; unchanged if it has reached 1."""
     return np.asarray(np.where(evidence >= 1.0, evidence, (np.maximum(evidence, 0.0) + start) * ratio))
 
 
 def piecewise_linear(x: Array, knots: Array, values: Array) -> Array:
-    """Linear between ascending knots, and on with the last slope beyond the last; x is not below the first."""
+    """Interpolate linearly between ascending knots; continue the last segment beyond them. x is at least the first."""
     slope = (values[-1] - values[-2]) / (knots[-1] - knots[-2])
     return np.where(x > knots[-1], values[-1] + slope * (x - knots[-1]), np.interp(x, knots, values))

@@ -1,7 +1,7 @@
 """Tail probability head in torch; the equations are in `spec.py`. Its tables are buffers: calibration fills them.
 
-What is trained is the forecast it reads: location m and log scale s, by the Student t negative log likelihood of the
-next scaled reading z (robust where a normal law is not; Lange, Little & Taylor 1989)::
+The forecast that the head reads, location m and log scale s, is trained with the Student t negative log likelihood of
+the next scaled reading z, which is robust to outliers (Lange, Little & Taylor 1989)::
 
     u = (z - m) exp(-s)
     loss = s + (df + 1) / 2 log(1 + u^2 / df) + log(df pi) / 2 + lgamma(df / 2) - lgamma((df + 1) / 2)      nats
@@ -31,7 +31,7 @@ class Module(HeadModule):
     clip: Tensor
     range: Tensor
     factor: Tensor
-    joint_statistic: Tensor  # these two of several targets
+    joint_statistic: Tensor  # these two exist only with several targets
     joint_score: Tensor
 
     def forward(
@@ -73,14 +73,14 @@ class Module(HeadModule):
         return torch.cat([score, torch.stack(own, 3).flatten(2), beyond], -1), after
 
     def targets(self, scaled: Tensor, observed: Tensor) -> tuple[Tensor, Tensor]:
-        """What the forecasts made at each step are held to: the targets' next readings.
+        """The targets of the forecasts made at each step: the next readings of the target columns.
 
         Args:
-            scaled: a whole series (time, W or 2W) as the input stage gives it.
-            observed: bool (time, W), False where a reading is missing.
+            scaled: a whole series (time, W or 2W), as the input stage writes it.
+            observed: bool (time, W), False for missing readings.
 
         Returns:
-            target (time, K) and mask (time, K), False where the next reading is missing or lies beyond the series.
+            target (time, K) and mask (time, K), False if the next reading is missing or after the end of the series.
         """
         columns = list(self.layer.targets)
         target = torch.zeros_like(scaled[:, columns])
@@ -93,8 +93,8 @@ class Module(HeadModule):
 
         Args:
             out: forecasts (batch, time, 2K).
-            target: the readings they are held to, (batch, time, K).
-            mask: unused: every forecast has its loss.
+            target: the readings that are forecast, (batch, time, K).
+            mask: not used, as the loss of every forecast is returned.
 
         Returns:
             (batch, time, K).
@@ -107,7 +107,7 @@ class Module(HeadModule):
         return log_scale + 0.5 * (df + 1.0) * torch.log1p(u * u / df) + constant
 
     def _rates(self, alarms: Tensor, state: Mapping[str, Tensor], live: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Rows of pause left after the last step, (batch, rates), and the evidence of alarms, (batch, rates, 2)."""
+        """Remaining rows of the pause after the last step, (batch, rates), and the evidence, (batch, rates, 2)."""
         pause, evidence = state["pause"], state["rate_evidence"]
         start, factors = self.layer.rate_test
         rise, fall = evidence.new_tensor(factors[0::2]), evidence.new_tensor(factors[1::2])
@@ -140,7 +140,7 @@ class Module(HeadModule):
         return level, evidence
 
     def _smooth(self, u: Tensor, e: Tensor, lengths: Tensor | None) -> Tensor:
-        """Along time, e' = e + alpha (u - e): (batch, time, K)."""
+        """Exponential smoothing along time, e' = e + alpha (u - e): (batch, time, K)."""
         smoothed = []
         live = None if lengths is None else live_steps(lengths, u.shape[1]).t()[:, :, None]
         for t, u_t in enumerate(u.unbind(1)):
@@ -155,20 +155,20 @@ def _scale(log_scale: Tensor) -> Tensor:
 
 
 def _pairs(table: Tensor) -> tuple[Tensor, Tensor]:
-    """The even and the odd columns of a table. ONNX folds this, and a slice in steps it does not."""
+    """The even and the odd columns of a table, in a form that ONNX exporters fold into constants."""
     even, odd = table.reshape(-1, len(SPANS), 2).unbind(2)
     return even, odd
 
 
 def _piecewise_linear(x: Tensor, knots: Tensor, values: Tensor) -> Tensor:
-    """Linear between ascending knots, and on with the last slope beyond the last; x is not below the first.
+    """Interpolate linearly between ascending knots; continue the last segment beyond them. x is at least the first.
 
     Args:
         x: (batch, time, K).
         knots, values: (K, N).
     """
     each = x.flatten(0, 1).t().contiguous()  # (K, batch * time)
-    if traced():  # ONNX has no search
+    if traced():  # ONNX has no searchsorted
         i = (knots[:, None] <= each[:, :, None]).sum(-1)
     else:
         i = torch.searchsorted(knots, each.detach(), right=True)

@@ -4,27 +4,29 @@
 
     x = log(1 + x)                    in the columns with transform "log1p"
     s = (x - offset) / scale          with scaling "standard"; s = x with "none"
-    s = held where x is missing       with missing "hold" and "mask"; held is the last s of that column
+    s = held if x is missing          with missing "hold" and "mask"; held is the last s of that column
     held' = s
     y = s                             (W), or with missing "mask"
     y = [s, i]                        (2W), i = 1 where x is missing, else 0
 
-A reading is missing where it is NaN or infinite, and where |s| > 1e18: what a layer makes of that need not be finite in
-float32, and a state that is not stays so for ever. So is one of -1 or less in a column whose logarithm is taken. Before
-any reading held is 0, which after standard scaling is the training mean. The indicators i tell what comes after that a
-value is an old one, so that it can learn what a gap means (Lipton, Kale & Wetzel 2016, "Modeling Missing Data in
-Clinical Time Series with RNNs", arXiv 1606.04130). With missing "raise" a missing reading is refused before any state
-changes. A stage that neither transforms nor scales nor holds costs nothing: it is left out of the graph.
+A reading is missing if it is NaN or infinite, or if |s| > 1e18: with such a value a layer could compute one that is not
+finite in float32, and the state would never become finite again. In a column with transform "log1p" a reading of -1 or
+less is missing too. With missing "hold" and "mask", missing readings are filled forward. Before the first reading, held
+is 0, which is the training mean after standard scaling. The indicators i tell later layers which values were filled
+forward, so that they can learn the effect of a gap (Lipton, Kale & Wetzel 2016, "Modeling Missing Data in Clinical Time
+Series with RNNs", arXiv 1606.04130). With missing "raise", a missing reading raises an error before any state changes.
+A stage that neither transforms, scales nor fills forward is left out of the graph.
 
-Readings of a large level and a small variation have too few digits in float32. With `subtract` a model takes a constant
-from each column in float64, before anything else, and adds it again to those answers that are levels of the column
-(`Model.subtract`, `Head.levels`). The x above, and all tensors, are then less that constant: no execution knows of it.
+Readings with a large level and a small variation have too few digits in float32. With `subtract` a model subtracts a
+constant from each column in float64, before anything else, and adds it again to those answers that are levels of the
+column (`Model.subtract`, `Head.levels`). The x above and all tensors are then relative to that constant, so the native
+core, torch and other executions need not know it.
 
-Readings come first in y, so a head finds column k of x at k. The edge says that it has W columns, not 2W, and a head
-refuses a target beyond (`Edge.columns`). It also says which of them are transformed, so that a head answers in the
-units of the readings or refuses to (`Edge.transform`).
+Readings come first in y, so a head finds column k of x at position k. `Edge.columns` is W, not 2W, and a head raises an
+error for a target beyond it. `Edge.transform` says which columns are transformed, so that a head can answer in the
+units of the readings.
 
-Tensors, with scaling "standard": offset (W), scale (W), in the units of the readings, transformed where they are.
+Tensors, with scaling "standard": offset (W), scale (W), in the units of the readings after the transform.
 """
 
 from __future__ import annotations
@@ -50,7 +52,7 @@ from gatewise.layers.base import (
 )
 
 MOST_LOGS = 4000
-"""Columns that may be transformed."""
+"""Greatest number of columns with a transform."""
 
 
 @dataclass(frozen=True)
@@ -58,13 +60,13 @@ class Spec(InputStage):
     """Options of the numeric input stage.
 
     Attributes:
-        width: W, readings in one step.
+        width: W, the number of readings in one step.
         columns: their names, in order, or None.
         scaling: "none" or "standard".
-        missing: "raise" refuses missing readings, "hold" repeats the last one that came, "mask" does so and adds to the
-            output, for each column, 1 where it did and 0 where it did not.
-        subtract: constants taken from the columns in float64, W, or None.
-        transform: W times "log1p" or None: whether log(1 + x) is read in place of x; None = nowhere.
+        missing: "raise" = a missing reading is an error; "hold" = fill it forward; "mask" = fill it forward and add to
+            the output an indicator for each column, 1 if its reading is missing, else 0.
+        subtract: W constants that are subtracted from the columns in float64, or None.
+        transform: W entries, "log1p" for a column that is replaced by log(1 + x), else None; None = no column is.
     """
 
     kind: ClassVar[str] = "numeric"
@@ -95,40 +97,40 @@ class Spec(InputStage):
             object.__setattr__(self, "subtract", numbers if any(numbers) else None)
         object.__setattr__(self, "transform", check_transform(self.transform, self.width, "column"))
         if len(self.logs) > MOST_LOGS:
-            raise SpecError(f"{len(self.logs)} columns with a transform are more than {MOST_LOGS}; take fewer")
+            raise SpecError(f"{len(self.logs)} columns with a transform are more than {MOST_LOGS}; transform fewer")
 
     @property
     def logs(self) -> list[int]:
-        """The columns of which the logarithm is read."""
+        """The columns with transform "log1p"."""
         return [k for k, one in enumerate(self.transform or ()) if one is not None]
 
     @property
     def identity(self) -> bool:
-        """Whether it neither transforms nor scales nor holds."""
+        """Whether it neither transforms, scales nor fills forward."""
         return self.scaling == "none" and self.missing == "raise" and self.transform is None
 
     @property
     def refuses_missing(self) -> bool:
-        """With missing "raise"."""
+        """True with missing "raise"."""
         return self.missing == "raise"
 
     @property
     def fills_forward(self) -> bool:
-        """With missing "hold"; with "mask" the indicators tell."""
+        """True with missing "hold"; with "mask" there are indicators."""
         return self.missing == "hold"
 
     @property
     def missing_readings(self) -> str:
-        """Also readings of which no logarithm can be taken."""
+        """See `InputStage.missing_readings`; with a transform, this includes readings that have no logarithm."""
         logs = ", of -1 or less where 1 + x is to have a logarithm" if self.transform is not None else ""
         return f"not finite{logs}, or beyond {MOST:g} once scaled"
 
     def usable(self, tensors: Mapping[str, Array], readings: Array) -> Array:
-        """As the head of this file has it."""
+        """See `InputStage.usable` and the head of this file."""
         return usable(readings, tensors.get("offset"), tensors.get("scale"), self.transform)
 
     def limits(self, tensors: Mapping[str, Array]) -> tuple[Array, Array]:
-        """What lies within the bound once scaled; in transformed columns also above -1, and within float32."""
+        """See `InputStage.limits`. In transformed columns readings must also be above -1 and within float32."""
         offset, scale = self._unit(tensors)
         least, largest = offset - WITHIN * scale, offset + WITHIN * scale
         if self.logs:
@@ -146,13 +148,13 @@ class Spec(InputStage):
         return np.asarray(np.expm1(found)) if column in self.logs else found
 
     def _unit(self, tensors: Mapping[str, Array]) -> tuple[Array, Array]:
-        """Offset and scale, (W) float64 each; 0 and 1 where nothing is scaled."""
+        """Offset and scale, (W) float64 each; 0 and 1 without scaling."""
         if self.scaling == "none":
             return np.zeros(self.width), np.ones(self.width)
         return tensors["offset"].astype(np.float64), tensors["scale"].astype(np.float64)
 
     def outputs(self, inputs: Sequence[Edge]) -> Edge:
-        """As wide as the readings; twice that with missing "mask"."""
+        """An edge as wide as the readings, or twice as wide with missing "mask"."""
         edge = one_input(self, inputs)
         if edge.width != self.width:
             raise SpecError(f"numeric input has width {self.width}, got an edge of {edge.width}")
@@ -161,21 +163,21 @@ class Spec(InputStage):
         return Edge(width, readings=readings, transform=self.transform)
 
     def tensors(self, inputs: Sequence[Edge]) -> dict[str, tuple[int, ...]]:
-        """Offset and scale, where scaling is "standard"."""
+        """Offset and scale, if scaling is "standard"."""
         return {} if self.scaling == "none" else {"offset": (self.width,), "scale": (self.width,)}
 
     def state(self, inputs: Sequence[Edge]) -> tuple[Field, ...]:
-        """The held value of each column, scaled; not with missing "raise"."""
+        """The last value of each column, scaled, to fill forward; nothing with missing "raise"."""
         return () if self.missing == "raise" else (Field("held", "float32", (self.width,)),)
 
     def initial(self, inputs: Sequence[Edge], rng: np.random.Generator) -> dict[str, Array]:
-        """Offset 0 and scale 1; `fit` in the tasks puts in the training mean and deviation."""
+        """Offset 0 and scale 1; `fit` of a task replaces them by the training mean and standard deviation."""
         if self.scaling == "none":
             return {}
         return {"offset": np.zeros(self.width, np.float32), "scale": np.ones(self.width, np.float32)}
 
     def check(self, tensors: Mapping[str, Array]) -> None:
-        """A scale is positive, and so is its reciprocal a float32, by which the core multiplies."""
+        """Raise SpecError unless scales and their reciprocals are positive and fit float32."""
         if self.scaling == "none":
             return
         scale = tensors["scale"]
@@ -187,8 +189,8 @@ class Spec(InputStage):
         if small.any():
             column = int(np.argmax(small))
             raise SpecError(
-                f"scale of column {column} is {scale[column]:g}, and 1 divided by that is no float32; give the column "
-                "in smaller units, or leave it out"
+                f"scale of column {column} is {scale[column]:g}, and its reciprocal is too large for float32; use "
+                "smaller units for the column, or leave it out"
             )
 
     def step(

@@ -1,7 +1,7 @@
-"""Adds edges of one width, value by value: y = x_0 + x_1 + ..., of 2 to 4 edges, in the order of its sources.
+"""Adds 2 to 4 edges of equal width elementwise, in the order of its sources: y = x_0 + x_1 + ...
 
-With it a layer can write into what went past it, y = x + f(x): a residual connection (He et al. 2016, "Deep Residual
-Learning for Image Recognition").
+It makes, for example, a residual connection y = x + f(x) (He et al. 2016, "Deep Residual Learning for Image
+Recognition").
 
 No tensors, no state. As `+` in NumPy and torch, Add in Keras and ONNX.
 """
@@ -24,7 +24,7 @@ class Spec(Layer):
     kind: ClassVar[str] = "add"
 
     def outputs(self, inputs: Sequence[Edge]) -> Edge:
-        """As wide as each that it reads."""
+        """An edge as wide as each that it reads."""
         return Edge(one_width(self, inputs))
 
     def step(

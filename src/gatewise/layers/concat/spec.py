@@ -1,4 +1,4 @@
-"""Joins edges side by side: y = [x_0, x_1, ...], in the order of its sources.
+"""Concatenates edges in the order of its sources: y = [x_0, x_1, ...].
 
 No tensors, no state. As `concatenate` over the last axis in NumPy, `cat` in torch, Concatenate in Keras and Concat in
 ONNX.
@@ -22,7 +22,7 @@ class Spec(Layer):
     kind: ClassVar[str] = "concat"
 
     def outputs(self, inputs: Sequence[Edge]) -> Edge:
-        """As wide as all it reads together."""
+        """An edge as wide as all that it reads together."""
         check_several(self, inputs)
         return Edge(sum(edge.width for edge in inputs))
 

@@ -24,7 +24,7 @@ class Spec(Layer):
 
     Attributes:
         units: U, the number of outputs.
-        activation: applied to W x + b.
+        activation: the activation that is applied to W x + b.
     """
 
     kind: ClassVar[str] = "dense"
@@ -36,7 +36,7 @@ class Spec(Layer):
         object.__setattr__(self, "activation", Activation.parse("activation", self.activation, ACTIVATIONS))
 
     def outputs(self, inputs: Sequence[Edge]) -> Edge:
-        """One value a unit, at the clock of the input."""
+        """One value for each unit, at the clock of the input."""
         return Edge(self.units, clock=one_input(self, inputs).clock)
 
     def tensors(self, inputs: Sequence[Edge]) -> dict[str, tuple[int, ...]]:

@@ -17,7 +17,7 @@ TAKES = (nn.Linear,)
 
 
 def take(module: nn.Linear) -> Taken:
-    """torch's own, and the activation that comes after it."""
+    """Convert torch's Linear; an activation after it becomes its option."""
     units = module.out_features
     own = {"weight": array(module.weight, 0.0, units), "bias": array(module.bias, 0.0, units)}
     return Taken(module.in_features, units, (Part(LayerSpec("dense", units=units), own, activates=True),))

@@ -1,7 +1,7 @@
 """Gated recurrent unit.
 
-Cho et al. 2014, "Learning Phrase Representations using RNN Encoder-Decoder" (arXiv 1406.1078), with the two biases and
-the two places of the reset gate that later libraries made of it::
+Cho et al. 2014, "Learning Phrase Representations using RNN Encoder-Decoder" (arXiv 1406.1078). As in later libraries,
+there are two biases, and the reset gate acts in one of two places::
 
     r  = gate(W_ir x + b_ir + W_hr h + b_hr)                 reset   (H)
     z  = gate(W_iz x + b_iz + W_hz h + b_hz)                 update  (H)
@@ -9,8 +9,8 @@ the two places of the reset gate that later libraries made of it::
     n  = act(W_in x + b_in + W_hn (r * h) + b_hn)            candidate, reset "before" (the paper, Keras 1, ONNX)
     h' = n + z * (h - n)                                     = (1 - z) * n + z * h
 
-gate is sigmoid and act is tanh unless an option says otherwise; `*` is elementwise. With `clip`, what goes into gate
-and act is held within [-clip, clip] first (the ONNX attribute of that name).
+gate is sigmoid and act is tanh unless an option says otherwise; `*` is elementwise. With `clip`, the arguments of gate
+and act are first clipped to [-clip, clip] (the ONNX attribute of that name).
 
 Tensors, H = units, I = inputs, gate order r, z, n (as torch):
 
@@ -52,9 +52,9 @@ class Spec(Layer):
     Attributes:
         units: H, the size of the hidden state.
         reset: where the reset gate acts: "after" or "before" the recurrent matrix.
-        activation: of the candidate.
-        gate_activation: of the reset and update gates.
-        clip: bound of what goes into the activations; None = none.
+        activation: the activation of the candidate.
+        gate_activation: the activation of the reset and update gates.
+        clip: bound to which the arguments of the activations are clipped; None = no clipping.
     """
 
     kind: ClassVar[str] = "gru"
@@ -75,7 +75,7 @@ class Spec(Layer):
             object.__setattr__(self, "clip", check_number("clip", self.clip, 1e-6, 1e30))
 
     def outputs(self, inputs: Sequence[Edge]) -> Edge:
-        """One value a unit, at the clock of the input."""
+        """One value for each unit, at the clock of the input."""
         return Edge(self.units, clock=one_input(self, inputs).clock)
 
     def tensors(self, inputs: Sequence[Edge]) -> dict[str, tuple[int, ...]]:
@@ -135,8 +135,8 @@ class Spec(Layer):
             "clip": self.clip or 0.0,
         }
 
-    def cautions(self) -> tuple[str, ...]:
-        """Unbounded candidates make an unbounded memory, and so does a gate beyond 1, clipped or not."""
+    def warnings(self) -> tuple[str, ...]:
+        """The state may grow without limit if the candidate is unbounded, or a gate exceeds 1, even with `clip`."""
         found = []
         if not self.gate_activation.bounded:
             kind = self.gate_activation.kind

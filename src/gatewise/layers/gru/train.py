@@ -19,7 +19,7 @@ TAKES = (nn.GRU,)
 
 
 def take(module: nn.GRU) -> Taken:
-    """torch's own GRU, which has the reset gate where ours has it by default."""
+    """Convert torch's GRU, whose reset gate is in the default place here."""
     return take_recurrent(module, LayerSpec("gru", units=module.hidden_size))
 
 
@@ -48,7 +48,7 @@ class Module(LayerModule):
         return out, {"hidden": last[0]}
 
     def fused(self) -> Fused | None:
-        """torch's own GRU, which has the reset gate after the recurrent matrix and the usual activations."""
+        """torch's GRU, if the reset gate comes after the recurrent matrix and the activations are the usual ones."""
         layer = self.layer
         plain = layer.reset == "after" and layer.clip is None
         if not plain or (layer.gate_activation.kind, layer.activation.kind) != ("sigmoid", "tanh"):

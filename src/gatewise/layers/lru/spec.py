@@ -6,10 +6,10 @@ Orvieto et al. 2023, "Resurrecting Recurrent Neural Networks for Long Sequences"
     h'     = lambda * h + exp(gamma_log) * (B x)        complex (N)
     y      = Re(C h') + D x                             output  (H)
 
-`*` is elementwise. The layer is a filter bank of N decaying oscillations, without a bias as in the paper: each state
-has its time constant 1 / (1 - |lambda|) and its frequency exp(theta_log) in radians a step. D is a matrix here; in the
-paper, where I = H, it is a diagonal. The layer is linear: what is not stands after it, such as a dense layer with an
-activation, and several in a row are one linear filter.
+`*` is elementwise. The layer is a filter bank of N decaying oscillations, without a bias as in the paper. Each state
+has the time constant 1 / (1 - |lambda|) in steps and the frequency exp(theta_log) in radians a step. D is a matrix
+here; in the paper, where I = H, it is diagonal. The layer is linear, so several in a row are equivalent to one linear
+filter. Put a nonlinear layer after each, such as a dense layer with an activation.
 
 Tensors, N = states, H = units, I = inputs:
 
@@ -40,12 +40,12 @@ class Spec(Layer):
     Attributes:
         units: H, the width of the output.
         states: N, the number of complex states; None = as many as units.
-        r_min: the smallest |lambda| at initialisation. The default, with that of r_max, spreads time constants from 10
-            to 1000 steps; with 0 and 1, where the paper starts from, most memories would be short. It too moves the
-            ring outward for long sequences.
+        r_min: the smallest |lambda| at initialisation. The defaults of r_min and r_max spread time constants from 10 to
+            1000 steps. With 0 and 1, with which the paper begins, most memories would be short; for long sequences the
+            paper increases r_min as well.
         r_max: the largest |lambda| at initialisation.
-        max_phase: the largest angle of lambda at initialisation, in radians a step. 2 pi, the paper's, is all
-            frequencies; less, such as pi / 10, suits long smooth signals.
+        max_phase: the largest angle of lambda at initialisation, in radians a step. The value of the paper, 2 pi,
+            allows all frequencies; a smaller one, such as pi / 10, suits long smooth signals.
     """
 
     kind: ClassVar[str] = "lru"
@@ -73,7 +73,7 @@ class Spec(Layer):
         return self.units if self.states is None else self.states
 
     def outputs(self, inputs: Sequence[Edge]) -> Edge:
-        """One value a unit, at the clock of the input."""
+        """One value for each unit, at the clock of the input."""
         return Edge(self.units, clock=one_input(self, inputs).clock)
 
     def tensors(self, inputs: Sequence[Edge]) -> dict[str, tuple[int, ...]]:
@@ -100,8 +100,9 @@ class Spec(Layer):
     def initial(self, inputs: Sequence[Edge], rng: np.random.Generator) -> dict[str, Array]:
         """lambda on a ring, uniform by area between r_min and r_max and with an angle uniform up to max_phase.
 
-        |lambda|^2 is uniform in [r_min^2, r_max^2], gamma = sqrt(1 - |lambda|^2), so that white noise makes states of
-        one variance, however long their memory. B, C and D are Gaussian of variance 1 / (2 I), 1 / N and 1 / I.
+        |lambda|^2 is uniform in [r_min^2, r_max^2], and gamma = sqrt(1 - |lambda|^2), so that white noise gives all
+        states the same variance, whatever their time constant. B, C and D are Gaussian with variances 1 / (2 I), 1 / N
+        and 1 / I.
         """
         width, size = one_input(self, inputs).width, self.size
         square = rng.uniform(self.r_min**2, self.r_max**2, size)  # |lambda|^2
@@ -118,7 +119,7 @@ class Spec(Layer):
         return {name: value.astype(np.float32) for name, value in drawn.items()}
 
     def check(self, tensors: Mapping[str, Array]) -> None:
-        """Refuse rates, angles and factors that no float32 holds."""
+        """Raise SpecError if the exponential of a value is too large for float32."""
         for name in ("nu_log", "theta_log", "gamma_log"):
             most = float(tensors[name].max())
             if most > np.log(np.finfo(np.float32).max):

@@ -50,7 +50,7 @@ class Module(LayerModule):
     def _in_pairs(
         self, x: Tensor, state: Mapping[str, Tensor], lengths: Tensor | None, resets: Tensor | None
     ) -> tuple[Tensor, State]:
-        """The same in real numbers, as an exported graph must have it: along the last axis all Re, then all Im."""
+        """The same in real numbers, for exported graphs: along the last axis all real, then all imaginary parts."""
         size, angle = torch.exp(-self.nu_log.exp()), self.theta_log.exp()
         turn = torch.cat([size * angle.cos(), size * angle.sin()])
         gamma = self.gamma_log.exp()

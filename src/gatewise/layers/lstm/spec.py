@@ -10,13 +10,13 @@ libraries::
     o  = gate(W_io x + b_io + W_ho h + b_ho + p_o * c')     output  (H)
     h' = o * out(c')                                        hidden  (H)
 
-gate is sigmoid, act and out are tanh unless an option says otherwise; `*` is elementwise. On top of that, as models of
-other libraries have them:
+gate is sigmoid, act and out are tanh unless an option says otherwise; `*` is elementwise. Options add variants that
+exist in other libraries:
 
     peepholes      the terms p * c (Gers & Schmidhuber 2000); else they are left out. ONNX input P
     input_forget   f = 1 - i: the two gates are coupled (Greff et al. 2017, "CIFG"). ONNX attribute of that name
-    clip           what goes into gate and act is held within [-clip, clip] first. ONNX attribute of that name
-    cell_clip      c' is held within [-cell_clip, cell_clip]. TensorFlow LSTMCell, TFLite
+    clip           the arguments of gate and act are first clipped to [-clip, clip]. ONNX attribute of that name
+    cell_clip      c' is clipped to [-cell_clip, cell_clip]. TensorFlow LSTMCell, TFLite
     projection     h' = W_hr (o * out(c')), P values instead of H (Sak, Senior & Beaufays 2014). torch `proj_size`
 
 Tensors, H = units, I = inputs, R = P with a projection, else H; gate order i, f, g, o (as torch):
@@ -48,18 +48,18 @@ class Spec(Layer):
 
     Attributes:
         units: H, the size of the cell and, without a projection, of the hidden state.
-        activation: of the candidate.
-        gate_activation: of the input, forget and output gates.
-        output_activation: of the cell on its way out.
-        peepholes: whether the gates see the cell.
+        activation: the activation of the candidate.
+        gate_activation: the activation of the input, forget and output gates.
+        output_activation: the activation that is applied to the cell before the output gate.
+        peepholes: whether the gates also read the cell.
         input_forget: whether the forget gate is one minus the input gate.
-        clip: bound of what goes into the gates and the candidate; None = none.
-        cell_clip: bound of the cell; None = none.
+        clip: bound to which the arguments of the gates and of the candidate are clipped; None = no clipping.
+        cell_clip: bound to which the cell is clipped; None = no clipping.
         projection: P, the size of the hidden state if that is smaller than the cell; None = no projection.
-        forget_bias: the forget gate's bias at initialisation. 1 keeps the memory open at first (Jozefowicz et al.
-            2015). With `input_forget` its negative is the input gate's.
-        chrono: the longest dependency expected, in steps, T: then the forget biases are initialised to log(U(1, T - 1))
-            and the input biases to the negative of those, so that memories of all lengths up to T exist from the start
+        forget_bias: the bias of the forget gate at initialisation. With 1 the cell keeps most of its content at first
+            (Jozefowicz et al. 2015). With `input_forget` the bias of the input gate is initialised to its negative.
+        chrono: T, the longest dependency expected, in steps. The forget biases are then initialised to log(U(1, T - 1))
+            and the input biases to their negatives, so that the units begin with memories of all lengths up to T
             (Tallec & Ollivier 2018, arXiv 1804.11188), and `forget_bias` has no effect. None = off.
     """
 
@@ -132,8 +132,8 @@ class Spec(Layer):
     def initial(self, inputs: Sequence[Edge], rng: np.random.Generator) -> dict[str, Array]:
         """Glorot-uniform input weights and projection, orthogonal recurrent weights gate by gate, zero peepholes.
 
-        Biases are zero but for `forget_bias` or `chrono`, which stand in bias_ih. A recurrent matrix that is not
-        square, because of a projection, has the first P columns of an orthogonal one.
+        Biases are zero, except for `forget_bias` or `chrono`, which are put in bias_ih. If the recurrent matrix is not
+        square because of a projection, it is the first P columns of an orthogonal matrix.
         """
         width, units = one_input(self, inputs).width, self.units
         bias = np.zeros((4, units), np.float32)
@@ -185,8 +185,8 @@ class Spec(Layer):
             "cell_clip": self.cell_clip or 0.0,
         }
 
-    def cautions(self) -> tuple[str, ...]:
-        """A gate beyond 1, or a candidate without bound, lets the cell grow without limit."""
+    def warnings(self) -> tuple[str, ...]:
+        """The cell may grow without limit if a gate exceeds 1 or the candidate is unbounded."""
         found = []
         if self.cell_clip is None and not self.gate_activation.bounded:
             kind = self.gate_activation.kind

@@ -19,7 +19,7 @@ TAKES = (nn.LSTM,)
 
 
 def take(module: nn.LSTM) -> Taken:
-    """torch's own LSTM; its projection is ours."""
+    """Convert torch's LSTM. `proj_size` becomes `projection`."""
     return take_recurrent(module, LayerSpec("lstm", units=module.hidden_size, projection=module.proj_size or None))
 
 
@@ -53,14 +53,14 @@ class Module(LayerModule):
         return out, {"hidden": h, "cell": c}
 
     def fused(self) -> Fused | None:
-        """torch's own LSTM, which may have a projection, but no peepholes, coupled gates or clips."""
+        """torch's LSTM, which supports a projection, but no peepholes, coupled gates or clipping."""
         layer = self.layer
         kinds = [f.kind for f in (layer.gate_activation, layer.activation, layer.output_activation)]
         if layer.peepholes or layer.input_forget or layer.clip is not None or layer.cell_clip is not None:
             return None
         if kinds != ["sigmoid", "tanh", "tanh"]:
             return None
-        if layer.projection is not None and torch.onnx.is_in_onnx_export():  # which knows no projection
+        if layer.projection is not None and torch.onnx.is_in_onnx_export():  # ONNX has no projection
             return None
         return lambda x, first, tensors, train: torch.lstm(x, first, tensors, True, 1, 0.0, train, False, True)
 

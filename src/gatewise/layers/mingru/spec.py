@@ -7,18 +7,19 @@ gate and candidate do not see the state, so that training is a scan over all ste
     n  = act(W_n x + b_n)                       candidate  (H)
     h' = h + z * (n - h)                        = (1 - z) * h + z * n
 
-act is linear unless an option says otherwise; `*` is elementwise. z is that of the paper, how much is taken in: in
-torch's GRU, and in `gru` here, z is how much is kept.
+act is linear unless an option says otherwise; `*` is elementwise. As in the paper, z is the share of the candidate that
+enters the state; in torch's GRU, and in `gru` here, z is the share of the state that is kept.
 
-The state lies between the candidates that it was made of, and 0, so it is never larger than they are. In float32 it
-stands still once z (n - h) is below half of its last place: with z = 1 / T it comes to within 6e-8 T of n, relative to
-n.
+The state is a weighted mean of 0 and the past candidates, so its absolute value never exceeds theirs. In float32 it
+stops changing when z (n - h) is below half a unit in the last place of h: with z = 1 / T it approaches n to a relative
+error of 6e-8 T.
 
-The paper runs this h' or, for speed on a GPU, sums of logarithms, which need a candidate above 0: its
-g(x) = x + 0.5 from 0 on, else sigmoid(x). Here all runs in the linear domain, with candidates of either sign.
+The paper computes h' as above or, for speed on a GPU, with sums of logarithms. The latter need a positive candidate, so
+the paper applies g(x) = x + 0.5 for x >= 0, else sigmoid(x). Here everything is computed in the linear domain, and
+candidates may have either sign.
 
-Gate and candidate of one layer know the reading alone. Where they should depend on earlier readings too, two such
-layers or more go one upon the other.
+The gate and the candidate of one layer depend on the present input only. To let them depend on earlier inputs too,
+stack two or more layers.
 
 Tensors, H = units, I = inputs, order z, n:
 
@@ -45,10 +46,10 @@ class Spec(Layer):
 
     Attributes:
         units: H, the size of the hidden state.
-        activation: of the candidate.
-        chrono: the longest dependency expected, in steps, T: then the biases of z are initialised to
-            -log(U(1, T - 1)), so that memories of all lengths up to T exist from the start (Tallec & Ollivier 2018,
-            arXiv 1804.11188). None = off, and they are zero.
+        activation: the activation of the candidate.
+        chrono: T, the longest dependency expected, in steps. The biases of z are then initialised to
+            -log(U(1, T - 1)), so that the units begin with memories of all lengths up to T (Tallec & Ollivier 2018,
+            arXiv 1804.11188). None = off; the biases are then zero.
     """
 
     kind: ClassVar[str] = "mingru"
@@ -65,7 +66,7 @@ class Spec(Layer):
             check_count("chrono", self.chrono, 1 << 30, least=3)
 
     def outputs(self, inputs: Sequence[Edge]) -> Edge:
-        """One value a unit, at the clock of the input."""
+        """One value for each unit, at the clock of the input."""
         return Edge(self.units, clock=one_input(self, inputs).clock)
 
     def tensors(self, inputs: Sequence[Edge]) -> dict[str, tuple[int, ...]]:
@@ -82,7 +83,7 @@ class Spec(Layer):
         return 2 * self.units * one_input(self, inputs).width
 
     def initial(self, inputs: Sequence[Edge], rng: np.random.Generator) -> dict[str, Array]:
-        """Glorot-uniform weights; zero biases but for `chrono`."""
+        """Glorot-uniform weights; zero biases, except with `chrono`."""
         width, units = one_input(self, inputs).width, self.units
         weight = uniform(rng, (2 * units, width), (6.0 / (width + units)) ** 0.5)
         bias = np.zeros((2, units), np.float32)

@@ -31,7 +31,7 @@ class Module(LayerModule):
     ) -> tuple[Tensor, State]:
         """See `LayerModule.forward`."""
         first = state["hidden"]
-        sums = linear(inputs[0], self.weight_ih, self.bias_ih).to(first.dtype)  # narrower under autocast: 1 - z is not
+        sums = linear(inputs[0], self.weight_ih, self.bias_ih).to(first.dtype)  # not in the type of autocast
         z, n = sums.chunk(2, -1)  # (batch, time, H) each
         taken = torch.sigmoid(z) * activate(self.layer.activation, n)
         out, last = scan(torch.sigmoid(-z), taken, first, lengths, resets)

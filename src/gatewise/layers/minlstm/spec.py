@@ -1,8 +1,8 @@
 """Minimal long short-term memory.
 
 Feng, Tung, Hassani, Bengio, Ahmed & Hajimirsadeghi 2024, "Were RNNs All We Needed?" (arXiv 2410.01201): an LSTM whose
-gates and candidate do not see the state, so that training is a scan over all steps at once. Its two gates are scaled to
-a sum of 1, so that the size of the state does not depend on how many steps there have been::
+gates and candidate do not depend on the state, so that training is a scan over all steps at once. Its two gates are
+divided by their sum, so that the scale of the state does not depend on the number of steps::
 
     f  = sigmoid(W_f x + b_f)                   forget     (H)
     i  = sigmoid(W_i x + b_i)                   input      (H)
@@ -10,20 +10,21 @@ a sum of 1, so that the size of the state does not depend on how many steps ther
     f' = f / (f + i)     i' = i / (f + i)
     h' = h + i' * (n - h)                       = f' * h + i' * n
 
-act is linear unless an option says otherwise; `*` is elementwise. There is no output gate and no cell beside h. As f'
-and i' come to 1 together, i' is all that is needed, and it is computed so that f and i may both underflow::
+act is linear unless an option says otherwise; `*` is elementwise. There is no output gate and no separate cell. As
+f' + i' = 1, only i' is needed, and it is computed in a way that is correct even if both f and i underflow::
 
     i' = sigmoid(log sigmoid(W_i x + b_i) - log sigmoid(W_f x + b_f))
 
-The state lies between the candidates that it was made of, and 0, so it is never larger than they are. In float32 it
-stands still once i' (n - h) is below half of its last place: with i' = 1 / T it comes to within 6e-8 T of n, relative
-to n.
+The state is a weighted mean of 0 and the past candidates, so its absolute value never exceeds theirs. In float32 it
+stops changing when i' (n - h) is below half a unit in the last place of h: with i' = 1 / T it approaches n to a
+relative error of 6e-8 T.
 
-The paper runs this h' or, for speed on a GPU, sums of logarithms, which need a candidate above 0: its
-g(x) = x + 0.5 from 0 on, else sigmoid(x). Here all runs in the linear domain, with candidates of either sign.
+The paper computes h' as above or, for speed on a GPU, with sums of logarithms. The latter need a positive candidate, so
+the paper applies g(x) = x + 0.5 for x >= 0, else sigmoid(x). Here everything is computed in the linear domain, and
+candidates may have either sign.
 
-Gates and candidate of one layer know the reading alone. Where they should depend on earlier readings too, two such
-layers or more go one upon the other.
+The gates and the candidate of one layer depend on the present input only. To let them depend on earlier inputs too,
+stack two or more layers.
 
 Tensors, H = units, I = inputs, order f, i, n (torch's LSTM has i before f):
 
@@ -50,11 +51,12 @@ class Spec(Layer):
 
     Attributes:
         units: H, the size of the hidden state.
-        activation: of the candidate.
-        forget_bias: the forget gate's bias at initialisation; its negative is the input gate's, so that f' begins at
-            sigmoid(forget_bias), as an LSTM's f does. With the input gate at 1/2, f' could not exceed 2/3.
-        chrono: the longest dependency expected, in steps, T: then the forget biases are initialised to log(U(1, T - 1))
-            and the input biases to the negative of those, so that memories of all lengths up to T exist from the start
+        activation: the activation of the candidate.
+        forget_bias: the bias of the forget gate at initialisation. The bias of the input gate is its negative, so that
+            f' begins at sigmoid(forget_bias), as f of an LSTM does. With the input gate at 1/2, f' could not exceed
+            2/3.
+        chrono: T, the longest dependency expected, in steps. The forget biases are then initialised to log(U(1, T - 1))
+            and the input biases to their negatives, so that the units begin with memories of all lengths up to T
             (Tallec & Ollivier 2018, arXiv 1804.11188), and `forget_bias` has no effect. None = off.
     """
 
@@ -74,7 +76,7 @@ class Spec(Layer):
             check_count("chrono", self.chrono, 1 << 30, least=3)
 
     def outputs(self, inputs: Sequence[Edge]) -> Edge:
-        """One value a unit, at the clock of the input."""
+        """One value for each unit, at the clock of the input."""
         return Edge(self.units, clock=one_input(self, inputs).clock)
 
     def tensors(self, inputs: Sequence[Edge]) -> dict[str, tuple[int, ...]]:
@@ -91,7 +93,7 @@ class Spec(Layer):
         return 3 * self.units * one_input(self, inputs).width
 
     def initial(self, inputs: Sequence[Edge], rng: np.random.Generator) -> dict[str, Array]:
-        """Glorot-uniform weights; gate biases as `forget_bias` or `chrono` says, the candidate's zero."""
+        """Glorot-uniform weights; gate biases according to `forget_bias` or `chrono`; zero biases of the candidate."""
         width, units = one_input(self, inputs).width, self.units
         weight = uniform(rng, (3 * units, width), (6.0 / (width + units)) ** 0.5)
         bias = np.zeros((3, units), np.float32)

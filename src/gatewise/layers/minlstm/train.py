@@ -31,7 +31,7 @@ class Module(LayerModule):
     ) -> tuple[Tensor, State]:
         """See `LayerModule.forward`."""
         first = state["hidden"]
-        sums = linear(inputs[0], self.weight_ih, self.bias_ih).to(first.dtype)  # narrower under autocast: f' is not
+        sums = linear(inputs[0], self.weight_ih, self.bias_ih).to(first.dtype)  # not in the type of autocast
         f, i, n = sums.chunk(3, -1)  # (batch, time, H) each
         difference = logsigmoid(i) - logsigmoid(f)
         taken = torch.sigmoid(difference) * activate(self.layer.activation, n)

@@ -4,19 +4,20 @@
     s = sqrt(1/T sum_t (x(t) - m)^2 + epsilon)   (W)
     y(t) = [m, s]                                (2W)
 
-W = `width`, the first columns of what it reads. With `masked` it reads columns and then as many indicators i of missing
-readings, and each column has the moments of its own readings, not of what is held where one is missing::
+W = `width` is the number of columns, the first ones of the input. With `masked` the input has columns and then as many
+indicators i of missing readings. The moments of a column are then those of its own readings, without the values that
+were filled forward::
 
     n = sum_t (1 - i(t))
     m = 1/n sum_t (1 - i(t)) x(t)                           0 where n = 0
     s = sqrt(1/n sum_t (1 - i(t)) (x(t) - m)^2 + epsilon)   1 where n = 0
 
-With `standardise`, and a head that goes back to the units of the data, it makes a model that sees each window in the
-window's own units: reversible instance normalisation (Kim et al. 2022, "Reversible Instance Normalization for Accurate
-Time-Series Forecasting against Distribution Shift"), which takes the same statistics and epsilon, here without its
-learned scale and shift.
+Together with `standardise`, and a head that converts answers back to the units of the data, it makes a model that reads
+each window in the units of that window. This is reversible instance normalisation (Kim et al. 2022, "Reversible
+Instance Normalization for Accurate Time-Series Forecasting against Distribution Shift") with the same statistics and
+epsilon, but without the learned scale and shift.
 
-No tensors, no state. It needs the whole sequence, so a model that streams with it must have a window.
+No tensors, no state. It is not causal, so a model that streams with it must have a window.
 """
 
 from __future__ import annotations
@@ -36,13 +37,13 @@ class Spec(Layer):
     """Options of moments.
 
     Attributes:
-        width: W, how many of the first columns; None = all.
-        masked: whether indicators of missing readings come after the columns (numeric with missing "mask").
-        epsilon: added to the variance, so that a column that stands still has a scale.
+        width: W, the number of columns, taken from the first on; None = all.
+        masked: whether indicators of missing readings follow the columns (numeric with missing "mask").
+        epsilon: added to the variance, so that a constant column has a positive scale.
     """
 
     kind: ClassVar[str] = "moments"
-    whole: ClassVar[bool] = True
+    causal: ClassVar[bool] = False
     width: int | None = None
     masked: bool = False
     epsilon: float = 1e-5
@@ -58,7 +59,7 @@ class Spec(Layer):
         read = one_input(self, inputs)
         check_mask(self.kind, self.masked, read)
         if self.width is not None and self.width > read.columns:
-            raise SpecError(f"moments is to use the first {self.width} columns, but there are {read.columns}")
+            raise SpecError(f"moments has width {self.width}, but the input has {read.columns} columns")
         return Edge(2 * (self.width or read.columns))
 
     def sequence(self, tensors: Mapping[str, Array], *x: Array) -> Array:

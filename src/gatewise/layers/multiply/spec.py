@@ -1,7 +1,7 @@
-"""Multiplies edges of one width, value by value: y = x_0 * x_1 * ..., of 2 to 4 edges, in the order of its sources.
+"""Multiplies 2 to 4 edges of equal width elementwise, in the order of its sources: y = x_0 * x_1 * ...
 
-With it one layer can gate another, y = silu(W x) * (V x): a gated linear unit (Shazeer 2020, "GLU Variants Improve
-Transformer", arXiv 2002.05202).
+It makes, for example, a gated linear unit y = silu(W x) * (V x) (Shazeer 2020, "GLU Variants Improve Transformer",
+arXiv 2002.05202).
 
 No tensors, no state. As `*` in NumPy and torch, Multiply in Keras, Mul in ONNX.
 """
@@ -24,7 +24,7 @@ class Spec(Layer):
     kind: ClassVar[str] = "multiply"
 
     def outputs(self, inputs: Sequence[Edge]) -> Edge:
-        """As wide as each that it reads."""
+        """An edge as wide as each that it reads."""
         return Edge(one_width(self, inputs))
 
     def step(

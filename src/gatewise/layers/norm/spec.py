@@ -1,4 +1,4 @@
-"""Brings the values of each step to one size, so that what a deep stack adds up stays where its layers learn well.
+"""Normalises the values of each step, so that their scale does not grow with the depth of a stack of layers.
 
 Method "rms" (Zhang & Sennrich 2019, "Root Mean Square Layer Normalization", arXiv 1910.07467)::
 
@@ -10,7 +10,7 @@ Method "layer" (Ba, Kiros & Hinton 2016, "Layer Normalization", arXiv 1607.06450
     v = 1/I sum_i (x_i - m)^2
     y = (x - m) / sqrt(v + epsilon) * weight + bias
 
-over the I values of one step, whatever came before: no state. `*` is elementwise.
+Mean and mean square are over the I values of one step, so the layer has no state. `*` is elementwise.
 
 Tensors, I = inputs: weight (I), and with method "layer" bias (I).
 
@@ -36,7 +36,7 @@ class Spec(Layer):
 
     Attributes:
         method: "rms", by the root of the mean square, or "layer", by mean and deviation.
-        epsilon: added to the mean square, so that a step of zeros (with "layer" of equal values) has a scale.
+        epsilon: added to the mean square or variance, so that it is positive even if all values are 0 (or equal).
     """
 
     kind: ClassVar[str] = "norm"
@@ -48,7 +48,7 @@ class Spec(Layer):
         object.__setattr__(self, "epsilon", check_number("epsilon", self.epsilon, 1e-12, 1.0))
 
     def outputs(self, inputs: Sequence[Edge]) -> Edge:
-        """As wide as what it reads."""
+        """An edge as wide as the one it reads."""
         read = one_input(self, inputs)
         return Edge(read.width, clock=read.clock)
 

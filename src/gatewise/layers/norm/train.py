@@ -18,7 +18,7 @@ TAKES = (nn.LayerNorm, nn.RMSNorm)
 
 
 def take(module: nn.LayerNorm | nn.RMSNorm) -> Taken:
-    """torch's own, over the values of a step."""
+    """Convert torch's norms, if they run over the values of one step."""
     if len(module.normalized_shape) != 1:
         raise InputError("runs over several axes; normalise over the values of a step alone")
     (width,) = module.normalized_shape

@@ -1,8 +1,8 @@
 """The sequence from its end to its beginning: y(t) = x(T - 1 - t) for a sequence of T steps.
 
-No tensors, no state. It needs the whole sequence, so it runs over sequences or within a window, not step by step. Rows
-of a batch that end early are reversed within their own length, as `reverse_sequence` in TensorFlow and ReverseSequence
-in ONNX do.
+No tensors, no state. It is not causal, so it runs over whole sequences or within a window, but not step by step. Rows
+of a batch that end early are reversed within their own length, as in `reverse_sequence` of TensorFlow and
+ReverseSequence of ONNX.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class Spec(Layer):
     """It has no options."""
 
     kind: ClassVar[str] = "reverse"
-    whole: ClassVar[bool] = True
+    causal: ClassVar[bool] = False
 
     def outputs(self, inputs: Sequence[Edge]) -> Edge:
         """As what it reads."""

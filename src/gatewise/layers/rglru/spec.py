@@ -9,20 +9,19 @@ De et al. 2024, "Griffin: Mixing Gated Linear Recurrences with Local Attention f
     a  = exp(-8 softplus(decay) r)                      in (0, 1); the paper's c = 8
     h' = a * h + sqrt(1 - a^2) * (i * v)                hidden            (H)
 
-`*` is elementwise. The gates see the input alone, so that a whole sequence is a scan, and no nonlinearity lies between
-one state and the next. In the paper v is x itself, as wide as h: with W_v the identity and b_v zero this is the paper's
-layer. The paper writes a = sigmoid(L)^(8 r); its L is here -decay, as log sigmoid(L) = -softplus(-L).
+`*` is elementwise. The gates depend on the input only, and h' is linear in h, so that a whole sequence is computed by a
+scan. In the paper v is x itself, as wide as h: if W_v is the identity and b_v is zero, this is the layer of the paper.
+The paper writes a = sigmoid(L)^(8 r); its L is -decay here, as log sigmoid(L) = -softplus(-L).
 
-With `signed` a is replaced by 2 a - 1, in (-1, 1): then a unit may also turn its state over, which is what keeping
-track of a parity takes (Grazzi et al. 2024, "Unlocking State-Tracking in Linear RNNs Through Negative Eigenvalues",
-arXiv 2411.12537)::
+With `signed`, a is replaced by 2 a - 1, in (-1, 1). A unit can then also change the sign of its state, which is needed,
+for example, to track a parity (Grazzi et al. 2024, "Unlocking State-Tracking in Linear RNNs Through Negative
+Eigenvalues", arXiv 2411.12537)::
 
     h' = (2 a - 1) * h + 2 sqrt(a (1 - a)) * (i * v)    as 1 - (2 a - 1)^2 = 4 a (1 - a)
 
-1 - a^2 and 1 - a are computed by expm1 of log a: where a is nearly 1, squares and differences would have lost them.
-
-However long the memory is, it is bounded by the values it was made of: |h| <= max |v| sqrt((1 + a) / (1 - a)), for the
-largest |a| that the gate gives.
+1 - a^2 and 1 - a are computed with expm1 of log a, because squares and differences would cancel if a is close to 1.
+The state is bounded by the past values: |h| <= max |v| sqrt((1 + a) / (1 - a)), for the largest |a| that the gate
+    gives.
 
 Tensors, H = units, I = inputs, rows in the order r, i, v:
 
@@ -59,7 +58,7 @@ class Spec(Layer):
         check_flag("signed", self.signed)
 
     def outputs(self, inputs: Sequence[Edge]) -> Edge:
-        """One value a unit, at the clock of the input."""
+        """One value for each unit, at the clock of the input."""
         return Edge(self.units, clock=one_input(self, inputs).clock)
 
     def tensors(self, inputs: Sequence[Edge]) -> dict[str, tuple[int, ...]]:
@@ -78,9 +77,9 @@ class Spec(Layer):
     def initial(self, inputs: Sequence[Edge], rng: np.random.Generator) -> dict[str, Array]:
         """Glorot-uniform weights, zero biases, and a at r = 1 uniform in [0.9, 0.999], as in the paper.
 
-        Signed, no gate would ever turn 2 a - 1 negative from there. So 2 a - 1 at r = 1 is -u, u uniform in
-        [0.9, 0.999], and b_r is such that it is u where W_r x = 0: a unit begins with a memory as long as the paper's,
-        and its gate reaches from there to the same length with the other sign.
+        With `signed`, this would never let 2 a - 1 become negative. Therefore 2 a - 1 at r = 1 is -u, with u uniform in
+        [0.9, 0.999], and b_r is such that 2 a - 1 = u if W_r x = 0. A unit then begins with a memory as long as in the
+        paper, and its gate can change it to one of the same length with the other sign.
         """
         width, units = one_input(self, inputs).width, self.units
         weight = uniform(rng, (3 * units, width), (6.0 / (width + units)) ** 0.5)

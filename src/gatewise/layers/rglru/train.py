@@ -38,12 +38,12 @@ class Module(LayerModule):
         else:
             a = log_a.exp()
             square = -_expm1(2.0 * log_a)
-        # The slope of a root is infinite at 0, where a gate that has underflowed would make a NaN of it.
+        # The slope of a square root is infinite at 0, and the gradient of an underflowed gate would become NaN.
         root = square.clamp_min(torch.finfo(square.dtype).tiny).sqrt()
         out, last = scan(a, root * (torch.sigmoid(i) * v), state["hidden"], lengths, resets)
         return out, {"hidden": last}
 
 
 def _expm1(x: Tensor) -> Tensor:
-    """exp(x) - 1. ONNX has no such operator, and where x is small the difference itself would be 0."""
+    """exp(x) - 1, accurate for small x. ONNX has no expm1, and computing the difference would give 0 there."""
     return (x.exp() + 1.0) * torch.tanh(0.5 * x) if traced() else torch.expm1(x)

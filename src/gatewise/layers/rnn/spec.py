@@ -2,7 +2,7 @@
 
     h' = act(W_ih x + b_ih + W_hh h + b_hh)        (H)
 
-act is tanh unless an option says otherwise. With `clip`, what goes into act is held within [-clip, clip] first (the
+act is tanh unless an option says otherwise. With `clip`, the argument of act is first clipped to [-clip, clip] (the
 ONNX attribute of that name).
 
 Tensors, H = units, I = inputs: weight_ih (H, I), weight_hh (H, H), bias_ih (H), bias_hh (H). As torch RNN and ONNX RNN;
@@ -29,8 +29,8 @@ class Spec(Layer):
 
     Attributes:
         units: H, the size of the hidden state.
-        activation: of the new hidden state.
-        clip: bound of what goes into the activation; None = none.
+        activation: the activation of the new hidden state.
+        clip: bound to which the argument of the activation is clipped; None = no clipping.
     """
 
     kind: ClassVar[str] = "rnn"
@@ -46,7 +46,7 @@ class Spec(Layer):
             object.__setattr__(self, "clip", check_number("clip", self.clip, 1e-6, 1e30))
 
     def outputs(self, inputs: Sequence[Edge]) -> Edge:
-        """One value a unit, at the clock of the input."""
+        """One value for each unit, at the clock of the input."""
         return Edge(self.units, clock=one_input(self, inputs).clock)
 
     def tensors(self, inputs: Sequence[Edge]) -> dict[str, tuple[int, ...]]:
@@ -69,7 +69,7 @@ class Spec(Layer):
     def initial(self, inputs: Sequence[Edge], rng: np.random.Generator) -> dict[str, Array]:
         """Glorot-uniform input weights, zero biases; the recurrent matrix orthogonal or, for relu, the identity.
 
-        The identity lets a relu layer keep what it holds from the start (Le, Jaitly & Hinton 2015, arXiv 1504.00941).
+        With the identity, a relu layer keeps its state at first (Le, Jaitly & Hinton 2015, arXiv 1504.00941).
         """
         width, units = one_input(self, inputs).width, self.units
         keep = self.activation.kind == "relu"
@@ -93,8 +93,8 @@ class Spec(Layer):
         """The activation and the clip, 0 = none."""
         return {**self.activation.numbers("activation"), "clip": self.clip or 0.0}
 
-    def cautions(self) -> tuple[str, ...]:
-        """Unbounded activations make an unbounded memory."""
+    def warnings(self) -> tuple[str, ...]:
+        """The state may grow without limit if the activation is unbounded."""
         if self.clip is None and not self.activation.bounded:
             return (f"activation {self.activation.kind} is unbounded: the state may grow without limit; set clip",)
         return ()

@@ -19,7 +19,7 @@ TAKES = (nn.RNN,)
 
 
 def take(module: nn.RNN) -> Taken:
-    """torch's own plain recurrent layer, with tanh or relu."""
+    """Convert torch's plain recurrent layer, which has tanh or relu."""
     return take_recurrent(module, LayerSpec("rnn", units=module.hidden_size, activation=module.nonlinearity))
 
 
@@ -48,7 +48,7 @@ class Module(LayerModule):
         return out, {"hidden": last[0]}
 
     def fused(self) -> Fused | None:
-        """torch's own layer, which has tanh and relu."""
+        """torch's layer, which supports tanh and relu."""
         known = {"tanh": torch.rnn_tanh, "relu": torch.rnn_relu}.get(self.layer.activation.kind)
         if known is None or self.layer.clip is not None:
             return None

@@ -1,10 +1,10 @@
-"""Readings in the units of their window: its mean is 0 and its standard deviation 1.
+"""Standardises readings with the mean and the standard deviation of their window.
 
     y_i = (x_i - m_i) / s_i     for the first W columns
     y_i = x_i                   for those after them
 
-With `masked`, x are columns and then as many indicators of missing readings, which stay as they are; where a reading is
-missing y_i = 0, the mean, and not what is held, which may come from before the window.
+With `masked`, x has columns and then as many indicators of missing readings, which are not changed. For a missing
+reading y_i = 0, which is the mean, because the value that was filled forward may come from before the window.
 
 Reads x and then the edge of a `moments` node, [m, s] (2W), at each step. No tensors, no state.
 """
@@ -26,7 +26,7 @@ class Spec(Layer):
     """Options of standardise; W is half the width of the moments.
 
     Attributes:
-        masked: whether indicators of missing readings come after the columns (numeric with missing "mask").
+        masked: whether indicators of missing readings follow the columns (numeric with missing "mask").
     """
 
     kind: ClassVar[str] = "standardise"
@@ -36,7 +36,7 @@ class Spec(Layer):
         check_flag("masked", self.masked)
 
     def outputs(self, inputs: Sequence[Edge]) -> Edge:
-        """As x, in the units of the window."""
+        """An edge like x, in the units of the window."""
         if len(inputs) != 2 or inputs[1].width % 2 or inputs[1].width > 2 * inputs[0].columns:
             raise SpecError(
                 "standardise reads readings and their moments, two values for each column, "

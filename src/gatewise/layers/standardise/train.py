@@ -19,7 +19,7 @@ class Module(LayerModule):
     def forward(
         self, inputs: Sequence[Tensor], state: Mapping[str, Tensor], lengths: Tensor | None = None
     ) -> tuple[Tensor, State]:
-        """See `LayerModule.forward`. Beyond the end of a row the moments may be 0; what comes of it means nothing."""
+        """See `LayerModule.forward`. Beyond the end of a row the moments may be 0, and the result is undefined."""
         x, moments = inputs
         width = moments.shape[2] // 2
         mean, deviation = moments[:, :, :width], moments[:, :, width:]

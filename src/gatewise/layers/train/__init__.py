@@ -1,7 +1,7 @@
-"""What the torch modules (`train.py`) of layers, input stages and heads have in common.
+"""The base class of the torch modules (`train.py`) of layers, input stages and heads, and functions that they share.
 
-Here what a module is; in `activations.py` the activations, in `recurrence.py` the recurrent layers' native operator,
-in `scan.py` that of layers whose gates do not read the state.
+`activations.py` has the activations, `recurrence.py` the native operator of recurrent layers, and `scan.py` that of
+layers whose gates do not read the state.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ State = dict[str, Tensor]
 
 
 class LayerModule(torch.nn.Module):
-    """Base of the torch module of a kind: its tensors are parameters of the same name, all zero until loaded.
+    """Base class of the torch module of a kind. Its tensors are parameters of the same name, zero until loaded.
 
     Args:
         layer: the checked options.
-        edges: what it reads.
+        edges: the edges that it reads.
 
     Attributes:
-        layer: as given.
-        trained: whether the tensors of this kind are parameters; buffers if not.
-        takes_resets: whether `forward` takes resets: (batch, time) bool, where the state is zero before the step. A
-            kind that does not is run piece by piece between them.
+        layer: the checked options.
+        trained: whether the tensors of this kind are parameters; if not, they are buffers.
+        takes_resets: whether `forward` takes resets: (batch, time) bool, True at steps before which the state is set to
+            zero. Without it, a layer is run in segments between the resets.
     """
 
     trained: ClassVar[bool] = True
@@ -53,23 +53,23 @@ class LayerModule(torch.nn.Module):
         """Run over a batch of sequences.
 
         Args:
-            inputs: for each edge read, (batch, time, width). Beyond the end of a row they are finite, but mean nothing.
+            inputs: for each edge read, (batch, time, width). Values beyond the end of a row are finite but arbitrary.
             state: field name within the node -> (batch, *field shape).
-            lengths: (batch,) steps in each row; None = all.
+            lengths: (batch,) number of steps in each row; None = all.
 
         Returns:
-            y (batch, time, output width), of no meaning beyond the end of a row, and the state at each row's end.
+            y (batch, time, output width), arbitrary beyond the end of a row, and the state at each row's end.
         """
         raise NotImplementedError
 
 
 def live_steps(lengths: Tensor, time: int) -> Tensor:
-    """Which steps lie before the end of their row: bool (batch, time)."""
+    """Which steps come before the end of their row: bool (batch, time)."""
     return torch.arange(time, device=lengths.device) < lengths[:, None]
 
 
 def at_end(first: Tensor, steps: Tensor, lengths: Tensor | None) -> Tensor:
-    """The value of a row's last step, or `first` where the row has none.
+    """The value of the last step of each row, or `first` for a row without steps.
 
     Args:
         first: (batch, width), the value before the first step.
@@ -81,11 +81,11 @@ def at_end(first: Tensor, steps: Tensor, lengths: Tensor | None) -> Tensor:
 
 
 def traced() -> bool:
-    """Whether torch records operations to run them elsewhere or otherwise, so that no value can be looked at.
+    """Whether torch only records or transforms operations, so that code must not depend on the values of tensors.
 
-    It does in `torch.export.export`, `torch.jit.trace` and both ONNX exporters, and within the transforms of
-    `torch.func` (`vmap`, `grad`, `jacrev`, ...). What is recorded must be torch's own operations. `torch.compile` does
-    not count: it looks at values by a break of the graph, and calls operators of others.
+    This is so in `torch.export.export`, `torch.jit.trace` and both ONNX exporters, and within the transforms of
+    `torch.func` (`vmap`, `grad`, `jacrev`, ...). Only torch's own operations can be used there. It is False within
+    `torch.compile`, which breaks the graph to read values and calls custom operators.
     """
     if torch.compiler.is_compiling():
         return _exporting()
@@ -102,9 +102,10 @@ def _exporting() -> bool:
 
 
 def fixed_steps(x: Tensor) -> Tensor:
-    """x (batch, time, ...), with the number of steps a constant where `torch.jit.trace` or ONNX records it.
+    """x (batch, time, ...), with the number of steps made a constant if `torch.jit.trace` or ONNX records it.
 
-    For what is recorded step by step, or round by round: run on another number it then fails, rather than answer wrong.
+    It is used for loops over the steps, which are recorded for one number of steps only. With another number, the
+    exported graph then raises an error instead of giving a wrong answer.
     """
     return x.reshape(x.shape[0], int(x.shape[1]), *x.shape[2:]) if _tracing() else x
 
@@ -121,8 +122,8 @@ def running_maximum(x: Tensor) -> Tensor:
 
 
 def check_tensors(**named: object) -> None:
-    """Raise InputError for an argument that is no tensor, such as a list of lengths; None counts as left out."""
+    """Raise InputError for an argument that is neither a tensor nor None, such as a list of lengths."""
     for name, value in named.items():
         if value is not None and not isinstance(value, Tensor):
             kind = type(value).__name__
-            raise InputError(f"{name} must be a torch tensor, got {kind}; torch.as_tensor makes one of it")
+            raise InputError(f"{name} must be a torch tensor, got {kind}; convert it with torch.as_tensor")

@@ -1,4 +1,4 @@
-"""The activations of `gatewise.layers.activation` in torch, and torch's own modules as such."""
+"""The activations of `gatewise.layers.activation` in torch, and the conversion of torch's activation modules."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ MODULES: Mapping[type[nn.Module], Callable[[Any], Any]] = {
     nn.Softplus: lambda m: _only(m, "softplus", m.beta == 1 and m.threshold >= 20, "beta=1 and threshold=20"),
     nn.Softmax: lambda m: _only(m, "softmax", m.dim in (-1, 2), "dim=-1, over the units of each step"),
 }
-"""torch's modules, and what each is as the option "activation" of a layer."""
+"""For each of torch's activation modules the option "activation" of a layer."""
 
 
 def activation_of(module: nn.Module) -> Any:
-    """One of torch's activations as the option of a layer, plain JSON; None where it is none.
+    """Convert one of torch's activation modules to the option of a layer, as plain JSON; None for other modules.
 
     Raises:
-        InputError: it has numbers of its own that ours have not.
+        InputError: the module has parameters that the activations here do not have.
     """
     found = next((option for kind, option in MODULES.items() if computes(module, kind)), None)
     return None if found is None else found(module)

@@ -1,15 +1,15 @@
-"""Dropout: what a training leaves out of recurrent layers at random, so that a model comes to rely on no single value.
+"""Dropout of recurrent layers: training sets values to zero at random, so that a model does not rely on single values.
 
-Each mask holds 0 with probability p and else 1 / (1 - p), so that what is masked keeps its mean. With h_t what a
-recurrent layer makes of step t, and y_t what the layers after it read::
+Each entry of a mask is 0 with probability p, else 1 / (1 - p), so that the mean of a masked value does not change. h_t
+is the output of a recurrent layer at step t, and y_t is what the layers after it read::
 
-    y_t  = m_t * h_t        dropout: a mask of its own for each row and step
-    y_t  = m * h_t          variational dropout: a mask for each row, the same at all its steps
-    W_hh = M * weight_hh    weight drop: a mask for all rows and steps
+    y_t  = m_t * h_t        dropout: a new mask for each row and step
+    y_t  = m * h_t          variational dropout: one mask for all steps of a row
+    W_hh = M * weight_hh    weight drop: one mask for all rows and steps
 
-The state is never masked: h_t goes on to step t + 1 as it is, since a memory that loses a share p at each step is soon
-empty (Zaremba, Sutskever and Vinyals 2014, "Recurrent Neural Network Regularization", arXiv 1409.2329). The way from
-state to state is regularised by weight drop. Masks are drawn anew in each forward run, by torch's generator.
+The state is never masked: h_t enters step t + 1 unchanged, because a memory that loses a share p at each step is soon
+lost (Zaremba, Sutskever and Vinyals 2014, "Recurrent Neural Network Regularization", arXiv 1409.2329). The recurrent
+weights are regularised by weight drop. Masks are drawn anew in each forward run, by torch's generator.
 
 * Dropout: Srivastava et al. 2014, "Dropout: A Simple Way to Prevent Neural Networks from Overfitting", JMLR 15.
 * Variational ("locked") dropout: Gal and Ghahramani 2016, "A Theoretically Grounded Application of Dropout in Recurrent
@@ -29,22 +29,23 @@ from torch import Tensor
 from gatewise.errors import InputError
 
 MATRIX = "weight_hh"
-"""The tensor that weight drop is about; a recurrent layer may have none."""
+"""The tensor to which weight drop applies. Not every recurrent layer has it."""
 
 
 @dataclass(frozen=True)
 class Dropout:
-    """What a training leaves out of every recurrent layer at random; the head of the module has equations and sources.
+    """The dropout of all recurrent layers in training; equations and sources are at the head of the module.
 
-    Probabilities from 0 to below 1, where 0 = nothing. Those of outputs may both be given; their masks multiply.
+    Each attribute is a probability from 0 to below 1; 0 = off. If `outputs` and `variational` are both given, their
+    masks are multiplied.
 
     Attributes:
-        outputs: dropout of what a layer writes, with new masks at each step.
-        variational: dropout of what a layer writes, with one mask for all steps of a row.
-        weights: weight drop: of the entries of `weight_hh`. Layers without such a matrix are left as they are.
+        outputs: dropout of the outputs of a layer, with a new mask at each step.
+        variational: dropout of the outputs of a layer, with one mask for all steps of a row.
+        weights: weight drop of the entries of `weight_hh`. Layers without such a matrix are not changed.
 
     Raises:
-        InputError: not a probability, or one of 1, which would leave nothing.
+        InputError: a value is not a probability below 1.
     """
 
     outputs: float = 0.0
@@ -62,11 +63,11 @@ class Dropout:
                 raise InputError(f"{name} must be a probability from 0 to below 1, got {p!r}")
 
     def __bool__(self) -> bool:
-        """Whether anything is left out."""
+        """Whether any of the probabilities is above 0."""
         return max(self.outputs, self.variational, self.weights) > 0.0
 
     def of_outputs(self, y: Tensor) -> Tensor:
-        """What a layer has written (batch, time, width), with masks."""
+        """The output of a layer (batch, time, width), with masks applied."""
         batch, time, width = y.shape
         if self.outputs:
             y = y * mask(y, self.outputs, batch, time, width)
@@ -75,9 +76,10 @@ class Dropout:
         return y
 
     def of_weights(self, module: torch.nn.Module) -> torch.nn.Module:
-        """The module of a layer with a mask on its `weight_hh`: a shallow copy that shares all other parameters.
+        """A shallow copy of the module of a layer with a mask on `weight_hh`, which shares all other parameters.
 
-        The gradient reaches the parameter of the module given, which stays as it is; other threads may be running it.
+        The gradient reaches the parameter of the original module. The latter is not changed, because other threads may
+        be running it.
         """
         matrix = module._parameters.get(MATRIX)
         if not self.weights or not hasattr(module, MATRIX):
@@ -94,16 +96,16 @@ class Dropout:
 
 
 def mask(like: Tensor, p: float, *shape: int) -> Tensor:
-    """0 with probability p, else 1 / (1 - p), of the type and on the device of a tensor.
+    """A mask of 0 with probability p, else 1 / (1 - p), with the dtype and device of a tensor.
 
-    `torch.nn.functional.dropout` draws in the order in which its input lies in memory, which differs between a layer
-    run as a whole and piece by piece; this draws in the order of the axes.
+    `torch.nn.functional.dropout` draws in the order in which its input lies in memory, which may differ between a layer
+    that runs over all steps and one that runs in segments. This function draws in the order of the axes.
     """
     return like.new_empty(shape).bernoulli_(1.0 - p).div_(1.0 - p)
 
 
 def checked(given: object) -> Dropout | None:
-    """A `Dropout` that leaves anything out, or None. Raises InputError for anything else."""
+    """The `Dropout`, or None if all its probabilities are 0. Raises InputError for other types."""
     if given is not None and not isinstance(given, Dropout):
         raise InputError(f"dropout must be a gatewise.train.Dropout, e.g. Dropout(outputs=0.2), or None, got {given!r}")
     return given or None

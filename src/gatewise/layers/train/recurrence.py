@@ -1,13 +1,13 @@
 """Recurrent layers over whole sequences on the CPU: one torch operator and its gradient, run by the native core.
 
-torch fuses only its LSTM on the CPU; a GRU or a plain recurrence is recorded as thousands of small operations, and
-walked back one by one. Here all of a layer is native (`layers/*/kernel_train.c`), forward and backward, in float32 and
-float64: the loop over time, and the large products beside it, whose rows are then still in the cache, and which need no
-second team of threads.
+On the CPU, torch has a fused kernel for its LSTM only. A GRU or a plain recurrent layer is recorded as thousands of
+small operations, each with its own backward. Here a layer is computed natively as a whole (`layers/*/kernel_train.c`),
+forward and backward, in float32 and float64. This includes the large matrix products, which then find their rows in the
+cache and need no second team of threads.
 
 `torch.ops.gatewise.recurrence` is registered with `torch.library`, with a fake kernel, so that it can be traced and
-compiled. It is defined there rather than by `torch.library.custom_op`, which does the same in Python at each call and
-takes twice as long for it: as long as a short sequence of a small net.
+compiled. `torch.library.custom_op` would be simpler, but doubles the time of a call, by about as much as a short
+sequence of a small model takes.
 """
 # mypy: allow-untyped-calls
 # torch.library has no annotations.
@@ -29,17 +29,18 @@ from gatewise.layers.train import live_steps, traced
 from gatewise.layers.train.threads import shares_of, team
 
 NATIVE = (torch.float32, torch.float64)
-"""What the native kernels compute in."""
+"""The dtypes of the native kernels."""
 
 NOT_FUSED = ("cpu",)
-"""Kinds of device where torch's own recurrent layers are not used: there are native kernels."""
+"""Device types with native kernels, on which torch's own recurrent layers are not used."""
 
 Cell = Callable[..., tuple[Tensor, ...]]
 """cell(sums, *state) -> the state after one step: sums (batch, rows), the fields of the state (batch, width)."""
 
 Fused = Callable[..., tuple[Tensor, ...]]
 """fused(x, states, tensors, train) -> out, *last: torch's own layer, with a leading axis of one layer in each state.
-With train it has a gradient; cuDNN keeps nothing for one without."""
+
+Backward needs train=True, because otherwise cuDNN does not save anything for it."""
 
 library = torch.library.Library("gatewise", "DEF")
 library.define(
@@ -56,9 +57,9 @@ _off: ContextVar[bool] = ContextVar("gatewise_without_kernels", default=False)
 
 @contextmanager
 def without_kernels() -> Iterator[None]:
-    """Within it recurrent layers and `scan` run in torch alone, on the CPU too: slower, with derivatives of any order.
+    """A context in which recurrent layers and `scan` run in torch alone, also on the CPU.
 
-    For this thread, and for what is run forward within it.
+    This is slower but has derivatives of any order. It applies to forward runs in the current thread.
     """
     token = _off.set(True)
     try:
@@ -68,7 +69,7 @@ def without_kernels() -> Iterator[None]:
 
 
 def native(x: Tensor, dtypes: Sequence[torch.dtype] = NATIVE) -> bool:
-    """Whether the native kernels take it: float32 or float64, or what else they have, on the CPU."""
+    """Whether the native kernels support a tensor: it must be on the CPU and have one of the dtypes."""
     return x.device.type == "cpu" and x.dtype in dtypes and not traced() and not _off.get()
 
 
@@ -82,23 +83,23 @@ def recurrence(
     resets: Tensor | None = None,
     fused: Fused | None = None,
 ) -> tuple[Tensor, list[Tensor]]:
-    """Run a recurrent layer over whole sequences: natively where that is possible, else in torch.
+    """Run a recurrent layer over whole sequences, natively if possible, else in torch.
 
     Args:
         layer: the kind and its options.
-        cell: one step in torch, for devices and types that the core does not have, from the input's share of the sums:
-            the first tensor times x, without biases.
-        x: (batch, time, inputs); what it holds beyond the end of a row has no meaning.
-        first: the fields of the state (batch, width) before the first step; the first is what the layer writes.
-        tensors: all of the layer, in the order of its spec.py: the first is the matrix of the input (rows, inputs).
-        lengths: (batch,) whole numbers, the steps of each row; None = all.
-        resets: (batch, time) bool, where the state is zero before the step; None = nowhere.
-        fused: torch's own layer, where it can be told all options; other devices run whole rows so.
+        cell: one step in torch, for devices and dtypes without native kernels. Its argument `sums` is the product of
+            the first tensor and x, without biases.
+        x: (batch, time, inputs); values beyond the end of a row are arbitrary.
+        first: the fields of the state (batch, width) before the first step; the first field is the layer's output.
+        tensors: all tensors of the layer, in the order of its spec.py: the first is the input matrix (rows, inputs).
+        lengths: (batch,) whole numbers, the number of steps in each row; None = all.
+        resets: (batch, time) bool, True at steps before which the state is set to zero; None = no resets.
+        fused: torch's own layer, if it supports the options; other devices use it for full rows.
 
     Returns:
-        out (batch, time, R), of no meaning beyond the end of a row, and the state at each row's end.
+        out (batch, time, R), arbitrary beyond the end of a row, and the state at each row's end.
     """
-    x = x.to(first[0].dtype)  # under autocast what a product has made is narrower than the state
+    x = x.to(first[0].dtype)  # under autocast the result of a product is narrower than the state
     if not native(x):
         if fused and lengths is None and resets is None and _takes_fused(x):
             out, *last = fused(x, [field[None] for field in first], list(tensors), torch.is_grad_enabled())
@@ -106,7 +107,7 @@ def recurrence(
         return step_by_step(cell, torch.nn.functional.linear(x, tensors[0]), first, lengths, resets)
     lengths = None if lengths is None else lengths.to(torch.int64)
     keep = torch.is_grad_enabled() and any(t.requires_grad for t in (x, *first, *tensors))
-    keep = keep or torch.autograd.forward_ad._current_level >= 0  # which autograd then refuses in words
+    keep = keep or torch.autograd.forward_ad._current_level >= 0  # autograd then raises an error with a clear message
     out, *last = torch.ops.gatewise.recurrence(
         layer.kind, layer.native(), x, list(first), list(tensors), lengths, resets, keep
     )
@@ -114,9 +115,9 @@ def recurrence(
 
 
 def _takes_fused(x: Tensor) -> bool:
-    """Whether torch's own layers are used: on other devices, and in an exported graph, which they keep short.
+    """Whether torch's own layers are used: on other devices, and in exported graphs, which become shorter with them.
 
-    Not within transforms of `torch.func`, which do not have them.
+    They are not used within transforms of `torch.func`, which do not support them.
     """
     if traced():
         return torch.compiler.is_compiling() or not torch._C._are_functorch_transforms_active()
@@ -126,7 +127,7 @@ def _takes_fused(x: Tensor) -> bool:
 def step_by_step(
     cell: Cell, sums: Tensor, first: Sequence[Tensor], lengths: Tensor | None = None, resets: Tensor | None = None
 ) -> tuple[Tensor, list[Tensor]]:
-    """What `recurrence` computes, in torch alone and for any device."""
+    """Compute the same as `recurrence` step by step in torch, on any device."""
     state, out = list(first), []
     live = None if lengths is None else live_steps(lengths, sums.shape[1])  # (batch, time)
     for t, step in enumerate(sums.unbind(1)):
@@ -140,7 +141,7 @@ def step_by_step(
 
 
 def array(tensor: Tensor | None) -> Any:
-    """Its values as the core takes them: a C-contiguous NumPy array, of the same memory where it is contiguous."""
+    """The values of a tensor as a C-contiguous NumPy array for the native core, without a copy if possible."""
     return None if tensor is None else tensor.detach().contiguous().numpy()
 
 
@@ -153,13 +154,13 @@ def arrays(tensors: Sequence[Tensor]) -> tuple[Any, ...]:
 
 
 def _kept(kind: str, options: Sequence[float], x: Tensor, first: Sequence[Tensor], tensors: Sequence[Tensor]) -> int:
-    """Numbers that the kernel keeps of a row and step."""
+    """How many numbers the kernel saves for backward, for each row and step."""
     rows, hidden = int(tensors[0].shape[0]), int(first[0].shape[1])
     return _core.train_kept(kind, tuple(options), int(x.shape[2]), rows, hidden, x.dtype == torch.float64, None)
 
 
 def _shares(x: Tensor, tensors: Sequence[Tensor], passes: int) -> int:
-    """How many threads the work on a batch is worth; `passes` goes over every weight."""
+    """The number of threads to use for a batch; `passes` is how often every weight is used for a row and step."""
     batch, time, _ = x.shape
     return shares_of(batch, passes * time * sum(tensor.numel() for tensor in tensors))
 
@@ -174,7 +175,7 @@ def _forward(
     resets: Tensor | None,
     keep: bool,
 ) -> list[Tensor]:
-    """out, the last states, and what the gradient needs, if it is to be kept."""
+    """out, the last states, and the values that are saved for backward, if `keep` is true."""
     results = _fake(kind, options, x, first, tensors, lengths, resets, keep)
     out, *last, kept = results
     given = (array(x), arrays(first), arrays(tensors), array(lengths), array(resets))
@@ -193,10 +194,10 @@ def _fake(
     resets: Tensor | None,
     keep: bool,
 ) -> list[Tensor]:
-    """What `_forward` returns, not yet written: all that tracing needs to know."""
+    """Uninitialised tensors of the shapes that `_forward` returns, for tracing."""
     batch, time, _ = x.shape
-    # First the large one: where it is computed again piece by piece, its memory is free for that of the next piece, and
-    # what stays must not be put there.
+    # The large tensor first: if activations are recomputed in segments, its memory is reused by the next segment, and
+    # tensors that live longer must not be allocated in it.
     kept = x.new_empty(time, batch, _kept(kind, options, x, first, tensors)) if keep else x.new_empty(0)
     out = x.new_empty(batch, time, first[0].shape[1])
     return [out, *(field.new_empty(field.shape) for field in first), kept]
@@ -216,7 +217,7 @@ def _backward(
     d_last: Sequence[Tensor],
     wants_x: bool,
 ) -> list[Tensor]:
-    """The gradients of x (empty where it is not wanted), the first states and the tensors."""
+    """The gradients of x (empty unless needed), the first states and the tensors."""
     shares = _shares(x, tensors, 2)
     d_x = x.new_empty(x.shape if wants_x else 0)
     d_first = [field.new_empty(field.shape) for field in first]
@@ -257,7 +258,7 @@ def _backward_fake(
     d_last: Sequence[Tensor],
     wants_x: bool,
 ) -> list[Tensor]:
-    """What `_backward` returns, not yet written."""
+    """Uninitialised tensors of the shapes that `_backward` returns."""
     return [x.new_empty(x.shape if wants_x else 0), *(value.new_empty(value.shape) for value in (*first, *tensors))]
 
 
@@ -280,7 +281,7 @@ class _Recurrence(torch.autograd.Function):
         ctx.save_for_backward(lengths, resets, found[0], found[-1], x, *rest)
         ctx.kind, ctx.options, ctx.states = kind, options, states
         ctx.mark_non_differentiable(found[-1])
-        ctx.set_materialize_grads(False)  # of what was kept there is none, and it is large
+        ctx.set_materialize_grads(False)  # the saved values have no gradient, and they are large
         return tuple(found)
 
     @staticmethod

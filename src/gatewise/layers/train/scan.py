@@ -1,14 +1,14 @@
-"""The linear scan: h[t] = a[t] * h[t-1] + b[t], elementwise, over whole sequences, with a gradient.
+"""The linear scan h[t] = a[t] * h[t-1] + b[t], elementwise, over whole sequences, with a gradient.
 
-It is the recurrence of layers whose gates do not read the state (minGRU, minLSTM, RG-LRU, LRU): what is left of the
-loop over time once a and b are there, for all steps at once.
+It is the recurrence of layers whose gates do not read the state (minGRU, minLSTM, RG-LRU, LRU). They compute a and b
+for all steps at once; only the scan is a loop over time.
 
 It is computed in the linear domain. Heinsen 2023, "Efficient Parallelization of a Ubiquitous Sequential Computation"
-(arXiv 2311.06281), has it as a difference of logarithms, which wants a and b above 0, or complex numbers for their
-signs; here a may be negative, zero, or complex itself.
+(arXiv 2311.06281), computes it with logarithms, which need positive a and b, or complex numbers for their signs. Here a
+may be negative, zero or complex.
 
-On the CPU the loop is native (`native/scan_rows.h`), forward and backward, as `torch.ops.gatewise.scan`. For its
-gradient it keeps a, h and first, and nothing else.
+On the CPU the loop is native (`native/scan_rows.h`), forward and backward, as `torch.ops.gatewise.scan`. It saves only
+a, h and first for backward.
 """
 # mypy: allow-untyped-calls
 # torch.library has no annotations.
@@ -28,14 +28,14 @@ from gatewise.layers.train.recurrence import array, library, native
 from gatewise.layers.train.threads import shares_of, team
 
 NATIVE = (torch.float32, torch.float64, torch.complex64, torch.complex128)
-"""What the native kernels compute in."""
+"""The dtypes of the native kernels."""
 
 COST = 10
-"""Multiply-accumulates that take as long as one value here.
+"""The number of multiply-accumulates that take as long as one value of a scan.
 
-The loop is bound by memory. Measured in float32, on two cores with other work beside it: 0.2 to 0.5 ns a value forward,
-0.5 to 2 ns backward, as its arrays fit a cache or not. With a million values a second thread made both runs slower,
-with two million it began to gain on the one backward. So a share is a million values.
+The loop is limited by memory bandwidth. Measured in float32 on two cores: 0.2 to 0.5 ns a value forward and 0.5 to 2 ns
+backward, depending on whether the arrays fit into a cache. With a million values, a second thread made both runs
+slower; with two million, it began to make backward faster. Each thread therefore gets a million values.
 """
 
 
@@ -44,23 +44,24 @@ def scan(
 ) -> tuple[Tensor, Tensor]:
     """h[t] = a[t] * h[t-1] + b[t], elementwise, from h[-1] = first.
 
-    Differentiable in a, b and first. These are of one type: on the CPU float32, float64, complex64 and complex128 run
-    natively; others, other devices, and all within `without_kernels`, in torch.
+    It is differentiable in a, b and first, which must have the same dtype. On the CPU, float32, float64, complex64 and
+    complex128 run natively. Other dtypes and devices, and everything within `without_kernels`, run in torch.
 
     Args:
-        a: (batch, time, width), or (width,) where it is the same at every step.
+        a: (batch, time, width), or (width,) if it is the same at every step.
         b: (batch, time, width).
         first: (batch, width), h before the first step.
-        lengths: (batch,) whole numbers, the steps of each row; None = all. What lies beyond the end of a row does not
-            matter, be it NaN.
-        resets: (batch, time) bool, where h is zero before the step; None = nowhere. In torch all before a reset must
-            be finite, natively it may be NaN.
+        lengths: (batch,) whole numbers, the number of steps in each row; None = all. Values beyond the end of a row do
+            not matter, even if they are NaN.
+        resets: (batch, time) bool, True at steps before which h is set to zero; None = no resets. In torch all values
+            before a reset must be finite; natively they may be NaN.
 
     Returns:
-        h (batch, time, width), 0 beyond the end of a row, and the h at each row's end (batch, width).
+        h (batch, time, width), 0 beyond the end of a row, and h at each row's end (batch, width).
 
     Raises:
-        InputError: tensors that do not fit each other; in a native run, lengths out of range, or create_graph=True.
+        InputError: tensors do not fit each other; in a native run also if lengths are out of range, or with
+            create_graph=True.
     """
     _check(a, b, first, lengths, resets)
     if not native(b, NATIVE):
@@ -78,15 +79,15 @@ def in_parallel(
     resets: Tensor | None = None,
     pairs: bool = False,
 ) -> tuple[Tensor, Tensor]:
-    """What `scan` computes, in torch alone and for any device, in about log2(time) steps over all of the array.
+    """Compute the same as `scan` in torch, on any device, in about log2(time) rounds over the whole array.
 
-    Two steps one after the other are one: a2 (a1 h + b1) + b2 = (a2 a1) h + (a2 b1 + b2). Each round joins what ends at
-    t with what ends `reach` steps before it, so that the reach doubles (Hillis & Steele 1986, "Data Parallel
-    Algorithms"). That multiplies up to half the a of a row with each other, which must not overflow. A reset is an a of
-    0; unlike the native one it does not stop what is not finite.
+    Two steps can be combined into one: a2 (a1 h + b1) + b2 = (a2 a1) h + (a2 b1 + b2). Each round combines the steps
+    that end at t with those that end `reach` steps earlier, so that the reach doubles (Hillis & Steele 1986, "Data
+    Parallel Algorithms"). The products of up to half of the a of a row must not overflow. A reset is an a of 0; unlike
+    in the native scan, values before a reset that are not finite spread beyond it.
 
-    With `pairs` it is a complex scan in real numbers, as ONNX has no others: the last axis of a, b and first holds all
-    real parts, and after them all imaginary ones.
+    With `pairs` it computes a complex scan in real numbers, because ONNX has no complex ones: the last axis of a, b and
+    first has all real parts, then all imaginary parts.
     """
     b = fixed_steps(b)
     a = a.expand(b.shape)
@@ -118,7 +119,7 @@ def _plus_product(c: Tensor, a: Tensor, b: Tensor, pairs: bool) -> Tensor:
 
 
 def _check(a: Tensor, b: Tensor, first: Tensor, lengths: Tensor | None, resets: Tensor | None) -> None:
-    """Refuse what is no tensor, or does not fit b."""
+    """Raise InputError for arguments that are not tensors or do not fit b."""
     check_tensors(a=a, b=b, first=first, lengths=lengths, resets=resets)
     if b.ndim != 3:
         raise InputError(f"scan: b must be (batch, time, width), got {tuple(b.shape)}")
@@ -128,7 +129,7 @@ def _check(a: Tensor, b: Tensor, first: Tensor, lengths: Tensor | None, resets: 
     if first.shape != (batch, width):
         raise InputError(f"scan: first must be ({batch}, {width}), got {tuple(first.shape)}")
     if a.dtype != b.dtype or first.dtype != b.dtype:
-        raise InputError(f"scan: a, b and first must be of one type, got {a.dtype}, {b.dtype} and {first.dtype}")
+        raise InputError(f"scan: a, b and first must have one dtype, got {a.dtype}, {b.dtype} and {first.dtype}")
     if lengths is not None and (
         lengths.shape != (batch,) or lengths.is_floating_point() or lengths.dtype == torch.bool
     ):
@@ -148,14 +149,14 @@ library.define(
 
 
 def _shares(h: Tensor) -> int:
-    """How many threads a scan of so many values is worth."""
+    """The number of threads to use for a scan of this size."""
     return shares_of(len(h), COST * h.shape[1] * h.shape[2])
 
 
 def _forward(
     a: Tensor, b: Tensor, first: Tensor, lengths: Tensor | None, resets: Tensor | None
 ) -> tuple[Tensor, Tensor]:
-    """h and the last of each row."""
+    """h, and the last h of each row."""
     h, last = _fake(a, b, first, lengths, resets)
     inputs = (_numbers(a), _numbers(b), _numbers(first), array(lengths), array(resets))
     _core.scan_forward(b.is_complex(), *inputs, _numbers(h), _numbers(last), _shares(b), team(), None)
@@ -176,15 +177,15 @@ def _backward(
     d_last: Tensor,
     wants_a: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The gradients of a (empty where it is not wanted), b and first."""
+    """The gradients of a (empty unless needed), b and first."""
     d_a, d_b, d_first = _backward_fake(a, first, lengths, resets, h, d_h, d_last, wants_a)
-    rows = d_a if a.ndim == 3 else first.new_empty(first.shape)  # where a is (width,): summed over the steps of a row
+    rows = d_a if a.ndim == 3 else first.new_empty(first.shape)  # if a is (width,): summed over the steps of a row
     inputs = (_numbers(a), _numbers(first), array(lengths), array(resets))
     given = (_numbers(h), _numbers(d_h), _numbers(d_last))
     results = (_numbers(rows) if wants_a else None, _numbers(d_b), _numbers(d_first))
     _core.scan_backward(h.is_complex(), *inputs, *given, *results, _shares(h), team(), None)
     if wants_a and rows is not d_a:
-        np.add.reduce(rows.numpy(), 0, out=d_a.numpy())  # row after row, however many threads there are
+        np.add.reduce(rows.numpy(), 0, out=d_a.numpy())  # in the order of the rows, for any number of threads
     return d_a, d_b, d_first
 
 
@@ -234,6 +235,6 @@ torch.library.register_fake("gatewise::scan_backward", _backward_fake, lib=libra
 
 
 def _numbers(tensor: Tensor) -> Any:
-    """Its values, contiguous; of complex ones the real and the imaginary part beside each other along the last axis."""
+    """The values of a tensor, contiguous; complex ones as pairs of real and imaginary part along the last axis."""
     tensor = tensor.detach().resolve_conj().resolve_neg().contiguous()
     return (torch.view_as_real(tensor).flatten(-2) if tensor.is_complex() else tensor).numpy()

@@ -1,8 +1,8 @@
-"""What one of torch's own layers becomes, as the `train.py` of the kind that takes it over says.
+"""The result of converting one of torch's own layers.
 
-A kind that takes over layers of torch names their classes in `TAKES`, and has a function `take` that makes `Taken` of
-one. `gatewise.nn` finds both through the registry. A layer that cannot be taken is an InputError, whose text goes on
-from the name of that layer.
+A kind that can convert layers of torch names their classes in `TAKES` in its `train.py`, and has a function `take` that
+returns a `Taken`. `gatewise.nn` finds both through the registry. If a layer cannot be converted, `take` raises an
+InputError, whose text continues a sentence that begins with the name of that layer.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from gatewise.spec import LayerSpec
 
 @dataclass(frozen=True)
 class Part:
-    """One layer of ours.
+    """One layer of the model.
 
     Attributes:
-        layer: without a name and sources.
-        tensors: by their short names.
-        backward: those of a copy that reads the sequence in reverse, where there is one.
-        activates: whether an activation that comes after it may be its own, the option "activation".
+        layer: the LayerSpec, without a name and sources.
+        tensors: the tensors by their short names.
+        backward: the tensors of a copy that reads the sequence in reverse, for a bidirectional layer.
+        activates: whether a following activation can become its option "activation".
     """
 
     layer: LayerSpec
@@ -38,12 +38,12 @@ class Part:
 
 @dataclass(frozen=True)
 class Taken:
-    """What one of torch's layers becomes.
+    """The layers that one of torch's layers is converted to.
 
     Attributes:
-        reads: values a step.
-        writes: values a step.
-        parts: in the order in which they run.
+        reads: number of values a step that it reads.
+        writes: number of values a step that it writes.
+        parts: the layers in the order in which they run.
     """
 
     reads: int
@@ -52,18 +52,18 @@ class Taken:
 
 
 def computes(module: nn.Module, kind: type[nn.Module]) -> bool:
-    """Whether a module is of this class, or of one derived from it that computes the same."""
+    """Whether a module is of this class, or of a subclass that computes the same."""
     return isinstance(module, kind) and type(module).forward is kind.forward
 
 
 def take_recurrent(module: nn.RNNBase, layer: LayerSpec) -> Taken:
-    """What torch's recurrent layers become: one of ours for each of their layers.
+    """Convert a recurrent module of torch, which may have several layers.
 
-    The order of gates is the same on both sides, so that weights are taken as they are.
+    The order of gates is the same here, so the weights are used as they are.
 
     Args:
-        module: of torch.
-        layer: what each of its layers becomes, which has `units` of its size.
+        module: the module of torch.
+        layer: the LayerSpec to which each of its layers is converted, with `units` of their size.
     """
     numbers = range(module.num_layers)
     parts = tuple(
@@ -79,14 +79,14 @@ def take_recurrent(module: nn.RNNBase, layer: LayerSpec) -> Taken:
 
 
 def array(values: torch.Tensor | None, missing: float, count: int) -> Array:
-    """Values as float32, copied; `count` times `missing` where a layer has none, such as no bias."""
+    """A copy of the values as float32; `count` times `missing` if a layer has none, e.g. no bias."""
     if values is None:
         return np.full(count, missing, np.float32)
     return values.detach().to("cpu", torch.float32).numpy().copy()
 
 
 def _weights(module: nn.RNNBase, suffix: str) -> dict[str, Array]:
-    """Tensors of one layer and direction by their short names, with biases of zero where it has none."""
+    """Tensors of one layer and direction by their short names, with zero biases if it has none."""
     gates: Any = getattr(module, f"weight_ih_{suffix}")
 
     def own(name: str) -> Array:

@@ -101,7 +101,7 @@ def test_moments_and_standardising_by_hand(width: int | None) -> None:
     ("layers", "message"),
     [
         ([gw.LayerSpec("concat")], "concat joins 2 to 4 edges, got 1"),
-        ([gw.LayerSpec("moments", width=4)], "first 4 columns, but there are 3"),
+        ([gw.LayerSpec("moments", width=4)], "moments has width 4, but the input has 3 columns"),
         ([gw.LayerSpec("standardise")], "standardise reads readings and their moments"),
     ],
 )
