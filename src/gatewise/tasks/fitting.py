@@ -21,7 +21,9 @@ class Fitting:
         layout: the columns that the model reads, and its targets.
         parts: the split of the rows.
         offset, scale: (columns,) float32 each, by which the columns are scaled.
+        model: the model before its training, in the units of the data.
         warnings: warnings about the data.
+        described: what is known before the training of what the task saves with the model, plain JSON values.
     """
 
     table: Table
@@ -29,7 +31,14 @@ class Fitting:
     parts: Parts
     offset: Array
     scale: Array
+    model: Model
     warnings: list[str]
+    described: dict[str, Any]
+
+    @property
+    def constants(self) -> Array | None:
+        """What is subtracted from each input of the model, (inputs,) float64; None = nothing."""
+        return None if self.table.constants is None else self.layout.spread(self.table.subtract, 0.0)
 
 
 @dataclass

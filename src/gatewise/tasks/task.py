@@ -9,14 +9,15 @@ computes the states after training, and handles parameters that are set later.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import KW_ONLY, asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import KW_ONLY, asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
 from gatewise.errors import InputError
 from gatewise.layers.base import Array
 from gatewise.model import Model, init
 from gatewise.spec import LayerSpec, ModelSpec
+from gatewise.state import State
 from gatewise.tables.constants import FIND
 from gatewise.tables.left_out import says_left_out, without_far
 from gatewise.tables.plausible import implausible
@@ -193,38 +194,18 @@ class Task(FittedTask):
         """
         self._check()
         check_files(data, start, checkpoint, metrics)
-        old = started(self, start)
-        given = self._read_to_fit(data, old)
-        layout = self._layout(given.columns)
-        table = given.select([given.columns.index(name) for name in layout.read])
-        seed = seed_of(self.random_state)
-        model = init(self._spec(table, layout), seed)
-        if old is not None:
-            model = with_weights(self, model, old)
-        table = without_far(table.without(no_logs(table, layout.transform)), self.missing, layout.transform)
-        seen = rows_seen(table, self, old)
-        parts = self._parts(table, layout, seen)
-        held_out = parts.calibration if parts.split.calibration else parts.validation
-        doubts = implausible(table, parts.training, held_out, self._lasting(layout))
-        trained_on = record(table, parts.learnt, None if old is None else self._told(old)["seen"])
-        if old is None:
-            offset, scale = standardise(logged(table, layout.transform), parts.training, layout.transform)
-        else:
-            offset, scale = (old.tensors[f"input.{name}"][: len(layout.read)] for name in ("offset", "scale"))
-        table = within_reach(table, offset, scale, self.missing, transform=layout.transform)
-        fitting = Fitting(table, layout, parts, offset, scale, doubts)
-        if old is None:
-            model = self._in_units(model, fitting)
+        old, seed = started(self, start), seed_of(self.random_state)
+        fitting = self._prepare(data, old, seed)
         parameters = {key: as_json(value) for key, value in {**self.get_params(), "random_state": seed}.items()}
-        check_room(model, parameters, table)
-        inputs, wanted = self._examples(fitting)
+        check_room(fitting.model, parameters, fitting.table)
+        inputs, targets = self._examples(fitting)
         from gatewise.train import Dropout, fit  # after the checks: importing torch takes seconds
 
         trained, history = fit(
-            model,
+            fitting.model,
             inputs,
-            wanted,
-            validation=parts.share,
+            targets,
+            validation=fitting.parts.share,
             steps=as_json(self.steps),
             seconds=as_json(seconds),
             epochs=as_json(self.epochs),
@@ -239,6 +220,35 @@ class Task(FittedTask):
             progress=progress,
         )
         fitted = self._finish(trained, fitting)
+        warnings = [*fitting.warnings, *fitted.warnings]
+        described = {**fitting.described, "parameters": parameters, "warnings": warnings, **fitted.described}
+        ends = [fitted.model.settled(state) for state in self._ends(fitted.model, fitting)]
+        model = fitted.model.absolute(fitting.constants)
+        self._take(model.replace(task=section(self.kind, described, ends)))
+        self.history_: History = history
+        for text in warnings:
+            warn(text)
+        return self
+
+    def _prepare(self, data: Any, old: Model | None, seed: int) -> Fitting:
+        """Everything before the training: read, split, check and scale the data, and build the model."""
+        given = self._read_to_fit(data, old)
+        layout = self._layout(given.columns)
+        table = given.select([given.columns.index(name) for name in layout.read])
+        model = init(self._spec(table, layout), seed)
+        if old is not None:
+            model = with_weights(self, model, old)
+        table = without_far(table.without(no_logs(table, layout.transform)), self.missing, layout.transform)
+        seen = rows_seen(table, self, old)
+        parts = self._parts(table, layout, seen)
+        held_out = parts.calibration if parts.split.calibration else parts.validation
+        doubts = implausible(table, parts.training, held_out, self._lasting(layout))
+        trained_on = record(table, parts.learnt, None if old is None else self._told(old)["seen"])
+        if old is None:
+            offset, scale = standardise(logged(table, layout.transform), parts.training, layout.transform)
+        else:
+            offset, scale = (old.tensors[f"input.{name}"][: len(layout.read)] for name in ("offset", "scale"))
+        table = within_reach(table, offset, scale, self.missing, transform=layout.transform)
         times, uneven = timeline(table, ends=self.keeps_states)
         warnings = [
             *says_left_out(table.left_out, len(table.series)),
@@ -247,33 +257,20 @@ class Task(FittedTask):
             *parts.warnings,
             *doubts,
             *flattering(seen, parts.validation),
-            *fitted.warnings,
         ]
         described = {
-            "parameters": parameters,
             "columns": list(given.columns),
             "named": table.named,
             **{role: list(getattr(layout, role)) for role in ("readings", "covariates", "calendar", "horizons")},
             "targets": list(layout.targets),
             "split": asdict(parts.split),
-            "warnings": warnings,
             "series": None if self.series is None else [name for name, _, _ in table.series],
             "times": times.to_dict(),
             "seen": trained_on,
             **origin(old),
-            **fitted.described,
         }
-        states = (
-            [fitted.model.settled(self._end(fitted.model, fitting, span)) for span in table.series]
-            if self.keeps_states
-            else []
-        )
-        constants = None if table.constants is None else layout.spread(table.subtract, 0.0)
-        self._take(fitted.model.absolute(constants).replace(task=section(self.kind, described, states)))
-        self.history_: History = history
-        for text in warnings:
-            warn(text)
-        return self
+        fitting = Fitting(table, layout, parts, offset, scale, model, warnings, described)
+        return fitting if old is not None else replace(fitting, model=self._in_units(model, fitting))
 
     def _stack(self) -> list[LayerSpec]:
         """The layers between the input and the head of the model."""
@@ -313,8 +310,12 @@ class Task(FittedTask):
         logs = {name for name, one in zip(layout.read, layout.transform or (), strict=False) if one}
         return [None if name in logs else FIND for name in names]
 
-    def _end(self, model: Model, fitting: Fitting, span: tuple[Any, int, int]) -> Any:
-        """The state of a series after its last row."""
-        rows = slice(span[1], span[2])
-        x = fitting.layout.inputs(fitting.table.values[rows], at(fitting.table.times, rows))
-        return model.run(x, return_state=True)[1]
+    def _ends(self, model: Model, fitting: Fitting) -> Iterator[State]:
+        """The state of each series after its last row, if the task keeps states."""
+        table = fitting.table
+        for _, start, stop in table.series if self.keeps_states else ():
+            rows = slice(start, stop)
+            x = fitting.layout.inputs(table.values[rows], at(table.times, rows))
+            _, state = model.run(x, return_state=True)
+            assert isinstance(state, State)
+            yield state
