@@ -1,11 +1,12 @@
-"""Do alarms come at the stated rate? Trains detectors on clean series of known noise laws and counts on fresh steps.
+"""Do false alarms come at the rate that was set? Trains detectors on clean series and counts alarms on new rows.
 
     python benchmarks/calibration.py [--seeds 5] [--rows 60000] [--steps 300] [--smooth 1] [--laws normal t3 ...]
 
-Each series is x_t = a_t + 3 sin(2 pi t / 48), a_t = 0.8 a_{t-1} + e_t, with noise e_t of the law named and no
-anomalies. A detector is fitted on the first rows and scores the next 100,000 steps, going straight on. The table shows
-alarms in 1,000 steps where 1 is stated; 0.5 to 2 is the aim. The last columns are, of all seeds, the worst ratio of
-measured to stated at several rates, and the finest rate that the calibration says its rows support.
+Each series is x_t = a_t + 3 sin(2 pi t / 48), a_t = 0.8 a_{t-1} + e_t, where the noise e_t has one of ten distributions
+(laws), and has no anomalies. A detector is fitted on the first rows and scores the 100,000 rows that follow. The table
+shows the alarms in 1,000 rows for a rate of 1 in 1,000; they should be between 0.5 and 2. The last columns show, over
+all seeds, the worst ratio of the measured rate to the rate set, for several rates, and the finest rate that the
+calibration rows support.
 """
 
 from __future__ import annotations

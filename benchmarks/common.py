@@ -1,4 +1,4 @@
-"""What the benchmark scripts share: interleaved timing, and a record of the machine and versions."""
+"""Functions that the benchmark scripts share: interleaved timing, and a record of the machine and versions."""
 
 from __future__ import annotations
 

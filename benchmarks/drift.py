@@ -1,13 +1,13 @@
-"""Does a detector say when readings are no longer like those it was calibrated on, and is it silent while they are?
+"""Does a detector warn when readings are no longer like those of its calibration, and only then?
 
     python benchmarks/drift.py [--seeds 2] [--rows 8000] [--steps 300] [--laws normal t3 ...]
 
-Fits detectors on the clean series of `calibration.py`. Each then reads 100,000 fresh rows, going straight on: a warning
-there is wrong where alarms come at no more than twice the stated rate. Then it reads copies of the next 5,000 rows that
-change at the first of them: a level shift by five deviations of the series, a shift by five deviations of its noise, a
-ramp, noise five times as large. The table has the row of the first warning, for the ramp counted from where it first
-leaves the range of the rows fitted. Last, alarms are drawn at ten and fifty times the stated rate, 200 times each, and
-given to the test itself: how many rows does it take?
+Fits detectors on the clean series of `calibration.py`. Each then reads the 100,000 rows that follow. A warning there is
+wrong if alarms occur at most at twice the rate that was set. Then the detector reads copies of the next 5,000 rows,
+which change at the first of them: a shift of the level by five deviations of the series, a shift by five deviations of
+its noise, a ramp, and noise five times as large. The table shows the row of the first warning; for the ramp, rows are
+counted from the row at which it leaves the range of the training rows. Finally, alarms are drawn at random at ten and
+fifty times the rate, 200 times each, to count how many rows the test needs.
 """
 
 from __future__ import annotations

@@ -1,22 +1,22 @@
-"""How well does a plain GRU forecast ETTh1, beside forecasts that need no model, and what does a backtest cost?
+"""How well does a plain GRU forecast ETTh1, compared with naive forecasts, and how long does a backtest take?
 
     GATEWISE_DATA=/path/to/data python benchmarks/forecast.py [--horizons 96 192 336 720] [--seeds 3] [--steps 2500]
     GATEWISE_DATA=/path/to/data python benchmarks/forecast.py --choose
 
-The folder must hold ett/ETTh1.csv.gz (Zhou et al. 2021, "Informer"): seven hourly readings of an electricity
-transformer. Split and measure are those of the literature: rows 0 to 8639 train, 8640 to 11519 validate, 11520 to 14399
-test; windows may look back over a border; readings are standardised by the training rows; errors are means over all
-seven columns, all origins one hour apart and all steps ahead, none left out. One model of one GRU layer reads each
-column by itself, as a series of its own, in windows of 96 hours in their own units, and forecasts all steps at once. It
-is held to repeating the last reading and to the reading of the same hour yesterday, at each step ahead.
+The folder must contain ett/ETTh1.csv.gz (Zhou et al. 2021, "Informer"): seven hourly readings of an electricity
+transformer. Split and measures are those of the literature: rows 0 to 8639 are for training, 8640 to 11519 for
+validation, and 11520 to 14399 for the test. Windows may reach back across these borders. Readings are standardised by
+the training rows. Errors are means over all seven columns, all steps ahead, and forecasts from every hour. One model
+with one GRU layer reads each column as a series of its own, in normalised windows of 96 hours, and forecasts all steps
+at once. At each step ahead it is compared with the last reading and with the reading at the same hour of yesterday.
 
---choose is how the settings were found: each is fitted and scored on rows 0 to 11519, and the file it writes says what
-came of it. The test rows are not read. Of several seeds the one with the least validation error is named, and all are
-shown. The forecast scored is the median, which has the least absolute error; the least squared error is that of the
-mean, so a model trained on squares may have a lower MSE. A published figure stands beside as orientation: its model was
-run by its authors, elsewhere.
+The settings were found with --choose: each setting is fitted and evaluated on rows 0 to 11519, and the results are
+written to a file. The test rows are not read. The result is that of the seed with the lowest validation error; all
+seeds are shown. The forecast that is evaluated is the median, which has the lowest absolute error. The mean has the
+lowest squared error, so a model trained on squared errors can have a lower MSE. A published result is shown for
+comparison; it was measured by its authors.
 
-The cost of `backtest` over the test rows is measured against bare runs of the same model over the same rows.
+The time of `backtest` over the test rows is compared with that of plain runs of the same model over the same rows.
 """
 
 from __future__ import annotations

@@ -1,19 +1,20 @@
-"""The tasks of `memory_tasks.py`: rows drawn from a generator, the answers wanted, and how answers are scored.
+"""The tasks of `memory_tasks.py`: random rows, the wanted answers, and the scores.
 
 Adding (Hochreiter & Schmidhuber 1997, "Long Short-Term Memory"; marks as in Arjovsky, Shah & Bengio 2016): a number
-from 0 to 1 at each step; one of the first half and one of the second are marked. At the last step: their sum.
+from 0 to 1 at each step, of which one in the first half and one in the second half are marked. The answer at the last
+step is their sum.
 
 Copy (Arjovsky, Shah & Bengio 2016, "Unitary Evolution Recurrent Neural Networks", arXiv 1511.06464): three symbols,
-then blanks as many as the lag, then three times the sign to answer: the symbols in their order.
+then as many blanks as the lag, then three times the sign to answer. The answer is the symbols in their order.
 
-Selective copy (Gu & Dao 2023, "Mamba", arXiv 2312.00752): the three symbols stand at random places among the steps of
-the lag.
+Selective copy (Gu & Dao 2023, "Mamba", arXiv 2312.00752): as copy, but the three symbols are at random steps within the
+lag.
 
-Parity: a random bit at each step; after each, whether the ones so far are odd. What is learned from is every step, what
-is scored the second half.
+Parity: a random bit at each step. The answer at each step is whether the number of ones so far is odd. The training
+uses every step, the score only the second half.
 
-Delayed recall: a symbol at the first step, which is marked, then other symbols that do not matter, as many as the lag,
-then the sign to answer: the first symbol.
+Delayed recall: a marked symbol at the first step, then as many other symbols as the lag, which do not matter, then the
+sign to answer. The answer is the first symbol.
 """
 
 from __future__ import annotations

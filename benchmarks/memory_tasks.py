@@ -1,25 +1,26 @@
-"""Who forgets and who does not? Every recurrence on five tasks of memory, from a lag of 50 steps to one of 1,000.
+"""How long can each recurrent layer remember? Trains all of them on five tasks with lags from 50 to 1,000 steps.
 
     python benchmarks/memory_tasks.py [--minutes 90] [--resume]
-    python benchmarks/memory_page.py           table and plot into docs/memory_tasks.md, from what was found
+    python benchmarks/memory_page.py           writes tables and a figure of the results into docs/memory_tasks.md
 
-The tasks are in `memory_data.py`. Every kind that calls itself recurrent takes part, and variants of some: with chrono
-initialisation for the lag at hand, and with signed gates. All have one architecture: two recurrent layers of 32 units,
-a dense layer with ReLU after each, and a dense layer that answers; so a kind whose own step is linear, or whose gates
-do not see the state, has its nonlinearity too. Rows are drawn anew for every update. AdamW, the norm of the gradient
-clipped at 1, a learning rate that falls to 0 as a cosine.
+The tasks are in `memory_data.py`. Every recurrent kind takes part, and variants of some: with chrono initialisation for
+the lag of the task, and with signed gates. All have the same architecture: two recurrent layers of 32 units, a dense
+layer with ReLU after each, and a dense layer for the answer. A kind whose step is linear, or whose gates do not depend
+on the state, therefore has nonlinear layers, too. Rows are drawn anew for each update. The optimiser is AdamW; the norm
+of the gradient is clipped at 1, and the learning rate falls to 0 along a cosine.
 
-How it is kept short, by rules that are the same for all:
+Rules that are the same for all keep the benchmark short:
 
-- Every 50 updates 256 held-out rows are scored; at 0.99 the task is solved and the training ends.
-- A training that has not learned by a third of its budget ends. Learned means: a tenth of the way from chance to 1.
+- Every 50 updates 256 held-out rows are scored. At a score of 0.99 the task is solved and the training ends.
+- A training ends at a third of its budget if it has not learnt the task by then, that is, if its score has not come a
+  tenth of the way from chance to 1.
 - The budget is 2,000 updates at the shortest lag and falls with the cube root of the lag.
-- The learning rate is chosen for each task and recurrence at the shortest lag, with the first seed: of those that solve
-  it the quickest, else the best held-out score. The other seeds and lags take that one.
-- A longer lag is not run where no seed has learned at the one before. The table says so.
+- The learning rate is chosen for each task and recurrent layer at the shortest lag, with the first seed: the one that
+  solves the task in the fewest updates, or has the best held-out score. The other seeds and lags use the same rate.
+- If no seed has learnt the task at one lag, longer lags are not run. The table says so.
 
-The score of a training is that of 512 rows that it has neither learned from nor been stopped by, and once more at twice
-the lag. Every training is a line of the file of --lines as soon as it ends; the summary goes to
+The score of a training is that on 512 rows that were used neither for training nor for stopping, and once more at twice
+the lag. Every training is written to the file of --lines as soon as it ends; the summary is written to
 results/memory_tasks.json.
 """
 

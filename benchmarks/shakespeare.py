@@ -1,18 +1,19 @@
-"""How well does a deep stack of each recurrence write English after a minute on a CPU?
+"""How well does a deep stack of each recurrent layer predict English text after a minute of training on a CPU?
 
     GATEWISE_DATA=/path/to/data python benchmarks/shakespeare.py [--kinds rnn lstm gru] [--seconds 60]
 
-The folder must hold tinyshakespeare/input.txt (Karpathy 2015): 1,115,394 characters, 65 distinct. The first 90 % train,
-the rest validate, as is usual. One model for each recurrent kind: characters one-hot, a dense layer, residual blocks, a
-norm, a dense layer with a value for each character. It is trained with what the package exports and torch's AdamW: rows
-of text side by side, pieces of them one after the other, the state carried from piece to piece. The learning rate falls
-to nothing over the seconds of training, which are those of the clock: on a busy machine fewer steps are made.
+The folder must contain tinyshakespeare/input.txt (Karpathy 2015): 1,115,394 characters, 65 of them distinct. As usual,
+the first 90 % are for training and the rest for validation. There is one model for each recurrent kind: one-hot
+characters, a dense layer, residual blocks, a norm, and a dense layer with a value for each character. It is trained
+with `to_torch` and AdamW of torch on rows of text side by side, in consecutive segments, with the state carried from
+segment to segment. The learning rate falls to 0 over the time of the training, which is measured by the clock, so that
+a busy machine makes fewer steps.
 
-Then the trained weights run in the native core over the whole validation text, character by character from a zero
-state, and what is written down is the mean cross entropy in nats. Beside it stands what a table of pairs of characters
-knows: the entropy of a character given the one before it within the training text, the least that any such table can
-have there, and the cross entropy of the training text's table, each pair counted once more than it was seen, on the
-validation text.
+Then the native core runs the trained model over the whole validation text, character by character from a zero state.
+The result is the mean cross entropy in nats. For comparison there are two figures for a table of pairs of characters:
+the entropy of a character given the one before it in the training text, the lowest value that such a table can have
+there; and the cross entropy on the validation text of the table of the training text, with each pair counted once more
+than it occurs.
 """
 
 from __future__ import annotations

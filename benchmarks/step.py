@@ -1,12 +1,12 @@
-"""One step of a recurrent layer, batch 1: gatewise through its public API against torch and ONNX Runtime.
+"""One step of a recurrent layer with batch size 1: gatewise through its Python API, torch and ONNX Runtime.
 
     python benchmarks/step.py [--kinds gru lstm] [--rounds 15] [--seconds 0.1] [--units 32 64 128 256] [--inputs 16]
 
-All contestants carry their state from step to step, take one float32 reading and give one output. torch runs eager, in
-inference mode, with 1 and with 2 threads, and the faster counts; ONNX Runtime runs a graph of the single node with
+All contestants carry their state from step to step, read one float32 reading and return one output. torch runs in eager
+inference mode with 1 and with 2 threads, and the faster one counts. ONNX Runtime runs a graph of a single node with
 inputs and outputs bound to memory, on one thread. They take turns; a ratio is the median over rounds of the ratio
-within a round. Beside it stand the time of a step in C and the bound that this machine's cache bandwidth and
-multiply-add peak set.
+within a round. The table also shows the time of a step in C, and its lower bound on this machine, which follows from
+the bandwidth of the caches and the peak of multiply-adds.
 """
 
 from __future__ import annotations

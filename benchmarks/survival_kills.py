@@ -1,17 +1,17 @@
-"""SIGKILL at random moments, and what is left: nothing lost, and the end as if nobody had interfered.
+"""SIGKILL at random moments: nothing may be lost, and the result must be that of an uninterrupted run.
 
     python benchmarks/survival_kills.py [--kills 300]
 
-A third of the kills each goes to
+A third of the kills each are for
 
-- `gatewise train --checkpoint`: started again with the same command until it is done; its model must be that of one
-  uninterrupted training, bit for bit. (Checkpoints are written after each update here, not twice a minute.)
-- `gatewise stream --state --replay`: started again until the input ends; its output file must be that of one
-  uninterrupted stream, byte for byte.
-- `Model.save` over an older file: what is there must be the old model or the new one, whole.
+- `gatewise train --checkpoint`: the same command is started again until it is done. Its model must be equal to that of
+  an uninterrupted training in every bit. (Here checkpoints are written after each update, not twice a minute.)
+- `gatewise stream --state --replay`: it is started again until the input ends. Its output file must be equal to that of
+  an uninterrupted stream in every byte.
+- `Model.save` over an older file: afterwards the file must be the complete old model or the complete new one.
 
-A kill fell `midway` if the work had got on since the last start; for saves, if a half-written file was left beside the
-whole one. Whatever is not equal ends the script with a message. Writes results/survival_kills.json.
+A kill counts as `midway` if there was progress since the last start; for saves, if a half-written file was left beside
+the complete one. Any difference ends the script with a message. It writes results/survival_kills.json.
 """
 
 from __future__ import annotations

@@ -1,17 +1,17 @@
-"""Ten thousand sessions of one model at once, from eight threads: each answers as if it were alone.
+"""Ten thousand sessions of one model in eight threads: each must answer as if it were alone.
 
     python benchmarks/survival_sessions.py [--sessions 10000] [--threads 8] [--steps 60]
 
-The truth is a checksum over the answers of each session, run alone and in one go on the main thread. Then all sessions
-are open at once and the threads serve them in random order:
+The reference is a checksum over the answers of each session, which is run alone and at once on the main thread. Then
+all sessions are open at the same time, and the threads serve them in random order:
 
-- as streams, several steps in a call or now and then each by itself; now and then a session is saved, and goes on in a
-  new stream from the bytes, on whichever thread comes next;
-- in pools, one for each thread: at each turn a random few of its sessions step, in random order.
+- as streams, with several steps in a call or sometimes one step; sometimes a session is saved, and continues from the
+  bytes in a new stream, on the thread that takes it next;
+- in pools, one for each thread: in each call a few random sessions of the pool take a step, in random order.
 
-Both for a model that carries its state and for one that reruns a window. The core lets other threads run during a
-call only where it has work enough: the calls above that threshold are counted, and must be most, so that native code
-does run in several threads at once.
+Both are done for a model that carries its state and for one with a window. The core lets other threads run during a
+call only if the call has enough work. The calls above this threshold are counted and must be the majority, so that
+native code does run in several threads at once.
 
 Writes results/survival_sessions.json.
 """

@@ -1,6 +1,6 @@
-"""The table in docs/survival.md, from what the survival scripts wrote.
+"""The table in docs/survival.md, from the results of the survival scripts.
 
-python benchmarks/survival_table.py        writes it there
+python benchmarks/survival_table.py        writes it into the page
 """
 
 from __future__ import annotations

@@ -1,17 +1,18 @@
-"""Training: forward, backward and a step of the optimiser, against torch's own layers and scans.
+"""Training: forward, backward and a step of the optimiser, compared with torch's own layers and scans.
 
     python benchmarks/train.py [--parts layers ragged scans memory] [--kinds rnn lstm gru] [--batches 16 32]
                                [--steps 64 128 512] [--units 32 64 128 256] [--inputs 16] [--rounds 7] [--seconds 0.1]
 
-Everything is float32. All contestants take turns, each with one thread and with all of them: a ratio is the time of the
-peer at its better thread count over ours at our better one, both medians over the rounds.
+Everything is in float32. All contestants take turns, each with one thread and with all of them. A ratio is the time of
+the other contestant with its better number of threads, divided by ours with our better one; both are medians over the
+rounds.
 
 layers   one recurrent layer, its squared output as the loss, AdamW: torch's `nn.RNN`, `nn.LSTM` or `nn.GRU`
-ragged   the same with rows of random lengths: `pack_padded_sequence`; and torch over the padding, which answers another
-         question, as it also learns from the padding
+ragged   the same with rows of random lengths, by `pack_padded_sequence`; and torch over the padding, which solves
+         another problem, because it also learns from the padding
 scans    h[t] = a[t] h[t-1] + b[t] and its gradient: in the log domain (Heinsen 2023), by doubling (Hillis & Steele
          1986), and as a loop in torch
-memory   the greatest resident size of a process beyond what it had before, for one training step of four layers
+memory   the largest resident size of a process beyond its size before, for one training step of four layers
 """
 
 from __future__ import annotations
