@@ -29,12 +29,12 @@ Noise = Callable[[np.random.Generator, int], np.ndarray]
 
 
 def seasonal_scale(rng: np.random.Generator, n: int) -> np.ndarray:
-    """Normal noise whose deviation goes from 0.3 to 1.7 and back in 48 steps: the model can learn when."""
+    """Normal noise whose deviation goes from 0.3 to 1.7 and back in 48 steps, which a model can learn."""
     return rng.standard_normal(n) * (1.0 + 0.7 * np.sin(2 * np.pi * np.arange(n) / 48))
 
 
 def garch(rng: np.random.Generator, n: int) -> np.ndarray:
-    """GARCH(1, 1) (Bollerslev 1986): noise comes in bursts, of which the last residuals tell something."""
+    """GARCH(1, 1) (Bollerslev 1986): noise in bursts, which the last residuals can predict in part."""
     z, e, variance = rng.standard_normal(n), np.empty(n), 1.0
     for t in range(n):
         e[t] = variance**0.5 * z[t]
@@ -63,7 +63,7 @@ def series(law: str, seed: int, n: int) -> np.ndarray:
 
 
 def measure(law: str, seed: int, rows: int, steps: int, smooth: int) -> dict[str, object]:
-    """One cell: alarms in 1,000 fresh steps at each stated rate."""
+    """One cell of the table: alarms in 1,000 new rows at each rate that was set."""
     values = series(law, seed, rows + FRESH)
     detector = Detector(units=16, smooth=smooth, steps=steps, random_state=seed)
     began = time.perf_counter()

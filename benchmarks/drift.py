@@ -28,7 +28,7 @@ CHANGED = 5_000
 
 
 def changes(law: str, seed: int, rows: int) -> dict[str, np.ndarray]:
-    """Rows that follow on those fitted, changed: name -> (CHANGED,)."""
+    """Rows after the training rows, with a change: name -> (CHANGED,)."""
     values = series(law, seed, rows + FRESH)
     after, deviation = values[rows : rows + CHANGED], values[:rows].std()
     noise = LAWS[law](np.random.default_rng([seed, *law.encode()]), rows + FRESH)
@@ -43,7 +43,7 @@ def changes(law: str, seed: int, rows: int) -> dict[str, np.ndarray]:
 
 
 def measure(law: str, seed: int, rows: int, steps: int) -> dict[str, object]:
-    """One detector: the row of a warning on clean rows, and after each change; None = no warning."""
+    """The row at which one detector warns on clean rows, and after each change; None = no warning."""
     values = series(law, seed, rows + FRESH).astype(np.float32)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -66,7 +66,7 @@ def measure(law: str, seed: int, rows: int, steps: int) -> dict[str, object]:
 
 
 def rows_until(multiple: float, runs: int = 200, most: int = 20_000) -> dict[str, float]:
-    """Rows that the test of the rate takes where alarms come so many times as often as stated, independently."""
+    """Rows until the test of the rate warns, for independent alarms at a multiple of the rate that was set."""
     head = Spec(samples=10_000)
     start, factors = head.rate_test
     rng = np.random.default_rng(0)

@@ -38,7 +38,7 @@ class Batch(NamedTuple):
 
     Attributes:
         x: float32 (rows, time, inputs).
-        y: what is wanted at the last steps (rows, answers): int64 classes, or float32 numbers.
+        y: the wanted answers at the last steps (rows, answers): int64 classes, or float32 numbers.
         scored: how many of these answers, the last ones, are scored.
     """
 
@@ -52,11 +52,11 @@ class Task:
     """A task.
 
     Attributes:
-        inputs: numbers a step.
-        outputs: classes, or 1 where a number is wanted.
+        inputs: the number of inputs at each step.
+        outputs: the number of classes, or 1 if the answer is a number.
         chance: the score of the best answer that does not look at x.
         sample: (generator, rows, lag) -> Batch.
-        variance: of the number wanted.
+        variance: of the wanted number.
     """
 
     inputs: int
@@ -69,8 +69,8 @@ class Task:
         """The share of classes that are right or, of numbers, 1 - mean squared error / variance.
 
         Args:
-            out: what the model wrote at the last steps (rows, answers, outputs); the greatest is its class.
-            batch: what it was asked.
+            out: the outputs of the model at the last steps (rows, answers, outputs); the largest one is the class.
+            batch: the rows with their wanted answers.
         """
         out, y = out[:, -batch.scored :], batch.y[:, -batch.scored :]
         if self.outputs == 1:
@@ -102,7 +102,7 @@ def selective_copy(rng: np.random.Generator, rows: int, lag: int) -> Batch:
 
 
 def _recalled(symbols: Array, places: Array, time: int) -> Batch:
-    """Symbols (rows, COUNT) at these places (rows, COUNT) of so many steps, blanks elsewhere, then COUNT signs."""
+    """Symbols (rows, COUNT) at the given places (rows, COUNT), blanks at all other steps, then COUNT signs."""
     x = np.full((len(symbols), time + COUNT), SYMBOLS)
     np.put_along_axis(x, places, symbols, 1)
     x[:, time:] = SYMBOLS + 1

@@ -38,7 +38,7 @@ Maker = Callable[[np.random.Generator, int], np.ndarray]
 
 
 def returning(pull: float, noise: Maker) -> Maker:
-    """x_t = pull x_{t-1} + e_t, once it has forgotten where it began."""
+    """x_t = pull x_{t-1} + e_t, after the influence of the first value has decayed."""
 
     def make(rng: np.random.Generator, n: int) -> np.ndarray:
         start = int(10 / (1 - pull))
@@ -52,7 +52,7 @@ def normal(rng: np.random.Generator, n: int) -> np.ndarray:
 
 
 def season(rng: np.random.Generator, n: int, cycles: float | None = None) -> np.ndarray:
-    """A sine of 48 steps, or of so many cycles in all, with noise of a tenth."""
+    """A sine with a period of 48 steps, or a given number of cycles, with noise of deviation 0.1."""
     turns = np.arange(n) / 48 if cycles is None else cycles * np.arange(n) / n
     return np.sin(2 * np.pi * (turns + rng.random())) + 0.1 * rng.standard_normal(n)
 
@@ -209,7 +209,7 @@ def read(data: object, **reading: str) -> tuple[Table, np.ndarray, np.ndarray]:
 
 
 def count(name: str, make: Maker, wanted: set[str] | None, rows: int, seeds: int) -> dict[str, int]:
-    """In how many series which kinds are found, any at all ("any"), and any that is wanted ("right")."""
+    """The number of series with each kind of fault, with any ("any"), and with one that is there ("right")."""
     found: Counter[str] = Counter(any=0, right=0)
     for seed in range(seeds):
         kinds = set(doubts(*read(make(np.random.default_rng([seed, *name.encode()]), rows))))
@@ -237,7 +237,7 @@ def real(root: Path) -> Iterator[tuple[str, pd.DataFrame, dict[str, str]]]:
 
 
 def measure_real(root: Path) -> dict[str, object]:
-    """Of each set the number of columns and of columns with a warning, and the warnings of each table that has some."""
+    """The columns of each data set, those with a warning, and the warnings of each table."""
     said: dict[str, list[str]] = {}
     columns: Counter[str] = Counter()
     doubted: Counter[str] = Counter()
@@ -253,7 +253,7 @@ def measure_real(root: Path) -> dict[str, object]:
 
 
 def table(results: dict[str, dict[str, dict[str, dict[str, int]]]], rows: list[int], seeds: int) -> str:
-    """For the page: clean series that are ever doubted, and all faulty ones."""
+    """The table of the page: clean series with any warning, and all faulty ones."""
     heads = [f"{n:,} rows" for n in rows]
     lines = ["| series | " + " | ".join(heads) + " |", "|---|" + "---:|" * len(rows)]
     quiet = [name for name, found in results["clean"].items() if not any(found[str(n)]["any"] for n in rows)]
@@ -278,14 +278,14 @@ SETS = {
 
 
 def real_table(results: dict[str, dict[str, int]]) -> str:
-    """For the page: of each real set its columns, and those with a warning."""
+    """The table of the page: the columns of each real data set, and those with a warning."""
     lines = ["| real data | columns | with a warning |", "|---|---:|---:|"]
     columns, doubted = results["columns"], results["columns doubted"]
     return "\n".join(lines + [f"| {name} | {columns[kind]} | {doubted[kind]} |" for kind, name in SETS.items()]) + "\n"
 
 
 def page(text: str, results: dict) -> str:
-    """The text of the guide with its tables written anew."""
+    """The text of the guide with new tables."""
     before, _, rest = text.partition(BEGIN)
     settings = results["settings"]
     counted = table(results, settings["rows"], settings["seeds"])

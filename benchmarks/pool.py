@@ -22,7 +22,7 @@ from peers import Work, agree, one_layer, onnx_steps, torch_steps
 
 
 def our_steps(model: gw.Model, x: np.ndarray, shuffled: bool) -> Work:
-    """`Pool.push` of all sessions."""
+    """`Pool.push` with all sessions."""
     pool, y = model.pool(len(x)), np.empty((len(x), model.outputs), np.float32)
     rng = np.random.default_rng(0)
     orders = [rng.permutation(len(x)) if shuffled else np.arange(len(x)) for _ in range(8)]

@@ -23,7 +23,7 @@ from peers import Work, agree, one_layer, onnx_steps, torch_steps
 
 
 def our_step(model: gw.Model, x: np.ndarray, reuse: bool) -> Work:
-    """`Stream.push`, into an array of the caller's or into a new one each time."""
+    """`Stream.push`, into a given array or into a new one each time."""
     stream = model.stream()
     y = np.empty(model.outputs, np.float32)
 
@@ -40,7 +40,7 @@ def our_step(model: gw.Model, x: np.ndarray, reuse: bool) -> Work:
 
 
 def step_in_c(model: gw.Model, rounds: int, seconds: float) -> dict[str, float]:
-    """A step without Python, in turn with its bound: reading all weights or multiplying them, whichever is longer."""
+    """A step in C, in turn with its lower bound: the longer of reading all weights and multiplying them."""
     native = model._native
     steps = max(10, round(seconds / native.time_steps(1000)))
     pairs = [(native.time_steps(steps), step_bound(model).seconds) for _ in range(rounds)]

@@ -27,7 +27,7 @@ LAYERS = {"gru": torch.nn.GRU, "lstm": torch.nn.LSTM, "rnn": torch.nn.RNN}
 
 
 def blocks(steps: int) -> Iterator[np.ndarray]:
-    """A hundred blocks of readings (time, inputs) float32; of each ten one is silent and one is loud."""
+    """A hundred blocks of readings (time, inputs) float32; one of ten is silent and one has large values."""
     rng = np.random.default_rng(7)
     for i in range(100):
         scale = {3: 0.0, 7: 30.0}.get(i % 10, 1.0)

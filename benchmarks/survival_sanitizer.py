@@ -46,7 +46,7 @@ print("nobody minds", flush=True)
 
 
 def environment() -> dict[str, str]:
-    """The sanitizers' runtime before everything else, and the package with the sanitized module."""
+    """Environment variables that load the sanitizers' runtime first, and the package with the sanitized module."""
     libraries = []
     for name in ("libasan.so", "libstdc++.so"):  # without the second, exceptions within torch end in nowhere
         found = subprocess.run(

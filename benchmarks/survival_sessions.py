@@ -43,7 +43,7 @@ MOST = 0.75
 
 
 def models() -> dict[str, gw.Model]:
-    """Scaled input with missing readings, an LSTM, a GRU, an answer: with the state carried, and in a window."""
+    """Models of an LSTM, a GRU and a dense layer that read missing values: with carried state, and with a window."""
     stage = gw.LayerSpec("numeric", width=INPUTS, scaling="standard", missing="hold")
     carried = [gw.LayerSpec("lstm", units=160), gw.LayerSpec("gru", units=96), gw.LayerSpec("dense", units=2)]
     windowed = [
@@ -61,7 +61,7 @@ def models() -> dict[str, gw.Model]:
 
 @dataclass
 class Calls:
-    """How many calls into the core there were, and how many of them let other threads run meanwhile."""
+    """The number of calls into the core, and of those that let other threads run at the same time."""
 
     model: gw.Model
     made: int = 0
@@ -76,14 +76,14 @@ class Calls:
         self.enough = -(-(1 << int(bits[1])) // (self.model.graph.macs * (self.model.window or 1)))
 
     def add(self, steps: list[int]) -> None:
-        """The calls of one thread: how many steps each took, over all its sessions."""
+        """Add the calls of one thread: the number of steps of each call, over all its sessions."""
         with self.lock:
             self.made += len(steps)
             self.released += sum(count >= self.enough for count in steps)
 
 
 def readings(session: int, steps: int) -> np.ndarray:
-    """What one session reads: noise, a twentieth of it missing."""
+    """The readings of one session: noise, of which a twentieth is missing."""
     rng = np.random.default_rng(session)
     x = rng.standard_normal((steps, INPUTS), np.float32)
     x[rng.random(x.shape) < 0.05] = np.nan
@@ -114,7 +114,7 @@ def in_threads(work: Callable[[int], None], count: int) -> None:
 
 
 def by_streams(shared: gw.Model, sessions: int, steps: int, threads: int) -> tuple[list[str], Calls]:
-    """All sessions as streams in one queue, from which the threads take whichever comes next."""
+    """Serve all sessions as streams from one queue, from which each thread takes the next."""
     answers: list[list[np.ndarray]] = [[] for _ in range(sessions)]
     waiting: queue.SimpleQueue[tuple[int, int, gw.Stream]] = queue.SimpleQueue()
     calls = Calls(shared)
@@ -147,7 +147,7 @@ def by_streams(shared: gw.Model, sessions: int, steps: int, threads: int) -> tup
 
 
 def by_pools(shared: gw.Model, sessions: int, steps: int, threads: int) -> tuple[list[str], Calls]:
-    """A pool for each thread with its share of the sessions."""
+    """Serve the sessions from pools, one for each thread with its share of the sessions."""
     found = [""] * sessions
     calls = Calls(shared)
 
@@ -172,7 +172,7 @@ def by_pools(shared: gw.Model, sessions: int, steps: int, threads: int) -> tuple
 
 
 def served(shared: gw.Model, sessions: int, steps: int, threads: int) -> dict[str, Any]:
-    """Serve one model in both ways, and compare. Ends the script where a session answers otherwise than alone."""
+    """Serve one model in both ways, and compare. Any difference to a session run alone ends the script."""
     alone = [checksum([np.asarray(shared.run(readings(s, steps)))]) for s in range(sessions)]
     if len(set(alone)) != sessions:
         raise SystemExit("two sessions have the same answers: then equal checksums prove nothing")
