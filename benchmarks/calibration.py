@@ -1,11 +1,12 @@
-"""Do alarms come at the stated rate? Trains detectors on clean series of known noise laws and counts on fresh steps.
+"""Do false alarms come at the rate that was set? Trains detectors on clean series and counts alarms on new rows.
 
     python benchmarks/calibration.py [--seeds 5] [--rows 60000] [--steps 300] [--smooth 1] [--laws normal t3 ...]
 
-Each series is x_t = a_t + 3 sin(2 pi t / 48), a_t = 0.8 a_{t-1} + e_t, with noise e_t of the law named and no
-anomalies. A detector is fitted on the first rows and scores the next 100,000 steps, going straight on. The table shows
-alarms in 1,000 steps where 1 is stated; 0.5 to 2 is the aim. The last columns are, of all seeds, the worst ratio of
-measured to stated at several rates, and the finest rate that the calibration says its rows support.
+Each series is x_t = a_t + 3 sin(2 pi t / 48), a_t = 0.8 a_{t-1} + e_t, where the noise e_t has one of ten distributions
+(laws), and has no anomalies. A detector is fitted on the first rows and scores the 100,000 rows that follow. The table
+shows the alarms in 1,000 rows for a rate of 1 in 1,000; they should be between 0.5 and 2. The last columns show, over
+all seeds, the worst ratio of the measured rate to the rate set, for several rates, and the finest rate that the
+calibration rows support.
 """
 
 from __future__ import annotations
@@ -28,12 +29,12 @@ Noise = Callable[[np.random.Generator, int], np.ndarray]
 
 
 def seasonal_scale(rng: np.random.Generator, n: int) -> np.ndarray:
-    """Normal noise whose deviation goes from 0.3 to 1.7 and back in 48 steps: the model can learn when."""
+    """Normal noise whose deviation goes from 0.3 to 1.7 and back in 48 steps, which a model can learn."""
     return rng.standard_normal(n) * (1.0 + 0.7 * np.sin(2 * np.pi * np.arange(n) / 48))
 
 
 def garch(rng: np.random.Generator, n: int) -> np.ndarray:
-    """GARCH(1, 1) (Bollerslev 1986): noise comes in bursts, of which the last residuals tell something."""
+    """GARCH(1, 1) (Bollerslev 1986): noise in bursts, which the last residuals can predict in part."""
     z, e, variance = rng.standard_normal(n), np.empty(n), 1.0
     for t in range(n):
         e[t] = variance**0.5 * z[t]
@@ -62,7 +63,7 @@ def series(law: str, seed: int, n: int) -> np.ndarray:
 
 
 def measure(law: str, seed: int, rows: int, steps: int, smooth: int) -> dict[str, object]:
-    """One cell: alarms in 1,000 fresh steps at each stated rate."""
+    """One cell of the table: alarms in 1,000 new rows at each rate that was set."""
     values = series(law, seed, rows + FRESH)
     detector = Detector(units=16, smooth=smooth, steps=steps, random_state=seed)
     began = time.perf_counter()

@@ -1,4 +1,4 @@
-"""What the benchmark scripts share: interleaved timing, and a record of the machine and versions."""
+"""Functions that the benchmark scripts share: interleaved timing, and a record of the machine and versions."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ FOLDER = Path(__file__).parent
 
 
 def interleave(contestants: Mapping[str, Callable[[int], None]], rounds: int, seconds: float) -> dict[str, list[float]]:
-    """Time contestants in turn, round by round, so that a change of the machine's speed meets all alike.
+    """Time contestants in turn, round by round, so that a change of the machine's speed affects all of them.
 
     Args:
-        contestants: name -> function that does its work so many times.
-        rounds: how often each takes its turn; the order is reversed every other round.
+        contestants: name -> function that does its work a given number of times.
+        rounds: how often each contestant has its turn; the order is reversed every other round.
         seconds: about how long one turn lasts.
 
     Returns:
-        name -> seconds for one piece of work, a number for each round.
+        name -> seconds for doing the work once, a number for each round.
     """
     repeats = {}
     for name, work in contestants.items():
@@ -59,7 +59,7 @@ def record(name: str, results: Any) -> Path:
 
 
 def about() -> dict[str, Any]:
-    """The machine, versions and commit that a figure belongs to."""
+    """The machine, the versions and the commit with which figures are measured."""
     versions = {}
     for package in ("gatewise", "numpy", "torch", "onnxruntime", "scikit-learn", "scipy"):
         try:

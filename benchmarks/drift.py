@@ -1,13 +1,13 @@
-"""Does a detector say when readings are no longer like those it was calibrated on, and is it silent while they are?
+"""Does a detector warn when readings are no longer like those of its calibration, and only then?
 
     python benchmarks/drift.py [--seeds 2] [--rows 8000] [--steps 300] [--laws normal t3 ...]
 
-Fits detectors on the clean series of `calibration.py`. Each then reads 100,000 fresh rows, going straight on: a warning
-there is wrong where alarms come at no more than twice the stated rate. Then it reads copies of the next 5,000 rows that
-change at the first of them: a level shift by five deviations of the series, a shift by five deviations of its noise, a
-ramp, noise five times as large. The table has the row of the first warning, for the ramp counted from where it first
-leaves the range of the rows fitted. Last, alarms are drawn at ten and fifty times the stated rate, 200 times each, and
-given to the test itself: how many rows does it take?
+Fits detectors on the clean series of `calibration.py`. Each then reads the 100,000 rows that follow. A warning there is
+wrong if alarms occur at most at twice the rate that was set. Then the detector reads copies of the next 5,000 rows,
+which change at the first of them: a shift of the level by five deviations of the series, a shift by five deviations of
+its noise, a ramp, and noise five times as large. The table shows the row of the first warning; for the ramp, rows are
+counted from the row at which it leaves the range of the training rows. Finally, alarms are drawn at random at ten and
+fifty times the rate, 200 times each, to count how many rows the test needs.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ CHANGED = 5_000
 
 
 def changes(law: str, seed: int, rows: int) -> dict[str, np.ndarray]:
-    """Rows that follow on those fitted, changed: name -> (CHANGED,)."""
+    """Rows after the training rows, with a change: name -> (CHANGED,)."""
     values = series(law, seed, rows + FRESH)
     after, deviation = values[rows : rows + CHANGED], values[:rows].std()
     noise = LAWS[law](np.random.default_rng([seed, *law.encode()]), rows + FRESH)
@@ -43,7 +43,7 @@ def changes(law: str, seed: int, rows: int) -> dict[str, np.ndarray]:
 
 
 def measure(law: str, seed: int, rows: int, steps: int) -> dict[str, object]:
-    """One detector: the row of a warning on clean rows, and after each change; None = no warning."""
+    """The row at which one detector warns on clean rows, and after each change; None = no warning."""
     values = series(law, seed, rows + FRESH).astype(np.float32)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -66,7 +66,7 @@ def measure(law: str, seed: int, rows: int, steps: int) -> dict[str, object]:
 
 
 def rows_until(multiple: float, runs: int = 200, most: int = 20_000) -> dict[str, float]:
-    """Rows that the test of the rate takes where alarms come so many times as often as stated, independently."""
+    """Rows until the test of the rate warns, for independent alarms at a multiple of the rate that was set."""
     head = Spec(samples=10_000)
     start, factors = head.rate_test
     rng = np.random.default_rng(0)

@@ -1,22 +1,22 @@
-"""How well does a plain GRU forecast ETTh1, beside forecasts that need no model, and what does a backtest cost?
+"""How well does a plain GRU forecast ETTh1, compared with naive forecasts, and how long does a backtest take?
 
     GATEWISE_DATA=/path/to/data python benchmarks/forecast.py [--horizons 96 192 336 720] [--seeds 3] [--steps 2500]
     GATEWISE_DATA=/path/to/data python benchmarks/forecast.py --choose
 
-The folder must hold ett/ETTh1.csv.gz (Zhou et al. 2021, "Informer"): seven hourly readings of an electricity
-transformer. Split and measure are those of the literature: rows 0 to 8639 train, 8640 to 11519 validate, 11520 to 14399
-test; windows may look back over a border; readings are standardised by the training rows; errors are means over all
-seven columns, all origins one hour apart and all steps ahead, none left out. One model of one GRU layer reads each
-column by itself, as a series of its own, in windows of 96 hours in their own units, and forecasts all steps at once. It
-is held to repeating the last reading and to the reading of the same hour yesterday, at each step ahead.
+The folder must contain ett/ETTh1.csv.gz (Zhou et al. 2021, "Informer"): seven hourly readings of an electricity
+transformer. Split and measures are those of the literature: rows 0 to 8639 are for training, 8640 to 11519 for
+validation, and 11520 to 14399 for the test. Windows may reach back across these borders. Readings are standardised by
+the training rows. Errors are means over all seven columns, all steps ahead, and forecasts from every hour. One model
+with one GRU layer reads each column as a series of its own, in normalised windows of 96 hours, and forecasts all steps
+at once. At each step ahead it is compared with the last reading and with the reading at the same hour of yesterday.
 
---choose is how the settings were found: each is fitted and scored on rows 0 to 11519, and the file it writes says what
-came of it. The test rows are not read. Of several seeds the one with the least validation error is named, and all are
-shown. The forecast scored is the median, which has the least absolute error; the least squared error is that of the
-mean, so a model trained on squares may have a lower MSE. A published figure stands beside as orientation: its model was
-run by its authors, elsewhere.
+The settings were found with --choose: each setting is fitted and evaluated on rows 0 to 11519, and the results are
+written to a file. The test rows are not read. The result is that of the seed with the lowest validation error; all
+seeds are shown. The forecast that is evaluated is the median, which has the lowest absolute error. The mean has the
+lowest squared error, so a model trained on squared errors can have a lower MSE. A published result is shown for
+comparison; it was measured by its authors.
 
-The cost of `backtest` over the test rows is measured against bare runs of the same model over the same rows.
+The time of `backtest` over the test rows is compared with that of plain runs of the same model over the same rows.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ TRAINING, VALIDATION, TEST = 8640, 11520, 14400
 
 DAY = 24
 SETTINGS: Mapping[str, Any] = {"units": 64, "context": {"window": 96}, "normalise": True, "learning_rate": 0.01}
-"""Found by --choose; all else is as Forecaster has it."""
+"""Found with --choose; all other parameters have the defaults of Forecaster."""
 
 TRIED: tuple[Mapping[str, Any], ...] = (
     {},
@@ -61,7 +61,7 @@ TRIED: tuple[Mapping[str, Any], ...] = (
     {"learning_rate": 0.03},
     {"recurrence": "lstm"},
 )
-"""What --choose tries beside SETTINGS. Together: one model reads all columns side by side."""
+"""The settings that --choose tries in addition to SETTINGS. Together: one model reads all columns at once."""
 
 PUBLISHED = {96: (0.368, 0.395), 192: (0.408, 0.419), 336: (0.444, 0.440), 720: (0.446, 0.457)}
 """MSE and MAE of SegRNN (Lin et al. 2023), a GRU layer over segments of the last 96 hours, as its repository states."""
@@ -77,7 +77,7 @@ def read(root: Path, rows: int) -> pd.DataFrame:
 
 
 def apart(frame: pd.DataFrame) -> pd.DataFrame:
-    """Each column as a series of its own, one below the other."""
+    """Each column as a series of its own, one after the other in a long table."""
     return frame.melt("date", var_name="column", value_name="reading")
 
 
@@ -96,7 +96,7 @@ def score(forecaster: Forecaster, frame: pd.DataFrame, start: int) -> Backtest:
 
 
 def errors(found: Backtest) -> dict[str, Any]:
-    """Of the model and of what it is held to: means, and at how many steps ahead the model is better than both."""
+    """Mean errors of the model and of the naive forecasts, and the number of steps at which it is better than both."""
     answer: dict[str, Any] = {}
     for measure in ("mse", "mae"):
         frame = found.compare(measure)
@@ -113,7 +113,7 @@ def errors(found: Backtest) -> dict[str, Any]:
 def choose(root: Path, seeds: int, steps: int) -> list[dict[str, Any]]:
     """Each setting's errors on the validation rows, the mean of the seeds; the test rows are not read."""
     frame = read(root, VALIDATION)
-    print("validation rows, 96 steps ahead; better than both naive forecasts at so many steps; seconds of a fit")
+    print("validation rows, 96 steps ahead; number of steps at which both naive forecasts are worse; seconds of a fit")
     print(f"{'setting':<36}{'MSE':>8}{'MAE':>8}{'in MSE':>8}{'in MAE':>8}{'seconds':>9}")
     found = []
     for changes in TRIED:
@@ -133,13 +133,13 @@ def choose(root: Path, seeds: int, steps: int) -> list[dict[str, Any]]:
 
 
 def summary(answer: Mapping[str, Any]) -> dict[str, float]:
-    """Of what `errors` answers, the numbers about the model."""
+    """The numbers about the model in the result of `errors`."""
     own = {measure: answer[measure]["model"] for measure in ("mse", "mae")}
     return {**own, **{key: value for key, value in answer.items() if key.endswith(("better at", "worst ratio"))}}
 
 
 def measure(root: Path, horizon: int, seeds: int, steps: int) -> dict[str, Any]:
-    """Several seeds on the test rows; which is chosen is settled before, by the validation rows."""
+    """The errors of several seeds on the test rows; one of them is chosen before by its validation error."""
     fitted, frame = read(root, VALIDATION), read(root, TEST)
     rows = []
     for seed in range(seeds):
@@ -160,7 +160,7 @@ def measure(root: Path, horizon: int, seeds: int, steps: int) -> dict[str, Any]:
         cells = f"{row['mse']['model']:>8.4f}{row['mae']['model']:>8.4f}"
         print(f"  {label:<16}{cells}   {better}, {row['fit seconds']:.0f} s")
     if horizon in PUBLISHED:
-        print(f"  {'SegRNN, stated':<16}{PUBLISHED[horizon][0]:>8.3f}{PUBLISHED[horizon][1]:>8.3f}", flush=True)
+        print(f"  {'SegRNN, published':<16}{PUBLISHED[horizon][0]:>8.3f}{PUBLISHED[horizon][1]:>8.3f}", flush=True)
     return {
         "horizon": horizon,
         "seeds": rows,
@@ -172,7 +172,7 @@ def measure(root: Path, horizon: int, seeds: int, steps: int) -> dict[str, Any]:
 
 
 def cost(root: Path, rounds: int = 5) -> dict[str, Any]:
-    """Seconds of a backtest of the test rows, and of bare runs over the rows it reads. Weights make no difference."""
+    """Seconds of a backtest of the test rows, and of plain runs over the rows that it reads, with any weights."""
     frame = apart(read(root, TEST))
     answer = {}
     for name, options in (("carried", {"context": "carried", "normalise": False, "bptt": 96}), ("window", {})):

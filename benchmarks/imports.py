@@ -1,9 +1,9 @@
-"""What `import gatewise`, and loading and streaming a first model, add to `import numpy`.
+"""How much time do `import gatewise`, and loading and streaming a first model, add to `import numpy`?
 
     python benchmarks/imports.py [--rounds 15]
 
-Each is a fresh interpreter; they take turns. Figures are medians in milliseconds of the whole process, and of its
-difference to the one that only imports NumPy, round by round.
+Each is measured in a new interpreter, in turn. The figures are medians in milliseconds: of the whole process, and of
+its difference in each round to the process that only imports NumPy.
 """
 
 from __future__ import annotations

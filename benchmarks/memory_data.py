@@ -1,19 +1,20 @@
-"""The tasks of `memory_tasks.py`: rows drawn from a generator, the answers wanted, and how answers are scored.
+"""The tasks of `memory_tasks.py`: random rows, the wanted answers, and the scores.
 
 Adding (Hochreiter & Schmidhuber 1997, "Long Short-Term Memory"; marks as in Arjovsky, Shah & Bengio 2016): a number
-from 0 to 1 at each step; one of the first half and one of the second are marked. At the last step: their sum.
+from 0 to 1 at each step, of which one in the first half and one in the second half are marked. The answer at the last
+step is their sum.
 
 Copy (Arjovsky, Shah & Bengio 2016, "Unitary Evolution Recurrent Neural Networks", arXiv 1511.06464): three symbols,
-then blanks as many as the lag, then three times the sign to answer: the symbols in their order.
+then as many blanks as the lag, then three times the sign to answer. The answer is the symbols in their order.
 
-Selective copy (Gu & Dao 2023, "Mamba", arXiv 2312.00752): the three symbols stand at random places among the steps of
-the lag.
+Selective copy (Gu & Dao 2023, "Mamba", arXiv 2312.00752): as copy, but the three symbols are at random steps within the
+lag.
 
-Parity: a random bit at each step; after each, whether the ones so far are odd. What is learned from is every step, what
-is scored the second half.
+Parity: a random bit at each step. The answer at each step is whether the number of ones so far is odd. The training
+uses every step, the score only the second half.
 
-Delayed recall: a symbol at the first step, which is marked, then other symbols that do not matter, as many as the lag,
-then the sign to answer: the first symbol.
+Delayed recall: a marked symbol at the first step, then as many other symbols as the lag, which do not matter, then the
+sign to answer. The answer is the first symbol.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class Batch(NamedTuple):
 
     Attributes:
         x: float32 (rows, time, inputs).
-        y: what is wanted at the last steps (rows, answers): int64 classes, or float32 numbers.
+        y: the wanted answers at the last steps (rows, answers): int64 classes, or float32 numbers.
         scored: how many of these answers, the last ones, are scored.
     """
 
@@ -51,11 +52,11 @@ class Task:
     """A task.
 
     Attributes:
-        inputs: numbers a step.
-        outputs: classes, or 1 where a number is wanted.
+        inputs: the number of inputs at each step.
+        outputs: the number of classes, or 1 if the answer is a number.
         chance: the score of the best answer that does not look at x.
         sample: (generator, rows, lag) -> Batch.
-        variance: of the number wanted.
+        variance: of the wanted number.
     """
 
     inputs: int
@@ -68,8 +69,8 @@ class Task:
         """The share of classes that are right or, of numbers, 1 - mean squared error / variance.
 
         Args:
-            out: what the model wrote at the last steps (rows, answers, outputs); the greatest is its class.
-            batch: what it was asked.
+            out: the outputs of the model at the last steps (rows, answers, outputs); the largest one is the class.
+            batch: the rows with their wanted answers.
         """
         out, y = out[:, -batch.scored :], batch.y[:, -batch.scored :]
         if self.outputs == 1:
@@ -101,7 +102,7 @@ def selective_copy(rng: np.random.Generator, rows: int, lag: int) -> Batch:
 
 
 def _recalled(symbols: Array, places: Array, time: int) -> Batch:
-    """Symbols (rows, COUNT) at these places (rows, COUNT) of so many steps, blanks elsewhere, then COUNT signs."""
+    """Symbols (rows, COUNT) at the given places (rows, COUNT), blanks at all other steps, then COUNT signs."""
     x = np.full((len(symbols), time + COUNT), SYMBOLS)
     np.put_along_axis(x, places, symbols, 1)
     x[:, time:] = SYMBOLS + 1

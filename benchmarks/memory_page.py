@@ -1,6 +1,6 @@
-"""The tables, the plot and the words about them in docs/memory_tasks.md, from what `memory_tasks.py` found.
+"""The tables, the figure and the main results in docs/memory_tasks.md, from the results of `memory_tasks.py`.
 
-python benchmarks/memory_page.py        writes them there; the words are those of `memory_words.py`
+python benchmarks/memory_page.py        writes them into the page; `memory_words.py` has the words
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ TABLE = "<!-- table: benchmarks/memory_page.py -->\n", "<!-- end of table -->\n"
 WORDS = "<!-- words: benchmarks/memory_words.py -->\n", "<!-- end of words -->\n"
 
 NOT_YET, NOT_RUN = "…", "–"
-"""What stands for trainings that have not been made yet, and for those that are not made by the rules."""
+"""The signs for trainings that have not been run yet, and for those that the rules leave out."""
 
 SIZE = Size(width=4.7, font=8.5, rows=1)
-"""Of the plot, whose letters are legible at the width of a phone."""
+"""The size of the figure, whose text is legible at the width of a phone."""
 
 ROW = 0.92
-"""Inches: how high a row of it is."""
+"""The height of a row of the figure, in inches."""
 
 Results = Mapping[str, Any]
 
 
 def lags(results: Results, task: str, name: str) -> dict[int, Results]:
-    """Lag -> what was found of its seeds, of those that have been run."""
+    """Lag -> the results of its seeds, for the lags that have been run."""
     own = results["tasks"].get(task, {}).get(name, {"lags": {}})["lags"]
     return {int(lag): one for lag, one in own.items()}
 
@@ -117,7 +117,7 @@ def tables(results: Results) -> str:
 
 
 def page(text: str, results: Results) -> str:
-    """The page with the tables and the words as they are now."""
+    """The page with new tables and words."""
     for (begin, end), now in ((TABLE, tables(results)), (WORDS, words(results))):
         before, _, rest = text.partition(begin)
         _, _, after = rest.partition(end)
@@ -126,7 +126,7 @@ def page(text: str, results: Results) -> str:
 
 
 def kinds(results: Results) -> list[str]:
-    """The kinds of recurrences, without their variants."""
+    """The kinds of recurrent layers, without their variants."""
     return list(dict.fromkeys(name.partition("+")[0] for name in results["recurrences"]))
 
 
@@ -164,12 +164,12 @@ def draw(axes: Axes, results: Results, task: str, kind: str) -> None:
 
 
 def drawing(results: Results) -> str:
-    """The figure as an SVG file, which is light or dark as the reader has it."""
+    """The figure as an SVG file, with light and dark colours."""
     return svg_file(figure(results), "memory")
 
 
 def main() -> None:
-    """Write all."""
+    """Write the page and the figure."""
     results = json.loads(FOUND.read_text())["results"]
     PAGE.write_text(page(PAGE.read_text(), results))
     PLOT.write_text(drawing(results))

@@ -1,25 +1,26 @@
-"""Who forgets and who does not? Every recurrence on five tasks of memory, from a lag of 50 steps to one of 1,000.
+"""How long can each recurrent layer remember? Trains all of them on five tasks with lags from 50 to 1,000 steps.
 
     python benchmarks/memory_tasks.py [--minutes 90] [--resume]
-    python benchmarks/memory_page.py           table and plot into docs/memory_tasks.md, from what was found
+    python benchmarks/memory_page.py           writes tables and a figure of the results into docs/memory_tasks.md
 
-The tasks are in `memory_data.py`. Every kind that calls itself recurrent takes part, and variants of some: with chrono
-initialisation for the lag at hand, and with signed gates. All have one architecture: two recurrent layers of 32 units,
-a dense layer with ReLU after each, and a dense layer that answers; so a kind whose own step is linear, or whose gates
-do not see the state, has its nonlinearity too. Rows are drawn anew for every update. AdamW, the norm of the gradient
-clipped at 1, a learning rate that falls to 0 as a cosine.
+The tasks are in `memory_data.py`. Every recurrent kind takes part, and variants of some: with chrono initialisation for
+the lag of the task, and with signed gates. All have the same architecture: two recurrent layers of 32 units, a dense
+layer with ReLU after each, and a dense layer for the answer. A kind whose step is linear, or whose gates do not depend
+on the state, therefore has nonlinear layers, too. Rows are drawn anew for each update. The optimiser is AdamW; the norm
+of the gradient is clipped at 1, and the learning rate falls to 0 along a cosine.
 
-How it is kept short, by rules that are the same for all:
+Rules that are the same for all keep the benchmark short:
 
-- Every 50 updates 256 held-out rows are scored; at 0.99 the task is solved and the training ends.
-- A training that has not learned by a third of its budget ends. Learned means: a tenth of the way from chance to 1.
+- Every 50 updates 256 held-out rows are scored. At a score of 0.99 the task is solved and the training ends.
+- A training ends at a third of its budget if it has not learnt the task by then, that is, if its score has not come a
+  tenth of the way from chance to 1.
 - The budget is 2,000 updates at the shortest lag and falls with the cube root of the lag.
-- The learning rate is chosen for each task and recurrence at the shortest lag, with the first seed: of those that solve
-  it the quickest, else the best held-out score. The other seeds and lags take that one.
-- A longer lag is not run where no seed has learned at the one before. The table says so.
+- The learning rate is chosen for each task and recurrent layer at the shortest lag, with the first seed: the one that
+  solves the task in the fewest updates, or has the best held-out score. The other seeds and lags use the same rate.
+- If no seed has learnt the task at one lag, longer lags are not run. The table says so.
 
-The score of a training is that of 512 rows that it has neither learned from nor been stopped by, and once more at twice
-the lag. Every training is a line of the file of --lines as soon as it ends; the summary goes to
+The score of a training is that on 512 rows that were used neither for training nor for stopping, and once more at twice
+the lag. Every training is written to the file of --lines as soon as it ends; the summary is written to
 results/memory_tasks.json.
 """
 
@@ -75,7 +76,7 @@ class Job(NamedTuple):
 
 
 def spec(recurrence: str, task: Task, lag: int) -> gw.ModelSpec:
-    """The model, which is the same for all but for its recurrence: a kind, or KIND+VARIANT."""
+    """The model with the given recurrent layer: a kind, or KIND+VARIANT."""
     kind, _, variant = recurrence.partition("+")
     options: Mapping[str, Any] = {"": {}, "chrono": {"chrono": lag}, "signed": {"signed": True}}[variant]
     units = SETTINGS["units"]
@@ -94,7 +95,7 @@ def progress(task: Task, score: float) -> float:
 
 
 def rows(job: Job, split: str, lag: int | None = None) -> Iterator[np.random.SeedSequence]:
-    """Seeds of one draw after the other, others for each split, task, lag and seed; the same for all recurrences."""
+    """Seeds of the draws for a split, task, lag and seed; they are the same for all recurrent layers."""
     key = zlib.crc32(f"{split} {job.task} {lag or job.lag} {job.seed}".encode())
     root = np.random.SeedSequence(key)
     while True:
@@ -102,13 +103,13 @@ def rows(job: Job, split: str, lag: int | None = None) -> Iterator[np.random.See
 
 
 def draw(job: Job, split: str, count: int, lag: int | None = None) -> Batch:
-    """So many rows of a split, as `memory_data` makes them."""
+    """The given number of rows of a split, as `memory_data` makes them."""
     chance = np.random.default_rng(next(rows(job, split, lag)))
     return TASKS[job.task].sample(chance, count, lag or job.lag)
 
 
 def loss(task: Task, module: Recurrent, batch: Batch) -> torch.Tensor:
-    """Mean squared error, or cross-entropy, of the answers wanted."""
+    """Mean squared error or cross-entropy of the answers."""
     wanted = torch.from_numpy(batch.y)
     out = module(torch.from_numpy(batch.x))[0][:, -wanted.shape[1] :]
     if task.outputs == 1:
@@ -169,14 +170,14 @@ def train(job: Job) -> dict[str, Any]:
 
 
 class Lines:
-    """The file of trainings, one a line after a line with the settings.
+    """The file of trainings: a line with the settings, then a line for each training.
 
     Args:
-        path: where it is, or will be.
-        resume: whether to go on with a file that is there.
+        path: of the file.
+        resume: whether to continue a file that exists.
 
     Raises:
-        SystemExit: the file is there without `resume`, or holds trainings of other settings.
+        SystemExit: the file exists and `resume` is false, or it contains trainings with other settings.
     """
 
     def __init__(self, path: Path, resume: bool) -> None:
@@ -214,12 +215,12 @@ def at(found: Iterable[Mapping[str, Any]], **fields: Any) -> list[Mapping[str, A
 
 
 def learned(one: Mapping[str, Any]) -> bool:
-    """Whether a training has gone a tenth of the way from chance to a perfect score."""
+    """Whether the score of a training has come a tenth of the way from chance to a perfect score."""
     return progress(TASKS[one["task"]], one["held out"]) >= SETTINGS["learned"]
 
 
 def choice(tried: Sequence[Mapping[str, Any]]) -> float:
-    """The learning rate of the trainings given: of those that solved the task the quickest, else the best score."""
+    """The learning rate that solved the task in the fewest updates, or had the best score if none solved it."""
 
     def merit(one: Mapping[str, Any]) -> tuple[float, float]:
         return (1.0, -one["steps"]) if one["end"] == "solved" else (0.0, one["held out"])
@@ -228,7 +229,7 @@ def choice(tried: Sequence[Mapping[str, Any]]) -> float:
 
 
 def stages(options: argparse.Namespace, found: Mapping[Job, dict[str, Any]]) -> Iterator[list[Job]]:
-    """The trainings, stage after stage; what a stage holds depends on what was found in those before it."""
+    """The trainings, stage after stage; each stage depends on the results of the stages before."""
     first, *seeds = options.seeds
     shortest, *longer = sorted(options.lags)
     rates = {}
@@ -246,7 +247,7 @@ def stages(options: argparse.Namespace, found: Mapping[Job, dict[str, Any]]) -> 
 
 
 def run(options: argparse.Namespace, lines: Lines) -> None:
-    """Train what is not in the file yet, until the minutes are over."""
+    """Run the trainings that are not in the file yet, until the time is over."""
     until = time.monotonic() + 60 * options.minutes
     with multiprocessing.get_context("spawn").Pool(options.processes) as pool:
         for jobs in stages(options, lines.found):
@@ -264,7 +265,7 @@ def run(options: argparse.Namespace, lines: Lines) -> None:
 
 
 def _in_turn(pool: Any, jobs: Iterator[Job], processes: int) -> Iterator[dict[str, Any]]:
-    """What `train` makes of the jobs, as it comes; a job is taken only when a process is free for it."""
+    """The results of `train` as they come; a job is taken when a process is free."""
     running: list[Any] = []
     while True:
         while len(running) < processes and (job := next(jobs, None)) is not None:
@@ -278,10 +279,10 @@ def _in_turn(pool: Any, jobs: Iterator[Job], processes: int) -> Iterator[dict[st
 
 
 def summary(found: Iterable[Mapping[str, Any]], rates: int) -> dict[str, Any]:
-    """What results/memory_tasks.json holds: task -> recurrence -> the rate chosen and, for each lag, the seeds.
+    """The contents of results/memory_tasks.json: task -> recurrent layer -> chosen rate and, for each lag, the seeds.
 
-    Without those of which fewer learning rates than these have been tried yet. A training that ended with what is not
-    finite is given the score of chance.
+    Recurrent layers for which not all learning rates have been tried yet are left out. A training that ended with
+    values that are not finite has the score of chance.
     """
     found = list(found)
     answer: dict[str, Any] = {}

@@ -1,7 +1,7 @@
-"""What stands out in the results of `memory_tasks.py`, in words for docs/memory_tasks.md.
+"""The main results of `memory_tasks.py` in words, for docs/memory_tasks.md.
 
-Every figure in them is looked up. A statement that is not a figure is checked, and no words are given where it does not
-hold any more: then it is to be written anew.
+Every figure in the text is taken from the results. Every other statement is checked against them. If one is no longer
+true, an error names it, and the text has to be rewritten.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class NoLongerHolds(ValueError):
 
 @dataclass(frozen=True)
 class Results:
-    """What was found, asked for by names."""
+    """The results, by names."""
 
     found: Mapping[str, Any]
 
@@ -60,13 +60,13 @@ class Results:
 
 
 def words(found: Mapping[str, Any]) -> str:
-    """The list of what stands out, in Markdown.
+    """The list of the main results, in Markdown.
 
     Args:
         found: the results.
 
     Raises:
-        NoLongerHolds: a statement in it does not agree with them; it names the statement.
+        NoLongerHolds: the results contradict a statement of the text; the message names it.
     """
     results = Results(found)
     parts = (_same_lag, _plain, _parity, _linear, _chrono, _longest_lag)
@@ -82,18 +82,19 @@ def _same_lag(results: Results) -> Iterator[str]:
     medians = [[results.median(name, task, 50) for name in names] for task in fixed]
     _holds("their medians are close to chance", max(max(row) for row in medians) < 0.4)
     best, name = max((max(results.scores(name, task, 50)), name) for name in names for task in fixed)
-    _holds("the best score is of copy", best in results.scores(name, "copy", 50))
+    _holds("the best score is for copy", best in results.scores(name, "copy", 50))
     _holds("mingru+chrono solves both", all(results.solved("mingru+chrono", task, 50) == every for task in fixed))
     _holds("minlstm is best", all(results.solved("minlstm", task, 150) == every for task in drawn))
     _holds("the other two are not as good", all(results.solved(n, t, 150) < every for n in names[:2] for t in drawn))
     copied, recalled = ([f"{value:.2f}" for value in row] for row in medians)
-    yield f"""**Where every row has the same lag, gates that begin half open see little.** {_and(map(_code, names))}
-        solve neither copy nor delayed recall, not even at lag 50 and with any seed: the median scores are
-        {_and(copied)} of copy and {_and(recalled)} of delayed recall, where chance is
-        {results.found["chance"]["copy"]:.2f}, and the best seed, of {_code(name)}, comes to {best:.2f} of copy. With
-        chrono initialisation `mingru` solves both there with all seeds. What it lacked was not a capacity but a
-        gradient. Where lags differ from row to row, as in adding and selective copy, most seeds of the same three
-        solve lag 50, and `minlstm` 150 with all of them: the short lags show the way."""
+    yield f"""**If all rows have the same lag, layers whose gates are half open at first learn little.**
+        {_and(map(_code, names))} solve neither copy nor delayed recall with any seed, not even at lag 50. Their median
+        scores are {_and(copied)} for copy and {_and(recalled)} for delayed recall, where chance is
+        {results.found["chance"]["copy"]:.2f}; the best seed, one of {_code(name)}, reaches {best:.2f} for copy. With
+        chrono initialisation `mingru` solves both tasks at this lag with all seeds, so its gradient was too small
+        before, not its capacity. If the lags differ from row to row, as in adding and selective copy, most seeds of
+        the same three layers solve lag 50, and all seeds of `minlstm` solve lag 150, because they can learn from the
+        short lags first."""
 
 
 def _plain(results: Results) -> Iterator[str]:
@@ -103,9 +104,9 @@ def _plain(results: Results) -> Iterator[str]:
         "rnn solves nothing at 150", not any(results.solved(name, task, lag) for task in tasks for lag in (150, 1000))
     )
     _holds("rnn does not solve adding", results.solved(name, "adding", 50) == 0)
-    yield f"""**The plain `rnn`**, with its orthogonal matrix, holds out longer than theory alone would have it: it
-        solves copy and parity at lag 50 with all seeds. At 150 it solves nothing, and adding it never learns to the
-        end: its median score at lag 50 is {results.median(name, "adding", 50):.2f}."""
+    yield f"""**The plain `rnn`**, whose recurrent matrix is orthogonal at first, is better than theory suggests: it
+        solves copy and parity at lag 50 with all seeds. At lag 150 it solves nothing. It never solves adding; its
+        median score at lag 50 is {results.median(name, "adding", 50):.2f}."""
 
 
 def _parity(results: Results) -> Iterator[str]:
@@ -130,11 +131,11 @@ def _parity(results: Results) -> Iterator[str]:
     _holds("rglru with signed finds it with a seed or more, not with all", 0 < signed < every)
     had = _and(f"{scores[place]:.2f}" for place in learned)
     left = _and(f"{score:.2f}" for score in twice)
-    yield f"""**Parity** goes as theory has it: with gates that do not see the state and are above 0 nothing is
-        learned, and the best seed has {highest:.2f}. {_and(map(_code, seeing))} solve it at lag 50 with two seeds or
-        three, and keep it at twice the lag. `lru` has {had} there with {_seeds(len(learned))}, of which {left} is
-        left at twice the lag: as one who counts would do. `rglru` with `signed` can hold a parity, but only
-        {_seeds(signed)} of {_count(every)} found it."""
+    yield f"""**Parity** agrees with theory. Layers with gates that are above 0 and do not depend on the state learn
+        nothing; the best seed has {highest:.2f}. {_and(map(_code, seeing))} solve it at lag 50 with two or three
+        seeds, and also at twice the lag. `lru` has scores of {had} at lag 50 with {_seeds(len(learned))}, but
+        {left} at twice the lag, as a network that counts would have. `rglru` with `signed` can compute a parity, but
+        only {_seeds(signed)} of {_count(every)} learnt it."""
 
 
 def _linear(results: Results) -> Iterator[str]:
@@ -151,12 +152,12 @@ def _linear(results: Results) -> Iterator[str]:
     told = results.median("lru", "delayed recall", later, "at twice the lag")
     _holds("its answers belong to the lag", max(copied, told) <= results.found["chance"]["copy"])
     others_take = _and(f"{steps:,}" for steps in slow)
-    yield f"""**`lru` copies best of all and hardly selects.** At lag 50 it solves copy in some {quick} updates, for
-        which {_and(map(_code, gated))} take {others_take}, and it alone solves it at {longest}. Selective copy it
-        solves with {_seeds(chosen)} of {_count(every)} at lag 50, and not at 150. Delayed recall is a selection of
-        one symbol, which the dense layer between two `lru` manages at lag 50 with {_seeds(recalled)}. Its answers to
-        copy and delayed recall belong to the lag they were trained at: at twice that the median scores are
-        {copied:.2f} and {told:.2f}, at chance or below."""
+    yield f"""**`lru` is the best layer for copy, but seldom solves selective copy.** It solves copy at lag 50 in
+        some {quick} updates, while {_and(map(_code, gated))} need {others_take}, and it is the only layer that solves
+        copy at lag {longest}. It solves selective copy with {_seeds(chosen)} of {_count(every)} at lag 50, and not at
+        150. Delayed recall requires the selection of one symbol, which the dense layer between the two `lru` layers
+        learns at lag 50 with {_seeds(recalled)}. The solutions of copy and delayed recall only work for the lag of
+        the training: at twice this lag the median scores are {copied:.2f} and {told:.2f}, at chance or below."""
 
 
 def _chrono(results: Results) -> Iterator[str]:
@@ -172,7 +173,7 @@ def _chrono(results: Results) -> Iterator[str]:
     _holds("lstm gains as much in both", pairs[0] == pairs[1] and pairs[0][0] < pairs[0][1])
     adding = results.longest("mingru", "adding"), results.longest("mingru+chrono", "adding")
     _holds("mingru gains in adding", adding[0] < adding[1])
-    yield f"""**Chrono initialisation** is all that stands between `mingru` and copy or delayed recall. It takes
+    yield f"""**Chrono initialisation** is all that `mingru` needs to solve copy and delayed recall. It takes
         `mingru` from {adding[0]} to {adding[1]:,} steps of adding, and `lstm` from {pairs[0][0]} to {pairs[0][1]} of
         delayed recall and selective copy."""
 
@@ -197,15 +198,15 @@ def _longest_lag(results: Results) -> Iterator[str]:
         ]
         for task in tasks
     }
-    parts = [f"{task} by {_and(map(_code, own))}" for task, own in partly.items() if own]
+    parts = [f"{task} (by {_and(map(_code, own))})" for task, own in partly.items() if own]
     most = round(results.found["settings"]["budget"] * (min(results.found["lags"]) / lag) ** (1 / 3))
     how_many = f"{_count(len(told)) if told else 'none'} of the {_count(len(tasks))} tasks"
     which = f" with any seed: {_and(told)}, of {_count(every)} each" if told else ""
     yield f"""**At {lag:,} steps** {how_many} is solved within these budgets{which}. Of all {len(ends)} trainings
-        there {given_up} were given up as not learned at a third of their budget."""
+        at this lag {given_up} were stopped at a third of their budget because they had not learnt enough."""
     if parts:
-        yield f"What most seeds learn in part is {_and(parts)}."
-    yield f"The budget there is {most} updates, and whether more of them would do has not been tried."
+        yield f"The tasks that most seeds learn in part are {_and(parts)}."
+    yield f"The budget at this lag is {most} updates; larger budgets have not been tried."
 
 
 def _holds(statement: str, true: bool) -> None:

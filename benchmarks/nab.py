@@ -1,11 +1,12 @@
-"""What a detector does on real series: the Numenta anomaly benchmark (Lavin and Ahmad 2015), honestly counted.
+"""How does a detector do on real series? Counts hits and false alarms on the Numenta anomaly benchmark.
 
     GATEWISE_DATA=/path/to/data python benchmarks/nab.py [--steps 400] [--share 0.4] [FILE ...]
 
-The folder must hold nab/data and nab/labels. A detector is fitted on the first part of each series, anomalies in it
-included, and scores the rest, going straight on. A labelled window is hit when an alarm lies in it; alarms outside all
-windows are false. Detector refuses the clock changes in these files: rows are sorted, and repeated times left out. The
-labels are known to be partly arbitrary (Wu and Keogh 2021): this is a check of sanity, not a ranking.
+The folder must contain nab/data and nab/labels (Lavin and Ahmad 2015). A detector is fitted on the first part of each
+series, including its anomalies, and scores the rows that follow. A labelled window counts as hit if an alarm is in it;
+alarms outside of all windows are false. The files contain changes of the clock, which a detector refuses, so rows are
+sorted and repeated times are left out. Some labels are known to be arbitrary (Wu and Keogh 2021), so this is a check of
+plausibility and not a ranking.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ FILES = (
 
 
 def measure(root: Path, name: str, share: float, steps: int, smooth: int) -> dict[str, object]:
-    """Windows hit and false alarms in 1,000 rows outside windows, on what comes after the rows fitted."""
+    """Windows that are hit, and false alarms in 1,000 rows outside of windows, after the training rows."""
     frame = pd.read_csv(root / "data" / f"{name}.csv.gz", parse_dates=["timestamp"])
     frame = frame[~frame["timestamp"].duplicated()].sort_values("timestamp", ignore_index=True)
     labels = json.loads((root / "labels" / "combined_windows.json").read_text())[f"{name}.csv"]

@@ -1,6 +1,6 @@
-"""A recurrent layer of gatewise in its peers, torch and ONNX Runtime, with the same weights.
+"""A recurrent layer of gatewise in torch and in ONNX Runtime, with the same weights.
 
-A batch of sessions takes one step after the other, each carrying its state.
+A batch of sessions takes one step after the other, and each session carries its state.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from onnx import TensorProto, helper
 import gatewise as gw
 
 Work = Callable[[int], None]
-"""Does so many steps."""
+"""Runs the given number of steps."""
 
 ONNX_ORDER = {"gru": (1, 0, 2), "lstm": (0, 3, 1, 2)}
-"""Which of our gates stands at each place in ONNX: GRU z, r, h; LSTM i, o, f, c."""
+"""The index of the gate of gatewise at each place in ONNX: GRU z, r, h; LSTM i, o, f, c."""
 
 
 def one_layer(kind: str, units: int, inputs: int) -> gw.Model:

@@ -1,13 +1,13 @@
-"""What does `fit` say about data, and is it right? Counts its warnings on clean, on faulty and on real series.
+"""How often does `fit` warn about data, and is it right? Counts its warnings on clean, on faulty and on real series.
 
     GATEWISE_DATA=/path/to/data python benchmarks/plausible.py [--seeds 100] [--rows 1000 8000] [--no-real]
     python benchmarks/plausible.py --page
 
-Clean series are those of `calibration.py`, with ten laws of noise, and others that are easily taken for faulty: heavy
-tails, bursts, counts, columns that are mostly zero, on or off, seasons, and series that return slowly. No warning is
-wanted. To faulty ones something is done that is to be found. On real data every warning is listed, for a reader to
-judge. One setting for all: rows are cut as `Detector` cuts them by default. `--page` writes the table of
-docs/guides/detect.md from the results.
+Clean series are those of `calibration.py`, with ten noise distributions, and others that could be mistaken for faulty
+ones: heavy tails, bursts, counts, columns that are mostly zero, on or off, seasons, and series that return slowly. They
+should cause no warning. Faulty series contain a fault that a warning should name. On real data every warning is listed,
+for a reader to judge. All series use the same settings: rows are split as `Detector` splits them by default. `--page`
+writes the tables of docs/guides/detect.md from the results.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ Maker = Callable[[np.random.Generator, int], np.ndarray]
 
 
 def returning(pull: float, noise: Maker) -> Maker:
-    """x_t = pull x_{t-1} + e_t, once it has forgotten where it began."""
+    """x_t = pull x_{t-1} + e_t, after the influence of the first value has decayed."""
 
     def make(rng: np.random.Generator, n: int) -> np.ndarray:
         start = int(10 / (1 - pull))
@@ -52,7 +52,7 @@ def normal(rng: np.random.Generator, n: int) -> np.ndarray:
 
 
 def season(rng: np.random.Generator, n: int, cycles: float | None = None) -> np.ndarray:
-    """A sine of 48 steps, or of so many cycles in all, with noise of a tenth."""
+    """A sine with a period of 48 steps, or a given number of cycles, with noise of deviation 0.1."""
     turns = np.arange(n) / 48 if cycles is None else cycles * np.arange(n) / n
     return np.sin(2 * np.pi * (turns + rng.random())) + 0.1 * rng.standard_normal(n)
 
@@ -202,14 +202,14 @@ FAULTY: dict[str, tuple[Maker, set[str]]] = {
 
 
 def read(data: object, **reading: str) -> tuple[Table, np.ndarray, np.ndarray]:
-    """The table, and its rows of training and calibration as `Detector` cuts them by default."""
+    """The table, and its training and calibration rows as `Detector` splits them by default."""
     table = read_table(data, missing="hold", **reading)
-    cuts = cut(table, 0.25)
-    return table, cuts.training, cuts.calibration
+    parts = cut(table, 0.25)
+    return table, parts.training, parts.calibration
 
 
 def count(name: str, make: Maker, wanted: set[str] | None, rows: int, seeds: int) -> dict[str, int]:
-    """In how many series which kinds are found, any at all ("any"), and any that is wanted ("right")."""
+    """The number of series with each kind of fault, with any ("any"), and with one that is there ("right")."""
     found: Counter[str] = Counter(any=0, right=0)
     for seed in range(seeds):
         kinds = set(doubts(*read(make(np.random.default_rng([seed, *name.encode()]), rows))))
@@ -237,7 +237,7 @@ def real(root: Path) -> Iterator[tuple[str, pd.DataFrame, dict[str, str]]]:
 
 
 def measure_real(root: Path) -> dict[str, object]:
-    """Of each set how many columns there are and how many get a warning, and of each table the warnings."""
+    """The columns of each data set, those with a warning, and the warnings of each table."""
     said: dict[str, list[str]] = {}
     columns: Counter[str] = Counter()
     doubted: Counter[str] = Counter()
@@ -253,7 +253,7 @@ def measure_real(root: Path) -> dict[str, object]:
 
 
 def table(results: dict[str, dict[str, dict[str, dict[str, int]]]], rows: list[int], seeds: int) -> str:
-    """For the page: clean series that are ever doubted, and all faulty ones."""
+    """The table of the page: clean series with any warning, and all faulty ones."""
     heads = [f"{n:,} rows" for n in rows]
     lines = ["| series | " + " | ".join(heads) + " |", "|---|" + "---:|" * len(rows)]
     quiet = [name for name, found in results["clean"].items() if not any(found[str(n)]["any"] for n in rows)]
@@ -278,14 +278,14 @@ SETS = {
 
 
 def real_table(results: dict[str, dict[str, int]]) -> str:
-    """For the page: of each real set its columns, and those with a warning."""
+    """The table of the page: the columns of each real data set, and those with a warning."""
     lines = ["| real data | columns | with a warning |", "|---|---:|---:|"]
     columns, doubted = results["columns"], results["columns doubted"]
     return "\n".join(lines + [f"| {name} | {columns[kind]} | {doubted[kind]} |" for kind, name in SETS.items()]) + "\n"
 
 
 def page(text: str, results: dict) -> str:
-    """The text of the guide with its tables written anew."""
+    """The text of the guide with new tables."""
     before, _, rest = text.partition(BEGIN)
     settings = results["settings"]
     counted = table(results, settings["rows"], settings["seeds"])

@@ -1,12 +1,12 @@
-"""One step of many sessions at once: `Pool.push` against a batch of as many in torch and in ONNX Runtime.
+"""One step of many sessions: `Pool.push` compared with a batch of the same size in torch and in ONNX Runtime.
 
     python benchmarks/pool.py [--kinds gru lstm] [--sessions 16 256] [--units 64 128] [--inputs 16]
                               [--rounds 15] [--seconds 0.2]
 
-Everything runs on one thread. All contestants carry their states from step to step. torch runs eager, in inference
-mode, the layer and the cell; ONNX Runtime runs a graph of the single node with inputs and outputs bound to memory. They
-take turns; a ratio is the median over rounds of the ratio within a round. The pool is pushed with its sessions in order
-and, as `shuffled`, in another order in each push, when their states have to be gathered.
+Everything runs on one thread, and all contestants carry their states from step to step. torch runs the layer and the
+cell in eager inference mode. ONNX Runtime runs a graph of a single node with inputs and outputs bound to memory. They
+take turns; a ratio is the median over rounds of the ratio within a round. The pool is given its sessions in order and,
+as `shuffled`, in another order in each push, so that their states have to be gathered.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from peers import Work, agree, one_layer, onnx_steps, torch_steps
 
 
 def our_steps(model: gw.Model, x: np.ndarray, shuffled: bool) -> Work:
-    """`Pool.push` of all sessions."""
+    """`Pool.push` with all sessions."""
     pool, y = model.pool(len(x)), np.empty((len(x), model.outputs), np.float32)
     rng = np.random.default_rng(0)
     orders = [rng.permutation(len(x)) if shuffled else np.arange(len(x)) for _ in range(8)]

@@ -1,18 +1,19 @@
-"""How well does a deep stack of each recurrence write English after a minute on a CPU?
+"""How well does a deep stack of each recurrent layer predict English text after a minute of training on a CPU?
 
     GATEWISE_DATA=/path/to/data python benchmarks/shakespeare.py [--kinds rnn lstm gru] [--seconds 60]
 
-The folder must hold tinyshakespeare/input.txt (Karpathy 2015): 1,115,394 characters, 65 distinct. The first 90 % train,
-the rest validate, as is usual. One model for each recurrent kind: characters one-hot, a dense layer, residual blocks, a
-norm, a dense layer with a value for each character. It is trained with what the package exports and torch's AdamW: rows
-of text side by side, pieces of them one after the other, the state carried from piece to piece. The learning rate falls
-to nothing over the seconds of training, which are those of the clock: on a busy machine fewer steps are made.
+The folder must contain tinyshakespeare/input.txt (Karpathy 2015): 1,115,394 characters, 65 of them distinct. As usual,
+the first 90 % are for training and the rest for validation. There is one model for each recurrent kind: one-hot
+characters, a dense layer, residual blocks, a norm, and a dense layer with a value for each character. It is trained
+with `to_torch` and AdamW of torch on rows of text side by side, in consecutive segments, with the state carried from
+segment to segment. The learning rate falls to 0 over the time of the training, which is measured by the clock, so that
+a busy machine makes fewer steps.
 
-Then the trained weights run in the native core over the whole validation text, character by character from a zero
-state, and what is written down is the mean cross entropy in nats. Beside it stands what a table of pairs of characters
-knows: the entropy of a character given the one before it within the training text, the least that any such table can
-have there, and the cross entropy of the training text's table, each pair counted once more than it was seen, on the
-validation text.
+Then the native core runs the trained model over the whole validation text, character by character from a zero state.
+The result is the mean cross entropy in nats. For comparison there are two figures for a table of pairs of characters:
+the entropy of a character given the one before it in the training text, the lowest value that such a table can have
+there; and the cross entropy on the validation text of the table of the training text, with each pair counted once more
+than it occurs.
 """
 
 from __future__ import annotations
@@ -34,20 +35,20 @@ from gatewise.train import from_torch, to_torch
 
 RECURRENT = tuple(kind for kind in KINDS if registry.spec(kind).recurrent)
 TRAINING = 0.9
-"""Share of the text that trains."""
+"""The share of the text that is used for training."""
 
 ROWS, STEPS = 32, 64
-"""Rows of text side by side in a batch, and characters of each in a step of training."""
+"""The number of rows of text in a batch, and of characters of each row in a training step."""
 
 LEARNING_RATE, WARM, CLIP = 4e-3, 0.05, 1.0
-"""The greatest, reached after this share of the time, and the greatest norm of a gradient."""
+"""The largest learning rate, the share of the time after which it is reached, and the largest norm of a gradient."""
 
 Text = npt.NDArray[np.int64]
-"""A text as numbers of its characters."""
+"""A text as the numbers of its characters."""
 
 
 def read(root: Path) -> tuple[Text, Text, int]:
-    """The text that trains, that which validates, and how many distinct characters both have."""
+    """The training text, the validation text, and the number of distinct characters."""
     text = np.frombuffer((root / "tinyshakespeare" / "input.txt").read_bytes(), np.uint8)
     characters, numbers = np.unique(text, return_inverse=True)
     cut = int(TRAINING * len(numbers))
@@ -55,7 +56,7 @@ def read(root: Path) -> tuple[Text, Text, int]:
 
 
 def pairs(training: Text, validation: Text, characters: int) -> dict[str, float]:
-    """What a table of pairs knows of the next character, in nats: see the head of this file."""
+    """The entropy and the cross entropy of a table of pairs of characters in nats; see the docstring of this module."""
     counts = np.zeros((characters, characters))
     np.add.at(counts, (training[:-1], training[1:]), 1)
     share = counts / counts.sum(1, keepdims=True).clip(1)
@@ -68,7 +69,7 @@ def pairs(training: Text, validation: Text, characters: int) -> dict[str, float]
 
 
 def model(kind: str, characters: int, blocks: int, width: int, seed: int) -> gw.Model:
-    """An untrained stack of this many blocks around layers of this kind."""
+    """An untrained stack of residual blocks around layers of the given kind."""
     layers = [gw.LayerSpec("dense", "block0", units=width)]
     for i in range(blocks):
         layers += gw.residual(gw.LayerSpec(kind, units=width), width, f"block{i + 1}", source=f"block{i}")
@@ -78,7 +79,7 @@ def model(kind: str, characters: int, blocks: int, width: int, seed: int) -> gw.
 
 
 def train(model: gw.Model, text: Text, seconds: float) -> tuple[gw.Model, int]:
-    """The model after so many seconds, and how many steps they were enough for."""
+    """The model after a training of the given seconds, and the number of steps that it made."""
     module = to_torch(model)
     optimizer = torch.optim.AdamW(module.parameters(), LEARNING_RATE, betas=(0.9, 0.99), weight_decay=0.01)
     length = len(text) // ROWS
@@ -102,7 +103,7 @@ def train(model: gw.Model, text: Text, seconds: float) -> tuple[gw.Model, int]:
 
 
 def score(model: gw.Model, text: Text) -> float:
-    """Mean cross entropy of the model's answers over a whole text, in nats."""
+    """Mean cross entropy of the answers of a model over a text, in nats."""
     one_hot = np.eye(model.inputs, dtype=np.float32)
     answers = model.run(one_hot[text[:-1]]).astype(np.float64)
     top = answers.max(1)
@@ -111,7 +112,7 @@ def score(model: gw.Model, text: Text) -> float:
 
 
 def measure(kinds: list[str], seconds: float, blocks: int, width: int, seed: int) -> dict[str, Any]:
-    """All that is written down."""
+    """All results."""
     training, validation, characters = read(Path(os.environ["GATEWISE_DATA"]))
     known = pairs(training, validation, characters)
     for what, nats in known.items():

@@ -1,12 +1,12 @@
-"""One step of a recurrent layer, batch 1: gatewise through its public API against torch and ONNX Runtime.
+"""One step of a recurrent layer with batch size 1: gatewise through its Python API, torch and ONNX Runtime.
 
     python benchmarks/step.py [--kinds gru lstm] [--rounds 15] [--seconds 0.1] [--units 32 64 128 256] [--inputs 16]
 
-All contestants carry their state from step to step, take one float32 reading and give one output. torch runs eager, in
-inference mode, with 1 and with 2 threads, and the faster counts; ONNX Runtime runs a graph of the single node with
+All contestants carry their state from step to step, read one float32 reading and return one output. torch runs in eager
+inference mode with 1 and with 2 threads, and the faster one counts. ONNX Runtime runs a graph of a single node with
 inputs and outputs bound to memory, on one thread. They take turns; a ratio is the median over rounds of the ratio
-within a round. Beside it stand the time of a step in C and the bound that this machine's cache bandwidth and
-multiply-add peak set.
+within a round. The table also shows the time of a step in C, and its lower bound on this machine, which follows from
+the bandwidth of the caches and the peak of multiply-adds.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from peers import Work, agree, one_layer, onnx_steps, torch_steps
 
 
 def our_step(model: gw.Model, x: np.ndarray, reuse: bool) -> Work:
-    """`Stream.push`, into an array of the caller's or into a new one each time."""
+    """`Stream.push`, into a given array or into a new one each time."""
     stream = model.stream()
     y = np.empty(model.outputs, np.float32)
 
@@ -40,7 +40,7 @@ def our_step(model: gw.Model, x: np.ndarray, reuse: bool) -> Work:
 
 
 def step_in_c(model: gw.Model, rounds: int, seconds: float) -> dict[str, float]:
-    """A step without Python, in turn with its bound: reading all weights or multiplying them, whichever is longer."""
+    """A step in C, in turn with its lower bound: the longer of reading all weights and multiplying them."""
     native = model._native
     steps = max(10, round(seconds / native.time_steps(1000)))
     pairs = [(native.time_steps(steps), step_bound(model).seconds) for _ in range(rounds)]

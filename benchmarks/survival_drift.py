@@ -1,11 +1,11 @@
-"""A million streamed steps against the same steps in double precision: rounding errors do not pile up.
+"""A million streamed steps compared with the same steps in double precision: do rounding errors accumulate?
 
     python benchmarks/survival_drift.py [--steps 1000000]
 
-The truth is torch's own recurrent layer in float64 with the same weights, fed the same readings. The models forget:
-their state is a contraction, as it must be where errors are to stay small. Readings are noise, with stretches of
-silence and of large values between. Half of the steps are pushed one by one, half in pieces of odd lengths. Told is the
-largest error in each tenth of the steps. Writes results/survival_drift.json.
+The reference is torch's recurrent layer in float64 with the same weights and the same readings. The weights are such
+that the influence of earlier steps decays (the state is a contraction), which is necessary for errors to stay small.
+The readings are noise, with stretches of silence and of large values. Half of the steps are pushed one by one, half in
+pieces of odd lengths. The result is the largest error in each tenth of the steps, in results/survival_drift.json.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ LAYERS = {"gru": torch.nn.GRU, "lstm": torch.nn.LSTM, "rnn": torch.nn.RNN}
 
 
 def blocks(steps: int) -> Iterator[np.ndarray]:
-    """A hundred blocks of readings (time, inputs) float32; of each ten one is silent and one is loud."""
+    """A hundred blocks of readings (time, inputs) float32; one of ten is silent and one has large values."""
     rng = np.random.default_rng(7)
     for i in range(100):
         scale = {3: 0.0, 7: 30.0}.get(i % 10, 1.0)

@@ -2,10 +2,10 @@
 
     python benchmarks/survival_fuzz.py [--only core|files] [--seconds 600]
 
-Each target gets all of the time: two in libFuzzer, one after the other, by the clock; four in hypothesis, two at once,
-by their CPU time. What they find goes to build/fuzz and to tests/hostile/corpus. The first crash, report of a
-sanitizer, broken promise or unexpected exception ends the script. Writes results/survival_fuzz_core.json and
-results/survival_fuzz_files.json.
+Each target runs for the whole time: the two of libFuzzer one after the other, by the clock; the four of hypothesis two
+at a time, by their CPU time. Findings are written to build/fuzz and to tests/hostile/corpus. The script ends at the
+first crash, report of a sanitizer, violated property or unexpected exception. It writes results/survival_fuzz_core.json
+and results/survival_fuzz_files.json.
 """
 
 from __future__ import annotations

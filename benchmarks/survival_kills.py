@@ -1,17 +1,17 @@
-"""SIGKILL at random moments, and what is left: nothing lost, and the end as if nobody had interfered.
+"""SIGKILL at random moments: nothing may be lost, and the result must be that of an uninterrupted run.
 
     python benchmarks/survival_kills.py [--kills 300]
 
-A third of the kills each goes to
+A third of the kills each are for
 
-- `gatewise train --checkpoint`: started again with the same command until it is done; its model must be that of one
-  uninterrupted training, bit for bit. (Checkpoints are written after each update here, not twice a minute.)
-- `gatewise stream --state --replay`: started again until the input ends; its output file must be that of one
-  uninterrupted stream, byte for byte.
-- `Model.save` over an older file: what is there must be the old model or the new one, whole.
+- `gatewise train --checkpoint`: the same command is started again until it is done. Its model must be equal to that of
+  an uninterrupted training in every bit. (Here checkpoints are written after each update, not twice a minute.)
+- `gatewise stream --state --replay`: it is started again until the input ends. Its output file must be equal to that of
+  an uninterrupted stream in every byte.
+- `Model.save` over an older file: afterwards the file must be the complete old model or the complete new one.
 
-A kill fell `midway` if the work had got on since the last start; for saves, if a half-written file was left beside the
-whole one. Whatever is not equal ends the script with a message. Writes results/survival_kills.json.
+A kill counts as `midway` if there was progress since the last start; for saves, if a half-written file was left beside
+the complete one. Any difference ends the script with a message. It writes results/survival_kills.json.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ main()
 TRAINING = ["--steps", "1000", "--units", "8", "--quiet"]
 LINES = 20_000
 PATIENCE = 50
-"""Kills in a row after which a command that gets no further is given up."""
+"""The number of kills in a row without progress after which the script gives up."""
 
 
 def life(command: Sequence[str], moment: float | None, stdin: Path | None = None, stdout: Path | None = None) -> bool:
-    """Start a command, kill it after so many seconds, and say whether it was done before."""
+    """Start a command and kill it after the given seconds; returns whether it was done before."""
     source = open(stdin, "rb") if stdin else subprocess.DEVNULL  # noqa: SIM115
     output = open(stdout, "ab") if stdout else subprocess.DEVNULL  # noqa: SIM115
     try:
@@ -69,7 +69,7 @@ def life(command: Sequence[str], moment: float | None, stdin: Path | None = None
 
 
 def seconds(command: Sequence[str], stdin: Path | None = None, stdout: Path | None = None) -> float:
-    """How long a command takes when nobody interferes."""
+    """The seconds that a command takes without interruption."""
     start = time.monotonic()
     life(command, None, stdin, stdout)
     return time.monotonic() - start
@@ -80,7 +80,7 @@ def tensors(path: Path) -> dict[str, bytes]:
 
 
 def kill_training(kills: int, folder: Path, chance: random.Random) -> dict[str, Any]:
-    """Trainings, each killed again and again until it is done."""
+    """Run trainings, each of which is killed and started again until it is done."""
     data, reference, output, checkpoint = (folder / name for name in ("data.csv", "ref", "out", "checkpoint"))
     rng = np.random.default_rng(0)
     t = np.arange(1500)
@@ -113,7 +113,7 @@ def kill_training(kills: int, folder: Path, chance: random.Random) -> dict[str, 
 
 
 def kill_streams(kills: int, folder: Path, chance: random.Random) -> dict[str, Any]:
-    """Streams, each killed again and again until its input ends."""
+    """Run streams, each of which is killed and started again until its input ends."""
     model, lines, reference, output, state = (folder / name for name in ("model", "lines", "ref", "out", "state"))
     layers = [gw.LayerSpec("gru", units=16), gw.LayerSpec("dense", units=2)]
     gw.init(gw.ModelSpec(2, layers)).save(model)
@@ -144,7 +144,7 @@ def kill_streams(kills: int, folder: Path, chance: random.Random) -> dict[str, A
 
 
 def kill_saves(kills: int, folder: Path, chance: random.Random) -> dict[str, Any]:
-    """Two models saved in turns over one file, each time until a kill."""
+    """Save two models in turn over one file, each time until a kill."""
     path = folder / "model"
     spec = gw.ModelSpec(4, [gw.LayerSpec("gru", units=96)])
     models = [gw.init(spec, seed).replace(provenance={"seed": seed, "pad": "x" * 50_000 * seed}) for seed in (0, 1)]

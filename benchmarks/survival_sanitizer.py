@@ -1,10 +1,10 @@
-"""The Python suite of the native core with the module under AddressSanitizer and UndefinedBehaviorSanitizer.
+"""The Python tests of the native core with the module under AddressSanitizer and UndefinedBehaviorSanitizer.
 
     make sanitize          builds the module in build/sanitize and calls this script
 
 The sanitizers end the process at the first access outside of an object, use after free, overflow or misaligned access
-in the core. A first process shows that they are awake: there the core gets an array that was freed, and must die of it.
-Writes results/survival_sanitizer.json.
+in the core. A first process checks that the sanitizers work: the core gets an array that was freed, and the process
+must end with a report. Writes results/survival_sanitizer.json.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ print("nobody minds", flush=True)
 
 
 def environment() -> dict[str, str]:
-    """The sanitizers' runtime before everything else, and the package with the sanitized module."""
+    """Environment variables that load the sanitizers' runtime first, and the package with the sanitized module."""
     libraries = []
     for name in ("libasan.so", "libstdc++.so"):  # without the second, exceptions within torch end in nowhere
         found = subprocess.run(

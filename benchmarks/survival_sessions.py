@@ -1,17 +1,17 @@
-"""Ten thousand sessions of one model at once, from eight threads: each answers as if it were alone.
+"""Ten thousand sessions of one model in eight threads: each must answer as if it were alone.
 
     python benchmarks/survival_sessions.py [--sessions 10000] [--threads 8] [--steps 60]
 
-The truth is a checksum over the answers of each session, run alone and in one go on the main thread. Then all sessions
-are open at once and the threads serve them in random order:
+The reference is a checksum over the answers of each session, which is run alone and at once on the main thread. Then
+all sessions are open at the same time, and the threads serve them in random order:
 
-- as streams, several steps in a call or now and then each by itself; now and then a session is saved, and goes on in a
-  new stream from the bytes, on whichever thread comes next;
-- in pools, one for each thread: at each turn a random few of its sessions step, in random order.
+- as streams, with several steps in a call or sometimes one step; sometimes a session is saved, and continues from the
+  bytes in a new stream, on the thread that takes it next;
+- in pools, one for each thread: in each call a few random sessions of the pool take a step, in random order.
 
-Both for a model that carries its state and for one that reruns a window. The core lets other threads run during a
-call only where it has work enough: the calls above that threshold are counted, and must be most, so that native code
-does run in several threads at once.
+Both are done for a model that carries its state and for one with a window. The core lets other threads run during a
+call only if the call has enough work. The calls above this threshold are counted and must be the majority, so that
+native code does run in several threads at once.
 
 Writes results/survival_sessions.json.
 """
@@ -43,7 +43,7 @@ MOST = 0.75
 
 
 def models() -> dict[str, gw.Model]:
-    """Scaled input with missing readings, an LSTM, a GRU, an answer: with the state carried, and in a window."""
+    """Models of an LSTM, a GRU and a dense layer that read missing values: with carried state, and with a window."""
     stage = gw.LayerSpec("numeric", width=INPUTS, scaling="standard", missing="hold")
     carried = [gw.LayerSpec("lstm", units=160), gw.LayerSpec("gru", units=96), gw.LayerSpec("dense", units=2)]
     windowed = [
@@ -61,7 +61,7 @@ def models() -> dict[str, gw.Model]:
 
 @dataclass
 class Calls:
-    """How many calls into the core there were, and how many of them let other threads run meanwhile."""
+    """The number of calls into the core, and of those that let other threads run at the same time."""
 
     model: gw.Model
     made: int = 0
@@ -76,14 +76,14 @@ class Calls:
         self.enough = -(-(1 << int(bits[1])) // (self.model.graph.macs * (self.model.window or 1)))
 
     def add(self, steps: list[int]) -> None:
-        """The calls of one thread: how many steps each took, over all its sessions."""
+        """Add the calls of one thread: the number of steps of each call, over all its sessions."""
         with self.lock:
             self.made += len(steps)
             self.released += sum(count >= self.enough for count in steps)
 
 
 def readings(session: int, steps: int) -> np.ndarray:
-    """What one session reads: noise, a twentieth of it missing."""
+    """The readings of one session: noise, of which a twentieth is missing."""
     rng = np.random.default_rng(session)
     x = rng.standard_normal((steps, INPUTS), np.float32)
     x[rng.random(x.shape) < 0.05] = np.nan
@@ -114,7 +114,7 @@ def in_threads(work: Callable[[int], None], count: int) -> None:
 
 
 def by_streams(shared: gw.Model, sessions: int, steps: int, threads: int) -> tuple[list[str], Calls]:
-    """All sessions as streams in one queue, from which the threads take whichever comes next."""
+    """Serve all sessions as streams from one queue, from which each thread takes the next."""
     answers: list[list[np.ndarray]] = [[] for _ in range(sessions)]
     waiting: queue.SimpleQueue[tuple[int, int, gw.Stream]] = queue.SimpleQueue()
     calls = Calls(shared)
@@ -147,7 +147,7 @@ def by_streams(shared: gw.Model, sessions: int, steps: int, threads: int) -> tup
 
 
 def by_pools(shared: gw.Model, sessions: int, steps: int, threads: int) -> tuple[list[str], Calls]:
-    """A pool for each thread with its share of the sessions."""
+    """Serve the sessions from pools, one for each thread with its share of the sessions."""
     found = [""] * sessions
     calls = Calls(shared)
 
@@ -172,7 +172,7 @@ def by_pools(shared: gw.Model, sessions: int, steps: int, threads: int) -> tuple
 
 
 def served(shared: gw.Model, sessions: int, steps: int, threads: int) -> dict[str, Any]:
-    """Serve one model in both ways, and compare. Ends the script where a session answers otherwise than alone."""
+    """Serve one model in both ways, and compare. Any difference to a session run alone ends the script."""
     alone = [checksum([np.asarray(shared.run(readings(s, steps)))]) for s in range(sessions)]
     if len(set(alone)) != sessions:
         raise SystemExit("two sessions have the same answers: then equal checksums prove nothing")

@@ -1,6 +1,6 @@
-"""The table in docs/survival.md, from what the survival scripts wrote.
+"""The table in docs/survival.md, from the results of the survival scripts.
 
-python benchmarks/survival_table.py        writes it there
+python benchmarks/survival_table.py        writes it into the page
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ BEGIN, END = "<!-- table: benchmarks/survival_table.py -->\n", "<!-- end of tabl
 
 
 def results(name: str) -> Any:
-    """What benchmarks/survival_NAME.py found."""
+    """The results of benchmarks/survival_NAME.py."""
     return json.loads((ROOT / "benchmarks" / "results" / f"survival_{name}.json").read_text())["results"]
 
 
 def rows() -> list[tuple[str, str, str]]:
-    """What was done, how often, and what held."""
+    """The rows of the table: the test, the number of trials, and the result."""
     kills, sessions, suite = (results(name) for name in ("kills", "sessions", "sanitizer"))
     train, stream, save = kills["train"], kills["stream"], kills["save"]
     many = f"{sessions['sessions']:,} sessions of {sessions['steps']} steps, {sessions['threads']} threads"
@@ -81,7 +81,7 @@ def table() -> str:
 
 
 def page(text: str) -> str:
-    """The page with the table as it is now."""
+    """The page with a new table."""
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
     return before + BEGIN + "\n" + table() + "\n" + END + after

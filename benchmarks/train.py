@@ -1,17 +1,18 @@
-"""Training: forward, backward and a step of the optimiser, against torch's own layers and scans.
+"""Training: forward, backward and a step of the optimiser, compared with torch's own layers and scans.
 
     python benchmarks/train.py [--parts layers ragged scans memory] [--kinds rnn lstm gru] [--batches 16 32]
                                [--steps 64 128 512] [--units 32 64 128 256] [--inputs 16] [--rounds 7] [--seconds 0.1]
 
-Everything is float32. All contestants take turns, each with one thread and with all of them: a ratio is the time of the
-peer at its better thread count over ours at our better one, both medians over the rounds.
+Everything is in float32. All contestants take turns, each with one thread and with all of them. A ratio is the time of
+the other contestant with its better number of threads, divided by ours with our better one; both are medians over the
+rounds.
 
 layers   one recurrent layer, its squared output as the loss, AdamW: torch's `nn.RNN`, `nn.LSTM` or `nn.GRU`
-ragged   the same with rows of random lengths: `pack_padded_sequence`; and torch over the padding, which answers another
-         question, as it also learns from the padding
+ragged   the same with rows of random lengths, by `pack_padded_sequence`; and torch over the padding, which solves
+         another problem, because it also learns from the padding
 scans    h[t] = a[t] h[t-1] + b[t] and its gradient: in the log domain (Heinsen 2023), by doubling (Hillis & Steele
          1986), and as a loop in torch
-memory   the greatest resident size of a process beyond what it had before, for one training step of four layers
+memory   the largest resident size of a process beyond its size before, for one training step of four layers
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ Forward = Callable[[Tensor], Tensor]
 
 
 def training(parameters: Sequence[Tensor], forward: Forward, x: Tensor) -> Callable[[], None]:
-    """A step of training on the mean square of what `forward` makes of x."""
+    """A training step with the mean square of the output of `forward` as the loss."""
     optimiser = torch.optim.AdamW(parameters, lr=1e-4)
 
     def step() -> None:
@@ -54,18 +55,18 @@ def training(parameters: Sequence[Tensor], forward: Forward, x: Tensor) -> Calla
 
 
 def gatewise_layer(kind: str, units: int, inputs: int, depth: int = 1, recompute: bool = False) -> torch.nn.Module:
-    """A layer of ours, or so many of them; it returns (y, state)."""
+    """One or more layers of gatewise; the module returns (y, state)."""
     layers = [gw.LayerSpec(kind, units=units) for _ in range(depth)]
     return to_torch(gw.init(gw.ModelSpec(inputs, layers)), recompute=recompute)
 
 
 def torch_layer(kind: str, units: int, inputs: int, depth: int = 1) -> torch.nn.Module:
-    """torch's; it returns (y, state)."""
+    """A layer of torch; it returns (y, state)."""
     return TORCH[kind](inputs, units, depth, batch_first=True)
 
 
 def at(threads: int, step: Callable[[], object]) -> Work:
-    """The step so many times, with so many threads."""
+    """A function that runs the step repeatedly with the given number of threads."""
 
     def work(count: int) -> None:
         torch.set_num_threads(threads)
@@ -99,7 +100,7 @@ def sgemm_peak(rounds: int) -> dict[int, float]:
 
 
 def layers(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """One layer, all rows full."""
+    """One layer with rows of equal length."""
     peak = sgemm_peak(options.rounds)
     for kind in options.kinds:
         for batch in options.batches:
@@ -134,7 +135,7 @@ def layers(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
 
 
 def ragged(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """Rows of uniformly random lengths from 1 step to all."""
+    """One layer with rows whose lengths are uniformly distributed from 1 step to all."""
     for kind in options.kinds:
         for units in options.units:
             torch.manual_seed(0)
@@ -167,7 +168,7 @@ def log_scan(log_a: Tensor, log_b: Tensor) -> Tensor:
 
 
 def doubling_scan(a: Tensor, b: Tensor) -> Tensor:
-    """Each round joins two neighbouring stretches of steps into one of twice the length."""
+    """A scan in rounds, each of which joins pairs of neighbouring segments of steps."""
     reach = 1
     while reach < b.shape[1]:
         b = torch.cat([b[:, :reach], b[:, reach:] + a[:, reach:] * b[:, :-reach]], 1)
@@ -190,7 +191,7 @@ SCANS = (64, 128, 256, 512, 1024, 2048)
 
 
 def scans(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """The scan alone, from zero, with a and b in (0, 1) so that the log domain can have them."""
+    """The scan alone, from zero, with a and b in (0, 1), as the log domain requires."""
     batch, width = max(options.batches), 64
     for time in SCANS:
         torch.manual_seed(0)
@@ -232,7 +233,7 @@ def memory(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
 
 
 def peak_of(who: str, kind: str, inputs: int) -> float:
-    """MiB that a training step takes at most, in this process; it must be the first thing here."""
+    """The peak of memory of a training step in MiB; it must be the first work of this process."""
     make = torch_layer if who == "torch" else gatewise_layer
     more = {"recompute": True} if "recompute" in who else {}
     net = make(kind, MEMORY["units"], inputs, MEMORY["depth"], **more)
@@ -244,7 +245,7 @@ def peak_of(who: str, kind: str, inputs: int) -> float:
 
 
 def greatest_size() -> float:
-    """MiB that this process has had in memory at most. Linux; getrusage would begin with those of the parent."""
+    """The peak of memory of this process in MiB. Only on Linux; getrusage would include the memory of the parent."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) / 1024
 
@@ -258,7 +259,7 @@ PARTS: Mapping[str, Callable[[argparse.Namespace], Iterator[dict[str, Any]]]] = 
 
 
 def line(part: str, row: dict[str, Any]) -> str:
-    """A row as a line for people."""
+    """A row of the results as a printed line."""
     keys = ("kind", "depth", "batch", "steps", "units", "width")
     sizes = "  ".join(f"{key} {row[key]}" for key in keys if key in row)
     if part == "memory":

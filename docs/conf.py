@@ -1,4 +1,4 @@
-"""How Sphinx builds these pages (`make docs`): from what lies here and in the package; nothing is downloaded."""
+"""Configuration of Sphinx, which builds these pages (`make docs`). Nothing is downloaded."""
 
 from __future__ import annotations
 
@@ -50,12 +50,16 @@ napoleon_preprocess_types = False
 python_use_unqualified_type_names = True
 python_maximum_signature_line_length = 88
 
-# Types of other libraries, whose pages are not at hand, and a variable that stands for types: nothing to link to.
-nitpick_ignore_regex = [("py:.*", r"(?!gatewise\b).*"), ("py:class", r"gatewise\.layers\.registry\.Base")]
+# No links for types of other libraries, for a type variable, and for a private base class.
+nitpick_ignore_regex = [
+    ("py:.*", r"(?!gatewise\b).*"),
+    ("py:class", r"gatewise\.layers\.registry\.Base"),
+    ("py:class", r"gatewise\.errors\._Message"),
+]
 
 
 def skip(app: Sphinx, what: str, name: str, obj: Any, skipped: bool, options: Any) -> bool | None:
-    """Leave out what scikit-learn adds to every estimator for its meta-estimators."""
+    """Leave out the methods that scikit-learn adds to every estimator for its meta-estimators."""
     return True if name.startswith("set_") and name.endswith("_request") else None
 
 
@@ -68,7 +72,7 @@ _ALIASES = {
 def shorten(
     app: Sphinx, what: str, name: str, obj: Any, options: Any, signature: str | None, returns: str | None
 ) -> tuple[str | None, str | None]:
-    """Say types as the code does, not as what they stand for."""
+    """Show type aliases by their names instead of the types that they stand for."""
     texts = [signature, returns]
     for pattern, short in _ALIASES.items():
         texts = [text and re.sub(pattern, short, text) for text in texts]

@@ -3,9 +3,9 @@
 python docs/examples.py [PAGE ...]       runs the pages; writes what they print into the text blocks after the code, and
                                          the pictures they save to docs/images
 
-The python blocks of a page are one program, run in an empty folder. A text block right after a python block holds what
-that block prints; with the comment "one run" between them it holds what it printed once, and may print otherwise on
-other processors, where training rounds otherwise.
+The python blocks of a page are one program, which runs in an empty folder. A text block right after a python block
+holds the output of that block. With the comment "one run" between them, the output may differ on other processors,
+where a training has other rounding errors.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from pathlib import Path
 FOLDER = Path(__file__).parent
 PAGES = (FOLDER / "quickstart.md", FOLDER / "c.md", *sorted((FOLDER / "guides").glob("*.md")))
 
-_SHOWN = (
+_EXPECTED = (
     r".*(rests? on a fitted tail|are missing and filled forward|scores are not calibrated|Where these are errors|"
     "give its changes|is no reading)"
 )
-"""Warnings of tasks that a page may show."""
+"""Warnings of tasks that the code of a page may cause."""
 
 _ONE_RUN = "<!-- one run -->"
 _BLOCK = re.compile(r"^```(?P<language>\w+)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -46,7 +46,7 @@ class Block:
         start: where the body begins in the text.
         line: the number of its first line, from 1.
         printed: the text block right after it, whose body is what it prints; None where there is none.
-        loose: whether what it prints may be otherwise elsewhere.
+        loose: whether its output may differ on other processors.
     """
 
     language: str
@@ -58,7 +58,7 @@ class Block:
 
 
 def blocks(text: str) -> list[Block]:
-    """All fenced blocks of a page; what a python block prints belongs to that block."""
+    """All fenced blocks of a page; the output of a python block belongs to that block."""
     found: list[Block] = []
     end = 0
     for match in _BLOCK.finditer(text):
@@ -75,17 +75,15 @@ def blocks(text: str) -> list[Block]:
 
 
 def run(page: Path, names: dict[str, object] | None = None, images: Path | None = None) -> list[tuple[Block, str]]:
-    """Run the Python blocks of a page in a temporary folder.
-
-    A warning is an error, unless it is one that tasks give about their data and that a page may show.
+    """Run the python blocks of a page in an empty temporary folder. Warnings are errors, except for expected ones.
 
     Args:
         page: the page.
-        names: a dictionary for all that the code defines.
-        images: a folder for the pictures that the code saves; None = they are gone, too.
+        names: a dictionary that receives all names that the code defines.
+        images: a folder to which the pictures that the code saves are copied; None = they are not kept.
 
     Returns:
-        each block that ran, and what it printed.
+        each block that ran, and its output.
     """
     done = []
     names = {} if names is None else names
@@ -94,7 +92,7 @@ def run(page: Path, names: dict[str, object] | None = None, images: Path | None 
     before = os.getcwd()
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("error")
-        warnings.filterwarnings("ignore", _SHOWN, UserWarning)
+        warnings.filterwarnings("ignore", _EXPECTED, UserWarning)
         os.chdir(folder)
         try:
             for block in (block for block in blocks(page.read_text()) if block.language == "python"):
@@ -111,7 +109,7 @@ def run(page: Path, names: dict[str, object] | None = None, images: Path | None 
 
 
 def written(page: Path) -> str:
-    """The page with what its code prints now; the pictures it saves go to docs/images."""
+    """The page with the new output of its code; pictures that the code saves are copied to docs/images."""
     text = page.read_text()
     for block, printed in reversed(run(page, images=FOLDER / "images")):
         if block.printed is not None:
@@ -121,9 +119,9 @@ def written(page: Path) -> str:
 
 
 def same(printed: str, shown: str, loose: bool = False) -> bool:
-    """Whether a page shows what was printed: the same words and whole numbers, and other numbers about the same.
+    """Whether two outputs agree: the same words and whole numbers, and similar fractions.
 
-    A fraction may be off by a quarter, instruction sets and hashes may be any. `loose` compares the first line alone.
+    Fractions may differ by a quarter, and instruction sets and hashes may be any. `loose` compares only the first line.
     """
     if loose:
         printed, shown = (text.partition("\n")[0] for text in (printed, shown))

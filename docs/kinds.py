@@ -1,4 +1,4 @@
-"""The directives `kinds`, what the `spec.py` of each kind of a family says, and `head-comment`, what a C file says."""
+"""Two directives: `kinds` describes each kind of a family from its `spec.py`; `head-comment` shows that of a C file."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def section(registry: Registry, kind: str) -> str:
 
 
 def _options(spec: type[Layer]) -> list[str]:
-    """A row for each option: its name, its default and what the docstring says of it."""
+    """A row for each option: its name, its default and its description in the docstring."""
     said = _attributes(spec.__doc__ or "")
     rows = []
     for field in dataclasses.fields(spec):
@@ -38,7 +38,7 @@ def _options(spec: type[Layer]) -> list[str]:
 
 
 def _attributes(docstring: str) -> dict[str, str]:
-    """What stands under "Attributes:"."""
+    """The entries under "Attributes:": name -> description."""
     _, _, text = docstring.partition("Attributes:\n")
     found: dict[str, str] = {}
     name = ""
@@ -52,7 +52,7 @@ def _attributes(docstring: str) -> dict[str, str]:
 
 
 class _Made(SphinxDirective):
-    """A part of a page in Markdown, made from what the one argument names."""
+    """A part of a page in Markdown, made from the object that the only argument names."""
 
     required_arguments: ClassVar[int] = 1  # type: ignore[misc]
 
@@ -65,7 +65,7 @@ class _Made(SphinxDirective):
 
 
 class Kinds(_Made):
-    """`{kinds} gatewise.layers`: a section for each kind that the registry of this package knows."""
+    """`{kinds} gatewise.layers`: a section for each kind in the registry of this package."""
 
     def text(self) -> str:
         package: Any = importlib.import_module(self.arguments[0])
@@ -73,7 +73,7 @@ class Kinds(_Made):
 
 
 class HeadComment(_Made):
-    """`{head-comment} FILE`: the comment that a C file, named from the page, begins with."""
+    """`{head-comment} FILE`: the first comment of a C file, whose path is relative to the page."""
 
     def text(self) -> str:
         _, path = self.env.relfn2path(self.arguments[0])

@@ -1,8 +1,8 @@
-"""The matrix in docs/matrix.md: every kind in every execution, and how far each is from float64.
+"""The tables in docs/matrix.md: how far every kind in every execution is from the float64 reference.
 
-python docs/matrix.py        measures, some ten seconds, and writes it there
+python docs/matrix.py        measures, which takes some ten seconds, and writes the tables into the page
 
-The models are those of tests/conformance/cases.py, to which every kind must add its own.
+The models are those of tests/conformance/cases.py, to which every kind adds its own.
 """
 
 from __future__ import annotations
@@ -37,21 +37,21 @@ CPUS = ("base", "avx2", "avx512", "neon")
 """Instruction sets that the core is compiled for, on one architecture or another."""
 EXECUTIONS = (*(f"native {cpu}" for cpu in CPUS), "torch float32", "torch float64")
 WAYS = ("push", "push_many", "batch", "Pool")
-"""Ways to run the native core, each held to `run` over one sequence."""
+"""Ways to run the native core, each of which is compared with `run` over one sequence."""
 GRAPHS = "several layers"
 WHOLE = " without a window"
-"""Marks the row of a non-causal kind in the column of a window."""
+"""Marks the row in which a non-causal kind is run over whole sequences, without a window."""
 BATCH, TIME = 3, 20
 
 
 @dataclass
 class Row:
-    """What was found of one kind.
+    """The results of one kind.
 
     Attributes:
-        cases: models that were run.
-        errors: execution -> greatest error, over answers and last states.
-        equal: way -> whether every answer and every state had the bits of `run`; without those that do not exist.
+        cases: the number of models that were run.
+        errors: execution -> largest error over all answers and last states.
+        equal: way -> whether every answer and every state had the bits of `run`; without ways that do not exist.
     """
 
     cases: int = 0
@@ -60,7 +60,7 @@ class Row:
 
 
 def names() -> dict[str, str]:
-    """Every row: kind -> how the page calls it."""
+    """Every row: kind -> its name on the page."""
     found = {}
     for registry in FAMILIES:
         for kind in registry.kinds:
@@ -71,7 +71,7 @@ def names() -> dict[str, str]:
 
 
 def models(case: Case) -> Iterator[tuple[str, ModelSpec]]:
-    """Rows that a case counts in, and its spec there."""
+    """The rows to which a case belongs, and its spec in each."""
     kind = case.name.partition("-")[0]
     yield GRAPHS if kind == "graph" else kind, case.spec
     if kind + WHOLE in names():
@@ -184,7 +184,7 @@ _WAYS: Mapping[str, Callable[[gw.Model, Array], _Answers]] = dict(
 
 
 def tables(rows: Mapping[str, Row], where: Mapping[str, Any]) -> str:
-    """The rows in Markdown, and where they were measured."""
+    """The tables in Markdown, with the machine and the versions."""
     first = ["| | models | " + " | ".join(EXECUTIONS) + " |", "|---|--:|" + "--:|" * len(EXECUTIONS)]
     second = ["| | " + " | ".join(f"`{way}`" if way != "batch" else way for way in WAYS) + " |"]
     second.append("|---|" + "---|" * len(WAYS))
@@ -209,8 +209,8 @@ def tables(rows: Mapping[str, Row], where: Mapping[str, Any]) -> str:
 
 _SAID = {True: "equal bits", False: "**other bits**", None: "-"}
 _SECOND = """\
-Each against `Model.run` over one sequence after the other: answers and states, bit for bit, on each instruction set
-named above. `-`: the last reading may change the first answer, so there is no step to take.\
+Each way is compared with `Model.run` over each sequence alone: answers and states, bit for bit, on each instruction set
+named above. `-`: the model is non-causal, so it cannot run step by step.\
 """
 
 

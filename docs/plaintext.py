@@ -1,4 +1,4 @@
-"""Docstrings and head comments are plain text for people: paragraphs, and code that is indented."""
+"""Converts plain text, as in docstrings and comments, to markup: paragraphs, and code that is indented."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ _BULLET = re.compile(r"\s*\* ")
 
 
 def process(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
-    """For `autodoc-process-docstring`, before napoleon: escape what reStructuredText would take for markup.
+    """For `autodoc-process-docstring`, before napoleon: escape characters that reStructuredText takes for markup.
 
-    That is _ at the end of a name, |, and * but for bullets. What stands in backticks stays as it is, and so do literal
-    blocks, which follow a line that ends in "::" and are indented more than it. What is indented in the docstring of a
-    module is such a block in any case.
+    These are _ at the end of a name, |, and *, except for bullets. Text in backticks is not changed, nor are literal
+    blocks, which follow a line that ends in "::" and are indented more than this line. Indented text in the docstring
+    of a module is always such a block.
     """
     if what == "property" and lines:
         lines[0] = f": {lines[0]}"  # no type: napoleon takes what stands before the first colon for one
@@ -38,7 +38,7 @@ def process(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[
 
 
 def _marked(lines: list[str]) -> list[str]:
-    """With "::" before every block that is indented by four."""
+    """The lines with "::" before every block that is indented by four."""
     found: list[str] = []
     last = ""  # the last line that is not indented, of those that are not empty
     for line in lines:
@@ -53,7 +53,7 @@ def _marked(lines: list[str]) -> list[str]:
 
 
 def markdown(text: str, language: str = "text") -> str:
-    """Plain text as Markdown: what is indented by four becomes a block; one that ends in ; is of the language."""
+    """Plain text as Markdown: text indented by four becomes a block, in the given language if it ends in ;."""
     parts: list[str] = []
     code: list[str] = []
 
@@ -74,13 +74,13 @@ def markdown(text: str, language: str = "text") -> str:
 
 
 def escape(text: str) -> str:
-    """Plain text as Markdown: only what stands in backticks is markup."""
+    """Plain text as Markdown: only text in backticks is markup."""
     parts = re.split(r"(`[^`]+`)", text)
     return "".join(part if part.startswith("`") else re.sub(r"([\\*_<>|\[\]])", r"\\\1", part) for part in parts)
 
 
 def head_comment(path: Path) -> str:
-    """The block comment that a C file begins with, as text."""
+    """The block comment at the beginning of a C file, as text."""
     comment, end, _ = path.read_text().removeprefix("/*").partition("*/")
     assert end, f"{path} does not begin with a comment"
     return "\n".join(line.removeprefix(" *").removeprefix(" ") for line in comment.splitlines())

@@ -1,5 +1,5 @@
-/* Stream readings through a small GRU, in memory of our own: prints one line a step, reading and answer. gatewise.h says how
- * to compile it; `make native-test` does too: build/native-test/stream. */
+/* Streams readings through a small GRU in memory that the program allocates, and prints the reading and the answer of each
+ * step. gatewise.h says how to compile it; `make native-test` compiles it as build/native-test/stream. */
 #include "gatewise.h"
 #include "gatewise_kinds.h"
 

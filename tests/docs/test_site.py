@@ -35,7 +35,8 @@ def test_every_public_name_is_described(site: Path) -> None:
     modules = (gatewise, gatewise.train, gatewise.measure, gatewise.figures, gatewise.report)
     public = {module.__name__: module for module in modules}
     wanted = {f"{where}.{name}" for where, module in public.items() for name in module.__all__}
-    wanted |= {f"gatewise.errors.{name}" for name, value in vars(errors).items() if isinstance(value, type)}
+    own = [value for value in vars(errors).values() if getattr(value, "__module__", None) == errors.__name__]
+    wanted |= {f"gatewise.errors.{value.__name__}" for value in own if not value.__name__.startswith("_")}
     assert wanted - known == set()
 
 

@@ -170,7 +170,7 @@ def test_a_text_column_that_looks_like_the_time_says_so() -> None:
         (Path("/nowhere/t.csv"), "there is no file"),
         (Path(__file__).parent, "is a folder; give the path of a .csv or .parquet file"),
         (iter([1.0]), "a list_iterator is not a table; pass a frame"),
-        (None, "a NoneType is no table"),
+        (None, "a NoneType is not a table"),
     ],
 )
 def test_what_is_no_table_is_refused(data: Any, message: str) -> None:

@@ -449,7 +449,7 @@ def test_refusals_of_data() -> None:
         Forecaster(**QUICK).fit(np.ones((300, 3)) * waves()[:, :1]).predict(waves())
     with pytest.raises(InputError, match="no column 'heat'"):
         forecaster.predict(frame.drop(columns="heat"))
-    with pytest.raises(InputError, match="no date"):
+    with pytest.raises(InputError, match="not a date"):
         forecaster.backtest(frame, start="soon")
     bare = Forecaster(**QUICK).fit(waves())
     with pytest.raises(InputError, match="future is for covariates"):

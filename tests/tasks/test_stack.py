@@ -86,9 +86,9 @@ def test_layers_in_both_directions_need_a_window() -> None:
         ({"blocks": 2, "layers": 2}, "each block has one recurrent layer, got layers=2"),
         ({"recurrence": []}, "recurrence is an empty list"),
         ({"recurrence": ["gru"]}, "recurrence must be a kind of recurrent layer or a list of LayerSpec"),
-        ({"recurrence": [LayerSpec("gru", units=2)], "layers": 2}, "so layers=2 has no meaning"),
-        ({"recurrence": [LayerSpec("gru", units=2)], "blocks": 1}, "so blocks=1 has no meaning"),
-        ({"recurrence": [LayerSpec("gru", units=2)], "options": {}}, "so options={} has no meaning"),
+        ({"recurrence": [LayerSpec("gru", units=2)], "layers": 2}, "so layers=2 has no effect"),
+        ({"recurrence": [LayerSpec("gru", units=2)], "blocks": 1}, "so blocks=1 has no effect"),
+        ({"recurrence": [LayerSpec("gru", units=2)], "options": {}}, "so options={} has no effect"),
     ],
 )
 def test_what_makes_no_stack_is_refused(parameters: dict[str, Any], message: str) -> None:
