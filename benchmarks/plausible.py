@@ -1,11 +1,11 @@
-"""What does `fit` say about data, and is it right? Counts its warnings on clean, on faulty and on real series.
+"""What does `fit` say about data, and is it right? Counts its cautions on clean, on faulty and on real series.
 
     GATEWISE_DATA=/path/to/data python benchmarks/plausible.py [--seeds 100] [--rows 1000 8000] [--no-real]
     python benchmarks/plausible.py --page
 
 Clean series are those of `calibration.py`, with ten laws of noise, and others that are easily taken for faulty: heavy
-tails, bursts, counts, columns that are mostly zero, on or off, seasons, and series that return slowly. No warning is
-wanted. To faulty ones something is done that is to be found. On real data every warning is listed, for a reader to
+tails, bursts, counts, columns that are mostly zero, on or off, seasons, and series that return slowly. No caution is
+wanted. To faulty ones something is done that is to be found. On real data every caution is listed, for a reader to
 judge. One setting for all: rows are cut as `Detector` cuts them by default. `--page` writes the table of
 docs/guides/detect.md from the results.
 """
@@ -32,7 +32,7 @@ from gatewise.tasks.held_out import cut
 
 PAGE = FOLDER.parent / "docs" / "guides" / "detect.md"
 FOUND = FOLDER / "results" / "plausible.json"
-BEGIN, END = "<!-- warnings counted -->\n", "<!-- end of the count -->\n"
+BEGIN, END = "<!-- cautions counted -->\n", "<!-- end of the count -->\n"
 
 Maker = Callable[[np.random.Generator, int], np.ndarray]
 
@@ -237,7 +237,7 @@ def real(root: Path) -> Iterator[tuple[str, pd.DataFrame, dict[str, str]]]:
 
 
 def measure_real(root: Path) -> dict[str, object]:
-    """Of each set how many columns there are and how many get a warning, and of each table the warnings."""
+    """Of each set how many columns there are and are cautioned, and of each table with cautions what is said."""
     said: dict[str, list[str]] = {}
     columns: Counter[str] = Counter()
     doubted: Counter[str] = Counter()
@@ -246,9 +246,9 @@ def measure_real(root: Path) -> dict[str, object]:
         kind = name.split("/")[0] + (", series= forgotten" if "forgotten" in name else "")
         columns[kind] += len(table[0].columns)
         doubted[kind] += len({column for found in doubts(*table).values() for column, _ in found})
-        if warnings := implausible(*table):
-            said[name] = warnings
-            print(name, *warnings, sep="\n    ")
+        if cautions := implausible(*table):
+            said[name] = cautions
+            print(name, *cautions, sep="\n    ")
     return {"columns": dict(columns), "columns doubted": {kind: doubted[kind] for kind in columns}, "said": said}
 
 
@@ -264,7 +264,7 @@ def table(results: dict[str, dict[str, dict[str, dict[str, int]]]], rows: list[i
     ):
         shares = [(name, [results[part][name][str(n)][what] for n in rows]) for name in names]
         lines += [f"| *{part}:* {name} | " + " | ".join(map(str, found)) + " |" for name, found in shares]
-    return f"Warnings in {seeds} series:\n\n" + "\n".join(lines) + "\n"
+    return f"Cautions in {seeds} series:\n\n" + "\n".join(lines) + "\n"
 
 
 SETS = {
@@ -278,8 +278,8 @@ SETS = {
 
 
 def real_table(results: dict[str, dict[str, int]]) -> str:
-    """For the page: of each real set its columns, and those with a warning."""
-    lines = ["| real data | columns | with a warning |", "|---|---:|---:|"]
+    """For the page: of each real set its columns, and those with a caution."""
+    lines = ["| real data | columns | with a caution |", "|---|---:|---:|"]
     columns, doubted = results["columns"], results["columns doubted"]
     return "\n".join(lines + [f"| {name} | {columns[kind]} | {doubted[kind]} |" for kind, name in SETS.items()]) + "\n"
 
@@ -310,7 +310,7 @@ def main() -> None:
     kinds = {"clean": {name: (make, None) for name, make in CLEAN.items()}, "faulty": FAULTY}
     for part, makers in kinds.items():
         what = "any" if part == "clean" else "right"
-        print(f"\n{f'{part}: warnings in {seeds} series of':<45}" + "".join(f"{n:>8,}" for n in rows) + " rows")
+        print(f"\n{f'{part}: cautions in {seeds} series of':<45}" + "".join(f"{n:>8,}" for n in rows) + " rows")
         cells = {}
         for name, (make, wanted) in makers.items():
             cells[name] = {str(n): count(name, make, wanted, n, seeds) for n in rows}

@@ -26,11 +26,11 @@ from pathlib import Path
 FOLDER = Path(__file__).parent
 PAGES = (FOLDER / "quickstart.md", FOLDER / "c.md", *sorted((FOLDER / "guides").glob("*.md")))
 
-_SHOWN = (
+_CAUTION = (
     r".*(rests? on a fitted tail|are missing and filled forward|scores are not calibrated|Where these are errors|"
     "give its changes|is no reading)"
 )
-"""Warnings of tasks that a page may show."""
+"""What a task warns of, and a page may show."""
 
 _ONE_RUN = "<!-- one run -->"
 _BLOCK = re.compile(r"^```(?P<language>\w+)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -75,9 +75,7 @@ def blocks(text: str) -> list[Block]:
 
 
 def run(page: Path, names: dict[str, object] | None = None, images: Path | None = None) -> list[tuple[Block, str]]:
-    """Run the Python blocks of a page in a temporary folder.
-
-    A warning is an error, unless it is one that tasks give about their data and that a page may show.
+    """Run the python blocks of a page, warnings but cautions as errors, in an empty folder that is gone afterwards.
 
     Args:
         page: the page.
@@ -94,7 +92,7 @@ def run(page: Path, names: dict[str, object] | None = None, images: Path | None 
     before = os.getcwd()
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("error")
-        warnings.filterwarnings("ignore", _SHOWN, UserWarning)
+        warnings.filterwarnings("ignore", _CAUTION, UserWarning)
         os.chdir(folder)
         try:
             for block in (block for block in blocks(page.read_text()) if block.language == "python"):

@@ -40,7 +40,7 @@ WAYS = ("push", "push_many", "batch", "Pool")
 """Ways to run the native core, each held to `run` over one sequence."""
 GRAPHS = "several layers"
 WHOLE = " without a window"
-"""Marks the row of a non-causal kind in the column of a window."""
+"""Marks the row of a kind that needs the whole sequence, where it has it."""
 BATCH, TIME = 3, 20
 
 
