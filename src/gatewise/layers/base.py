@@ -181,7 +181,7 @@ class Layer:
         raise NotImplementedError
 
     def native(self) -> list[float]:
-        """The options as numbers, in the order in which `kernel.c` reads them; none unless a kind says so."""
+        """The options as numbers, in the order in which `kernel.c` reads them; by default there are none."""
         return []
 
     def warnings(self) -> tuple[str, ...]:

@@ -235,7 +235,7 @@ class Spec(Head):
         return y.reshape(batch, self.width), {}
 
     def native(self) -> list[float]:
-        """Q, anchor, then the target columns; with bounds or transforms also least, largest and log1p of each."""
+        """Q, anchor, the target columns; with bounds or transforms also the two bounds and log1p of each target."""
         known = [float(len(self.quantiles)), float(self.anchor), *map(float, self.targets)]
         if not self.guided:
             return known

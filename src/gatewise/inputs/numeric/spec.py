@@ -208,5 +208,5 @@ class Spec(InputStage):
         return y, {"held": s}
 
     def native(self) -> list[float]:
-        """Whether it scales; 0, 1 or 2 for missing "raise", "hold" or "mask"; the columns that are transformed."""
+        """1 with scaling, else 0; 0, 1 or 2 for missing "raise", "hold" or "mask"; the columns that are transformed."""
         return [float(self.scaling == "standard"), float(MISSING.index(self.missing)), *map(float, self.logs)]

@@ -127,7 +127,7 @@ class Spec(Layer):
         return x if self.clip is None else np.clip(x, -self.clip, self.clip)
 
     def native(self) -> list[float]:
-        """Reset (0 after, 1 before), gate activation (3 numbers), candidate activation (3 numbers), clip (0 = none)."""
+        """Reset (0 after, 1 before), gate activation (3 numbers), candidate activation (3 numbers), clip (0 = off)."""
         reset = float(self.reset == "before")
         return [reset, *self.gate_activation.native(), *self.activation.native(), self.clip or 0.0]
 

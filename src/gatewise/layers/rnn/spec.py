@@ -90,7 +90,7 @@ class Spec(Layer):
         return h, {"hidden": h}
 
     def native(self) -> list[float]:
-        """Activation (3 numbers), clip (0 = none)."""
+        """Activation (3 numbers), clip (0 = no clip)."""
         return [*self.activation.native(), self.clip or 0.0]
 
     def warnings(self) -> tuple[str, ...]:
