@@ -1,5 +1,6 @@
 """What every test shares: reproducible hypothesis runs, and the folders of shared data."""
 
+import gc
 import os
 import signal
 from pathlib import Path
@@ -42,3 +43,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if {"data_dir", "models_dir"} & set(getattr(item, "fixturenames", ())):
             item.add_marker("data")
+
+
+def pytest_collection_finish() -> None:
+    """Let the garbage collector pass over all tests and imported modules, which live as long as the run does."""
+    gc.collect()
+    gc.freeze()

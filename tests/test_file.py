@@ -1,5 +1,6 @@
 """The model file: its bytes are those of docs/format.md, read here with json, struct and hashlib; writes are whole."""
 
+import errno
 import hashlib
 import json
 import os
@@ -340,6 +341,23 @@ def test_what_would_not_be_read_as_it_is_is_not_written(tmp_path: Path) -> None:
         with pytest.raises(FileError, match="would not be read again"):
             saved(path, by="another")
     assert path.read_bytes() == before
+
+
+def test_a_write_that_fails_names_the_path_and_leaves_what_was_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "model"
+    path.write_bytes(b"before")
+
+    def full(source: object, target: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(source))
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(OSError, match="No space left") as raised:
+        atomic_write(path, b"after")
+    assert (raised.value.errno, raised.value.filename) == (errno.ENOSPC, str(path))
+    assert path.read_bytes() == b"before"
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_where_nothing_can_be_written(tmp_path: Path) -> None:

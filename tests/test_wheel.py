@@ -18,12 +18,12 @@ MODULE = "gatewise/_core.abi3.so"
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A wheel built from this tree with the build tools of this environment."""
+    """A wheel built from this tree with the build tools of this environment, which compile what has changed."""
     folder = tmp_path_factory.mktemp("wheel")
     pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
     tools = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     built = subprocess.run(
-        [*pip, "--config-settings=build-dir=" + str(folder / "build"), "--wheel-dir", str(folder), str(ROOT)],
+        [*pip, "--config-settings=build-dir=" + str(ROOT / "build" / "wheel"), "--wheel-dir", str(folder), str(ROOT)],
         env=os.environ | {"PATH": tools},
         capture_output=True,
         text=True,

@@ -1,9 +1,14 @@
 """The program as a subprocess, and models for it."""
 
+import atexit
+import functools
+import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -15,16 +20,46 @@ PROGRAM = [sys.executable, "-c", "from gatewise.cli import main; main()"]
 def gatewise(
     *arguments: str | os.PathLike[str], stdin: str | bytes = b"", env: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run the program to its end."""
+    """Run the program to its end: in a fork of `server.py`, or where it is given an environment, from its start."""
     data = stdin.encode() if isinstance(stdin, str) else stdin
-    ran = subprocess.run(
-        [*PROGRAM, *map(str, arguments)],
-        input=data,
-        capture_output=True,
-        env={**os.environ, **(env or {})},
-        timeout=120,
+    command = [*PROGRAM, *map(str, arguments)]
+    if env is not None:
+        ran = subprocess.run(command, input=data, capture_output=True, env={**os.environ, **env}, timeout=120)
+        return subprocess.CompletedProcess(command, ran.returncode, ran.stdout.decode(), ran.stderr.decode())
+    with tempfile.TemporaryDirectory() as folder:
+        files = [Path(folder) / name for name in ("in", "out", "err")]
+        for path, content in zip(files, (data, b"", b""), strict=True):
+            path.write_bytes(content)
+        asked = {
+            "arguments": [*map(str, arguments)],
+            "folder": os.getcwd(),
+            "environment": dict(os.environ),
+            "files": [*map(str, files)],
+        }
+        server = _server()
+        assert server.stdin is not None
+        assert server.stdout is not None
+        server.stdin.write(json.dumps(asked).encode() + b"\n")
+        status = int(server.stdout.readline())
+        return subprocess.CompletedProcess(command, status, files[1].read_text(), files[2].read_text())
+
+
+@functools.cache
+def _server() -> subprocess.Popen[bytes]:
+    """The process of `server.py`, which ends with this one."""
+    server = subprocess.Popen(
+        [sys.executable, str(Path(__file__).with_name("server.py"))],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        bufsize=0,
     )
-    return subprocess.CompletedProcess(ran.args, ran.returncode, ran.stdout.decode(), ran.stderr.decode())
+
+    def end() -> None:
+        with server:
+            pass
+
+    atexit.register(end)
+    return server
 
 
 def detector(columns: Sequence[str] | None, width: int, missing: str, seed: int, units: int = 12) -> gw.Model:

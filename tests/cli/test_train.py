@@ -174,7 +174,7 @@ def test_goes_on_from_its_checkpoint(
 
     The program sends itself the signal at its first evaluation, after 25 steps, so that the speed does not matter.
     """
-    options = ["--target", "vibration", "--time", "time", "--units", "6", "--steps", "120", "--quiet"]
+    options = ["--target", "vibration", "--time", "time", "--units", "6", "--steps", "50", "--quiet"]
     out, metrics, checkpoint = (tmp_path / name for name in ("m.safetensors", "m.csv", "run.ckpt"))
     command = [data, *options, "-o", out, "--metrics", metrics, "--checkpoint", checkpoint]
     stopped = subprocess.run(

@@ -76,7 +76,7 @@ def test_the_demo_looks_at_its_places_before_it_trains(tmp_path: Path) -> None:
 
 def test_standard_output_is_no_place_for_a_file(folder: Path) -> None:
     """It is a pipe here; as /dev/stdout it has a name."""
-    ran = gatewise("predict", folder / "m.safetensors", folder / "v.csv", "-o", "/dev/stdout")
+    ran = gatewise("predict", folder / "m.safetensors", folder / "v.csv", "-o", "/dev/stdout", env={})
     assert (ran.returncode, ran.stdout) == (1, "")
     assert ran.stderr == (
         "gatewise: /dev/stdout: this is a pipe, which writing a file would replace; give the path of a regular file, "

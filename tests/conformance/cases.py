@@ -7,17 +7,20 @@ not by `initial`, so that biases and scales are no zeros and ones.
 from __future__ import annotations
 
 import dataclasses
+import functools
+import inspect
 import itertools
 import math
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pytest
 
 from gatewise import heads, inputs, layers
-from gatewise.graph import Graph, Node
+from gatewise.graph import Graph, Node, reference_run, resolve
 from gatewise.layers.base import Array
 from gatewise.layers.registry import Registry
 from gatewise.spec import LayerSpec, ModelSpec, bidirectional, residual
@@ -339,6 +342,30 @@ FEW = [
 """Every kind with all its options once, at one odd size: for checks that take longer."""
 
 
+def each(cases: Sequence[Case]) -> Callable[[Callable[..., None]], Any]:
+    """Run a test that takes a `case` for each of them, as one test a kind: an error has a note that names its case."""
+    groups: dict[str, list[Case]] = {}
+    for case in cases:
+        groups.setdefault(case.name.partition("-")[0], []).append(case)
+
+    def decorated(test: Callable[..., None]) -> Any:
+        @functools.wraps(test)
+        def run(cases: Sequence[Case], **others: Any) -> None:
+            for case in cases:
+                try:
+                    test(case=case, **others)
+                except BaseException as error:
+                    error.add_note(f"case {case}")
+                    raise
+
+        signature = inspect.signature(test)
+        given = [p.replace(name="cases") if p.name == "case" else p for p in signature.parameters.values()]
+        run.__signature__ = signature.replace(parameters=given)  # type: ignore[attr-defined]
+        return pytest.mark.parametrize("cases", groups.values(), ids=groups)(run)
+
+    return decorated
+
+
 def node_tensors(node: Node, rng: np.random.Generator, gain: float = 1.0) -> dict[str, Array]:
     """Random tensors that make sense for a node, float32, by short name. `gain` multiplies recurrent weights."""
     drawn: dict[str, Array] = {}
@@ -420,6 +447,20 @@ def readings(graph: Graph, batch: int, time: int, seed: int = 0) -> Array:
 
 BEFORE = ("subtract",)
 """Options that a `Model` carries out itself, before and after any execution: tests/tasks/test_constants.py has them."""
+
+
+BATCH, TIME = 3, 20
+
+
+@functools.cache
+def truth(case: Case) -> tuple[Array, Array, dict[str, Array]]:
+    """Readings (BATCH, TIME, inputs) for a case, and what the reference makes of them: answers and last state."""
+    graph = resolve(case.spec)
+    x = readings(graph, BATCH, TIME)
+    y, state = reference_run(graph, tensors(graph), x)
+    for value in (x, y, *state.values()):
+        value.flags.writeable = False
+    return x, y, state
 
 
 def unexercised(registry: Registry, table: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import gatewise as gw
-from conformance.cases import CASES, FEW, Case, readings, tensors
+from conformance.cases import BATCH, CASES, FEW, TIME, Case, each, readings, tensors, truth
 from gatewise import _core
 from gatewise.graph import reference_run, resolve
 from gatewise.layers.base import Array
@@ -21,7 +21,6 @@ from gatewise.spec import LayerSpec, ModelSpec
 from gatewise.state import COUNT, READINGS
 
 CPUS = _core.instruction_sets()
-BATCH, TIME = 3, 20
 
 
 def model(spec: ModelSpec, cpu: str | None = None, gain: float = 1.0) -> gw.Model:
@@ -40,7 +39,7 @@ def torch_error(found: gw.Model, x: Array, y: Array, state: dict[str, Array]) ->
     """The greatest error of torch in float32 against the float64 reference, over answers and last state."""
     module = Recurrent(found.graph, found.tensors)
     with torch.inference_mode():
-        answers, after = module(torch.from_numpy(x))
+        answers, after = module(torch.tensor(x))
     return error(answers.numpy(), {name: value.numpy() for name, value in after.items()}, y, state)
 
 
@@ -56,12 +55,9 @@ def _apart(one: Array, other: Array) -> float:
 
 
 @functools.cache
-def truth(case: Case) -> tuple[Array, Array, dict[str, Array], float]:
-    """Readings, what the reference makes of them, its last state, and how far torch in float32 is from it."""
-    found = model(case.spec)
-    x = readings(found.graph, BATCH, TIME)
-    y, state = reference(found, x)
-    return x, y, state, torch_error(found, x, y, state)
+def error_of_torch(case: Case) -> float:
+    """How far torch in float32 is from the truth."""
+    return torch_error(model(case.spec), *truth(case))
 
 
 def same_bits(one: Array, other: Array) -> bool:
@@ -74,20 +70,20 @@ def test_this_machine_has_a_baseline_and_reports_it_last() -> None:
 
 
 @pytest.mark.parametrize("cpu", CPUS)
-@pytest.mark.parametrize("case", CASES, ids=str)
+@each(CASES)
 def test_native_is_the_reference(case: Case, cpu: str) -> None:
     found = model(case.spec, cpu)
     assert found.cpu == cpu
-    x, y, state, torchs = truth(case)
+    x, y, state = truth(case)
     got, after = found.run(x, return_state=True)
     assert list(after.fields) == [field.name for field in found.graph.state]
     wrong = error(got, fields(after), y, state)
     assert wrong <= 1e-5
-    assert wrong <= 4 * torchs + 1e-6
+    assert wrong <= 4 * error_of_torch(case) + 1e-6
 
 
 @pytest.mark.parametrize("cpu", CPUS)
-@pytest.mark.parametrize("case", CASES, ids=str)
+@each(CASES)
 def test_steps_chunks_batch_and_whole_are_the_same_bits(case: Case, cpu: str) -> None:
     found = model(case.spec, cpu)
     x = readings(found.graph, BATCH, TIME)
@@ -148,7 +144,7 @@ def test_any_chunking_through_saved_bytes(cpu: str, case: Case, lengths: list[in
     assert stream.state == end
 
 
-@pytest.mark.parametrize("case", FEW, ids=str)
+@each(FEW)
 def test_a_state_moves_between_instruction_sets(case: Case) -> None:
     models = [model(case.spec, cpu) for cpu in CPUS]
     x = readings(models[0].graph, 1, TIME)[0]
@@ -164,7 +160,7 @@ def test_a_state_moves_between_instruction_sets(case: Case) -> None:
     assert error(np.concatenate(answers), fields(gw.State.from_bytes(saved or b"")), y[0], end) <= allowed
 
 
-@pytest.mark.parametrize("case", FEW, ids=str)
+@each(FEW)
 def test_each_model_keeps_its_own_instruction_set(case: Case) -> None:
     """All in one process, taking turns step by step: the same bits as alone."""
     models = [model(case.spec, cpu) for cpu in CPUS]
@@ -275,7 +271,7 @@ def test_a_tiny_state_is_zero_on_every_instruction_set(cpu: str) -> None:
 
 
 @pytest.mark.parametrize("cpu", CPUS)
-@pytest.mark.parametrize("case", FEW, ids=str)
+@each(FEW)
 def test_tiny_readings_leave_no_tiny_state(case: Case, cpu: str) -> None:
     graph = resolve(case.spec)
     drawn = tensors(graph)
@@ -304,7 +300,7 @@ def test_the_head_clips_a_wild_scale(log_scale: float, cpu: str) -> None:
 def test_scores_lie_within_the_table_and_beyond_it() -> None:
     # Otherwise one of the two ways to a score would go untested above.
     for case in (case for case in CASES if case.name.startswith("tail_probability") and "smooth" not in case.name):
-        _, y, _, _ = truth(case)
+        _, y, _ = truth(case)
         drawn = tensors(resolve(case.spec))
         last = drawn.get("head.joint_score", drawn["head.score"][0])[-1]
         assert (y[..., 0] < last).any()

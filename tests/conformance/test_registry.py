@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import gatewise
-from conformance.cases import CASES, FAMILIES, Case, tensors, unexercised
+from conformance.cases import CASES, FAMILIES, Case, each, tensors, unexercised
 from gatewise.errors import SpecError
 from gatewise.graph import check_tensors, initial_tensors, resolve
 from gatewise.layers.base import Layer
@@ -56,7 +56,7 @@ def test_unknown_kinds_and_missing_modules_are_named() -> None:
         registry.module("gru", "onnx")
 
 
-@pytest.mark.parametrize("case", CASES, ids=str)
+@each(CASES)
 def test_what_a_kind_says_of_itself_fits_together(case: Case) -> None:
     graph = resolve(case.spec)
     for node in graph.nodes:
@@ -76,26 +76,6 @@ def test_what_a_kind_says_of_itself_fits_together(case: Case) -> None:
         assert layer.macs(node.edges) == sum(rows * columns for rows, columns in matrices)
     check_tensors(graph, tensors(graph))
     check_tensors(graph, initial_tensors(graph))
-
-
-@pytest.mark.parametrize("case", CASES, ids=str)
-def test_the_reference_keeps_to_the_stated_shapes(case: Case) -> None:
-    graph = resolve(case.spec)
-    rng = np.random.default_rng(0)
-    for node in graph.nodes:
-        if not node.layer.causal:
-            y = node.layer.sequence({}, *(rng.normal(size=(2, 4, edge.width)) for edge in node.edges))
-            assert y.shape == (2, 4, graph.edges[node.writes].width)
-            assert y.dtype == np.float64
-            continue
-        layer, names = node.layer, [field.name for field in node.layer.state(node.edges)]
-        drawn = {name: np.abs(rng.normal(size=shape)) for name, shape in layer.tensors(node.edges).items()}
-        state = {field.name: rng.normal(size=(2, *field.shape)) for field in layer.state(node.edges)}
-        y, after = layer.step(drawn, state, *(rng.normal(size=(2, edge.width)) for edge in node.edges))
-        assert y.shape == (2, graph.edges[node.writes].width)
-        assert y.dtype == np.float64
-        assert list(after) == names
-        assert all(after[name].shape == state[name].shape for name in names)
 
 
 def test_a_seed_gives_each_layer_its_own_numbers() -> None:

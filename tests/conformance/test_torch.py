@@ -4,31 +4,29 @@ import numpy as np
 import pytest
 import torch
 
-from conformance.cases import CASES, FAMILIES, FEW, SMALL, Case, readings, tensors
+from conformance.cases import CASES, FAMILIES, FEW, SMALL, Case, each, readings, tensors, truth
 from gatewise.graph import reference_run, resolve
 from gatewise.model import Model
 from gatewise.nn import Recurrent, from_torch, to_torch
 
-BATCH, TIME = 3, 20
 TOLERANCES = {torch.float64: 1e-12, torch.float32: 1e-5}
 
 
 @pytest.mark.parametrize("dtype", TOLERANCES, ids=str)
-@pytest.mark.parametrize("case", CASES, ids=str)
+@each(CASES)
 def test_a_sequence_in_torch_is_the_reference(case: Case, dtype: torch.dtype) -> None:
     graph = resolve(case.spec)
-    drawn, x = tensors(graph), readings(graph, BATCH, TIME)
-    y, state = reference_run(graph, drawn, x)
-    module = Recurrent(graph, drawn).to(dtype)
+    x, y, state = truth(case)
+    module = Recurrent(graph, tensors(graph)).to(dtype)
     with torch.no_grad():
-        got, after = module(torch.from_numpy(x).to(dtype))
+        got, after = module(torch.tensor(x, dtype=dtype))
     np.testing.assert_allclose(got.numpy(), y, rtol=0, atol=TOLERANCES[dtype])
     assert list(after) == [field.name for field in graph.state]
     for name, value in state.items():
         np.testing.assert_allclose(after[name].numpy(), value, rtol=0, atol=TOLERANCES[dtype])
 
 
-@pytest.mark.parametrize("case", FEW, ids=str)
+@each(FEW)
 def test_rows_that_end_early_are_rows_alone(case: Case) -> None:
     graph = resolve(case.spec)
     drawn, x = tensors(graph), readings(graph, 4, 9)
@@ -48,7 +46,7 @@ def test_rows_that_end_early_are_rows_alone(case: Case) -> None:
 
 
 @pytest.mark.parametrize("filling", [np.nan, np.inf, -3e38])
-@pytest.mark.parametrize("case", FEW, ids=str)
+@each(FEW)
 def test_what_padding_holds_never_matters_by_one_bit(case: Case, filling: float) -> None:
     graph = resolve(case.spec)
     module = Recurrent(graph, tensors(graph))
@@ -64,7 +62,7 @@ def test_what_padding_holds_never_matters_by_one_bit(case: Case, filling: float)
     assert results[0] == results[1]
 
 
-@pytest.mark.parametrize("case", SMALL, ids=str)
+@each(SMALL)
 def test_gradients_are_finite_differences(case: Case) -> None:
     """Of every kind with each of its options: by readings, state and tensors."""
     graph = resolve(case.spec)
@@ -89,7 +87,7 @@ def test_gradients_are_finite_differences(case: Case) -> None:
     assert torch.autograd.gradcheck(run, inputs, eps=1e-6, atol=1e-7, rtol=1e-5)
 
 
-@pytest.mark.parametrize("case", FEW, ids=str)
+@each(FEW)
 def test_there_and_back_keeps_every_bit(case: Case) -> None:
     graph = resolve(case.spec)
     model = Model(case.spec, tensors(graph), {"seed": 3}, cpu="base")

@@ -186,7 +186,10 @@ def test_a_backtest_draws_the_errors_it_compares() -> None:
         found.plot("coverage", ax=Figure().subplots())
 
 
-@pytest.mark.parametrize(("levels", "wanted"), [((0.3,), 1.0), ((0.4, 0.6), 1.5), ((0.6, 0.7), 1.0), ((0.1, 0.3), 2.0)])
+@pytest.mark.parametrize(
+    ("levels", "wanted"),
+    [((0.3,), 1.0), ((0.4, 0.6), 1.5), ((0.6, 0.7), 1.0), ((0.1, 0.3), 2.0), ((0.3, 0.7, 0.9), 1.5)],
+)
 def test_the_median_lies_between_quantiles(levels: tuple[float, ...], wanted: float) -> None:
     forecasts = np.arange(1.0, 1.0 + len(levels)).astype(np.float32).reshape(1, 1, 1, -1)
     one = np.zeros((1, 1, 1), np.float32)

@@ -14,6 +14,8 @@ import pytest
 import gatewise as gw
 from gatewise.errors import InputError
 from gatewise.tables.files import TextFile
+from gatewise.tables.table import read_table
+from gatewise.tasks.beforehand import check_room
 from gatewise.tasks.held_out import significant
 from nodes import NODES, node, number_of
 
@@ -114,6 +116,14 @@ def test_a_part_that_cannot_tell_when_to_stop_is_refused() -> None:
     assert said in detect(without(noise(), STOPPING, "a"), missing="mask", target="a")
     assert said in detect(without(noise(), STOPPING, "a", "b", "c"), missing="mask")
     assert said in forecast(without(noise(), slice(ROWS * 4 // 5, ROWS), "a"), missing="mask", target="a")
+
+
+def test_a_parameter_that_no_model_file_can_hold_is_refused() -> None:
+    model, table = gw.init(gw.ModelSpec(1, [gw.LayerSpec("gru", units=2)])), read_table(noise("a"))
+    check_room(model, {"note": {"of": ["text", 1, None]}}, table)
+    for value in (object(), {1}, np.nan):
+        with pytest.raises(InputError, match="^note must be a value that a model file can hold, got "):
+            check_room(model, {"note": value}, table)
 
 
 @pytest.mark.parametrize("fit", [detect, forecast])

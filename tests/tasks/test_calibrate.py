@@ -98,6 +98,22 @@ def test_the_fit_finds_a_known_pareto_law_as_maximum_likelihood_does(shape: floa
     assert ours > theirs - 0.5
 
 
+def test_the_shape_is_that_of_zhang_and_stephens_drawn_towards_a_tenth() -> None:
+    """Their equations, one number at a time: in their sign, the shape is k = -mean log(1 - theta x)."""
+    x = sorted(stats.genpareto(0.2, scale=2.0).rvs(60, random_state=3))
+    n, m, quartile = 60, 30 + int(math.sqrt(60)), x[int(60 / 4 + 0.5) - 1]
+
+    def shape(theta: float) -> float:
+        return -sum(math.log(1 - theta * one) for one in x) / n
+
+    thetas = [1 / x[-1] + (1 - math.sqrt(m / (j - 0.5))) / (3 * quartile) for j in range(1, m + 1)]
+    profile = [n * (math.log(theta / shape(theta)) + shape(theta) - 1) for theta in thetas]
+    weights = [1 / sum(math.exp(other - one) for other in profile) for one in profile]
+    best = sum(theta * weight for theta, weight in zip(thetas, weights, strict=True))
+    found, _ = pareto_fit(np.array(x))
+    assert found == pytest.approx((n * -shape(best) + 10 * 0.1) / (n + 10), rel=1e-9)
+
+
 @pytest.mark.parametrize(("true", "bound"), [(-1.0, -0.5), (2.0, 1.0)])
 def test_shapes_are_bounded_and_the_scale_then_is_the_most_likely(true: float, bound: float) -> None:
     peaks = np.sort(stats.genpareto(true).rvs(500, random_state=4))

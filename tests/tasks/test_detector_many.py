@@ -227,6 +227,11 @@ def test_a_series_too_short_to_cut_is_named() -> None:
     assert set(detector.state_) == {"north", "stub"}
 
 
+def test_too_few_rows_count_the_series() -> None:
+    with pytest.raises(InputError, match="^200 rows in 2 series are too few: "):
+        Detector(series="machine").fit(fleet({"north": 100, "west": 100}))
+
+
 def test_a_missing_reading_is_no_surprise_where_the_model_is_told() -> None:
     """A gap in one channel has the score 0; held instead, the old reading is judged again and again."""
     rng = np.random.default_rng(0)

@@ -233,6 +233,17 @@ def test_another_column_that_drifts_later_is_told_then(fitted: Detector) -> None
         fitted.explain(both, state)
 
 
+def test_one_warning_counts_the_series_that_drift() -> None:
+    def both(frame: pd.DataFrame) -> pd.DataFrame:
+        return pd.concat([frame.assign(id="x"), frame.assign(id="y")], ignore_index=True)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        detector = Detector(units=8, steps=150, learning_rate=1e-2, series="id").fit(both(table(ROWS, 0)))
+    with pytest.warns(UserWarning, match=r"series 'x'.* \(and so have 1 other series\)$"):
+        detector.explain(both(CHANGES["level"]), detector.state_)
+
+
 def test_states_may_be_bytes(fitted: Detector) -> None:
     with pytest.warns(UserWarning, match="of 'b'"):
         fitted.predict(CHANGES["level"], fitted.state_.to_bytes())

@@ -296,6 +296,9 @@ def test_the_calendar_is_that_of_the_clock() -> None:
     x = layout.inputs(np.zeros((3, 1), np.float32), times)
     np.testing.assert_allclose(x[:, 1:3], [[0, 1], [1, 0], [0, -1]], atol=1e-6)
     np.testing.assert_allclose(x[:, 3:5], [[0, 1], [np.sin(np.pi / 14), np.cos(np.pi / 14)], [0, -1]], atol=1e-6)
+    halves = pd.Timestamp(1970, 1, 1) + pd.Timedelta(days=365.2425) * np.array([0, 0.25, 0.5])  # of a Gregorian year
+    x_year = layout.inputs(np.zeros((3, 1), np.float32), pd.DatetimeIndex(halves))[:, 5:]
+    np.testing.assert_allclose(x_year, [[0, 1], [1, 0], [0, -1]], atol=1e-7)
     local = times.tz_localize("Asia/Tokyo")
     assert np.array_equal(layout.inputs(np.zeros((3, 1), np.float32), local), x), "hours of the place"
 
