@@ -196,10 +196,10 @@ def fma_peak(cpu: str | None = None) -> float:
 
 _Numbers = npt.NDArray[np.float32] | npt.NDArray[np.float64]
 
-def train_kept(
+def train_saved(
     kind: str, options: tuple[float, ...], inputs: int, rows: int, hidden: int, is_double: bool, cpu: str | None, /
 ) -> int:
-    """How many numbers the training kernel of a kind keeps of a row and step; for one instruction set.
+    """How many numbers the training kernel of a kind saves for a row and step; for one instruction set.
 
     Args:
         kind: e.g. "gru".
@@ -224,7 +224,7 @@ def train_forward(
     resets: npt.NDArray[np.bool_] | None,
     out: _Numbers,
     last: tuple[_Numbers, ...],
-    kept: _Numbers | None,
+    saved: _Numbers | None,
     shares: int,
     team: int,
     cpu: str | None,
@@ -233,7 +233,7 @@ def train_forward(
     """Run a recurrent layer over whole sequences. All arrays are C-contiguous and of one type, float32 or float64.
 
     Args:
-        kind, options, cpu: as for `train_kept`.
+        kind, options, cpu: as for `train_saved`.
         x: (batch, time, inputs).
         first: the fields of the state (batch, width) before the first step.
         tensors: those of the layer, in the order of its spec.py.
@@ -241,13 +241,13 @@ def train_forward(
         resets: (batch, time) where the state is zero before the step; None = nowhere.
         out: (batch, time, hidden), written; 0 beyond the end of a row.
         last: the fields of the state at the end of each row, written.
-        kept: (time, batch, kept), written, for `train_backward`; None = no gradient is wanted.
+        saved: (time, batch, saved), written, for `train_backward`; None = no gradient is wanted.
         shares: the rows are done in so many parts, which do not wait for each other.
         team: address of a function that runs them in threads, as `GOMP_parallel` of an OpenMP runtime does; 0 = one
             part after the other.
 
     Raises:
-        SpecError: as `train_kept`.
+        SpecError: as `train_saved`.
         InputError: an array of another type or shape, or lengths out of range.
         MemoryError: no memory for the working state.
     """
@@ -261,7 +261,7 @@ def train_backward(
     lengths: npt.NDArray[np.int64] | None,
     resets: npt.NDArray[np.bool_] | None,
     out: _Numbers,
-    kept: _Numbers,
+    saved: _Numbers,
     d_out: _Numbers,
     d_last: tuple[_Numbers, ...],
     d_x: _Numbers | None,

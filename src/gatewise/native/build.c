@@ -11,10 +11,10 @@ static int written(const gw_graph *graph, int edge, int count) {
 }
 
 /* All edges but the first lie in scratch, one after the other; the output as well where steps do not follow each other. */
-static gw_port port(const gw_graph *graph, int edge, int whole) {
+static gw_port port(const gw_graph *graph, int edge, int non_causal) {
     const size_t width = (size_t)graph->widths[edge];
     if (edge == 0) return (gw_port){GW_FROM_X, width};
-    if (edge == graph->output && !whole) return (gw_port){GW_FROM_Y, width};
+    if (edge == graph->output && !non_causal) return (gw_port){GW_FROM_Y, width};
     size_t floats = 0;
     for (int e = 1; e < edge; e++) floats += gw_spaced((size_t)graph->widths[e]);
     return (gw_port){(ptrdiff_t)floats, width};
@@ -101,7 +101,7 @@ static gw_status walk(const gw_graph *graph, gw_room *room, gw_model *about, gw_
         if (ops)
             ops[i] = (gw_op){
                 .step = kernel->step,
-                .whole = kernel->whole,
+                .sequence = kernel->sequence,
                 .layer = kernel->pack(&place, room),
                 .state = about->state,
                 .own = gw_spaced(need.scratch),
@@ -113,9 +113,9 @@ static gw_status walk(const gw_graph *graph, gw_room *room, gw_model *about, gw_
         about->state += need.state;
         if (need.evidence) about->evidence = about->state - need.evidence, about->evidences = need.evidence;
         about->own = gw_spaced(need.scratch) > about->own ? gw_spaced(need.scratch) : about->own;
-        about->whole |= kernel->whole != NULL;
+        about->non_causal |= kernel->sequence != NULL;
         sizes->macs += need.macs;
-        if (need.state || kernel->whole) {
+        if (need.state || kernel->sequence) {
             about->tail = i + 1;
             repeated = sizes->macs;
         }
@@ -123,13 +123,13 @@ static gw_status walk(const gw_graph *graph, gw_room *room, gw_model *about, gw_
     for (int e = 1; e < graph->edge_count; e++) about->edges += gw_spaced((size_t)graph->widths[e]);
     for (int i = 0; ops && i < graph->node_count; i++) {
         const gw_node *node = &graph->nodes[i];
-        ops[i].writes = port(graph, node->writes, about->whole);
-        for (int r = 0; r < node->read_count; r++) ops[i].reads[r] = port(graph, node->reads[r], about->whole);
+        ops[i].writes = port(graph, node->writes, about->non_causal);
+        for (int r = 0; r < node->read_count; r++) ops[i].reads[r] = port(graph, node->reads[r], about->non_causal);
     }
     about->output = (size_t)port(graph, graph->output, 1).from;
     const size_t readings = (size_t)graph->window * (size_t)graph->widths[0];
     sizes->state_floats = graph->window ? 1 + readings : about->state;
-    sizes->steps = !about->whole || graph->window;
+    sizes->steps = !about->non_causal || graph->window;
     sizes->window = graph->window;
     sizes->push_macs = sizes->macs + (graph->window ? repeated * ((uint64_t)graph->window - 1) : 0);
     sizes->model_bytes = room->used;

@@ -55,7 +55,7 @@ typedef struct gw_batch {
 typedef void gw_step_function(const void *layer, const gw_batch *batch);
 
 /* For a kind that needs the whole sequence: a row of an edge is `steps` times its width, one step after the other. */
-typedef void gw_whole_function(const void *layer, const gw_batch *batch, size_t steps);
+typedef void gw_sequence_function(const void *layer, const gw_batch *batch, size_t steps);
 
 /* What an input stage says of the readings before any node has run: which of them are missing. */
 typedef struct gw_screen {
@@ -72,7 +72,7 @@ typedef struct gw_kernel {
     /* The node, already checked, packed into the room: what step receives. */
     const void *(*pack)(const gw_place *place, gw_room *room);
     gw_step_function *step; /* one of these two, the other NULL */
-    gw_whole_function *whole;
+    gw_sequence_function *sequence;
     const gw_screen *screen; /* of an input stage, else NULL */
 } gw_kernel;
 

@@ -14,7 +14,7 @@ typedef struct gw_port {
 
 typedef struct gw_op {
     gw_step_function *step;
-    gw_whole_function *whole;
+    gw_sequence_function *sequence;
     const void *layer;
     size_t state; /* where its floats begin among those of the nodes */
     size_t own;   /* its scratch, floats a row, in whole GW_ALIGNMENT */
@@ -27,7 +27,7 @@ struct gw_model {
     const gw_isa *isa;
     int refuse_nonfinite, hold;
     int window;        /* steps that an answer is made from; 0 = the state is carried */
-    int whole;         /* whether some node needs the whole sequence: then all nodes run one after the other over it */
+    int non_causal;    /* whether some node needs the whole sequence: then all nodes run one after the other over it */
     size_t edges, own; /* scratch of one row, floats: the edges (of one step), the nodes' own */
     size_t state;      /* floats of the nodes' states */
     size_t evidence, evidences; /* where the evidence of the last node that has some begins there, and how much it is */
@@ -47,7 +47,7 @@ static inline size_t gw_spaced(size_t floats) { return (floats + 15) / 16 * 16; 
 /* Scratch of one row of so many steps; SIZE_MAX where that cannot be counted. */
 static inline size_t gw_row_floats(const gw_model *model, size_t steps) {
     size_t edges;
-    if (!model->whole) return model->edges + model->own;
+    if (!model->non_causal) return model->edges + model->own;
     if (__builtin_mul_overflow(model->edges, steps, &edges) || edges > PTRDIFF_MAX / 8) return SIZE_MAX;
     return edges + model->own;
 }
@@ -55,7 +55,7 @@ static inline size_t gw_row_floats(const gw_model *model, size_t steps) {
 /* How many rows to run together: where edges are kept for all steps, no more than a megabyte or so of them. */
 static inline size_t gw_rows_together(const gw_model *model, size_t sessions, size_t steps) {
     size_t most = GW_MOST_ROWS;
-    if (model->whole) {
+    if (model->non_causal) {
         const size_t fit = ((size_t)1 << 18) / gw_row_floats(model, steps);
         most = fit < 1 ? 1 : fit < most ? fit : most;
     }

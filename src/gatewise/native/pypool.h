@@ -57,7 +57,7 @@ static int pool_room(Pool *self, int64_t sessions) {
 }
 
 /* A whole number: 0, or -1 where it is none that 64 bits hold; no exception yet, unless its own conversion raised one. */
-static int pool_whole(PyObject *value, int64_t *number) {
+static int pool_integer(PyObject *value, int64_t *number) {
     const long long found = PyIndex_Check(value) && !PyBool_Check(value) ? PyLong_AsLongLong(value) : -1;
     if (found == -1 && PyErr_Occurred() && !PyErr_ExceptionMatches(PyExc_OverflowError)) return -1;
     const int failed = PyErr_Occurred() || !PyIndex_Check(value) || PyBool_Check(value);
@@ -67,7 +67,7 @@ static int pool_whole(PyObject *value, int64_t *number) {
 }
 
 static int pool_count(PyObject *value, int64_t *sessions) {
-    if (!pool_whole(value, sessions) && *sessions >= 0 && *sessions <= INT32_MAX) return 0;
+    if (!pool_integer(value, sessions) && *sessions >= 0 && *sessions <= INT32_MAX) return 0;
     if (!PyErr_Occurred()) raise("InputError", "a pool has 0 to %d sessions, a whole number, got %R", INT32_MAX, value);
     return -1;
 }
@@ -81,7 +81,7 @@ static PyObject *pool_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) 
         PyErr_Format(PyExc_TypeError, "Pool expects a gatewise._core.Model, got %R", Py_TYPE(model));
         return NULL;
     }
-    if (!((Model *)model)->sizes->steps) return raise("SpecError", "Pool: %s", gw_text(GW_WHOLE_SEQUENCE));
+    if (!((Model *)model)->sizes->steps) return raise("SpecError", "Pool: %s", gw_text(GW_NON_CAUSAL));
     if (pool_count(count, &sessions)) return NULL;
     Pool *self = (Pool *)PyType_GenericAlloc(type, 0);
     if (!self) return NULL;
@@ -247,7 +247,7 @@ static PyObject *pool_reset(PyObject *object, PyObject *argument) {
 
 /* The place of a session from its id: 0, or -1 with an exception. For whoever holds `busy`. */
 static int pool_session(Pool *self, PyObject *id, int64_t *place) {
-    if (!pool_whole(id, place) && *place >= 0 && *place < self->sessions) return 0;
+    if (!pool_integer(id, place) && *place >= 0 && *place < self->sessions) return 0;
     if (!PyErr_Occurred())
         raise("InputError",
               "session %R is not in this pool of %lld sessions, which are numbered from 0; give a whole number below "

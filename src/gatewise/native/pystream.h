@@ -26,7 +26,7 @@ static PyObject *stream_new(PyTypeObject *type, PyObject *args, PyObject *kwargs
         PyErr_Format(PyExc_TypeError, "Stream expects a gatewise._core.Model, got %R", Py_TYPE(model));
         return NULL;
     }
-    if (!((Model *)model)->sizes->steps) return raise("SpecError", "Stream: %s", gw_text(GW_WHOLE_SEQUENCE));
+    if (!((Model *)model)->sizes->steps) return raise("SpecError", "Stream: %s", gw_text(GW_NON_CAUSAL));
     Stream *self = (Stream *)PyType_GenericAlloc(type, 0);
     if (!self) return NULL;
     Py_INCREF(model);

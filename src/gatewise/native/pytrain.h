@@ -159,35 +159,35 @@ static PyObject *training_run(const training *p, int (*run)(const gw_sequence *)
     Py_RETURN_NONE;
 }
 
-static PyObject *train_kept(PyObject *module, PyObject *args) {
-    training p = {.function = "train_kept", .np = &((module_state *)PyModule_GetState(module))->np};
+static PyObject *train_saved(PyObject *module, PyObject *args) {
+    training p = {.function = "train_saved", .np = &((module_state *)PyModule_GetState(module))->np};
     const char *kind, *cpu;
     PyObject *options;
     Py_ssize_t inputs, rows, hidden;
     int is_double;
-    if (!PyArg_ParseTuple(args, "sO!nnnpz:train_kept", &kind, &PyTuple_Type, &options, &inputs, &rows, &hidden,
+    if (!PyArg_ParseTuple(args, "sO!nnnpz:train_saved", &kind, &PyTuple_Type, &options, &inputs, &rows, &hidden,
                           &is_double, &cpu))
         return NULL;
     p.dtype = is_double ? p.np->float64 : p.np->float32;
     if (training_kernel(&p, kind, options, cpu, inputs, rows, hidden)) return NULL;
-    return PyLong_FromSize_t(p.s.sizes.kept);
+    return PyLong_FromSize_t(p.s.sizes.saved);
 }
 
 static PyObject *train_forward(PyObject *module, PyObject *args) {
     training p = {.function = "train_forward"};
     gw_sequence *s = &p.s;
     training_arguments a;
-    PyObject *last, *kept;
+    PyObject *last, *saved;
     if (!PyArg_ParseTuple(args, "sO!OO!O!OOOO!Onnz:train_forward", &a.kind, &PyTuple_Type, &a.options, &a.x,
                           &PyTuple_Type, &a.first, &PyTuple_Type, &a.tensors, &a.lengths, &a.resets, &a.out,
-                          &PyTuple_Type, &last, &kept, &a.shares, &a.team, &a.cpu))
+                          &PyTuple_Type, &last, &saved, &a.shares, &a.team, &a.cpu))
         return NULL;
     if (training_begin(&p, module, &a)) return NULL;
     const gw_train_sizes *sizes = &s->sizes;
     if (!(s->out = training_array(&p, "out", a.out, NP_WRITEABLE, 3, s->batch, s->time, sizes->out))) return NULL;
     if (training_states(&p, "last", last, NP_WRITEABLE, (const void **)s->last)) return NULL;
-    if (kept != Py_None &&
-        !(s->kept = training_array(&p, "kept", kept, NP_WRITEABLE, 3, s->time, s->batch, sizes->kept)))
+    if (saved != Py_None &&
+        !(s->saved = training_array(&p, "saved", saved, NP_WRITEABLE, 3, s->time, s->batch, sizes->saved)))
         return NULL;
     return training_run(&p, p.kernel->forward, a.team);
 }
@@ -196,16 +196,16 @@ static PyObject *train_backward(PyObject *module, PyObject *args) {
     training p = {.function = "train_backward"};
     gw_sequence *s = &p.s;
     training_arguments a;
-    PyObject *kept, *d_out, *d_last, *d_x, *d_first, *d_tensors;
+    PyObject *saved, *d_out, *d_last, *d_x, *d_first, *d_tensors;
     if (!PyArg_ParseTuple(args, "sO!OO!O!OOOOOO!OO!O!nnz:train_backward", &a.kind, &PyTuple_Type, &a.options, &a.x,
-                          &PyTuple_Type, &a.first, &PyTuple_Type, &a.tensors, &a.lengths, &a.resets, &a.out, &kept,
+                          &PyTuple_Type, &a.first, &PyTuple_Type, &a.tensors, &a.lengths, &a.resets, &a.out, &saved,
                           &d_out, &PyTuple_Type, &d_last, &d_x, &PyTuple_Type, &d_first, &PyTuple_Type, &d_tensors,
                           &a.shares, &a.team, &a.cpu))
         return NULL;
     if (training_begin(&p, module, &a)) return NULL;
     const gw_train_sizes *sizes = &s->sizes;
     if (!(s->out = training_array(&p, "out", a.out, 0, 3, s->batch, s->time, sizes->out))) return NULL;
-    if (!(s->kept = training_array(&p, "kept", kept, 0, 3, s->time, s->batch, sizes->kept))) return NULL;
+    if (!(s->saved = training_array(&p, "saved", saved, 0, 3, s->time, s->batch, sizes->saved))) return NULL;
     if (!(s->d_out = training_array(&p, "d_out", d_out, 0, 3, s->batch, s->time, sizes->out))) return NULL;
     if (training_states(&p, "d_last", d_last, 0, s->d_last)) return NULL;
     if (d_x != Py_None && !(s->d_x = training_array(&p, "d_x", d_x, NP_WRITEABLE, 3, s->batch, s->time, sizes->inputs)))

@@ -28,7 +28,7 @@ typedef struct readings {
 /* --- rows ---------------------------------------------------------------------------------------------------------- */
 
 static void fill(gw_batch *b, const gw_model *model, const gw_op *op, readings x, lanes state, lanes y, size_t t,
-                 size_t rows, size_t kept, float *scratch) {
+                 size_t rows, size_t edge_steps, float *scratch) {
     for (int i = 0; i < op->read_count; i++) {
         const gw_port port = op->reads[i];
         if (port.from == GW_FROM_X) {
@@ -38,20 +38,20 @@ static void fill(gw_batch *b, const gw_model *model, const gw_op *op, readings x
             b->in[i] = y.data + t * y.step;
             b->in_stride[i] = y.row;
         } else {
-            b->in[i] = scratch + (size_t)port.from * rows * kept + (kept > 1 ? t * port.width : 0);
-            b->in_stride[i] = gw_spaced(port.width) * kept;
+            b->in[i] = scratch + (size_t)port.from * rows * edge_steps + (edge_steps > 1 ? t * port.width : 0);
+            b->in_stride[i] = gw_spaced(port.width) * edge_steps;
         }
     }
     if (op->writes.from == GW_FROM_Y) {
         b->out = y.data + t * y.step;
         b->out_stride = y.row;
     } else {
-        b->out = scratch + (size_t)op->writes.from * rows * kept + (kept > 1 ? t * op->writes.width : 0);
-        b->out_stride = gw_spaced(op->writes.width) * kept;
+        b->out = scratch + (size_t)op->writes.from * rows * edge_steps + (edge_steps > 1 ? t * op->writes.width : 0);
+        b->out_stride = gw_spaced(op->writes.width) * edge_steps;
     }
     b->state = state.data + op->state;
     b->state_stride = state.row;
-    b->scratch = scratch + model->edges * rows * kept;
+    b->scratch = scratch + model->edges * rows * edge_steps;
     b->scratch_stride = op->own;
 }
 
@@ -60,7 +60,7 @@ static void run_rows(const gw_model *model, size_t rows, size_t steps, readings 
                      float *scratch) {
     gw_batch b = {.count = (int)rows};
     const gw_op *ops = model->ops, *end = ops + model->op_count, *tail = y.step ? ops : ops + model->tail;
-    if (!model->whole) {
+    if (!model->non_causal) {
         for (size_t t = 0; t < steps; t++)
             for (const gw_op *op = ops; op < (y.step || t + 1 == steps ? end : tail); op++) {
                 fill(&b, model, op, x, state, y, t, rows, 1, scratch);
@@ -69,9 +69,9 @@ static void run_rows(const gw_model *model, size_t rows, size_t steps, readings 
         return;
     }
     for (const gw_op *op = ops; op < end; op++)
-        if (op->whole) {
+        if (op->sequence) {
             fill(&b, model, op, x, state, y, 0, rows, steps, scratch);
-            op->whole(op->layer, &b, steps);
+            op->sequence(op->layer, &b, steps);
         } else {
             for (size_t t = !y.step && op >= tail ? steps - 1 : 0; t < steps; t++) {
                 fill(&b, model, op, x, state, y, t, rows, steps, scratch);
@@ -111,10 +111,10 @@ static void enter(const gw_model *model, float *slot, const float *reading, cons
 static void slide(const gw_model *model, size_t steps, const float *x, float *state, float *y, float *scratch) {
     const size_t inputs = (size_t)model->sizes.inputs, outputs = (size_t)model->sizes.outputs;
     const size_t window = (size_t)model->window, most = gw_rows_together(model, steps, window);
-    float *kept = state + 1, *all = scratch; /* all: the last readings, a window of them, then up to `most` new ones */
+    float *last = state + 1, *all = scratch; /* all: the last readings, a window of them, then up to `most` new ones */
     size_t seen = (size_t)state[0];
     scratch += gw_spaced((window + most) * inputs);
-    memcpy(all, kept, window * inputs * sizeof(float));
+    memcpy(all, last, window * inputs * sizeof(float));
     for (size_t t = 0, rows; t < steps; t += rows) {
         rows = steps - t < most ? steps - t : most;
         for (size_t i = 0; i < rows; i++) {
@@ -134,7 +134,7 @@ static void slide(const gw_model *model, size_t steps, const float *x, float *st
         }
         memmove(all, all + rows * inputs, window * inputs * sizeof(float));
     }
-    memcpy(kept, all, window * inputs * sizeof(float));
+    memcpy(last, all, window * inputs * sizeof(float));
     state[0] = (float)(seen < window ? seen : window);
 }
 
@@ -143,9 +143,9 @@ static void slide_rows(const gw_model *model, size_t rows, const float *x, lanes
     const size_t inputs = (size_t)model->sizes.inputs, outputs = (size_t)model->sizes.outputs;
     const size_t window = (size_t)model->window;
     for (size_t row = 0; row < rows; row++) {
-        float *state = states.data + row * states.row, *kept = state + 1;
-        memmove(kept, kept + inputs, (window - 1) * inputs * sizeof(float));
-        float *slot = kept + (window - 1) * inputs;
+        float *state = states.data + row * states.row, *last = state + 1;
+        memmove(last, last + inputs, (window - 1) * inputs * sizeof(float));
+        float *slot = last + (window - 1) * inputs;
         enter(model, slot, x + row * inputs, state[0] > 0.0f ? slot : NULL);
         if (state[0] < (float)window) state[0] += 1.0f;
     }
@@ -225,12 +225,12 @@ gw_status gw_run(const gw_model *model, size_t steps, const float *x, float *sta
 }
 
 gw_status gw_step(const gw_model *model, const float *x, float *state, float *y, void *scratch) {
-    return model->sizes.steps ? gw_run(model, 1, x, state, y, scratch) : GW_WHOLE_SEQUENCE;
+    return model->sizes.steps ? gw_run(model, 1, x, state, y, scratch) : GW_NON_CAUSAL;
 }
 
 gw_status gw_push(const gw_model *model, size_t count, const int64_t *ids, const float *x, float *states, float *y,
                   void *scratch) {
-    if (!model->sizes.steps) return GW_WHOLE_SEQUENCE;
+    if (!model->sizes.steps) return GW_NON_CAUSAL;
     GW_TRY(check_run(model, count * (size_t)model->sizes.inputs, x, scratch));
     gw_push_checked(model, count, ids, x, states, y, scratch);
     return GW_OK;

@@ -25,7 +25,7 @@ typedef struct gw_train_sizes {
     size_t units;                  /* H */
     size_t out;                    /* R, the hidden state that is written; H, or P with a projection */
     size_t state[GW_TRAIN_STATES]; /* the fields of the state; 0 = there is none */
-    size_t kept;                   /* what forward leaves for backward */
+    size_t saved;                  /* what forward leaves for backward */
     struct {
         size_t rows, cols;       /* cols 1 for a vector, rows 0 where there is none */
     } tensors[GW_TRAIN_TENSORS]; /* in the order of spec.py */
@@ -44,7 +44,7 @@ typedef struct gw_sequence {
     const uint8_t *resets;              /* (B, T) whether the state is zero before this step; NULL = never */
     void *out;                          /* (B, T, R), 0 beyond the end of a row; forward writes, backward reads it */
     void *last[GW_TRAIN_STATES];        /* (B, state) at the end of each row; forward writes it */
-    void *kept;                         /* (T, B, kept); NULL in a forward run without a gradient */
+    void *saved;                        /* (T, B, saved); NULL in a forward run without a gradient */
     const void *d_out;                  /* (B, T, R) the gradient of out; the rest is backward's too, NULL in forward */
     const void *d_last[GW_TRAIN_STATES]; /* (B, state) */
     void *d_x;                           /* (B, T, I), 0 beyond the end of a row; NULL = not wanted */

@@ -27,31 +27,33 @@ static inline void gw_restore_denormals(unsigned before) { (void)before; }
 /* Under AddressSanitizer there is a gap after each piece, and whoever touches it is caught. */
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/asan_interface.h>
-#define GW_HEAP_GAP                64
-#define GW_HEAP_CLOSE(from, bytes) ASAN_POISON_MEMORY_REGION(from, bytes)
+#define GW_ARENA_GAP                64
+#define GW_ARENA_CLOSE(from, bytes) ASAN_POISON_MEMORY_REGION(from, bytes)
 #else
-#define GW_HEAP_GAP                0
-#define GW_HEAP_CLOSE(from, bytes) ((void)0)
+#define GW_ARENA_GAP                0
+#define GW_ARENA_CLOSE(from, bytes) ((void)0)
 #endif
 
 /* One block of memory, handed out piece by piece; with base NULL it only counts. */
-typedef struct gw_heap {
+typedef struct gw_arena {
     char *base;
     size_t used;
-} gw_heap;
+} gw_arena;
 
-static inline void *gw_heap_take(gw_heap *heap, size_t count, size_t size) {
-    char *piece = heap->base ? heap->base + heap->used : NULL;
-    const size_t bytes = count * size, room = (bytes + 63) / 64 * 64 + GW_HEAP_GAP;
-    if (piece) GW_HEAP_CLOSE(piece + bytes, room - bytes);
-    heap->used += room;
+static inline void *gw_arena_take(gw_arena *arena, size_t count, size_t size) {
+    char *piece = arena->base ? arena->base + arena->used : NULL;
+    const size_t bytes = count * size, room = (bytes + 63) / 64 * 64 + GW_ARENA_GAP;
+    if (piece) GW_ARENA_CLOSE(piece + bytes, room - bytes);
+    arena->used += room;
     return piece;
 }
 
-static inline gw_real *gw_heap_reals(gw_heap *heap, size_t count) { return gw_heap_take(heap, count, sizeof(gw_real)); }
+static inline gw_real *gw_arena_reals(gw_arena *arena, size_t count) {
+    return gw_arena_take(arena, count, sizeof(gw_real));
+}
 
-static inline gw_real *gw_heap_zeros(gw_heap *heap, size_t count) {
-    gw_real *piece = gw_heap_reals(heap, count);
+static inline gw_real *gw_arena_zeros(gw_arena *arena, size_t count) {
+    gw_real *piece = gw_arena_reals(arena, count);
     if (piece) memset(piece, 0, count * sizeof(gw_real));
     return piece;
 }
@@ -64,22 +66,22 @@ static inline size_t gw_row_stride(size_t width) {
 }
 
 /* w (rows, cols), packed. */
-static inline gw_real *gw_heap_matrix(gw_heap *heap, const gw_real *w, size_t rows, size_t cols) {
-    gw_real *packed = gw_heap_reals(heap, (size_t)gw_padded((int)rows) * cols);
+static inline gw_real *gw_arena_matrix(gw_arena *arena, const gw_real *w, size_t rows, size_t cols) {
+    gw_real *packed = gw_arena_reals(arena, (size_t)gw_padded((int)rows) * cols);
     if (packed) gw_pack_matrix(packed, w, (int)rows, (int)cols, (int)cols);
     return packed;
 }
 
 /* The transpose of w (rows, cols), packed: what a gradient is multiplied with. */
-static inline gw_real *gw_heap_transpose(gw_heap *heap, const gw_real *w, size_t rows, size_t cols) {
-    gw_real *packed = gw_heap_reals(heap, (size_t)gw_padded((int)cols) * rows);
+static inline gw_real *gw_arena_transpose(gw_arena *arena, const gw_real *w, size_t rows, size_t cols) {
+    gw_real *packed = gw_arena_reals(arena, (size_t)gw_padded((int)cols) * rows);
     if (packed) gw_pack_strided(packed, w, (int)cols, (int)rows, 1, (int)cols);
     return packed;
 }
 
 /* `count` numbers of a + b, with room for whole panels, 0 there. b may be NULL. */
-static inline gw_real *gw_heap_sum(gw_heap *heap, const gw_real *a, const gw_real *b, size_t count) {
-    gw_real *sum = gw_heap_zeros(heap, gw_row_stride(count));
+static inline gw_real *gw_arena_sum(gw_arena *arena, const gw_real *a, const gw_real *b, size_t count) {
+    gw_real *sum = gw_arena_zeros(arena, gw_row_stride(count));
     for (size_t i = 0; sum && i < count; i++) sum[i] = a[i] + (b ? b[i] : 0);
     return sum;
 }
@@ -113,19 +115,19 @@ static int gw_longer_first(const void *a, const void *b) {
     return one[1] < other[1] ? -1 : 1;
 }
 
-static inline gw_rows gw_rows_take(gw_heap *heap, const gw_sequence *s) {
+static inline gw_rows gw_rows_take(gw_arena *arena, const gw_sequence *s) {
     gw_rows rows = {.s = s, .count = s->batch > s->share ? (s->batch - s->share + s->shares - 1) / s->shares : 0};
     size_t widest = gw_row_stride(s->sizes.inputs);
-    rows.row = gw_heap_take(heap, 2 * rows.count, sizeof *rows.row);
+    rows.row = gw_arena_take(arena, 2 * rows.count, sizeof *rows.row);
     for (int k = 0; k < GW_TRAIN_STATES; k++) {
         rows.stride[k] = gw_row_stride(s->sizes.state[k]);
-        rows.state[k] = gw_heap_reals(heap, rows.count * rows.stride[k]);
+        rows.state[k] = gw_arena_reals(arena, rows.count * rows.stride[k]);
         widest = rows.stride[k] > widest ? rows.stride[k] : widest;
     }
-    rows.zeros = gw_heap_zeros(heap, widest);
+    rows.zeros = gw_arena_zeros(arena, widest);
     rows.x_stride = gw_row_stride(s->sizes.inputs);
-    rows.x = gw_heap_reals(heap, gw_is_backward(s) ? 0 : rows.count * rows.x_stride);
-    if (!heap->base) return rows;
+    rows.x = gw_arena_reals(arena, gw_is_backward(s) ? 0 : rows.count * rows.x_stride);
+    if (!arena->base) return rows;
     for (size_t i = 0; i < rows.count; i++) {
         const size_t row = s->share + i * s->shares;
         rows.row[2 * i] = gw_length(s, row);
@@ -141,9 +143,9 @@ static inline gw_real *gw_at(const gw_rows *rows, const void *array, size_t t, s
     return (gw_real *)array + (rows->row[i] * rows->s->time + t) * width;
 }
 
-/* What is kept of it, step by step since it is read so. */
-static inline gw_real *gw_kept_at(const gw_rows *rows, size_t t, size_t i) {
-    return (gw_real *)rows->s->kept + (t * rows->s->batch + rows->row[i]) * rows->s->sizes.kept;
+/* What is saved of it, step by step since it is read so. */
+static inline gw_real *gw_saved_at(const gw_rows *rows, size_t t, size_t i) {
+    return (gw_real *)rows->s->saved + (t * rows->s->batch + rows->row[i]) * rows->s->sizes.saved;
 }
 
 static inline void gw_clear_rest(const gw_rows *rows, void *array, size_t i, size_t width) {
@@ -217,39 +219,39 @@ static inline const gw_real *gw_hidden_before(const gw_rows *rows, size_t t, siz
 }
 
 /* Numbers of gradients that pile up before the products over their rows are made: 128 KiB, a part of a cache. */
-enum { GW_PILE = 1 << 15 };
+enum { GW_ACCUMULATED = 1 << 15 };
 
 /* The way back piles up, for each row and step, the gradient of the sums and what the weights were multiplied with. The gradients
  * of weights are products over all of these rows, and that of x is one row for each: made when there are enough rows to be
  * fast, few enough to be in the cache still. */
-typedef struct gw_pile {
+typedef struct gw_accumulated {
     size_t room, count;
     gw_real *d, *h, *x; /* the gradient, the hidden state before the step, what was read */
     size_t d_stride, h_stride, x_stride;
     gw_real *d_x; /* made from d; where rows of it belong: */
     gw_real **d_x_row;
-} gw_pile;
+} gw_accumulated;
 
 /* For gradients of so many numbers a row. */
-static inline gw_pile gw_pile_take(gw_heap *heap, const gw_rows *rows, size_t width) {
+static inline gw_accumulated gw_accumulated_take(gw_arena *arena, const gw_rows *rows, size_t width) {
     const gw_sequence *s = rows->s;
-    gw_pile p = {
+    gw_accumulated p = {
         .d_stride = gw_row_stride(width),
         .h_stride = gw_row_stride(s->sizes.out),
         .x_stride = gw_row_stride(s->sizes.inputs),
     };
     if (!gw_is_backward(s)) return p;
-    p.room = GW_PILE / p.d_stride > rows->count ? GW_PILE / p.d_stride : rows->count;
-    p.d = gw_heap_reals(heap, p.room * p.d_stride);
-    p.h = gw_heap_reals(heap, p.room * p.h_stride);
-    p.x = gw_heap_reals(heap, p.room * p.x_stride);
-    p.d_x = gw_heap_reals(heap, s->d_x ? p.room * p.x_stride : 0);
-    p.d_x_row = gw_heap_take(heap, p.room, sizeof *p.d_x_row);
+    p.room = GW_ACCUMULATED / p.d_stride > rows->count ? GW_ACCUMULATED / p.d_stride : rows->count;
+    p.d = gw_arena_reals(arena, p.room * p.d_stride);
+    p.h = gw_arena_reals(arena, p.room * p.h_stride);
+    p.x = gw_arena_reals(arena, p.room * p.x_stride);
+    p.d_x = gw_arena_reals(arena, s->d_x ? p.room * p.x_stride : 0);
+    p.d_x_row = gw_arena_take(arena, p.room, sizeof *p.d_x_row);
     return p;
 }
 
 /* The next `live` rows of the pile, which has room for them, are those of step t. */
-static inline void gw_pile_step(gw_pile *p, const gw_rows *rows, size_t t, size_t live) {
+static inline void gw_accumulate_step(gw_accumulated *p, const gw_rows *rows, size_t t, size_t live) {
     const size_t R = rows->s->sizes.out, I = rows->s->sizes.inputs;
     for (size_t i = 0; i < live; i++) {
         const size_t k = p->count + i;
@@ -261,17 +263,18 @@ static inline void gw_pile_step(gw_pile *p, const gw_rows *rows, size_t t, size_
 
 /* d_weight += the product of `outputs` columns of the pile's gradients, from `first` on, with what the weight was
  * multiplied with. */
-static inline void gw_pile_weight(const gw_pile *p, gw_real *d_weight, size_t first, size_t outputs,
-                                  const gw_real *with, size_t stride, size_t cols) {
+static inline void gw_accumulated_weight(const gw_accumulated *p, gw_real *d_weight, size_t first, size_t outputs,
+                                         const gw_real *with, size_t stride, size_t cols) {
     gw_outer(d_weight, cols, p->d + first, p->d_stride, with, stride, (int)outputs, (int)cols, (int)p->count);
 }
 
-static inline void gw_pile_bias(const gw_pile *p, gw_real *d_bias, size_t first, size_t outputs) {
+static inline void gw_accumulated_bias(const gw_accumulated *p, gw_real *d_bias, size_t first, size_t outputs) {
     gw_add_rows(d_bias, p->d + first, p->d_stride, (int)outputs, (int)p->count);
 }
 
 /* The gradient of x: `products` have the pile's gradients for their x. */
-static inline void gw_pile_x(const gw_pile *p, const gw_rows *rows, const gw_product *products, int count) {
+static inline void gw_accumulated_x(const gw_accumulated *p, const gw_rows *rows, const gw_product *products,
+                                    int count) {
     const size_t I = rows->s->sizes.inputs;
     if (!rows->s->d_x) return;
     gw_sums(p->d_x, p->x_stride, rows->zeros, 0, products, count, (int)I, (int)p->count);
@@ -342,16 +345,16 @@ static inline gwv gw_act_slope(gw_act f, gwv x, gwv y) {
     return f.clip > 0 ? gwv_inside(f.clip, x, slope) : slope;
 }
 
-/* The kernel of a kind: kind_train_sizes is as in train.h; kind_train_take lays out the struct kind_train in a heap, for the
+/* The kernel of a kind: kind_train_sizes is as in train.h; kind_train_take lays out the struct kind_train in a arena, for the
  * direction that gw_is_backward says, and kind_train_forward and kind_train_backward run over it. */
 #define GW_TRAIN_KERNEL(kind)                                                                                          \
     static int kind##_train_run(const gw_sequence *s, void (*run)(kind##_train *, const gw_sequence *)) {              \
-        gw_heap heap = {0};                                                                                            \
-        kind##_train_take(&heap, s);                                                                                   \
-        void *memory = malloc(heap.used + 64);                                                                         \
+        gw_arena arena = {0};                                                                                          \
+        kind##_train_take(&arena, s);                                                                                  \
+        void *memory = malloc(arena.used + 64);                                                                        \
         if (!memory) return -1;                                                                                        \
-        heap = (gw_heap){(char *)(((uintptr_t)memory + 63) / 64 * 64), 0};                                             \
-        kind##_train layer = kind##_train_take(&heap, s);                                                              \
+        arena = (gw_arena){(char *)(((uintptr_t)memory + 63) / 64 * 64), 0};                                           \
+        kind##_train layer = kind##_train_take(&arena, s);                                                             \
         const unsigned before = gw_flush_denormals();                                                                  \
         run(&layer, s);                                                                                                \
         gw_restore_denormals(before);                                                                                  \

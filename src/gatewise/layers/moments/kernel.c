@@ -44,7 +44,7 @@ static void moments_seen(const gw_moments *m, const float *x, size_t steps, floa
     *deviation = seen > 0.0f ? gw_sqrt(squares / seen + m->epsilon) : 1.0f;
 }
 
-static void moments_whole(const void *layer, const gw_batch *b, size_t steps) {
+static void moments_sequence(const void *layer, const gw_batch *b, size_t steps) {
     const gw_moments *m = layer;
     const size_t W = m->width;
     for (int row = 0; row < b->count; row++) {
@@ -89,7 +89,7 @@ static const gw_kernel gw_kernel_moments = {
     .kind = "moments",
     .check = moments_check,
     .pack = moments_pack,
-    .whole = moments_whole,
+    .sequence = moments_sequence,
 };
 
 #endif

@@ -81,7 +81,7 @@ extern "C" {
     X(GW_SMALL_ARENA, "the arena is too small [bytes]")                                                                \
     X(GW_MISALIGNED, "the arena or the scratch area does not start at a multiple of GW_ALIGNMENT")                     \
     X(GW_BAD_WINDOW, "the window is negative or too long [steps, limit]")                                              \
-    X(GW_WHOLE_SEQUENCE, "a node needs the whole sequence: the model runs over sequences, not step by step")           \
+    X(GW_NON_CAUSAL, "a node needs the whole sequence: the model runs over sequences, not step by step")           \
     X(GW_NONFINITE_INPUT, "an input value is missing, and the model refuses that; the state is untouched")
 
 #define GW_STATUS_NAME(name, text) name,
