@@ -1,4 +1,4 @@
-/* From a graph to packed weights in an arena: a model, which run.c runs. */
+/* Makes a model from a graph: checks the graph and packs its weights into an arena. run.c runs the model. */
 #include "model.h"
 
 #include <string.h>
@@ -10,7 +10,7 @@ static int written(const gw_graph *graph, int edge, int count) {
     return 0;
 }
 
-/* All edges but the first lie in scratch, one after the other; the output as well where steps do not follow each other. */
+/* All edges but the input are stored in scratch, one after the other; in causal models, the output is stored in y instead. */
 static gw_port port(const gw_graph *graph, int edge, int non_causal) {
     const size_t width = (size_t)graph->widths[edge];
     if (edge == 0) return (gw_port){GW_FROM_X, width};
@@ -26,7 +26,7 @@ static const gw_kernel *find_kernel(const gw_isa *isa, const char *kind) {
     return NULL;
 }
 
-/* As gw_fail, where it is no node that is wrong. */
+/* The same as gw_fail, for errors that are not in a node. */
 static gw_status fail(gw_fault *fault, gw_status status, int index, size_t got, size_t expected) {
     if (fault) *fault = (gw_fault){status, -1, index, {got, 0}, {expected, 0}};
     return status;
@@ -52,7 +52,7 @@ static gw_status check_edges(const gw_graph *graph, gw_fault *fault) {
     return GW_OK;
 }
 
-/* The checks on a node that are the same for every kind; fills in the place. */
+/* The checks that are the same for all kinds of node. Fills in the place. */
 static gw_status check_node(const gw_graph *graph, int position, gw_place *place) {
     const gw_node *node = &graph->nodes[position];
     const size_t edges = (size_t)graph->edge_count;
@@ -79,7 +79,7 @@ static gw_status check_node(const gw_graph *graph, int position, gw_place *place
     return bad < options ? gw_fail(place, GW_BAD_OPTION, (int)bad, 0, 0) : GW_OK;
 }
 
-/* Check the graph and count what it needs, in `about`; with an arena in the room, pack it into the ops there as well. */
+/* Check the graph and count in `about` what it needs. Unless ops is NULL, also pack the nodes into the room and fill in ops. */
 static gw_status walk(const gw_graph *graph, gw_room *room, gw_model *about, gw_op *ops, gw_fault *fault) {
     GW_TRY(check_edges(graph, fault));
     gw_sizes *sizes = &about->sizes;
@@ -88,7 +88,7 @@ static gw_status walk(const gw_graph *graph, gw_room *room, gw_model *about, gw_
     about->window = graph->window;
     about->refuse_nonfinite = graph->refuse_nonfinite != 0;
     about->hold = graph->hold != 0;
-    uint64_t repeated = 0; /* multiply-accumulates of the nodes up to the tail */
+    uint64_t repeated = 0; /* multiply-accumulate operations of the nodes before the tail */
     gw_take(room, 1, sizeof(gw_model) + (size_t)graph->node_count * sizeof(gw_op));
     for (int i = 0; i < graph->node_count; i++) {
         gw_place place = {.fault = fault};

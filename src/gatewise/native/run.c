@@ -1,20 +1,20 @@
 /* Running a built model: one session or many side by side, over one step or many.
  *
- * Up to GW_MOST_ROWS rows run together. A row is a session or, where each answer is made from a window, one window. With
- * ordinary kinds all nodes take a step before the next step begins. Where a kind needs the whole sequence, each node runs
- * over all of it before the next node begins, and every edge is kept for all steps. Each row has the same bits either way.
+ * Up to GW_MOST_ROWS rows run together. A row is a session or, in a model with a window, one window. If all nodes are causal, they
+ * all run one step before the next step begins. If a node is not causal, each node runs over the whole sequence before the next node
+ * begins, and every edge is stored for all steps. The bits of each row are the same in both cases.
  *
- * The state of a model with a window of L steps is the number of readings so far (no more than L) and the last L readings,
- * zero where there have been fewer, the newest last. Where the model holds readings, one that is missing is replaced as it
- * comes in: what its window answers then does not hang on whether the reading before it still lies in the window.
+ * The state of a model with a window of L steps contains the number of readings so far (at most L), then the last L readings, the
+ * newest at the end. If there have been fewer, the others are zero. If the model fills missing values forward, a missing value is
+ * replaced when it enters the window. The output therefore does not depend on whether the previous reading is still in the window.
  *
- * Which values are missing the input stage says: gw_why_missing.
+ * The input stage decides which values are missing: gw_why_missing.
  */
 #include "model.h"
 
 #include <string.h>
 
-/* Where rows are in memory: row i begins at data + i * row floats, its next step `step` floats on. */
+/* Where rows are in memory: row i begins at data + i * row, in floats, and its next step is `step` floats further. */
 typedef struct lanes {
     float *data;
     size_t row, step;
@@ -22,7 +22,7 @@ typedef struct lanes {
 
 typedef struct readings {
     const float *data;
-    size_t row; /* from row to row; a step is as wide as the input */
+    size_t row; /* distance between rows; a step is as wide as the input */
 } readings;
 
 /* --- rows ---------------------------------------------------------------------------------------------------------- */
@@ -55,7 +55,7 @@ static void fill(gw_batch *b, const gw_model *model, const gw_op *op, readings x
     b->scratch_stride = op->own;
 }
 
-/* All steps of `rows` rows. With y.step = 0 only the answer to the last step is wanted. */
+/* Run all steps of `rows` rows. With y.step = 0 only the output of the last step is wanted. */
 static void run_rows(const gw_model *model, size_t rows, size_t steps, readings x, lanes state, lanes y,
                      float *scratch) {
     gw_batch b = {.count = (int)rows};
@@ -90,28 +90,28 @@ static void run_rows(const gw_model *model, size_t rows, size_t steps, readings 
 
 /* --- windows ------------------------------------------------------------------------------------------------------- */
 
-/* Answers to `rows` windows of `length` readings, each from a zero state. */
+/* The outputs of `rows` windows of `length` readings, each from a zero state. */
 static void run_windows(const gw_model *model, size_t rows, size_t length, readings x, lanes y, float *scratch) {
     const lanes state = {scratch, gw_state_row(model), 0};
     memset(scratch, 0, rows * state.row * sizeof(float));
     run_rows(model, rows, length, x, state, (lanes){y.data, y.row, 0}, scratch + rows * state.row);
 }
 
-/* A reading comes into a window at `slot`. Where the model holds readings, a value that is missing becomes that of the
- * reading before, NULL if there was none, which may stand in the slot. */
+/* Write a reading into a window at `slot`. If the model fills forward, a missing value becomes that of the previous reading, which is
+ * NULL if there is none, and which may be stored in the slot. */
 static void enter(const gw_model *model, float *slot, const float *reading, const float *before) {
-    const int hold = model->hold && before;
+    const int fill_forward = model->hold && before;
     for (size_t i = 0; i < (size_t)model->sizes.inputs; i++) {
-        const int held = hold && gw_why_missing(model, i, reading[i]) && !gw_why_missing(model, i, before[i]);
-        slot[i] = held ? before[i] : reading[i];
+        const int filled = fill_forward && gw_why_missing(model, i, reading[i]) && !gw_why_missing(model, i, before[i]);
+        slot[i] = filled ? before[i] : reading[i];
     }
 }
 
-/* One session over many steps: windows that overlap are rows that overlap. */
+/* One session over many steps: overlapping windows are overlapping rows. */
 static void slide(const gw_model *model, size_t steps, const float *x, float *state, float *y, float *scratch) {
     const size_t inputs = (size_t)model->sizes.inputs, outputs = (size_t)model->sizes.outputs;
     const size_t window = (size_t)model->window, most = gw_rows_together(model, steps, window);
-    float *last = state + 1, *all = scratch; /* all: the last readings, a window of them, then up to `most` new ones */
+    float *last = state + 1, *all = scratch; /* all: the readings of the last window, then up to `most` new ones */
     size_t seen = (size_t)state[0];
     scratch += gw_spaced((window + most) * inputs);
     memcpy(all, last, window * inputs * sizeof(float));
@@ -122,7 +122,7 @@ static void slide(const gw_model *model, size_t steps, const float *x, float *st
             enter(model, slot, x + (t + i) * inputs, seen + i ? slot - inputs : NULL);
         }
         size_t row = 0;
-        for (; row < rows && seen + 1 < window; row++) { /* not a whole window yet */
+        for (; row < rows && seen + 1 < window; row++) { /* the window is not full yet */
             seen++;
             const readings from = {all + (window + row + 1 - seen) * inputs, 0};
             run_windows(model, 1, seen, from, (lanes){y + (t + row) * outputs, outputs, 0}, scratch);
@@ -138,7 +138,7 @@ static void slide(const gw_model *model, size_t steps, const float *x, float *st
     state[0] = (float)(seen < window ? seen : window);
 }
 
-/* One step of several sessions, whose readings stand in their states: those with equally long windows run together. */
+/* One step of several sessions, whose readings are in their states: those with equally long windows run together. */
 static void slide_rows(const gw_model *model, size_t rows, const float *x, lanes states, float *y, float *scratch) {
     const size_t inputs = (size_t)model->sizes.inputs, outputs = (size_t)model->sizes.outputs;
     const size_t window = (size_t)model->window;
@@ -190,7 +190,7 @@ void gw_push_checked(const gw_model *model, size_t count, const int64_t *ids, co
     float *gathered = scratch, *rest = gathered + (count > 1 ? most * space : 0);
     for (size_t at = 0, rows; at < count; at += rows) {
         rows = count - at < most ? count - at : most;
-        size_t side = 1; /* sessions that lie beside each other need not be moved */
+        size_t side = 1; /* consecutive sessions need not be moved */
         while (side < rows && ids[at + side] == ids[at] + (int64_t)side) side++;
         const int move = side < rows;
         const lanes state = move ? (lanes){gathered, space, 0} : (lanes){states + (size_t)ids[at] * floats, floats, 0};
@@ -206,7 +206,7 @@ void gw_push_checked(const gw_model *model, size_t count, const int64_t *ids, co
     }
 }
 
-/* What can be refused before anything changes. */
+/* Everything that can be refused, before anything changes. */
 static gw_status check_run(const gw_model *model, size_t count, const float *x, const void *scratch) {
     if ((uintptr_t)scratch % GW_ALIGNMENT) return GW_MISALIGNED;
     if (model->refuse_nonfinite && gw_first_unusable(model, x, count) < count) return GW_NONFINITE_INPUT;
