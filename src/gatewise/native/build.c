@@ -10,7 +10,8 @@ static int written(const gw_graph *graph, int edge, int count) {
     return 0;
 }
 
-/* All edges but the input are stored in scratch, one after the other; in causal models, the output is stored in y instead. */
+/* All edges but the input are stored in scratch, one after the other; in causal models, the output is stored in y
+ * instead. */
 static gw_port port(const gw_graph *graph, int edge, int non_causal) {
     const size_t width = (size_t)graph->widths[edge];
     if (edge == 0) return (gw_port){GW_FROM_X, width};
@@ -79,7 +80,8 @@ static gw_status check_node(const gw_graph *graph, int position, gw_place *place
     return bad < options ? gw_fail(place, GW_BAD_OPTION, (int)bad, 0, 0) : GW_OK;
 }
 
-/* Check the graph and count in `about` what it needs. Unless ops is NULL, also pack the nodes into the room and fill in ops. */
+/* Check the graph and count in `about` what it needs. Unless ops is NULL, also pack the nodes into the room and fill in
+ * ops. */
 static gw_status walk(const gw_graph *graph, gw_room *room, gw_model *about, gw_op *ops, gw_fault *fault) {
     GW_TRY(check_edges(graph, fault));
     gw_sizes *sizes = &about->sizes;

@@ -1,8 +1,8 @@
 /* The interface between the core and a kernel (layers/gru/kernel.c, ...).
  *
- * A kernel.c has two halves. The first half is the step: a struct of sizes and packed weights, and a function that uses only the
- * primitives, so that it can be compiled for devices. The second half, under #ifndef GW_STEP_ONLY, checks a node and packs its
- * weights, with the names from the options.h in the same folder. It ends with
+ * A kernel.c has two halves. The first half is the step: a struct of sizes and packed weights, and a function that uses
+ * only the primitives, so that it can be compiled for devices. The second half, under #ifndef GW_STEP_ONLY, checks a
+ * node and packs its weights, with the names from the options.h in the same folder. It ends with
  *
  *     static const gw_kernel gw_kernel_gru = {.kind = "gru", .check = gru_check, .pack = gru_pack, .step = gru_step};
  *
@@ -36,9 +36,9 @@ typedef struct gw_need {
     uint64_t macs;
 } gw_need;
 
-/* One step of `count` sessions. Row i of edge e begins at in[e] + i * in_stride[e], the node's part of the state of session i at
- * state + i * state_stride, and so on. Only the rows of scratch are aligned, to GW_ALIGNMENT. out does not overlap any
- * input. */
+/* One step of `count` sessions. Row i of edge e begins at in[e] + i * in_stride[e], the node's part of the state of
+ * session i at state + i * state_stride, and so on. Only the rows of scratch are aligned, to GW_ALIGNMENT. out does not
+ * overlap any input. */
 typedef struct gw_batch {
     int count;
     const float *in[GW_MOST_INPUTS];
@@ -54,12 +54,14 @@ typedef struct gw_batch {
 /* layer is the result of pack. The bits of a row do not depend on the number of rows. */
 typedef void gw_step_function(const void *layer, const gw_batch *batch);
 
-/* For a non-causal kind, which needs the whole sequence: a row of an edge contains `steps` steps, one after the other. */
+/* For a non-causal kind, which needs the whole sequence: a row of an edge contains `steps` steps, one after the
+ * other. */
 typedef void gw_sequence_function(const void *layer, const gw_batch *batch, size_t steps);
 
 /* How an input stage decides which readings are missing, before any node runs. */
 typedef struct gw_screen {
-    /* Why the value x of an input is missing, as words that follow the value in a message; NULL if it is not missing. */
+    /* Why the value x of an input is missing, as words that follow the value in a message; NULL if it is not
+     * missing. */
     const char *(*why_missing)(const void *layer, size_t input, float x);
     /* The position of the first missing value in complete steps, count values in total; count if there is none. */
     size_t (*first_missing)(const void *layer, const float *x, size_t count);

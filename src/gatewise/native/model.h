@@ -26,10 +26,10 @@ struct gw_model {
     gw_sizes sizes;
     const gw_isa *isa;
     int refuse_nonfinite, hold;
-    int window;     /* steps that an output is computed from; 0: the state is carried */
-    int non_causal; /* whether a node needs the whole sequence: then each node runs over all steps before the next one */
-    size_t edges, own;          /* scratch of one row, in floats: the edges (of one step), the nodes */
-    size_t state;               /* floats in the states of all nodes */
+    int window;        /* steps that an output is computed from; 0: the state is carried */
+    int non_causal;    /* whether a node is not causal: then each node runs over all steps before the next node */
+    size_t edges, own; /* scratch of one row, in floats: the edges (of one step), the nodes */
+    size_t state;      /* floats in the states of all nodes */
     size_t evidence, evidences; /* where the evidence of the last node with evidence begins in them, and its count */
     const gw_screen *screen;    /* of the input stage, which is the first node; NULL: gw_usable decides */
     const void *stage;          /* the layer of the input stage */
@@ -39,7 +39,8 @@ struct gw_model {
     gw_op ops[];
 };
 
-/* The most rows that run together: enough to use each loaded weight several times, few enough for their scratch to fit the cache. */
+/* The most rows that run together: enough to use each loaded weight several times, few enough for their scratch to fit
+ * the cache. */
 enum { GW_MOST_ROWS = 48 };
 
 static inline size_t gw_spaced(size_t floats) { return (floats + 15) / 16 * 16; } /* GW_ALIGNMENT in floats */

@@ -1,21 +1,23 @@
-/* The primitives that are the same for every instruction set, written with the operations that prims_scalar.h and prims_vector.h
- * define before they include this file. Include one of those two, not this file.
+/* The primitives that are the same for every instruction set, written with the operations that prims_scalar.h and
+ * prims_vector.h define before they include this file. Include one of those two, not this file.
  *
- * exp, sigmoid and tanh are all based on exp(-x) = 2^n exp(-r), r = x + n ln2 in [-ln2/2, ln2/2]. This is the reduction of Cody and
- * Waite: ln2 is the sum of two parts, and the first has so few bits that n times it is exact. 1 - exp(-r) is the polynomial
- * r + r^2 q(r). q has degree 4 and the smallest possible maximal relative error, 1.3e-8; its coefficients were computed by Remez
- * exchange with 40 digits and then rounded to floats. Computing 1 - exp rather than exp keeps the relative error of tanh small
- * where tanh(x) is nearly x.
+ * exp, sigmoid and tanh are all based on exp(-x) = 2^n exp(-r), r = x + n ln2 in [-ln2/2, ln2/2]. This is the reduction
+ * of Cody and Waite: ln2 is the sum of two parts, and the first has so few bits that n times it is exact. 1 - exp(-r)
+ * is the polynomial r + r^2 q(r). q has degree 4 and the smallest possible maximal relative error, 1.3e-8; its
+ * coefficients were computed by Remez exchange with 40 digits and then rounded to floats. Computing 1 - exp rather than
+ * exp keeps the relative error of tanh small where tanh(x) is nearly x.
  *
- * Two more polynomials q were computed in the same way. For softplus and log_sigmoid: log(1 + t) = t q(t) for t in [0, 1], of degree
- * 9, with an error of 3.3e-8 with coefficients rounded to floats. For gelu: Phi(-y) exp(y^2 / 2) = t q(t), t = 1 / (1 + 0.35 y), for
- * y in [0, 14.5], of degree 8, with an error of 4.8e-8; of all multiples of 0.01, 0.35 gave the smallest error.
+ * Two more polynomials q were computed in the same way. For softplus and log_sigmoid: log(1 + t) = t q(t) for t in [0,
+ * 1], of degree 9, with an error of 3.3e-8 with coefficients rounded to floats. For gelu: Phi(-y) exp(y^2 / 2) = t
+ * q(t), t = 1 / (1 + 0.35 y), for y in [0, 14.5], of degree 8, with an error of 4.8e-8; of all multiples of 0.01, 0.35
+ * gave the smallest error.
  *
- * The table lists the maximal errors compared with libm in double precision (tests/test_prims.c with GW_FULL=1): for exp, sigmoid and
- * tanh over all 2^32 floats, for the others over every seventh float. AVX2 and AVX-512 give the same bits. In the column `error`, errors
- * are absolute where |y| <= 1 and relative where |y| > 1. The column `relative` covers normal results only; for silu, mish and
- * scaled_tanh those from 2^-118 on, where all intermediate results are normal as well, and for the two gelus those from 2^-20 on,
- * because for smaller results exp(-u) contains the rounding error of u = O(x^2).
+ * The table lists the maximal errors compared with libm in double precision (tests/test_prims.c with GW_FULL=1): for
+ * exp, sigmoid and tanh over all 2^32 floats, for the others over every seventh float. AVX2 and AVX-512 give the same
+ * bits. In the column `error`, errors are absolute where |y| <= 1 and relative where |y| > 1. The column `relative`
+ * covers normal results only; for silu, mish and scaled_tanh those from 2^-118 on, where all intermediate results are
+ * normal as well, and for the two gelus those from 2^-20 on, because for smaller results exp(-u) contains the rounding
+ * error of u = O(x^2).
  *
  *                               fused               base (two roundings)
  *                               error     relative  error     relative
@@ -32,9 +34,9 @@
  *     gelu                    1.1e-7    7.4e-7    1.1e-7    8.1e-7
  *     gelu_tanh               1.7e-7    1.4e-6    1.7e-7    1.7e-6
  *
- * Activations that only compare, add and multiply (relu, affine, hard_sigmoid, ...) have no error apart from the rounding of these
- * operations. exp, sigmoid, tanh, elu and selu are monotonic: a larger x never has a smaller result. The result of NaN is NaN; the
- * result of an infinite x is the limit of the function.
+ * Activations that only compare, add and multiply (relu, affine, hard_sigmoid, ...) have no error apart from the
+ * rounding of these operations. exp, sigmoid, tanh, elu and selu are monotonic: a larger x never has a smaller result.
+ * The result of NaN is NaN; the result of an infinite x is the limit of the function.
  */
 #ifndef GW_PRIMS_COMMON_H
 #define GW_PRIMS_COMMON_H
@@ -49,12 +51,13 @@ static inline int gw_finite(float x) {
     return (bits & 0x7f800000u) != 0x7f800000u;
 }
 
-/* A reading counts as missing if it is NaN or infinite, or if its absolute value, after scaling, is larger than this. The square of
- * a smaller value is a finite float, and a state computed from it is finite. */
+/* A reading counts as missing if it is NaN or infinite, or if its absolute value, after scaling, is larger than this.
+ * The square of a smaller value is a finite float, and a state computed from it is finite. */
 #define GW_MOST_READING 1e18f
 static inline int gw_usable(float scaled) { return scaled >= -GW_MOST_READING && scaled <= GW_MOST_READING; }
 
-/* 0 for |x| < 2^-64, so that a state never decays into denormals, on any platform. NaN stays NaN. gwv_flush does the same. */
+/* 0 for |x| < 2^-64, so that a state never decays into denormals, on any platform. NaN stays NaN. gwv_flush does the
+ * same. */
 static inline float gw_flush(float x) { return x > -0x1p-64f && x < 0x1p-64f ? 0.0f : x; }
 
 /* gwv_sqrt of one number. */
@@ -64,8 +67,8 @@ static inline float gw_sqrt(float v) {
     return root;
 }
 
-/* 1.5 * 2^23. Floats of this size have a spacing of 1. Adding it therefore rounds to an integer, which is then in the low bits of
- * the sum. */
+/* 1.5 * 2^23. Floats of this size have a spacing of 1. Adding it therefore rounds to an integer, which is then in the
+ * low bits of the sum. */
 #define GW_ROUND 12582912.0f
 
 /* GW_ROUND + n: exp(-x) is 2^n times a number near 1. */
@@ -84,7 +87,8 @@ static inline gwv gwv_one_minus_exp(gwv x, gwv exponent) {
     return gwv_fma(q, gwv_mul(r, r), r);
 }
 
-/* exp(x). Results below the smallest normal float are denormal or 0, and results above the largest float are infinite. */
+/* exp(x). Results below the smallest normal float are denormal or 0, and results above the largest float are
+ * infinite. */
 static inline gwv gwv_exp(gwv x) {
     gwv y = gwv_sub(gwv_set(0.0f), gwv_clamp(x, gwv_set(-104.0f), gwv_set(89.0f)));
     gwv exponent = gwv_exponent(y);
@@ -96,7 +100,8 @@ static inline gwv gwv_exp(gwv x) {
     return gwv_mul(gwv_mul(p, gwv_pow2(half)), gwv_pow2(rest));
 }
 
-/* 1 / (1 + exp(-x)). At the bounds 2^n is infinite or 0; the result is exactly 0 for x <= -88.4 and exactly 1 for x >= 17. */
+/* 1 / (1 + exp(-x)). At the bounds 2^n is infinite or 0; the result is exactly 0 for x <= -88.4 and exactly 1 for x >=
+ * 17. */
 static inline gwv gwv_sigmoid(gwv x) {
     gwv y = gwv_clamp(x, gwv_set(-89.0f), gwv_set(88.0f));
     gwv exponent = gwv_exponent(y);
@@ -119,8 +124,8 @@ static inline gwv gwv_tanh(gwv x) {
     return gwv_with_sign(x, gwv_div(e, gwv_sub(gwv_set(2.0f), e)));
 }
 
-/* exp(x) - 1, with a small relative error everywhere: exp(x) (1 - exp(-x)) for x >= 0, and -(1 - exp(x)) for x < 0. For x > 88 it is
- * the value at 88, since the result for 89 would be too large for a float. */
+/* exp(x) - 1, with a small relative error everywhere: exp(x) (1 - exp(-x)) for x >= 0, and -(1 - exp(x)) for x < 0. For
+ * x > 88 it is the value at 88, since the result for 89 would be too large for a float. */
 static inline gwv gwv_expm1(gwv x) {
     gwv up = gwv_least(gwv_set(88.0f), gwv_most(gwv_set(0.0f), x));
     gwv down = gwv_most(gwv_set(0.0f), gwv_sub(gwv_set(0.0f), x));
@@ -166,9 +171,9 @@ static inline gwv gwv_log1p_exp(gwv v) {
 }
 
 /* log(1 + x), which is -infinity at -1 and NaN for x < -1, with a relative error of 2e-7. Let z = x or, for negative x,
- * z = -x / (1 + x), whose logarithm has the opposite sign. Then 1 + z = 2^n (1 + t) and log(1 + z) = n ln2 + t q(t), with q as above.
- * It is computed in plain floats, so that its bits are the same with every instruction set, and the input stage and a check for
- * missing readings always agree. */
+ * z = -x / (1 + x), whose logarithm has the opposite sign. Then 1 + z = 2^n (1 + t) and log(1 + z) = n ln2 + t q(t),
+ * with q as above. It is computed in plain floats, so that its bits are the same with every instruction set, and the
+ * input stage and a check for missing readings always agree. */
 static inline float gw_log1p(float x) {
     const float z = x < 0.0f ? -x / (1.0f + x) : x;
     if (!(z >= 0.0f)) return (x - x) / (x - x); /* NaN, without the macro of math.h */
@@ -214,8 +219,8 @@ static inline gwv gwv_gelu_tanh(gwv v) {
     return gwv_gated(v, gwv_sigmoid(gwv_mul(v, factor)));
 }
 
-/* Phi(-y) = erfc(y / sqrt 2) / 2 for y >= 0, computed as exp(-y^2 / 2) t q(t), t = 1 / (1 + 0.35 y). y is limited to 14.5, where the
- * result is 0 as a float. */
+/* Phi(-y) = erfc(y / sqrt 2) / 2 for y >= 0, computed as exp(-y^2 / 2) t q(t), t = 1 / (1 + 0.35 y). y is limited to
+ * 14.5, where the result is 0 as a float. */
 static inline gwv gwv_normal_tail(gwv y) {
     y = gwv_least(gwv_set(14.5f), y);
     gwv t = gwv_div(gwv_set(1.0f), gwv_fma(y, gwv_set(0.35f), gwv_set(1.0f)));
@@ -237,14 +242,16 @@ static inline gwv gwv_gelu(gwv v) {
     return gwv_sub(gwv_relu(v), gwv_mul(y, gwv_normal_tail(y)));
 }
 
-/* v tanh(log(1 + t)) with t = exp(v). The tanh is w / (w + 2), w = t (t + 2), which needs no logarithm; it is 1 for v >= 20. */
+/* v tanh(log(1 + t)) with t = exp(v). The tanh is w / (w + 2), w = t (t + 2), which needs no logarithm; it is 1 for v
+ * >= 20. */
 static inline gwv gwv_mish(gwv v) {
     gwv t = gwv_exp(gwv_least(gwv_set(20.0f), v));
     gwv w = gwv_mul(t, gwv_add(t, gwv_set(2.0f)));
     return gwv_gated(v, gwv_div(w, gwv_add(w, gwv_set(2.0f))));
 }
 
-/* The less common activations. They are not inlined, so that layers whose activation is known only at run time stay small. */
+/* The less common activations. They are not inlined, so that layers whose activation is known only at run time stay
+ * small. */
 static __attribute__((noinline, unused)) gwv gwv_activate_other(int kind, float alpha, float beta, gwv v) {
     switch (kind) {
     case GW_LEAKY_RELU:

@@ -1,5 +1,5 @@
-/* The primitives in double, with libm, for training in float64, which serves to check gradients and to compare the course of
- * trainings. They compute one number at a time and are as fast as the compiler makes them.
+/* The primitives in double, with libm, for training in float64, which serves to check gradients and to compare the
+ * course of trainings. They compute one number at a time and are as fast as the compiler makes them.
  */
 #ifndef GW_PRIMS_H
 #define GW_PRIMS_H

@@ -1,5 +1,5 @@
-/* Loops over vectors and panels, for float or double (gw_real). Include prims_scalar.h, prims_vector.h or prims_double.h, not this
- * file.
+/* Loops over vectors and panels, for float or double (gw_real). Include prims_scalar.h, prims_vector.h or
+ * prims_double.h, not this file.
  */
 #ifndef GW_PRIMS_LANES_H
 #define GW_PRIMS_LANES_H
@@ -25,8 +25,8 @@ static inline int gw_padded(int rows) { return (rows + GW_PANEL - 1) / GW_PANEL 
 #define GW_UNROLL_4
 #endif
 
-/* Load and store n <= GW_LANES numbers at p. If n is the constant GW_LANES these are plain loads and stores, which are much faster on
- * some CPUs. */
+/* Load and store n <= GW_LANES numbers at p. If n is the constant GW_LANES these are plain loads and stores, which are
+ * much faster on some CPUs. */
 static inline gwv gwv_load_part(const gw_real *p, int n) { return n == GW_LANES ? gwv_load(p) : gwv_load_n(p, n); }
 
 static inline void gwv_store_part(gw_real *p, gwv v, int n) {
@@ -36,8 +36,8 @@ static inline void gwv_store_part(gw_real *p, gwv v, int n) {
         gwv_store_n(p, v, n);
 }
 
-/* Runs a statement over `count` values, in vectors of n lanes that begin at i. Several short loops over independent vectors use a
- * processor better than one long loop. */
+/* Runs a statement over `count` values, in vectors of n lanes that begin at i. Several short loops over independent
+ * vectors use a processor better than one long loop. */
 #define GW_EACH(count, statement)                                                                                      \
     do {                                                                                                               \
         int i = 0;                                                                                                     \

@@ -2,8 +2,8 @@
  *
  *     acc[i][j] += sum over the rows k = 0, 1, ... of  a[k][i] * b[k][j]        acc (outputs, cols)
  *
- * Host only, for training. Include it after the primitives, for float or double (gw_real). The rows of b have room for whole panels;
- * the values after the last column are not used.
+ * Host only, for training. Include it after the primitives, for float or double (gw_real). The rows of b have room for
+ * whole panels; the values after the last column are not used.
  */
 #ifndef GW_PRIMS_OUTER_H
 #define GW_PRIMS_OUTER_H
@@ -22,8 +22,8 @@ static inline void gw_outer(gw_real *acc, size_t acc_stride, const gw_real *a, s
 
 #else
 
-/* The sums of `outputs` rows and `panels` panels stay in registers; the last panel has `tail` lanes. Inlined with constant outputs
- * and panels. */
+/* The sums of `outputs` rows and `panels` panels stay in registers; the last panel has `tail` lanes. Inlined with
+ * constant outputs and panels. */
 static inline __attribute__((always_inline)) void gw_outer_tile(float *acc, size_t acc_stride, const float *restrict a,
                                                                 size_t a_stride, const float *restrict b,
                                                                 size_t b_stride, int rows, int tail, const int panels,

@@ -1,5 +1,5 @@
-/* The primitives in portable C11, one float at a time. Devices use them, and on the host they are the baseline with which the other
- * instruction sets are compared. A kernel that uses the primitives looks like this:
+/* The primitives in portable C11, one float at a time. Devices use them, and on the host they are the baseline with
+ * which the other instruction sets are compared. A kernel that uses the primitives looks like this:
  *
  *     for (int i = 0; i < n; i += GW_LANES)
  *         gwv_store(y + i, gwv_sigmoid(gwv_load(x + i)));
@@ -23,8 +23,9 @@
 
 #define GW_LANES 1
 
-/* Rows in a panel. The bits of the sums do not depend on it. With 4, a microcontroller keeps the sums in registers and wastes little
- * time on narrow layers. With 32, GCC vectorises the loop over the rows, which makes it 4 times faster on a host. */
+/* Rows in a panel. The bits of the sums do not depend on it. With 4, a microcontroller keeps the sums in registers and
+ * wastes little time on narrow layers. With 32, GCC vectorises the loop over the rows, which makes it 4 times faster on
+ * a host. */
 #ifndef GW_PANEL
 #if defined(__x86_64__) || defined(__aarch64__)
 #define GW_PANEL 32
@@ -91,9 +92,9 @@ static inline gwv gwv_with_sign(gwv sign, gwv v) {
     return gwv_from_bits(gwv_to_bits(v) | (gwv_to_bits(sign) & 0x80000000u));
 }
 
-/* The square root of v >= 0, with a relative error of 1.2e-7. NaN stays NaN. Shifting the bits right by one halves the exponent, which
- * gives the root with an error of at most 4%; each of three iterations of Heron's method squares this error. Small v are first
- * scaled into the range of normal floats. */
+/* The square root of v >= 0, with a relative error of 1.2e-7. NaN stays NaN. Shifting the bits right by one halves the
+ * exponent, which gives the root with an error of at most 4%; each of three iterations of Heron's method squares this
+ * error. Small v are first scaled into the range of normal floats. */
 static inline gwv gwv_sqrt(gwv v) {
     const int small = v < 0x1p-100f;
     const gwv x = small ? v * 0x1p40f : v;

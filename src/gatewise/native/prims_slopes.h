@@ -1,5 +1,5 @@
-/* The slopes (derivatives) of the activations, which gradients are multiplied with in the backward pass. Host only, for training.
- * Written with the operations of the primitives, for float or double.
+/* The slopes (derivatives) of the activations, which gradients are multiplied with in the backward pass. Host only, for
+ * training. Written with the operations of the primitives, for float or double.
  */
 #ifndef GW_PRIMS_SLOPES_H
 #define GW_PRIMS_SLOPES_H
@@ -68,8 +68,9 @@ static __attribute__((noinline, unused)) gwv gwv_slope_other(int kind, gw_real a
     }
 }
 
-/* The slope of an activation at x, where its value is y. For monotonic activations y may be passed as x, since their slope is a
- * function of the value. At a corner it is the slope of the flat side, or for leaky_relu and elu that of the left side. */
+/* The slope of an activation at x, where its value is y. For monotonic activations y may be passed as x, since their
+ * slope is a function of the value. At a corner it is the slope of the flat side, or for leaky_relu and elu that of the
+ * left side. */
 static inline gwv gwv_slope(int kind, gw_real alpha, gw_real beta, gwv x, gwv y) {
     const gwv zero = gwv_set(0), one = gwv_set(1);
     switch (kind) {

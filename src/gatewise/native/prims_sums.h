@@ -2,14 +2,15 @@
  *
  *     acc[i][r] = from[i][r] + sum over the products of  w[r][k] * x[i][k]  with k = 0, 1, ...
  *
- * for the rows i and the outputs r. Each output is one chain of multiply-adds, whatever the number of rows. acc and from have room
- * for gw_padded(outputs) numbers in each row, and may be the same array; nothing has to be aligned. Include one of those three
- * files, not this one.
+ * for the rows i and the outputs r. Each output is one chain of multiply-adds, whatever the number of rows. acc and
+ * from have room for gw_padded(outputs) numbers in each row, and may be the same array; nothing has to be aligned.
+ * Include one of those three files, not this one.
  */
 #ifndef GW_PRIMS_SUMS_H
 #define GW_PRIMS_SUMS_H
 
-/* A packed matrix (outputs, cols) and the array x (rows, cols) to multiply it with, whose rows are x_stride numbers apart. */
+/* A packed matrix (outputs, cols) and the array x (rows, cols) to multiply it with, whose rows are x_stride numbers
+ * apart. */
 typedef struct gw_product {
     const gw_real *packed, *x;
     size_t x_stride;

@@ -1,6 +1,6 @@
-/* The same primitives as in prims_scalar.h, for vectors: 16 floats with AVX-512, 8 with AVX2 and FMA, 4 with NEON. They are written
- * with the vector extensions of GCC and Clang, in which a + b adds lane by lane, and a < b gives lanes of 0 or -1. Operations that
- * the extensions lack are written with intrinsics, in one block for each instruction set.
+/* The same primitives as in prims_scalar.h, for vectors: 16 floats with AVX-512, 8 with AVX2 and FMA, 4 with NEON. They
+ * are written with the vector extensions of GCC and Clang, in which a + b adds lane by lane, and a < b gives lanes of 0
+ * or -1. Operations that the extensions lack are written with intrinsics, in one block for each instruction set.
  */
 #ifndef GW_PRIMS_H
 #define GW_PRIMS_H
@@ -33,9 +33,9 @@ typedef uint32_t gwv_bits __attribute__((vector_size(4 * GW_LANES)));
 /* A vector at any address. */
 typedef float gwv_unaligned __attribute__((vector_size(4 * GW_LANES), aligned(4), may_alias));
 
-/* For each instruction set: gwv_fma(a, b, c) = a * b + c with one rounding; gwv_sqrt of v >= 0; gwv_least and gwv_most, whose result
- * is the second operand if an operand is NaN; gwv_load_n and gwv_store_n for the first n <= GW_LANES floats at p, which do not access
- * any memory after these (the other lanes of a load are 0). */
+/* For each instruction set: gwv_fma(a, b, c) = a * b + c with one rounding; gwv_sqrt of v >= 0; gwv_least and gwv_most,
+ * whose result is the second operand if an operand is NaN; gwv_load_n and gwv_store_n for the first n <= GW_LANES
+ * floats at p, which do not access any memory after these (the other lanes of a load are 0). */
 #if defined(__AVX512F__)
 
 static inline gwv gwv_fma(gwv a, gwv b, gwv c) { return _mm512_fmadd_ps(a, b, c); }
@@ -114,9 +114,10 @@ static inline gwv gwv_pow2(gwv z) { return (gwv)(((gwv_bits)z + 127u) << 23); }
 #include "prims_common.h"
 #include "prims_sums.h"
 
-/* A tile consists of up to 12 adjacent panels, whose sums are all in registers. These are enough independent chains of additions to
- * hide the latency of the multiply-adds, and together with x[k] they fit the 16 registers of AVX2. Panels are divided evenly into
- * tiles (13 panels into 7 and 6, not into 12 and 1), because a narrow tile has too few chains to hide the latency. */
+/* A tile consists of up to 12 adjacent panels, whose sums are all in registers. These are enough independent chains of
+ * additions to hide the latency of the multiply-adds, and together with x[k] they fit the 16 registers of AVX2. Panels
+ * are divided evenly into tiles (13 panels into 7 and 6, not into 12 and 1), because a narrow tile has too few chains
+ * to hide the latency. */
 #define GW_TILE 12
 
 static inline int gw_tile_panels(int panels_left) {
@@ -124,9 +125,9 @@ static inline int gw_tile_panels(int panels_left) {
     return (panels_left + tiles - 1) / tiles;
 }
 
-/* Pack a matrix tile by tile: for each tile, for each column k, the rows of the tile, with zeros after the last row. gw_sums therefore
- * reads the weights from the beginning to the end. Writes gw_padded(rows) * cols floats; packed should be aligned to 64 bytes. The
- * element in row r and column k is w[r * row_stride + k * col_stride]. */
+/* Pack a matrix tile by tile: for each tile, for each column k, the rows of the tile, with zeros after the last row.
+ * gw_sums therefore reads the weights from the beginning to the end. Writes gw_padded(rows) * cols floats; packed
+ * should be aligned to 64 bytes. The element in row r and column k is w[r * row_stride + k * col_stride]. */
 static inline void gw_pack_strided(float *packed, const float *w, int rows, int cols, int row_stride, int col_stride) {
     for (int first = 0, last; first < rows; first = last) {
         last = first + gw_tile_panels((gw_padded(rows) - first) / GW_PANEL) * GW_PANEL;
@@ -136,8 +137,8 @@ static inline void gw_pack_strided(float *packed, const float *w, int rows, int 
     }
 }
 
-/* The sums of one tile. Inlined with a constant number of panels, so that sum[] is in registers. offset: how many rows of the packed
- * matrices are before the tile. */
+/* The sums of one tile. Inlined with a constant number of panels, so that sum[] is in registers. offset: how many rows
+ * of the packed matrices are before the tile. */
 static inline __attribute__((always_inline)) void gw_tile(float *acc, const float *from, const gw_product *products,
                                                           int count, size_t offset, const int panels) {
     gwv sum[GW_TILE];
@@ -186,8 +187,9 @@ static __attribute__((noinline, unused)) void gw_sums_one(float *acc, const floa
     }
 }
 
-/* A block consists of up to GW_BLOCK_PANELS panels of a tile for up to GW_BLOCK_ROWS rows. Each weight is loaded once and used for all
- * of these rows. The sums, the weights and x[k] fit the registers: 32 with AVX-512 and NEON, 16 with AVX2. */
+/* A block consists of up to GW_BLOCK_PANELS panels of a tile for up to GW_BLOCK_ROWS rows. Each weight is loaded once
+ * and used for all of these rows. The sums, the weights and x[k] fit the registers: 32 with AVX-512 and NEON, 16 with
+ * AVX2. */
 #if GW_LANES == 8
 #define GW_BLOCK_PANELS 2
 #else
@@ -195,7 +197,8 @@ static __attribute__((noinline, unused)) void gw_sums_one(float *acc, const floa
 #endif
 #define GW_BLOCK_ROWS 6
 
-/* The position of a block: its tile begins at sum `tile` and is `stride` sums wide; within it, the block begins at `first`. */
+/* The position of a block: its tile begins at sum `tile` and is `stride` sums wide; within it, the block begins at
+ * `first`. */
 typedef struct gw_corner {
     size_t tile, stride, first;
 } gw_corner;

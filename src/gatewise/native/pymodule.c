@@ -1,6 +1,6 @@
-/* gatewise._core: the one translation unit of the core that knows Python; its classes and functions stand in py*.h.
- * Written for the limited API of 3.11. Compiles without it too, for free-threaded builds: no static variable is ever
- * written. Reference: _core.pyi. */
+/* gatewise._core: the only translation unit of the core that uses Python. Its classes and functions are in py*.h, and
+ * _core.pyi documents them. It is written for the limited API of 3.11, but also compiles without it, for free-threaded
+ * builds; no static variable is ever written. */
 #include "pymodel.h"
 #include "pypool.h"
 #include "pyscan.h"

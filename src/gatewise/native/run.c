@@ -1,12 +1,14 @@
 /* Running a built model: one session or many side by side, over one step or many.
  *
- * Up to GW_MOST_ROWS rows run together. A row is a session or, in a model with a window, one window. If all nodes are causal, they
- * all run one step before the next step begins. If a node is not causal, each node runs over the whole sequence before the next node
- * begins, and every edge is stored for all steps. The bits of each row are the same in both cases.
+ * Up to GW_MOST_ROWS rows run together. A row is a session or, in a model with a window, one window. If all nodes are
+ * causal, they all run one step before the next step begins. If a node is not causal, each node runs over the whole
+ * sequence before the next node begins, and every edge is stored for all steps. The bits of each row are the same in
+ * both cases.
  *
- * The state of a model with a window of L steps contains the number of readings so far (at most L), then the last L readings, the
- * newest at the end. If there have been fewer, the others are zero. If the model fills missing values forward, a missing value is
- * replaced when it enters the window. The output therefore does not depend on whether the previous reading is still in the window.
+ * The state of a model with a window of L steps contains the number of readings so far (at most L), then the last L
+ * readings, the newest at the end. If there have been fewer, the others are zero. If the model fills missing values
+ * forward, a missing value is replaced when it enters the window. The output therefore does not depend on whether the
+ * previous reading is still in the window.
  *
  * The input stage decides which values are missing: gw_why_missing.
  */
@@ -25,7 +27,8 @@ typedef struct readings {
     size_t row; /* distance between rows; a step is as wide as the input */
 } readings;
 
-/* --- rows ---------------------------------------------------------------------------------------------------------- */
+/* --- rows
+ * ---------------------------------------------------------------------------------------------------------- */
 
 static void fill(gw_batch *b, const gw_model *model, const gw_op *op, readings x, lanes state, lanes y, size_t t,
                  size_t rows, size_t edge_steps, float *scratch) {
@@ -88,7 +91,8 @@ static void run_rows(const gw_model *model, size_t rows, size_t steps, readings 
     }
 }
 
-/* --- windows ------------------------------------------------------------------------------------------------------- */
+/* --- windows
+ * ------------------------------------------------------------------------------------------------------- */
 
 /* The outputs of `rows` windows of `length` readings, each from a zero state. */
 static void run_windows(const gw_model *model, size_t rows, size_t length, readings x, lanes y, float *scratch) {
@@ -97,8 +101,8 @@ static void run_windows(const gw_model *model, size_t rows, size_t length, readi
     run_rows(model, rows, length, x, state, (lanes){y.data, y.row, 0}, scratch + rows * state.row);
 }
 
-/* Write a reading into a window at `slot`. If the model fills forward, a missing value becomes that of the previous reading, which is
- * NULL if there is none, and which may be stored in the slot. */
+/* Write a reading into a window at `slot`. If the model fills forward, a missing value becomes that of the previous
+ * reading, which is NULL if there is none, and which may be stored in the slot. */
 static void enter(const gw_model *model, float *slot, const float *reading, const float *before) {
     const int fill_forward = model->hold && before;
     for (size_t i = 0; i < (size_t)model->sizes.inputs; i++) {
@@ -158,7 +162,8 @@ static void slide_rows(const gw_model *model, size_t rows, const float *x, lanes
     }
 }
 
-/* --- the public functions ------------------------------------------------------------------------------------------ */
+/* --- the public functions
+ * ------------------------------------------------------------------------------------------ */
 
 void gw_run_checked(const gw_model *model, size_t sessions, size_t steps, const float *x, float *states, float *y,
                     void *scratch) {

@@ -1,11 +1,11 @@
 /* The linear scan over whole sequences, h[t] = a[t] h[t-1] + b[t] elementwise, and its gradient, for training.
  *
- * Like the training kernels it runs on the host only. It is implemented in scan_rows.h and compiled for float by dispatch.c, for each
- * instruction set, and for double by train_double.c. Values are real, or complex, with the real part followed by the imaginary
- * part.
+ * Like the training kernels it runs on the host only. It is implemented in scan_rows.h and compiled for float by
+ * dispatch.c, for each instruction set, and for double by train_double.c. Values are real, or complex, with the real
+ * part followed by the imaginary part.
  *
- * Rows may have different lengths: after the end of a row nothing is read, and h and the gradients are 0. At a step at which a row is
- * reset, h[t-1] counts as 0.
+ * Rows may have different lengths: after the end of a row nothing is read, and h and the gradients are 0. At a step at
+ * which a row is reset, h[t-1] counts as 0.
  */
 #ifndef GW_SCAN_H
 #define GW_SCAN_H

@@ -5,9 +5,9 @@
  *     g[t] = d_h[t] + conj(a[t+1]) g[t+1]     the gradient of h[t]; at the last step d_last instead of the product
  *     d_b[t] = g[t]      d_a[t] = g[t] conj(h[t-1])      d_first = conj(a[0]) g[0]
  *
- * The loops run row by row, within a row step by step, and within a step over the width. Every array is therefore read or written
- * once, in the order of memory or in reverse order, which is the fastest access. h[t-1] and g[t+1] are then still in the first-level
- * cache.
+ * The loops run row by row, within a row step by step, and within a step over the width. Every array is therefore read
+ * or written once, in the order of memory or in reverse order, which is the fastest access. h[t-1] and g[t+1] are then
+ * still in the first-level cache.
  */
 #ifndef GW_SCAN_ROWS_H
 #define GW_SCAN_ROWS_H

@@ -1,17 +1,17 @@
 /* Training kernels (layers/gru/kernel_train.c, ...): a layer over whole sequences, forward and backward.
  *
- * A kernel computes the complete layer. This includes the matrix products that could run outside the loop over time, because their
- * operands are then still in the cache, and a thread that computes some of the rows does not have to wait for other threads until
- * the end.
+ * A kernel computes the complete layer. This includes the matrix products that could run outside the loop over time,
+ * because their operands are then still in the cache, and a thread that computes some of the rows does not have to wait
+ * for other threads until the end.
  *
- * Training kernels run on the host only. They are written with the primitives and compiled both for float and for double (gw_real):
- * dispatch.c includes them for each instruction set, and train_double.c with prims_double.h. A kernel_train.c ends with
- * GW_TRAIN_KERNEL(gru), which defines
+ * Training kernels run on the host only. They are written with the primitives and compiled both for float and for
+ * double (gw_real): dispatch.c includes them for each instruction set, and train_double.c with prims_double.h. A
+ * kernel_train.c ends with GW_TRAIN_KERNEL(gru), which defines
  *
  *     static const gw_train_kernel gw_train_gru = {"gru", ...};
  *
- * Rows may have different lengths: a row of length L ends after L steps, and the other rows continue. At a step at which a row is
- * reset, its state before the step is zero.
+ * Rows may have different lengths: a row of length L ends after L steps, and the other rows continue. At a step at
+ * which a row is reset, its state before the step is zero.
  */
 #ifndef GW_TRAIN_H
 #define GW_TRAIN_H
@@ -56,8 +56,8 @@ typedef struct gw_sequence {
 
 typedef struct gw_train_kernel {
     const char *kind;
-    /* Compute the sizes from the options, the width of the input, the rows of the input matrix and the width of the hidden state.
-     * Returns 0 if these do not fit together, else 1. */
+    /* Compute the sizes from the options, the width of the input, the rows of the input matrix and the width of the
+     * hidden state. Returns 0 if these do not fit together, else 1. */
     int (*sizes)(const double *options, size_t count, size_t inputs, size_t rows, size_t hidden, gw_train_sizes *sizes);
     /* Both return 0, or -1 if there is not enough memory. */
     int (*forward)(const gw_sequence *sequence);

@@ -1,5 +1,5 @@
-/* What the training kernels have in common: their memory, which rows have a step t, and how the gradients of the weights are computed
- * in the backward pass. Include it after the primitives. */
+/* What the training kernels have in common: their memory, which rows have a step t, and how the gradients of the
+ * weights are computed in the backward pass. Include it after the primitives. */
 #ifndef GW_TRAIN_ROWS_H
 #define GW_TRAIN_ROWS_H
 
@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A gradient that is passed back over many steps often decays into denormals, each of which costs a hundred cycles. For float, the
- * processor is therefore told to treat denormals as 0. */
+/* A gradient that is passed back over many steps often decays into denormals, each of which costs a hundred cycles. For
+ * float, the processor is therefore told to treat denormals as 0. */
 #if defined(__SSE2__) && !defined(GW_DOUBLE)
 #include <immintrin.h>
 enum { GW_FLUSH_TO_ZERO = 0x8000, GW_DENORMALS_ARE_ZERO = 0x40 };
@@ -59,8 +59,8 @@ static inline gw_real *gw_arena_zeros(gw_arena *arena, size_t count) {
     return piece;
 }
 
-/* The distance between rows: whole panels, so that gw_sums can write to the rows, and an odd number of cache lines, so that a column
- * of many rows is not stored in only a few sets of the cache. */
+/* The distance between rows: whole panels, so that gw_sums can write to the rows, and an odd number of cache lines, so
+ * that a column of many rows is not stored in only a few sets of the cache. */
 static inline size_t gw_row_stride(size_t width) {
     const size_t lines = ((size_t)gw_padded((int)width) * sizeof(gw_real) + 63) / 64;
     return (lines | 1) * 64 / sizeof(gw_real);
@@ -87,8 +87,9 @@ static inline gw_real *gw_arena_sum(gw_arena *arena, const gw_real *a, const gw_
     return sum;
 }
 
-/* The rows of one share, sorted by length, the longest first. At a step, the first `live` rows have not ended (or, backward, have
- * begun). Their states, or the gradients of these, and the values that they read are stored one after the other in this order. */
+/* The rows of one share, sorted by length, the longest first. At a step, the first `live` rows have not ended (or,
+ * backward, have begun). Their states, or the gradients of these, and the values that they read are stored one after
+ * the other in this order. */
 typedef struct gw_rows {
     const gw_sequence *s;
     size_t count, live;
@@ -173,8 +174,8 @@ static inline void gw_forward_begin(gw_rows *rows) {
     rows->live = rows->count;
 }
 
-/* The number of rows that have a step t, 0 after the end of all rows. Sets their states to those before step t, and x to what they
- * read. */
+/* The number of rows that have a step t, 0 after the end of all rows. Sets their states to those before step t, and x
+ * to what they read. */
 static inline size_t gw_forward_rows(gw_rows *rows, size_t t) {
     const gw_sequence *s = rows->s;
     for (; rows->live && gw_length(s, rows->row[rows->live - 1]) <= t; rows->live--) {
@@ -197,7 +198,8 @@ static inline size_t gw_backward_rows(gw_rows *rows, size_t t) {
     return rows->live;
 }
 
-/* Called when the gradients are those of the states before step t: sets them to zero for rows that are reset at step t. */
+/* Called when the gradients are those of the states before step t: sets them to zero for rows that are reset at step
+ * t. */
 static inline void gw_backward_reset(gw_rows *rows, size_t t) {
     for (size_t i = 0; i < rows->live; i++)
         if (gw_is_reset(rows->s, t, rows->row[i])) gw_clear_states(rows, i);
@@ -220,12 +222,14 @@ static inline const gw_real *gw_hidden_before(const gw_rows *rows, size_t t, siz
     return gw_at(rows, s->out, t - 1, i, s->sizes.out);
 }
 
-/* How many numbers of gradients are accumulated before their products are computed: 128 KiB as float, so that they fit a cache. */
+/* How many numbers of gradients are accumulated before their products are computed: 128 KiB as float, so that they fit
+ * a cache. */
 enum { GW_ACCUMULATED = 1 << 15 };
 
-/* For each row and step, the backward pass accumulates the gradient of the sums and the values that the weights were multiplied
- * with. The gradients of the weights are matrix products over all accumulated rows, and the gradient of x has one row for each of
- * them. These products are computed when there are enough rows to be fast, but few enough to be in the cache still. */
+/* For each row and step, the backward pass accumulates the gradient of the sums and the values that the weights were
+ * multiplied with. The gradients of the weights are matrix products over all accumulated rows, and the gradient of x
+ * has one row for each of them. These products are computed when there are enough rows to be fast, but few enough to be
+ * in the cache still. */
 typedef struct gw_accumulated {
     size_t room, count;
     gw_real *d, *h, *x; /* the gradient, the hidden state before the step, the values read */
@@ -263,8 +267,8 @@ static inline void gw_accumulate_step(gw_accumulated *p, const gw_rows *rows, si
     }
 }
 
-/* d_weight += the product of `outputs` columns of the accumulated gradients, from column `first` on, and the values `with` that the
- * weight was multiplied with. */
+/* d_weight += the product of `outputs` columns of the accumulated gradients, from column `first` on, and the values
+ * `with` that the weight was multiplied with. */
 static inline void gw_accumulated_weight(const gw_accumulated *p, gw_real *d_weight, size_t first, size_t outputs,
                                          const gw_real *with, size_t stride, size_t cols) {
     gw_outer(d_weight, cols, p->d + first, p->d_stride, with, stride, (int)outputs, (int)cols, (int)p->count);
@@ -316,8 +320,8 @@ static inline int gw_act_needs_argument(gw_act f) {
     }
 }
 
-/* y = f(x), where x is first limited to the clip. Writes x to `argument`, unless it is NULL. Inlined with a constant f where speed
- * matters, so that the loop contains no switch. */
+/* y = f(x), where x is first limited to the clip. Writes x to `argument`, unless it is NULL. Inlined with a constant f
+ * where speed matters, so that the loop contains no switch. */
 static inline __attribute__((always_inline)) void gw_act_map(gw_act f, const gw_real *x, gw_real *y, gw_real *argument,
                                                              size_t count) {
     GW_EACH((int)count, {
@@ -340,15 +344,16 @@ static inline void gw_act_apply(gw_act f, const gw_real *x, gw_real *y, gw_real 
         gw_act_map(f, x, y, argument, count);
 }
 
-/* The slope of an activation at x, where its value is y. Unless gw_act_needs_argument, y may be passed as x. Outside the clip the
- * slope is 0. */
+/* The slope of an activation at x, where its value is y. Unless gw_act_needs_argument, y may be passed as x. Outside
+ * the clip the slope is 0. */
 static inline gwv gw_act_slope(gw_act f, gwv x, gwv y) {
     gwv slope = gwv_slope(f.kind, f.a, f.b, f.clip > 0 ? gwv_within(f.clip, x) : x, y);
     return f.clip > 0 ? gwv_inside(f.clip, x, slope) : slope;
 }
 
-/* Defines the kernel of a kind from four functions: kind_train_sizes is described in train.h, kind_train_take places the struct
- * kind_train in an arena for the direction that gw_is_backward gives, and kind_train_forward and kind_train_backward run it. */
+/* Defines the kernel of a kind from four functions: kind_train_sizes is described in train.h, kind_train_take places
+ * the struct kind_train in an arena for the direction that gw_is_backward gives, and kind_train_forward and
+ * kind_train_backward run it. */
 #define GW_TRAIN_KERNEL(kind)                                                                                          \
     static int kind##_train_run(const gw_sequence *s, void (*run)(kind##_train *, const gw_sequence *)) {              \
         gw_arena arena = {0};                                                                                          \

@@ -6,15 +6,16 @@
  *     n = act(u + W_hn (r h) + b_hn)               reset before
  *     h' = n + z (h - n)
  *
- * With d for the gradient of what follows it:
+ * dn is the gradient with respect to n, and so on; act' and gate' are the slopes:
  *
  *     dn = dh' (1 - z) act'     dz = dh' (h - n) gate'     dr = dn v gate'     dv = dn r
  *     dh = dh' z + W_hh^T [dr, dz, dv]                     dx = W_ih^T [dr, dz, dn]
  *
  * and with reset before, s = W_hn^T dn:     dr = s h gate'     dh = dh' z + s r + W_hrz^T [dr, dz]
  *
- * Kept: r, z, n, v (H each; v only with reset after), and where a slope needs them what
- * goes into r, z, n. Gradients pile up as [dn, dr, dz, dv]: the last three are those of what W_hh makes.
+ * Saved for the backward pass: r, z, n, v (H each; v only with reset after), and the arguments of r, z, n if a slope
+ * needs them. Gradients are accumulated in the order [dn, dr, dz, dv]; the last three are those of the products with
+ * W_hh.
  */
 
 #include "options.h"
@@ -43,16 +44,15 @@ typedef struct gru_train {
     gw_rows rows;
     gw_accumulated accumulated;
     gw_act gate, act;
-    int before;              /* reset before the recurrent matrix */
-    size_t saved, arguments; /* numbers of a row saved; where what goes into r, z, n begins in it, 0 = nowhere */
-    gw_real *ih_rz, *ih_n, *hh_rz,
-        *hh_n;                          /* packed, backward their transposes; with reset after all of W_hh^T is hh_rz */
-    gw_real *bias_rz, *bias_n, *bias_v; /* (2H), (H), (H): where the sums begin */
-    gw_real *own;              /* a row: r and z (2H); u (H); v (H), or with reset before r h; whole panels each */
-    size_t stride, at_u, at_v; /* from row to row of own, and within one */
-    gw_real *reset, *sum;      /* backward with reset before: (H) a row: r h, piled up, and s */
-    size_t narrow;             /* stride of reset and sum */
-    gw_real *spare;            /* (saved) a row, where the caller keeps nothing */
+    int before;              /* the reset gate acts before the recurrent matrix */
+    size_t saved, arguments; /* numbers saved for a row; where the arguments of r, z, n begin in it, 0: not saved */
+    gw_real *ih_rz, *ih_n, *hh_rz, *hh_n; /* packed; backward transposed, and with reset after hh_rz is all of W_hh^T */
+    gw_real *bias_rz, *bias_n, *bias_v;   /* (2H), (H), (H): initial values of the sums */
+    gw_real *own;              /* for each row: r and z (2H); u (H); v (H), or with reset before r h; in whole panels */
+    size_t stride, at_u, at_v; /* distance between rows of own, positions within a row */
+    gw_real *reset, *sum;      /* backward with reset before, (H) for each row: r h, accumulated, and s */
+    size_t narrow;             /* distance between rows of reset and sum */
+    gw_real *spare;            /* (saved) for each row, if the caller saves nothing */
 } gru_train;
 
 static gru_train gru_train_take(gw_arena *arena, const gw_sequence *s) {
@@ -88,7 +88,7 @@ static gru_train gru_train_take(gw_arena *arena, const gw_sequence *s) {
     return g;
 }
 
-/* r and z of a row, from its sums; with reset before, r h too. */
+/* r and z of a row from its sums; with reset before also r h. */
 static void gru_train_gates(const gru_train *g, gw_real *own, gw_real *saved, const gw_real *h, size_t H) {
     gw_real *reset = own + g->at_v;
     gw_act_apply(g->gate, own, saved, g->arguments ? saved + g->arguments : NULL, 2 * H);
@@ -141,11 +141,11 @@ static void gru_train_forward(gru_train *g, const gw_sequence *s) {
     }
 }
 
-/* A row at a step, on the way back. */
+/* A row at a step of the backward pass. */
 typedef struct gru_back {
-    const gw_real *saved, *arguments; /* the latter are the values where they are not needed */
+    const gw_real *saved, *arguments; /* if arguments are not needed, they are the values */
     const gw_real *d_out, *h;         /* h: the hidden state before the step */
-    gw_real *dh;                      /* of the state after the step, then of that before */
+    gw_real *dh;                      /* gradient of the state after the step, then of that before it */
     gw_real *d;                       /* [dn, dr, dz, dv] */
 } gru_back;
 
@@ -161,7 +161,8 @@ static gru_back gru_train_row(const gru_train *g, const gw_sequence *s, size_t t
     };
 }
 
-/* dn and dz and, with reset after, dr and dv; dh becomes dh' z. Inlined with constant activations where speed matters. */
+/* Computes dn, dz and, with reset after, dr and dv; dh becomes dh' z. Inlined with constant activations where speed
+ * matters. */
 static inline __attribute__((always_inline)) void gru_train_slopes(gw_act gate, gw_act act, int before, gru_back b,
                                                                    size_t H) {
     const gw_real *r = b.saved, *z = b.saved + H, *candidate = b.saved + 2 * H, *v = b.saved + 3 * H, *a = b.arguments;
@@ -186,7 +187,7 @@ static inline __attribute__((always_inline)) void gru_train_slopes(gw_act gate, 
     });
 }
 
-/* With reset before, from s = W_hn^T dn: dr, dh += s r, and r h for the gradient of W_hn. */
+/* With reset before, s = W_hn^T dn is known. Computes dr, dh += s r, and r h for the gradient of W_hn. */
 static void gru_train_before(const gru_train *g, gru_back b, const gw_real *sum, gw_real *reset, size_t H) {
     GW_EACH((int)H, {
         gwv r = gwv_load_part(b.saved + i, n);

@@ -3,13 +3,13 @@
  *     i, f, g, o from W_ih x + b_ih + b_hh + W_hh h + peepholes
  *     c' = bound(f c + i g)      y = o out(c')      h' = y, or W_hr y with a projection
  *
- * With d for the gradient of what follows it:
+ * dy is the gradient with respect to y, and so on; act', gate' and out' are the slopes:
  *
  *     dy = dh', or W_hr^T dh'      do = dy out(c') gate'      dc' += dy o out' + p_o do
  *     di = dc' g gate'     df = dc' c gate'     dg = dc' i act'     (coupled gates: f = 1 - i)
  *     dc = dc' f + p_i di + p_f df       dh = W_hh^T [di, df, dg, do]       dx = W_ih^T [di, df, dg, do]
  *
- * Kept: i, f, g, o, c', out(c'), and where a slope needs them what goes into the four.
+ * Saved for the backward pass: i, f, g, o, c', out(c'), and the arguments of i, f, g, o if a slope needs them.
  */
 
 #include "options.h"
@@ -42,17 +42,17 @@ typedef struct lstm_train {
     gw_accumulated accumulated;
     gw_act gate, act, out;
     int coupled, projected;
-    gw_real bound; /* of the cell; 0 = none */
+    gw_real bound; /* of the cell; 0: none */
     size_t H, R, saved;
-    size_t arguments;                           /* where what goes into i, f, g, o begins in a row saved, 0 = nowhere */
-    const gw_real *peephole;                    /* (3H) i, f, o; NULL without */
-    gw_real *weight_ih, *weight_hh, *weight_hr; /* packed, backward their transposes */
-    gw_real *bias;                              /* (4H) both */
-    gw_real *own;                               /* forward: (4H) a row */
-    gw_real *y, *dh; /* with a projection, forward: y (H) a row; backward: y (H) and dh' (R), piled up */
-    gw_real *dy;     /* with a projection, backward: (H) a row */
-    gw_real *spare;  /* (saved) a row, where the caller keeps nothing */
-    size_t wide, narrow, projection; /* strides of own; of y and dy; of dh */
+    size_t arguments;        /* where the arguments of i, f, g, o begin in a saved row; 0: not saved */
+    const gw_real *peephole; /* (3H) i, f, o; NULL: none */
+    gw_real *weight_ih, *weight_hh, *weight_hr; /* packed; backward transposed */
+    gw_real *bias;                              /* (4H) the sum of both */
+    gw_real *own;                               /* forward: (4H) for each row */
+    gw_real *y, *dh; /* with a projection, for each row: forward y (H); backward y (H) and dh' (R), accumulated */
+    gw_real *dy;     /* with a projection, backward: (H) for each row */
+    gw_real *spare;  /* (saved) for each row, if the caller saves nothing */
+    size_t wide, narrow, projection; /* distances between rows of own; of y and dy; of dh */
 } lstm_train;
 
 static lstm_train lstm_train_take(gw_arena *arena, const gw_sequence *s) {
@@ -97,17 +97,17 @@ static inline void lstm_train_peep(gw_real *a, const gw_real *p, const gw_real *
                         a + i, gwv_fma(gwv_load_part(p + i, n), gwv_load_part(c + i, n), gwv_load_part(a + i, n)), n));
 }
 
-/* f c + i g before it is bounded. */
+/* f c + i g, before it is limited to the cell clip. */
 static inline gwv lstm_train_cell(gwv f, gwv c, gwv i, gwv g) { return gwv_fma(f, c, gwv_mul(i, g)); }
 
-/* A row's step up to y, from its sums but for the peepholes. */
+/* One step of a row up to y. own contains the sums without the peepholes. */
 static void lstm_train_step(const lstm_train *l, gw_real *own, gw_real *saved, gw_real *c, gw_real *y) {
     const size_t H = l->H;
     const gw_real *p = l->peephole;
     gw_real *in = saved, *forget = saved + H, *candidate = saved + 2 * H, *o = saved + 3 * H;
     gw_real *cell = saved + 4 * H, *shown = saved + 5 * H, *a = l->arguments ? saved + l->arguments : NULL;
     if (p) lstm_train_peep(own, p, c, H), lstm_train_peep(own + H, p + H, c, H);
-    gw_act_apply(l->gate, own, in, a, 2 * H); /* i and f lie side by side */
+    gw_act_apply(l->gate, own, in, a, 2 * H); /* f is stored directly after i */
     if (l->coupled) GW_EACH((int)H, gwv_store_part(forget + i, gwv_sub(gwv_set(1), gwv_load_part(in + i, n)), n));
     gw_act_apply(l->act, own + 2 * H, candidate, a ? a + 2 * H : NULL, H);
     GW_EACH((int)H, {
@@ -144,22 +144,22 @@ static void lstm_train_forward(lstm_train *l, const gw_sequence *s) {
     }
 }
 
-/* The cell before step t of a row: zeros, the first, or what step t - 1 saved. */
+/* The cell before step t of a row: zeros, the first state, or what step t - 1 saved. */
 static const gw_real *lstm_cell_before(const lstm_train *l, const gw_sequence *s, size_t t, size_t i) {
     if (gw_is_reset(s, t, l->rows.row[i])) return l->rows.zeros;
     if (t == 0) return (const gw_real *)s->first[1] + l->rows.row[i] * l->H;
     return gw_saved_at(&l->rows, t - 1, i) + 4 * l->H;
 }
 
-/* A row at a step, on the way back. */
+/* A row at a step of the backward pass. */
 typedef struct lstm_back {
-    const gw_real *saved, *arguments; /* the latter are the values where they are not needed */
+    const gw_real *saved, *arguments; /* if arguments are not needed, they are the values */
     const gw_real *before, *dy;       /* before: the cell before the step */
-    gw_real *dc;                      /* of the cell after the step, then of that before */
-    gw_real *d;                       /* of what goes into i, f, g, o */
+    gw_real *dc;                      /* gradient of the cell after the step, then of that before it */
+    gw_real *d;                       /* gradients of the arguments of i, f, g, o */
 } lstm_back;
 
-/* The gradients of what goes into i, f, g, o. Inlined with constant activations where speed matters. */
+/* Computes the gradients of the arguments of i, f, g, o. Inlined with constant activations where speed matters. */
 static inline __attribute__((always_inline)) void lstm_train_slopes(gw_act gate, gw_act act, gw_act out, int coupled,
                                                                     gw_real bound, const gw_real *p, size_t H,
                                                                     lstm_back b) {
@@ -195,7 +195,8 @@ static inline __attribute__((always_inline)) void lstm_train_slopes(gw_act gate,
     });
 }
 
-/* The gradient of the peepholes: that of i and f times the cell before, and of o times the cell after. */
+/* Adds to the gradient of the peepholes: those of i and f times the cell before the step, and that of o times the cell
+ * after it. */
 static void lstm_train_peepholes(gw_real *d_p, lstm_back b, size_t H) {
     const gw_real *after = b.saved + 4 * H;
     GW_EACH((int)H, {
@@ -224,7 +225,7 @@ static void lstm_train_products(lstm_train *l, const gw_sequence *s) {
     p->count = 0;
 }
 
-/* With a projection: dy = W_hr^T dh', and y and dh' piled up for the gradient of W_hr. */
+/* With a projection: computes dy = W_hr^T dh', and accumulates y and dh' for the gradient of W_hr. */
 static void lstm_train_project(lstm_train *l, size_t t, size_t live) {
     const size_t H = l->H, R = l->R;
     const gw_product back = {l->weight_hr, l->rows.state[0], l->rows.stride[0], (int)R};

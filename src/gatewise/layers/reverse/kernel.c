@@ -1,8 +1,9 @@
-/* The sequence from its end to its beginning.
+/* The sequence in reverse order of time.
  *
  *     y(t) = x(T - 1 - t)
  *
- * Reads one edge, writes one as wide. No state, no options, no tensors. Needs the whole sequence.
+ * Reads one edge, writes an edge of the same width. No state, no options, no tensors. Not causal: needs the whole
+ * sequence.
  */
 
 typedef struct gw_reverse {

@@ -1,11 +1,11 @@
 /* Plain recurrent layer over whole sequences, with a gradient; the equation is in spec.py.
  *
  *     a  = W_ih x + b_ih + b_hh + W_hh h
- *     h' = act(a)                                a held within the clip first
+ *     h' = act(a)                                a is first limited to the clip
  *
  *     da = dh' act'(a)       dh = W_hh^T da      dx = W_ih^T da
  *
- * Kept: (H) a where the slope of act needs it, else nothing.
+ * Saved for the backward pass: a (H) if the slope of act needs it, else nothing.
  */
 
 #include "options.h"
@@ -29,9 +29,9 @@ typedef struct rnn_train {
     gw_rows rows;
     gw_accumulated accumulated;
     gw_act act;
-    gw_real *weight_ih, *weight_hh; /* packed, backward their transposes */
-    gw_real *bias;                  /* (H) both */
-    gw_real *own;                   /* (H) a row */
+    gw_real *weight_ih, *weight_hh; /* packed; backward transposed */
+    gw_real *bias;                  /* (H) the sum of both */
+    gw_real *own;                   /* (H) for each row */
     size_t stride;
 } rnn_train;
 

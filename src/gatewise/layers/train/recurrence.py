@@ -153,7 +153,9 @@ def arrays(tensors: Sequence[Tensor]) -> tuple[Any, ...]:
 # --- the operator -----------------------------------------------------------------------------------------------------
 
 
-def _saved_size(kind: str, options: Sequence[float], x: Tensor, first: Sequence[Tensor], tensors: Sequence[Tensor]) -> int:
+def _saved_size(
+    kind: str, options: Sequence[float], x: Tensor, first: Sequence[Tensor], tensors: Sequence[Tensor]
+) -> int:
     """How many numbers the kernel saves for backward, for each row and step."""
     rows, hidden = int(tensors[0].shape[0]), int(first[0].shape[1])
     return _core.train_saved(kind, tuple(options), int(x.shape[2]), rows, hidden, x.dtype == torch.float64, None)

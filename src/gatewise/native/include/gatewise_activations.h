@@ -1,7 +1,8 @@
-/* The numbers of the activations. They have a header of their own because the primitives use them on devices without gatewise.h.
+/* The numbers of the activations. They have a header of their own because the primitives use them on devices without
+ * gatewise.h.
  *
- * Each activation has two parameters, alpha and beta, and ignores those that its formula does not name. Only the kind dense
- * accepts GW_SOFTMAX. */
+ * Each activation has two parameters, alpha and beta, and ignores those that its formula does not name. Only the kind
+ * dense accepts GW_SOFTMAX. */
 #ifndef GATEWISE_ACTIVATIONS_H
 #define GATEWISE_ACTIVATIONS_H
 

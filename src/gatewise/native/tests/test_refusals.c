@@ -1,4 +1,5 @@
-/* What the core refuses: one change at a time to a good graph or call, each with the status, node and position it must give. */
+/* What the core refuses: one change at a time to a good graph or call, each with the status, node and position it must
+ * give. */
 #include "graphs.h"
 
 static char seen[GW_STATUS_COUNT];
