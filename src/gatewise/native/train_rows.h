@@ -224,7 +224,7 @@ static inline const gw_real *gw_hidden_before(const gw_rows *rows, size_t t, siz
 
 /* How many numbers of gradients are accumulated before their products are computed: 128 KiB as float, so that they fit
  * a cache. */
-enum { GW_ACCUMULATED = 1 << 15 };
+enum { GW_ACCUMULATED_NUMBERS = 1 << 15 };
 
 /* For each row and step, the backward pass accumulates the gradient of the sums and the values that the weights were
  * multiplied with. The gradients of the weights are matrix products over all accumulated rows, and the gradient of x
@@ -247,7 +247,7 @@ static inline gw_accumulated gw_accumulated_take(gw_arena *arena, const gw_rows 
         .x_stride = gw_row_stride(s->sizes.inputs),
     };
     if (!gw_is_backward(s)) return p;
-    p.room = GW_ACCUMULATED / p.d_stride > rows->count ? GW_ACCUMULATED / p.d_stride : rows->count;
+    p.room = GW_ACCUMULATED_NUMBERS / p.d_stride > rows->count ? GW_ACCUMULATED_NUMBERS / p.d_stride : rows->count;
     p.d = gw_arena_reals(arena, p.room * p.d_stride);
     p.h = gw_arena_reals(arena, p.room * p.h_stride);
     p.x = gw_arena_reals(arena, p.room * p.x_stride);

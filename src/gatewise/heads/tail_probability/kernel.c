@@ -3,13 +3,13 @@
  *     d  = exp(clip(s, -10, 10))                 m, s: location and log scale, forecast one step before
  *     u  = (z - m) / d                           or 0 if the reading is missing
  *     e' = flush(e + alpha (u - e))
- *     score_k = S_k(|e'|)                        linear through the knots from (0, 0), and beyond the last
+ *     score_k = S_k(|e'|)                        linear through the knots from (0, 0), then with the last slope
  *     y_k = score_k, and m, m + d band_k[0], m + d band_k[1], each * unit_k[1] + unit_k[0]
  *     m', s' = flush(the network's answer at this step)
  *
  * and for all targets together
  *
- *     score = score_1 with one target, J(max_k score_k) with several; J is linear through its knots, too
+ *     score = score_1 with one target, J(max_k score_k) with several; J in the same way
  *     y = score, then y_k of each target (without score_k if K = 1), then 1 if score > limit, else 0
  *
  * Then come the tests whether the readings are still like those of the calibration. r runs over the R scores: those of
