@@ -70,7 +70,7 @@ extern "C" {
     X(GW_OK, "no error")                                                                                               \
     X(GW_BAD_ARGUMENT, "a pointer is NULL or a count is negative")                                                     \
     X(GW_UNKNOWN_CPU, "this build has no instruction set of this name that this processor supports")                   \
-    X(GW_UNKNOWN_KIND, "no such kind of node")                                                        \
+    X(GW_UNKNOWN_KIND, "no such kind of node")                                                                         \
     X(GW_BAD_COUNT, "there are more or fewer nodes or edges than a graph may have [count, limit]")                     \
     X(GW_BAD_WIDTH, "an edge is narrower than 1 or too wide [width, limit]")                                           \
     X(GW_BAD_EDGE, "there is no edge of this number [number, edges]")                                                  \
