@@ -213,8 +213,8 @@ def test_a_non_finite_reading_is_refused_before_anything_changes(stream: _core.S
     with pytest.raises(InputError) as caught:
         stream.push_many(x)
     assert str(caught.value) == (
-        f"push_many: value 1 of step 2 is {name}; this model's input stage declares no missing policy: "
-        "clean the data or train with missing='hold' or 'mask'"
+        f"push_many: value 1 of step 2 is {name}; this model does not accept missing values: "
+        'fill them in, or use an input stage with missing "hold" or "mask"'
     )
     with pytest.raises(InputError, match=f"^push: value 1 is {name}; "):
         stream.push(x[2])
@@ -262,7 +262,7 @@ def test_a_batch_is_checked_whole_before_anything_changes() -> None:
         m.run(x, state, out)
     x[3, 5, 1] = 0
     state[2, 4] = np.inf
-    with pytest.raises(StateError, match=r"^run: the state of row 2 cannot be: value 4 is inf; "):
+    with pytest.raises(StateError, match=r"^run: the state of row 2 is not valid: value 4 is inf; "):
         m.run(x, state, out)
     assert (out == 7).all()
     state[2, 4] = 0.5

@@ -142,7 +142,7 @@ def test_states_and_ids_that_do_not_fit() -> None:
                 call(id)
     for count in (-1, 1 << 40, 1.5, "a", None, True, 1 << 70):
         for call in (pool.resize, MODEL.pool):
-            with pytest.raises(InputError, match=f"a pool has 0 to 2147483647 sessions, a whole number, got {count!r}"):
+            with pytest.raises(InputError, match=f"must be a whole number from 0 to 2147483647, got {count!r}"):
                 call(count)
     assert pool.save(np.int64(1)) == pool.save(1)
     assert states(pool) == before

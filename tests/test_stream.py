@@ -148,7 +148,7 @@ MISFITS: dict[str, tuple[Any, str]] = {
     "a row": (np.ones((1, 3), np.float32), r"got shape \(1, 3\)"),
     "a column": (np.ones((3, 1)), r"got shape \(3, 1\)"),
     "a number": (1.0, r"got shape \(\)"),
-    "nan": ([1, np.nan, 3], "value 1 .*is nan; .*missing='hold'"),
+    "nan": ([1, np.nan, 3], 'value 1 .*is nan; .*missing "hold"'),
     "nan in float32": (np.array([1, 2, np.nan], np.float32), "value 2 .*is nan"),
     "infinity": ([np.inf, 2, 3], "value 0 .*is inf"),
     "minus infinity": (np.array([1, -np.inf, 3], np.float32), "value 1 .*is -inf"),

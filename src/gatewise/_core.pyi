@@ -1,4 +1,4 @@
-"""The native core: packed models and the streams that run them. Most users want `gatewise.Model` and `gatewise.Stream`.
+"""The native core: packed models and the streams that run them. Use `gatewise.Model` and `gatewise.Stream` instead.
 
 Arrays are C-contiguous float32. The order of every sum is fixed, so steps taken one by one, in chunks of any length or
 in a batch give the same bits on one instruction set.
@@ -13,7 +13,7 @@ from typing_extensions import Buffer, disjoint_base
 
 @final
 class Model:
-    """A packed model: immutable, and free to be used by any number of threads at once."""
+    """A packed model. It is immutable, and any number of threads may use it at the same time."""
 
     def __new__(
         cls,
@@ -33,29 +33,29 @@ class Model:
                 numbers and tensors in the order that its kernel.c states. Tensors have 1 or 2 axes.
             widths: of each edge, in values. Edge 0 is the input.
             output: number of the edge that is the answer.
-            refuse_nonfinite: whether a value missing in the input is an InputError: NaN, infinite, or beyond 1e18 in
-                size once scaled.
-            cpu: one of `instruction_sets()`; None = the best.
-            window: L: each answer is made from the last L readings, from a zero state; 0 = the state is carried.
-            hold: with a window: whether a value that is missing comes in as the last one of its column.
+            refuse_nonfinite: whether a missing input value is an InputError: NaN, infinite, or an absolute value above
+                1e18 after scaling.
+            cpu: one of `instruction_sets()`; None = the fastest.
+            window: L: each answer is computed from the last L readings and a zero state; 0 = the state is carried.
+            hold: with a window: whether missing values are filled forward, with the last value of their column.
             columns: names of the inputs, for messages.
 
         Raises:
-            SpecError: the graph cannot be, or an unknown cpu; the message says which node and what was expected.
-            TypeError, ValueError: arguments of another form than stated.
+            SpecError: the graph is not valid, or the cpu unknown; the message says which node and what was expected.
+            TypeError, ValueError: arguments of other types than stated.
         """
 
     @property
     def cpu(self) -> str:
-        """Instruction set it runs on."""
+        """The instruction set that the model runs on."""
 
     @property
     def inputs(self) -> int:
-        """Values in at each step."""
+        """Values that each step reads."""
 
     @property
     def outputs(self) -> int:
-        """Values out at each step."""
+        """Values that each step writes."""
 
     @property
     def state_floats(self) -> int:
@@ -66,7 +66,7 @@ class Model:
         """Bytes of the packed weights."""
 
     def run(self, x: npt.NDArray[np.float32], state: npt.NDArray[np.float32], out: npt.NDArray[np.float32]) -> None:
-        """Run a batch of sequences. The interpreter is released above a threshold of work.
+        """Run a batch of sequences. Long runs release the interpreter.
 
         Args:
             x: (batch, time, inputs).
@@ -80,11 +80,11 @@ class Model:
         """
 
     def time_steps(self, steps: int) -> float:
-        """Seconds for one step, the mean over `steps` of them, without Python in the loop."""
+        """Seconds for one step, the mean of `steps` steps in a loop without Python."""
 
 @disjoint_base
 class Stream:
-    """One session: owns one state. For one thread at a time; a second one gets BusyError."""
+    """One session, with a state of its own. Only one thread may use it at a time; others get a BusyError."""
 
     def __new__(cls, model: Model) -> Self:
         """Start at the beginning of a sequence: the state is zero."""
@@ -93,8 +93,8 @@ class Stream:
         """One step.
 
         Args:
-            x: (inputs,); the fast way is a C-contiguous float32 `numpy.ndarray`; the rest, subclasses of it
-                among them, goes through `_as_float32`.
+            x: (inputs,); fastest as a C-contiguous float32 `numpy.ndarray`; everything else, including subclasses, is
+                first converted by `_as_float32`.
             out: (outputs,), writable, where the answer goes; None = a new array. It may share memory with x.
 
         Returns:
@@ -133,10 +133,10 @@ class Stream:
 
 @disjoint_base
 class Pool:
-    """Many sessions: owns their states. For one thread at a time; a second one gets BusyError."""
+    """Many sessions and their states. Only one thread may use it at a time; others get a BusyError."""
 
     def __new__(cls, model: Model, sessions: int) -> Self:
-        """So many sessions at the beginning of a sequence."""
+        """Start with this many sessions, each at the beginning of a sequence."""
 
     @property
     def sessions(self) -> int:
@@ -148,9 +148,9 @@ class Pool:
         """One step of the sessions named.
 
         Args:
-            ids: (n,) numbers of sessions, each at most once, in any order; the fast way is a C-contiguous int64 array,
-                the rest goes through `_as_ids`.
-            x: (n, inputs), row i for ids[i]; the fast way is as in `Stream.push`.
+            ids: (n,) numbers of sessions, each at most once, in any order; fastest as a C-contiguous int64 array;
+                everything else is first converted by `_as_ids`.
+            x: (n, inputs), row i for ids[i]; as in `Stream.push`.
             out: (n, outputs), writable, where the answers go; None = a new array.
 
         Returns:
@@ -173,11 +173,11 @@ class Pool:
 
         Raises:
             InputError: the session is not in the pool.
-            StateError: another size, or a value that cannot be; the session is then as it was.
+            StateError: another size, or a value that is not valid; the session has not changed then.
         """
 
     def resize(self, sessions: int, /) -> None:
-        """More sessions, each at the start of a sequence, or fewer: the last are gone."""
+        """Add sessions at the end, each at the start of a sequence, or remove the last ones."""
 
     def _as_float32(self, x: npt.ArrayLike, ndim: int, /) -> npt.NDArray[np.float32]:
         """What `push` calls with an x that does not fit as it is; here it raises InputError."""
@@ -186,32 +186,32 @@ class Pool:
         """What is called with ids that do not fit as they are; here it raises InputError."""
 
 def instruction_sets() -> tuple[str, ...]:
-    """Instruction sets that this build and this processor both have, best first; the last is always "base"."""
+    """Instruction sets of this build that this processor supports, the fastest first; the last is always "base"."""
 
 def bandwidth(nbytes: int, cpu: str | None = None) -> float:
-    """Bytes a second that one core reads again and again from a buffer of nbytes."""
+    """Bytes per second that one core reads from a buffer of nbytes, again and again."""
 
 def fma_peak(cpu: str | None = None) -> float:
-    """Floating-point operations a second of one core at its best, a multiply-add counted as two."""
+    """The highest number of floating-point operations per second of one core; a multiply-add counts as two."""
 
 _Numbers = npt.NDArray[np.float32] | npt.NDArray[np.float64]
 
-def train_kept(
+def train_saved(
     kind: str, options: tuple[float, ...], inputs: int, rows: int, hidden: int, is_double: bool, cpu: str | None, /
 ) -> int:
-    """How many numbers the training kernel of a kind keeps of a row and step; for one instruction set.
+    """How many numbers the training kernel of a kind saves for a row and step; for one instruction set.
 
     Args:
         kind: e.g. "gru".
-        options: those of the layer, as its `native` gives them.
-        inputs: width of what it reads.
-        rows: those of the first tensor, the matrix of the input.
-        hidden: width of its hidden state.
+        options: the options of the layer, as its method `native` returns them.
+        inputs: width of the input.
+        rows: rows of the first tensor, the input matrix.
+        hidden: width of the hidden state.
         is_double: float64 or float32.
-        cpu: one of `instruction_sets()`; None = the best.
+        cpu: one of `instruction_sets()`; None = the fastest.
 
     Raises:
-        SpecError: a kind without such a kernel, or options or widths that make no sense.
+        SpecError: a kind without a training kernel, or options and widths that do not fit together.
     """
 
 def train_forward(
@@ -224,7 +224,7 @@ def train_forward(
     resets: npt.NDArray[np.bool_] | None,
     out: _Numbers,
     last: tuple[_Numbers, ...],
-    kept: _Numbers | None,
+    saved: _Numbers | None,
     shares: int,
     team: int,
     cpu: str | None,
@@ -233,7 +233,7 @@ def train_forward(
     """Run a recurrent layer over whole sequences. All arrays are C-contiguous and of one type, float32 or float64.
 
     Args:
-        kind, options, cpu: as for `train_kept`.
+        kind, options, cpu: as for `train_saved`.
         x: (batch, time, inputs).
         first: the fields of the state (batch, width) before the first step.
         tensors: those of the layer, in the order of its spec.py.
@@ -241,13 +241,13 @@ def train_forward(
         resets: (batch, time) where the state is zero before the step; None = nowhere.
         out: (batch, time, hidden), written; 0 beyond the end of a row.
         last: the fields of the state at the end of each row, written.
-        kept: (time, batch, kept), written, for `train_backward`; None = no gradient is wanted.
-        shares: the rows are done in so many parts, which do not wait for each other.
-        team: address of a function that runs them in threads, as `GOMP_parallel` of an OpenMP runtime does; 0 = one
-            part after the other.
+        saved: (time, batch, saved), written, for `train_backward`; None = no gradient is wanted.
+        shares: the number of parts of the rows, which are computed independently of each other.
+        team: address of a function that runs the parts in threads, such as `GOMP_parallel` of an OpenMP runtime; 0 =
+            one part after the other.
 
     Raises:
-        SpecError: as `train_kept`.
+        SpecError: as `train_saved`.
         InputError: an array of another type or shape, or lengths out of range.
         MemoryError: no memory for the working state.
     """
@@ -261,7 +261,7 @@ def train_backward(
     lengths: npt.NDArray[np.int64] | None,
     resets: npt.NDArray[np.bool_] | None,
     out: _Numbers,
-    kept: _Numbers,
+    saved: _Numbers,
     d_out: _Numbers,
     d_last: tuple[_Numbers, ...],
     d_x: _Numbers | None,
@@ -278,8 +278,7 @@ def train_backward(
         d_out, d_last: the gradients of out and last.
         d_x: that of x, written, 0 beyond the end of a row; None = it is not wanted.
         d_first: those of first, written.
-        d_tensors: (shares, *shape of the tensor) each: what each part of the rows has to the gradients of the tensors
-            is added there.
+        d_tensors: (shares, *shape of the tensor) each: each part of the rows adds its gradients to its own entry.
     """
 
 def scan_forward(
@@ -299,7 +298,7 @@ def scan_forward(
     """h[t] = a[t] h[t-1] + b[t] over whole sequences. All arrays are C-contiguous and of one type, float32 or float64.
 
     Args:
-        is_complex: two numbers of the width are one value, its real and its imaginary part.
+        is_complex: whether two consecutive numbers are one value, its real and its imaginary part.
         a: (batch, time, width), or (width,) where it is the same at every step.
         b: (batch, time, width).
         first: (batch, width), h before the first step.
@@ -308,7 +307,7 @@ def scan_forward(
         h: (batch, time, width), written; 0 beyond the end of a row.
         last: (batch, width), h at the end of each row, written.
         shares, team: as for `train_forward`.
-        cpu: one of `instruction_sets()`; None = the best.
+        cpu: one of `instruction_sets()`; None = the fastest.
 
     Raises:
         SpecError: no such instruction set.
@@ -334,7 +333,8 @@ def scan_backward(
 ) -> None:
     """The gradient of `scan_forward`, whose arguments and errors these are too.
 
-    Of complex values it is that of torch: of the real and the imaginary part, as those of one number.
+    For complex values it follows the convention of torch: the gradients of the real and the imaginary part are the
+    real and the imaginary part of one number.
 
     Args:
         d_h, d_last: the gradients of h and last.

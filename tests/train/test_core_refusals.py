@@ -21,7 +21,7 @@ def layer(kind: str) -> tuple[tuple[float, ...], tuple[Array, ...]]:
 
 def test_a_recurrence() -> None:
     options, weights = layer("gru")
-    assert _core.train_kept("gru", options, INPUTS, 18, 6, False, None) == 24
+    assert _core.train_saved("gru", options, INPUTS, 18, 6, False, None) == 24
     arrays = {
         "x": np.zeros((2, 4, INPUTS), np.float32),
         "first": (np.zeros((2, 6), np.float32),),
@@ -30,15 +30,15 @@ def test_a_recurrence() -> None:
         "resets": None,
         "out": np.zeros((2, 4, 6), np.float32),
         "last": (np.zeros((2, 6), np.float32),),
-        "kept": None,
+        "saved": None,
     }
     run: Any = _core.train_forward
     run("gru", options, *arrays.values(), 1, 0, None)
     wrong: list[tuple[str, Any, str]] = [
         ("x", np.zeros((2, 4, INPUTS)), r"out must be C-contiguous float64 \(batch, time, width\), got float32"),
         ("x", np.zeros((2, 4, 7), np.float32), r"tensors must be C-contiguous float32 \(18, 7\), got float32 \(18, 3"),
-        ("first", (), "first must hold 1 arrays, got 0"),
-        ("tensors", weights[:2], "tensors must hold 4 arrays, got 2"),
+        ("first", (), "first must consist of 1 arrays, got 0"),
+        ("tensors", weights[:2], "tensors must consist of 4 arrays, got 2"),
         ("tensors", (weights[0].T, *weights[1:]), r"tensors\[0\] must be C-contiguous float32 \(rows, 3\)"),
         ("tensors", (*weights[:2], weights[2][:17], weights[3]), r"tensors must be C-contiguous float32 \(18,\)"),
         ("lengths", np.array([1, 5]), "lengths must be from 0 to 4, got 5"),
@@ -47,21 +47,19 @@ def test_a_recurrence() -> None:
         ("resets", np.zeros((4, 2), bool), r"resets must be C-contiguous bool \(2, 4\)"),
         ("out", np.zeros((2, 24), np.float32), "out must be"),
         ("out", np.zeros((4, 2, 6), np.float32), r"out must be writable C-contiguous float32 \(2, 4, 6\)"),
-        ("kept", np.zeros((4, 2, 23), np.float32), "kept must be writable"),
+        ("saved", np.zeros((4, 2, 23), np.float32), "saved must be writable"),
     ]
     for name, value, words in wrong:
         with pytest.raises(InputError, match=words):
             run("gru", options, *(arrays | {name: value}).values(), 1, 0, None)
     with pytest.raises(InputError, match="shares must be at least 1, got 0"):
         run("gru", options, *arrays.values(), 0, 0, None)
-    with pytest.raises(SpecError, match="no instruction set 'z80'"):
+    with pytest.raises(SpecError, match="instruction set 'z80' is not available"):
         run("gru", options, *arrays.values(), 1, 0, "z80")
     with pytest.raises(SpecError, match=r"'dense' has no training kernel \(layers/dense/kernel_train.c\)"):
-        _core.train_kept("dense", (), 1, 1, 1, False, None)
-    with pytest.raises(
-        SpecError, match="'gru' has no such options, 3 of them, with 3 inputs, a first matrix of 18 rows"
-    ):
-        _core.train_kept("gru", (0.0, 1.0, 2.0), INPUTS, 18, 6, False, None)
+        _core.train_saved("dense", (), 1, 1, 1, False, None)
+    with pytest.raises(SpecError, match="the 3 options of 'gru' do not fit 3 inputs, a first matrix of 18 rows"):
+        _core.train_saved("gru", (0.0, 1.0, 2.0), INPUTS, 18, 6, False, None)
 
 
 def test_a_recurrence_on_the_way_back() -> None:
@@ -74,7 +72,7 @@ def test_a_recurrence_on_the_way_back() -> None:
         "lengths": None,
         "resets": None,
         "out": steps,
-        "kept": np.zeros((4, 2, 0), np.float32),
+        "saved": np.zeros((4, 2, 0), np.float32),
         "d_out": steps,
         "d_last": (state,),
         "d_x": None,
@@ -84,9 +82,9 @@ def test_a_recurrence_on_the_way_back() -> None:
     run: Any = _core.train_backward
     run("rnn", options, *arrays.values(), 2, 0, None)
     wrong: list[tuple[str, Any, str]] = [
-        ("kept", np.zeros((4, 2, 6), np.float32), r"kept must be C-contiguous float32 \(4, 2, 0\)"),
+        ("saved", np.zeros((4, 2, 6), np.float32), r"saved must be C-contiguous float32 \(4, 2, 0\)"),
         ("d_out", steps[:1], r"d_out must be C-contiguous float32 \(2, 4, 6\)"),
-        ("d_last", (), "d_last must hold 1 arrays, got 0"),
+        ("d_last", (), "d_last must consist of 1 arrays, got 0"),
         ("d_x", steps, r"d_x must be writable C-contiguous float32 \(2, 4, 3\)"),
         ("d_first", (np.zeros((2, 5), np.float32),), "d_first must be writable"),
         ("d_tensors", weights, r"d_tensors must be writable C-contiguous float32 \(2, 6, 3\), got float32 \(6, 3\)"),
@@ -145,7 +143,7 @@ def test_a_scan() -> None:
             run(True, *odd.values(), 1, 0, None)
         with pytest.raises(InputError, match="shares must be at least 1, got 0"):
             run(False, *good.values(), 0, 0, None)
-        with pytest.raises(SpecError, match="no instruction set 'z80'"):
+        with pytest.raises(SpecError, match="instruction set 'z80' is not available"):
             run(False, *good.values(), 1, 0, "z80")
     with pytest.raises(InputError, match=r"h must be writable C-contiguous float32 or float64"):
         _core.scan_forward(False, *(forward | {"h": fixed}).values(), 1, 0, None)  # type: ignore[call-arg,arg-type]

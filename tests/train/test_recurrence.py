@@ -218,7 +218,7 @@ def test_every_instruction_set(kind: str, options: dict[str, Any], cpu: str, mon
 
     net = module(kind, torch.float32, 19, **options)
     wanted = gradients(net, LENGTHS, some_resets())
-    for name in ("train_kept", "train_forward", "train_backward"):
+    for name in ("train_saved", "train_forward", "train_backward"):
         on(name)
     close(gradients(net, LENGTHS, some_resets()), wanted, 1e-5)
 

@@ -1,4 +1,4 @@
-/* From a graph to packed weights in an arena: a model, which run.c runs. */
+/* Makes a model from a graph: checks the graph and packs its weights into an arena. run.c runs the model. */
 #include "model.h"
 
 #include <string.h>
@@ -10,11 +10,12 @@ static int written(const gw_graph *graph, int edge, int count) {
     return 0;
 }
 
-/* All edges but the first lie in scratch, one after the other; the output as well where steps do not follow each other. */
-static gw_port port(const gw_graph *graph, int edge, int whole) {
+/* All edges but the input are stored in scratch, one after the other; in causal models, the output is stored in y
+ * instead. */
+static gw_port port(const gw_graph *graph, int edge, int non_causal) {
     const size_t width = (size_t)graph->widths[edge];
     if (edge == 0) return (gw_port){GW_FROM_X, width};
-    if (edge == graph->output && !whole) return (gw_port){GW_FROM_Y, width};
+    if (edge == graph->output && !non_causal) return (gw_port){GW_FROM_Y, width};
     size_t floats = 0;
     for (int e = 1; e < edge; e++) floats += gw_spaced((size_t)graph->widths[e]);
     return (gw_port){(ptrdiff_t)floats, width};
@@ -26,7 +27,7 @@ static const gw_kernel *find_kernel(const gw_isa *isa, const char *kind) {
     return NULL;
 }
 
-/* As gw_fail, where it is no node that is wrong. */
+/* The same as gw_fail, for errors that are not in a node. */
 static gw_status fail(gw_fault *fault, gw_status status, int index, size_t got, size_t expected) {
     if (fault) *fault = (gw_fault){status, -1, index, {got, 0}, {expected, 0}};
     return status;
@@ -52,7 +53,7 @@ static gw_status check_edges(const gw_graph *graph, gw_fault *fault) {
     return GW_OK;
 }
 
-/* The checks on a node that are the same for every kind; fills in the place. */
+/* The checks that are the same for all kinds of node. Fills in the place. */
 static gw_status check_node(const gw_graph *graph, int position, gw_place *place) {
     const gw_node *node = &graph->nodes[position];
     const size_t edges = (size_t)graph->edge_count;
@@ -79,7 +80,8 @@ static gw_status check_node(const gw_graph *graph, int position, gw_place *place
     return bad < options ? gw_fail(place, GW_BAD_OPTION, (int)bad, 0, 0) : GW_OK;
 }
 
-/* Check the graph and count what it needs, in `about`; with an arena in the room, pack it into the ops there as well. */
+/* Check the graph and count in `about` what it needs. Unless ops is NULL, also pack the nodes into the room and fill in
+ * ops. */
 static gw_status walk(const gw_graph *graph, gw_room *room, gw_model *about, gw_op *ops, gw_fault *fault) {
     GW_TRY(check_edges(graph, fault));
     gw_sizes *sizes = &about->sizes;
@@ -88,7 +90,7 @@ static gw_status walk(const gw_graph *graph, gw_room *room, gw_model *about, gw_
     about->window = graph->window;
     about->refuse_nonfinite = graph->refuse_nonfinite != 0;
     about->hold = graph->hold != 0;
-    uint64_t repeated = 0; /* multiply-accumulates of the nodes up to the tail */
+    uint64_t repeated = 0; /* multiply-accumulate operations of the nodes before the tail */
     gw_take(room, 1, sizeof(gw_model) + (size_t)graph->node_count * sizeof(gw_op));
     for (int i = 0; i < graph->node_count; i++) {
         gw_place place = {.fault = fault};
@@ -101,7 +103,7 @@ static gw_status walk(const gw_graph *graph, gw_room *room, gw_model *about, gw_
         if (ops)
             ops[i] = (gw_op){
                 .step = kernel->step,
-                .whole = kernel->whole,
+                .sequence = kernel->sequence,
                 .layer = kernel->pack(&place, room),
                 .state = about->state,
                 .own = gw_spaced(need.scratch),
@@ -113,9 +115,9 @@ static gw_status walk(const gw_graph *graph, gw_room *room, gw_model *about, gw_
         about->state += need.state;
         if (need.evidence) about->evidence = about->state - need.evidence, about->evidences = need.evidence;
         about->own = gw_spaced(need.scratch) > about->own ? gw_spaced(need.scratch) : about->own;
-        about->whole |= kernel->whole != NULL;
+        about->non_causal |= kernel->sequence != NULL;
         sizes->macs += need.macs;
-        if (need.state || kernel->whole) {
+        if (need.state || kernel->sequence) {
             about->tail = i + 1;
             repeated = sizes->macs;
         }
@@ -123,13 +125,13 @@ static gw_status walk(const gw_graph *graph, gw_room *room, gw_model *about, gw_
     for (int e = 1; e < graph->edge_count; e++) about->edges += gw_spaced((size_t)graph->widths[e]);
     for (int i = 0; ops && i < graph->node_count; i++) {
         const gw_node *node = &graph->nodes[i];
-        ops[i].writes = port(graph, node->writes, about->whole);
-        for (int r = 0; r < node->read_count; r++) ops[i].reads[r] = port(graph, node->reads[r], about->whole);
+        ops[i].writes = port(graph, node->writes, about->non_causal);
+        for (int r = 0; r < node->read_count; r++) ops[i].reads[r] = port(graph, node->reads[r], about->non_causal);
     }
     about->output = (size_t)port(graph, graph->output, 1).from;
     const size_t readings = (size_t)graph->window * (size_t)graph->widths[0];
     sizes->state_floats = graph->window ? 1 + readings : about->state;
-    sizes->steps = !about->whole || graph->window;
+    sizes->steps = !about->non_causal || graph->window;
     sizes->window = graph->window;
     sizes->push_macs = sizes->macs + (graph->window ? repeated * ((uint64_t)graph->window - 1) : 0);
     sizes->model_bytes = room->used;

@@ -1,4 +1,4 @@
-/* The memory and the checks that all kernels share, and the texts of what they refuse. */
+/* Memory and checks that all kernels have in common, and the texts of the errors. */
 #include "kernel.h"
 #include "prims_scalar.h" /* gw_finite */
 
@@ -10,7 +10,7 @@ const char *gw_text(gw_status status) { return (unsigned)status < GW_STATUS_COUN
 
 size_t gw_first_nonfinite(const float *x, size_t count) {
     int found = 0;
-    for (size_t k = 0; k < count; k++) found |= !gw_finite(x[k]); /* without a way out, so that it is vectorised */
+    for (size_t k = 0; k < count; k++) found |= !gw_finite(x[k]); /* no early exit, so that it is vectorised */
     for (size_t k = 0; found && k < count; k++)
         if (!gw_finite(x[k])) return k;
     return count;

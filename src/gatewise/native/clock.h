@@ -1,10 +1,10 @@
-/* Time, for what measures. Host only. */
+/* The clock for measurements of speed. Host only. */
 #ifndef GW_CLOCK_H
 #define GW_CLOCK_H
 
 #include <time.h>
 
-/* Seconds since some moment. */
+/* Seconds since an arbitrary moment. */
 static inline double gw_now(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);

@@ -1,5 +1,6 @@
-/* Everything that is compiled once per instruction set: the primitives, all kernels, the scan, the peaks. The build gives
- * GW_ISA = base, avx2, avx512 or neon, for base GW_ISA_BASE as well, and lists of the kernels it found. */
+/* Everything that is compiled once for each instruction set: the primitives, all kernels, the scan and the peaks. The
+ * build defines GW_ISA as base, avx2, avx512 or neon, and GW_ISA_BASE for base. It also writes the lists of kernels
+ * (*.inc). */
 #include "isa.h"
 #ifdef GW_ISA_BASE
 #include "prims_scalar.h"

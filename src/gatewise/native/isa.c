@@ -1,4 +1,4 @@
-/* The instruction sets of this build that the processor has. */
+/* The instruction sets of this build that the processor supports. */
 #include "isa.h"
 
 #include <string.h>
@@ -15,7 +15,7 @@ static int has_avx512(void) {
 extern const gw_isa gw_isa_neon;
 #endif
 
-/* The i-th instruction set that processor and operating system support, best first. */
+/* The i-th instruction set that processor and operating system support, the fastest first. */
 static const gw_isa *isa_at(int i) {
 #if defined(__x86_64__)
     if (has_avx512() && i-- == 0) return &gw_isa_avx512;

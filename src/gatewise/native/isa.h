@@ -1,4 +1,4 @@
-/* Instruction sets: everything that dispatch.c compiles for each of them, and which of them the processor has. */
+/* Instruction sets: what dispatch.c compiles for each of them, and which of them the processor supports. */
 #ifndef GW_ISA_H
 #define GW_ISA_H
 
@@ -10,13 +10,13 @@ typedef struct gw_isa {
     const char *name;
     const gw_kernel *const *kernels;
     int kernel_count;
-    const gw_train_kernel *const *train_kernels;            /* up to a NULL; train.h */
-    gw_scan_kernel scan;                                    /* scan.h */
-    double (*read_bandwidth)(size_t bytes, double seconds); /* bytes/s; peaks.h */
+    const gw_train_kernel *const *train_kernels;            /* followed by NULL; see train.h */
+    gw_scan_kernel scan;                                    /* see scan.h */
+    double (*read_bandwidth)(size_t bytes, double seconds); /* bytes/s; see peaks.h */
     double (*fma_peak)(double seconds);                     /* FLOP/s */
 } gw_isa;
 
-/* The instruction set of this name, NULL for the best; NULL where there is none. */
+/* The instruction set of this name, or the fastest for NULL. Returns NULL if there is none. */
 const gw_isa *gw_find_isa(const char *name);
 
 #endif

@@ -1,4 +1,4 @@
-/* What a built model says of itself: its sizes, which readings it takes, which states it can have. */
+/* Answers to questions about a built model: its sizes, which readings are missing, which states are valid. */
 #include "model.h"
 #include "prims_scalar.h" /* gw_usable */
 
@@ -26,7 +26,7 @@ const char *gw_why_missing(const gw_model *model, size_t input, float x) {
 size_t gw_first_unusable(const gw_model *model, const float *x, size_t count) {
     if (model->screen) return model->screen->first_missing(model->stage, x, count);
     int found = 0;
-    for (size_t k = 0; k < count; k++) found |= !gw_usable(x[k]); /* without a way out, so that it is vectorised */
+    for (size_t k = 0; k < count; k++) found |= !gw_usable(x[k]); /* no early exit, so that it is vectorised */
     for (size_t k = 0; found && k < count; k++)
         if (!gw_usable(x[k])) return k;
     return count;

@@ -1,8 +1,9 @@
-/* NumPy arrays seen from C without NumPy's headers, so that building needs no NumPy and a check costs a few loads instead of
- * a trip through the buffer protocol (25 ns against 95 for x and out).
+/* Access to NumPy arrays without NumPy's headers. Building therefore does not need NumPy, and a check costs a few loads
+ * instead of a call of the buffer protocol (25 ns instead of 95 ns for x and out).
  *
- * The layout below and the numbers of the functions are NumPy's stable ABI, equal in 1.x and 2.x (numpy/ndarraytypes.h,
- * numpy/__multiarray_api.h); pybind11 leans on the same. np_import tries them on a real array before anything else does. */
+ * The struct below and the numbers of the functions are NumPy's stable ABI, which is the same in 1.x and 2.x
+ * (numpy/ndarraytypes.h, numpy/__multiarray_api.h); pybind11 relies on it as well. np_import tests them on a real array
+ * before they are used. */
 #ifndef GW_NDARRAY_H
 #define GW_NDARRAY_H
 
@@ -21,10 +22,10 @@ typedef struct np_array {
 
 enum { NP_FLOAT = 11, NP_CONTIGUOUS = 0x1, NP_ALIGNED = 0x100, NP_WRITEABLE = 0x400 };
 
-/* Borrowed by every function below from the module that keeps them. */
+/* What the functions below need from NumPy. The module owns the references. */
 typedef struct np_api {
     PyTypeObject *type;                  /* numpy.ndarray */
-    PyObject *float32;                   /* numpy.dtype("float32"), of which NumPy has one */
+    PyObject *float32;                   /* numpy.dtype("float32"), a single object in NumPy */
     PyObject *float64, *int64, *boolean; /* likewise */
     PyObject *(*new_array)(PyTypeObject *, PyObject *descr, int nd, const intptr_t *shape, const intptr_t *strides,
                            void *data, int flags, PyObject *self);
@@ -33,7 +34,7 @@ typedef struct np_api {
 static inline float *np_data(PyObject *array) { return (float *)(void *)((np_array *)array)->data; }
 static inline intptr_t np_dim(PyObject *array, int i) { return ((np_array *)array)->dimensions[i]; }
 
-/* A dtype may be that wanted without being NumPy's own object for it: one from a pickle, or with metadata. */
+/* Whether two dtypes are equal. A dtype from a pickle or with metadata is another object than NumPy's own. */
 static int np_same_type(PyObject *descr, PyObject *wanted) {
     const int same = PyObject_RichCompareBool(descr, wanted, Py_EQ);
     if (same < 0) PyErr_Clear();
@@ -58,7 +59,7 @@ static inline PyObject *np_new(const np_api *np, int nd, const intptr_t *shape) 
     return np->new_array(np->type, np->float32, nd, shape, NULL, NULL, 0, NULL);
 }
 
-/* 0, or -1 with an exception. */
+/* Imports what is needed and tests it. Returns 0, or -1 with an exception. */
 static int np_import(np_api *np) {
     PyObject *module = PyImport_ImportModule("numpy._core._multiarray_umath");
     if (!module && PyErr_ExceptionMatches(PyExc_ModuleNotFoundError)) { /* NumPy 1 */
@@ -69,7 +70,7 @@ static int np_import(np_api *np) {
     PyObject *capsule = PyObject_GetAttrString(module, "_ARRAY_API");
     Py_DECREF(module);
     void **api = capsule ? PyCapsule_GetPointer(capsule, NULL) : NULL;
-    Py_XDECREF(capsule); /* the module keeps it */
+    Py_XDECREF(capsule); /* the module keeps a reference */
     if (!api) return -1;
     union {
         void *pointer;

@@ -1,5 +1,5 @@
-/* What this CPU can do at best with one instruction set: the bounds that a step is measured against. Host only; include
- * after prims_scalar.h or prims_vector.h.
+/* The highest speeds that this CPU reaches with one instruction set. The time of a step is compared with them. Host
+ * only; include it after prims_scalar.h or prims_vector.h.
  */
 #ifndef GW_PEAKS_H
 #define GW_PEAKS_H
@@ -8,14 +8,14 @@
 
 #include <stdlib.h>
 
-/* As wide as the instruction set goes. Base has 16 bytes, which every x86-64 and aarch64 CPU has and which compilers use
- * for the loops of prims_scalar.h. */
+/* The widest vectors of the instruction set. For base these are 16 bytes, which every x86-64 and aarch64 CPU has, and
+ * which compilers use for the loops of prims_scalar.h. */
 #define GW_WIDE_LANES (GW_LANES > 1 ? GW_LANES : 4)
 typedef float gw_wide __attribute__((vector_size(4 * GW_WIDE_LANES)));
 typedef uint32_t gw_wide_bits __attribute__((vector_size(4 * GW_WIDE_LANES)));
 
-/* Reads count blocks of 8 wide vectors, passes times over. OR is cheap and exact for any content; 8 sums keep the loads
- * apart and stay in registers. */
+/* Reads `count` blocks of 8 wide vectors, `passes` times. They are combined by OR, which is cheap and works for any
+ * content. The 8 results are in registers and make the loads independent of each other. */
 static inline void gw_read_blocks(const gw_wide_bits *blocks, size_t count, size_t passes) {
     gw_wide_bits sums[8] = {{0}}, result[8];
     for (size_t pass = 0; pass < passes; pass++) {
@@ -23,21 +23,28 @@ static inline void gw_read_blocks(const gw_wide_bits *blocks, size_t count, size
             GW_UNROLL
             for (int j = 0; j < 8; j++) sums[j] |= blocks[8 * i + (size_t)j];
         }
-        __asm__ volatile("" : : : "memory"); /* as if others wrote the buffer: it has to be read again */
+        __asm__ volatile(
+            ""
+            :
+            :
+            : "memory"); /* tells the compiler that the buffer may have changed, so that it is read again */
     }
     GW_UNROLL
     for (int j = 0; j < 8; j++) result[j] = sums[j];
-    __asm__ volatile("" : : "r"(result) : "memory"); /* as if others read the result: it has to be computed */
+    __asm__ volatile(""
+                     :
+                     : "r"(result)
+                     : "memory"); /* tells the compiler that the result is used, so that it is computed */
 }
 
-/* Bytes/s when a buffer of this size (rounded up to 8 vectors) is read over and over for this many seconds: the best of
- * many slices. 0 when there is no memory for it. */
+/* The bytes per second at which a buffer of this size (rounded up to 8 vectors) is read repeatedly, for this many
+ * seconds in total: the fastest of many time slices. 0 if there is not enough memory. */
 static inline double gw_read_bandwidth(size_t bytes, double seconds) {
     const size_t block = 8 * sizeof(gw_wide_bits);
     const size_t count = bytes > block ? (bytes + block - 1) / block : 1;
     gw_wide_bits *buffer = aligned_alloc(block, count * block);
     if (!buffer) return 0.0;
-    memset(buffer, 1, count * block); /* pages that nobody wrote are all the same page */
+    memset(buffer, 1, count * block); /* before a page is written, it shares its memory with all others */
     double best = 0.0, start = gw_now(), now = start;
     for (size_t passes = 1; now - start < seconds;) {
         const double slice = now;
@@ -51,8 +58,8 @@ static inline double gw_read_bandwidth(size_t bytes, double seconds) {
     return best;
 }
 
-/* FLOP/s of multiply-adds (two each; base multiplies, then adds) in 12 independent chains of registers: the best of many
- * slices in this many seconds. */
+/* The FLOP/s of multiply-adds in 12 independent chains of registers: the fastest of many time slices, in this many
+ * seconds in total. A multiply-add counts as two operations; base multiplies, then adds. */
 static inline double gw_fma_peak(double seconds) {
     gw_wide half, sums[12];
     for (int i = 0; i < GW_WIDE_LANES; i++) half[i] = 0.5f;

@@ -1,21 +1,23 @@
-/* The half of the primitives that is the same for every instruction set, written in the operations that prims_scalar.h
- * and prims_vector.h define before they include this file. Include one of those two, not this one.
+/* The primitives that are the same for every instruction set, written with the operations that prims_scalar.h and
+ * prims_vector.h define before they include this file. Include one of those two, not this file.
  *
- * exp, sigmoid and tanh all begin with exp(-x) = 2^n exp(-r), r = x + n ln2 in [-ln2/2, ln2/2]: the reduction of Cody and
- * Waite, with ln2 in two parts of which the first is short enough that n times it is exact. 1 - exp(-r) is a polynomial
- * r + r^2 q(r); q of degree 4 has the least greatest relative error, 1.3e-8, by Remez exchange at 40 digits, and was then
- * rounded to floats. Beginning with 1 - exp rather than exp keeps the relative error of tanh small where it is nearly x.
+ * exp, sigmoid and tanh are all based on exp(-x) = 2^n exp(-r), r = x + n ln2 in [-ln2/2, ln2/2]. This is the reduction
+ * of Cody and Waite: ln2 is the sum of two parts, and the first has so few bits that n times it is exact. 1 - exp(-r)
+ * is the polynomial r + r^2 q(r). q has degree 4 and the smallest possible maximal relative error, 1.3e-8; its
+ * coefficients were computed by Remez exchange with 40 digits and then rounded to floats. Computing 1 - exp rather than
+ * exp keeps the relative error of tanh small where tanh(x) is nearly x.
  *
- * Two more polynomials q, of least greatest relative error in the same way: log(1 + t) = t q(t) for t in [0, 1], of degree 9
- * and error 3.3e-8 once its coefficients are floats; and Phi(-y) exp(y^2 / 2) = t q(t), t = 1 / (1 + 0.35 y), for y in
- * [0, 14.5], of degree 8 and error 4.8e-8. The first serves softplus and log_sigmoid, the second gelu; 0.35 was the best of
- * its hundredths.
+ * Two more polynomials q were computed in the same way. For softplus and log_sigmoid: log(1 + t) = t q(t) for t in [0,
+ * 1], of degree 9, with an error of 3.3e-8 with coefficients rounded to floats. For gelu: Phi(-y) exp(y^2 / 2) = t
+ * q(t), t = 1 / (1 + 0.35 y), for y in [0, 14.5], of degree 8, with an error of 4.8e-8; of all multiples of 0.01, 0.35
+ * gave the smallest error.
  *
- * Greatest errors against libm in double precision (tests/test_prims.c with GW_FULL=1): of exp, sigmoid and tanh over all
- * 2^32 floats, of the others over every seventh. AVX2 and AVX-512 give the same bits. The errors are absolute where |y| <= 1
- * and relative beyond. The relative errors in their own column are those of normal results, of silu, mish and scaled_tanh
- * from 2^-118 on, where all they are made of is normal, and of the two gelus from 2^-20 on: further out exp(-u) has the
- * rounding of u = O(x^2) in it.
+ * The table lists the maximal errors compared with libm in double precision (tests/test_prims.c with GW_FULL=1): for
+ * exp, sigmoid and tanh over all 2^32 floats, for the others over every seventh float. AVX2 and AVX-512 give the same
+ * bits. In the column `error`, errors are absolute where |y| <= 1 and relative where |y| > 1. The column `relative`
+ * covers normal results only; for silu, mish and scaled_tanh those from 2^-118 on, where all intermediate results are
+ * normal as well, and for the two gelus those from 2^-20 on, because for smaller results exp(-u) contains the rounding
+ * error of u = O(x^2).
  *
  *                               fused               base (two roundings)
  *                               error     relative  error     relative
@@ -32,9 +34,9 @@
  *     gelu                    1.1e-7    7.4e-7    1.1e-7    8.1e-7
  *     gelu_tanh               1.7e-7    1.4e-6    1.7e-7    1.7e-6
  *
- * What only chooses, adds and multiplies (relu, affine, hard_sigmoid, ...) is exact but for its roundings. exp, sigmoid, tanh,
- * elu and selu grow wherever they are not constant: no result is below that of a smaller x. NaN stays; at the infinities each
- * has its limit.
+ * Activations that only compare, add and multiply (relu, affine, hard_sigmoid, ...) have no error apart from the
+ * rounding of these operations. exp, sigmoid, tanh, elu and selu are monotonic: a larger x never has a smaller result.
+ * The result of NaN is NaN; the result of an infinite x is the limit of the function.
  */
 #ifndef GW_PRIMS_COMMON_H
 #define GW_PRIMS_COMMON_H
@@ -42,19 +44,20 @@
 #include "gatewise_activations.h"
 #include "prims_lanes.h"
 
-/* Neither NaN nor infinite, by the bits: all exponent bits set means one of them. */
+/* Whether x is neither NaN nor infinite, from its bits: these have all exponent bits set. */
 static inline int gw_finite(float x) {
     uint32_t bits;
     memcpy(&bits, &x, sizeof bits);
     return (bits & 0x7f800000u) != 0x7f800000u;
 }
 
-/* A reading counts as missing where it is NaN or infinite, or, once scaled, beyond this in size: its square is still a float,
- * and a state that has seen it is finite. */
+/* A reading counts as missing if it is NaN or infinite, or if its absolute value, after scaling, is larger than this.
+ * The square of a smaller value is a finite float, and a state computed from it is finite. */
 #define GW_MOST_READING 1e18f
 static inline int gw_usable(float scaled) { return scaled >= -GW_MOST_READING && scaled <= GW_MOST_READING; }
 
-/* 0 for |x| < 2^-64: a state never decays into denormals, on any platform. NaN stays. gwv_flush is the same. */
+/* 0 for |x| < 2^-64, so that a state never decays into denormals, on any platform. NaN stays NaN. gwv_flush does the
+ * same. */
 static inline float gw_flush(float x) { return x > -0x1p-64f && x < 0x1p-64f ? 0.0f : x; }
 
 /* gwv_sqrt of one number. */
@@ -64,8 +67,8 @@ static inline float gw_sqrt(float v) {
     return root;
 }
 
-/* 1.5 * 2^23: a float this large has a spacing of 1, so adding it rounds to an integer, which then stands in the low bits
- * of the sum. */
+/* 1.5 * 2^23. Floats of this size have a spacing of 1. Adding it therefore rounds to an integer, which is then in the
+ * low bits of the sum. */
 #define GW_ROUND 12582912.0f
 
 /* GW_ROUND + n: exp(-x) is 2^n times a number near 1. */
@@ -84,19 +87,21 @@ static inline gwv gwv_one_minus_exp(gwv x, gwv exponent) {
     return gwv_fma(q, gwv_mul(r, r), r);
 }
 
-/* Below the smallest normal float the result is denormal, then 0; above the largest it is infinite. */
+/* exp(x). Results below the smallest normal float are denormal or 0, and results above the largest float are
+ * infinite. */
 static inline gwv gwv_exp(gwv x) {
     gwv y = gwv_sub(gwv_set(0.0f), gwv_clamp(x, gwv_set(-104.0f), gwv_set(89.0f)));
     gwv exponent = gwv_exponent(y);
     gwv p = gwv_sub(gwv_set(1.0f), gwv_one_minus_exp(y, exponent));
-    /* 2^n in two factors, because 2^128 and 2^-149 are no exponents of a normal float. */
+    /* 2^n is the product of two factors, because 2^128 and 2^-149 are not normal floats. */
     gwv n = gwv_sub(exponent, gwv_set(GW_ROUND));
     gwv half = gwv_fma(n, gwv_set(0.5f), gwv_set(GW_ROUND));
     gwv rest = gwv_sub(exponent, gwv_sub(half, gwv_set(GW_ROUND)));
     return gwv_mul(gwv_mul(p, gwv_pow2(half)), gwv_pow2(rest));
 }
 
-/* 1 / (1 + exp(-x)), at the bounds with 2^n = infinity and 2^n = 0: exactly 0 from -88.4 down, exactly 1 from 17 up. */
+/* 1 / (1 + exp(-x)). At the bounds 2^n is infinite or 0; the result is exactly 0 for x <= -88.4 and exactly 1 for x >=
+ * 17. */
 static inline gwv gwv_sigmoid(gwv x) {
     gwv y = gwv_clamp(x, gwv_set(-89.0f), gwv_set(88.0f));
     gwv exponent = gwv_exponent(y);
@@ -104,7 +109,7 @@ static inline gwv gwv_sigmoid(gwv x) {
     return gwv_div(gwv_set(1.0f), gwv_fma(p, gwv_pow2(exponent), gwv_set(1.0f)));
 }
 
-/* 1 - exp(-y) for y from 0 on, 1 from 40 on: of small relative error where it is nearly y. */
+/* 1 - exp(-y) for y >= 0, and 1 for y >= 40. The relative error is small also where the result is nearly y. */
 static inline gwv gwv_saturate(gwv y) {
     y = gwv_least(gwv_set(40.0f), y);
     gwv exponent = gwv_exponent(y);
@@ -112,15 +117,15 @@ static inline gwv gwv_saturate(gwv y) {
     return gwv_fma(gwv_one_minus_exp(y, exponent), scale, gwv_sub(gwv_set(1.0f), scale));
 }
 
-/* e / (2 - e) with e = 1 - exp(-2 |x|), and the sign of x. e is never beyond 1, and 1 from |x| = 9 on. */
+/* tanh(x) = e / (2 - e) with e = 1 - exp(-2 |x|), with the sign of x. e is at most 1, and exactly 1 for |x| >= 9. */
 static inline gwv gwv_tanh(gwv x) {
     gwv y = gwv_abs(x);
     gwv e = gwv_saturate(gwv_add(y, y));
     return gwv_with_sign(x, gwv_div(e, gwv_sub(gwv_set(2.0f), e)));
 }
 
-/* exp(x) - 1, of small relative error everywhere: exp(x) (1 - exp(-x)) from 0 on, -(1 - exp(x)) below. Beyond 88 it is that
- * of 88: the next whole number has a result that is no float. */
+/* exp(x) - 1, with a small relative error everywhere: exp(x) (1 - exp(-x)) for x >= 0, and -(1 - exp(x)) for x < 0. For
+ * x > 88 it is the value at 88, since the result for 89 would be too large for a float. */
 static inline gwv gwv_expm1(gwv x) {
     gwv up = gwv_least(gwv_set(88.0f), gwv_most(gwv_set(0.0f), x));
     gwv down = gwv_most(gwv_set(0.0f), gwv_sub(gwv_set(0.0f), x));
@@ -134,7 +139,7 @@ static inline gwv gwv_hard_sigmoid(gwv v, float slope, float offset) {
     return gwv_clamp(gwv_fma(v, gwv_set(slope), gwv_set(offset)), gwv_set(0.0f), gwv_set(1.0f));
 }
 
-/* v where it is above the bound, else 0. NaN stays. */
+/* v if v > bound, else 0. NaN stays NaN. */
 static inline gwv gwv_above(gwv v, float bound) { return gwv_at_most(v, bound, gwv_set(0.0f), v); }
 
 /* scale v where v > 0, else alpha (exp(v) - 1) */
@@ -143,7 +148,7 @@ static inline gwv gwv_elu(gwv v, float scale, float alpha) {
     return gwv_fma(e, gwv_set(-alpha), gwv_mul(gwv_set(scale), gwv_relu(v)));
 }
 
-/* The bound changes no finite quotient, and makes that of infinities 1. */
+/* v / (1 + |v|). Limiting |v| to 2^100 changes no result for finite v, and gives 1 and -1 for the infinities. */
 static inline gwv gwv_softsign(gwv v) {
     gwv y = gwv_least(gwv_set(0x1p100f), gwv_abs(v));
     return gwv_with_sign(v, gwv_div(y, gwv_add(y, gwv_set(1.0f))));
@@ -165,12 +170,13 @@ static inline gwv gwv_log1p_exp(gwv v) {
     return gwv_mul(t, q);
 }
 
-/* log(1 + x), -infinity at -1 and NaN below; relative error 2e-7. With z = x or, of negative x, -x / (1 + x), whose result
- * has the other sign, 1 + z = 2^n (1 + t) and log(1 + z) = n ln2 + t q(t), with q as above. In plain floats, so that its bits
- * are the same on every instruction set: whoever asks whether a reading is missing sees what the input stage does. */
+/* log(1 + x), which is -infinity at -1 and NaN for x < -1, with a relative error of 2e-7. Let z = x or, for negative x,
+ * z = -x / (1 + x), whose logarithm has the opposite sign. Then 1 + z = 2^n (1 + t) and log(1 + z) = n ln2 + t q(t),
+ * with q as above. It is computed in plain floats, so that its bits are the same with every instruction set, and the
+ * input stage and a check for missing readings always agree. */
 static inline float gw_log1p(float x) {
     const float z = x < 0.0f ? -x / (1.0f + x) : x;
-    if (!(z >= 0.0f)) return (x - x) / (x - x); /* NaN, without libm's name for it */
+    if (!(z >= 0.0f)) return (x - x) / (x - x); /* NaN, without the macro of math.h */
     if (!gw_finite(z)) return x < 0.0f ? -z : z;
     float t = z, n = 0.0f;
     if (z >= 1.0f) {
@@ -200,21 +206,21 @@ static inline float gw_log1p(float x) {
 static inline gwv gwv_softplus(gwv v) { return gwv_add(gwv_relu(v), gwv_log1p_exp(v)); }
 static inline gwv gwv_log_sigmoid(gwv v) { return gwv_sub(gwv_least(gwv_set(0.0f), v), gwv_log1p_exp(v)); }
 
-/* v gate, for a gate that has come to 0 at v = -1024: beyond, v stands still, so that -infinity gives 0 and no NaN. */
+/* v * gate, for a gate that is 0 from v = -1024 down: v is limited to -1024, so that -infinity gives 0 and not NaN. */
 static inline gwv gwv_gated(gwv v, gwv gate) { return gwv_mul(gwv_most(gwv_set(-1024.0f), v), gate); }
 
 static inline gwv gwv_silu(gwv v) { return gwv_gated(v, gwv_sigmoid(v)); }
 
 static inline gwv gwv_hard_silu(gwv v) { return gwv_gated(v, gwv_hard_sigmoid(v, 0x1.555556p-3f, 0.5f)); }
 
-/* (1 + tanh(a)) / 2 = sigmoid(2 a): the factors are 2 sqrt(2 / pi) and 0.044715 times that. */
+/* Uses (1 + tanh(a)) / 2 = sigmoid(2 a). The factors are 2 sqrt(2 / pi), and 0.044715 times that. */
 static inline gwv gwv_gelu_tanh(gwv v) {
     gwv factor = gwv_fma(gwv_mul(v, v), gwv_set(7.13548163e-2f), gwv_set(1.59576912f));
     return gwv_gated(v, gwv_sigmoid(gwv_mul(v, factor)));
 }
 
-/* Phi(-y) = erfc(y / sqrt 2) / 2 for y from 0 on: exp(-y^2 / 2) t q(t), t = 1 / (1 + 0.35 y), up to y = 14.5, where the
- * float is 0. */
+/* Phi(-y) = erfc(y / sqrt 2) / 2 for y >= 0, computed as exp(-y^2 / 2) t q(t), t = 1 / (1 + 0.35 y). y is limited to
+ * 14.5, where the result is 0 as a float. */
 static inline gwv gwv_normal_tail(gwv y) {
     y = gwv_least(gwv_set(14.5f), y);
     gwv t = gwv_div(gwv_set(1.0f), gwv_fma(y, gwv_set(0.35f), gwv_set(1.0f)));
@@ -230,20 +236,22 @@ static inline gwv gwv_normal_tail(gwv y) {
     return gwv_mul(gwv_exp(gwv_mul(gwv_mul(y, y), gwv_set(-0.5f))), gwv_mul(t, q));
 }
 
-/* max(0, v) - y Phi(-y), y = |v|: so the left tail is no small difference. */
+/* max(0, v) - y Phi(-y) with y = |v|. In this form the left tail is not a small difference of large numbers. */
 static inline gwv gwv_gelu(gwv v) {
     gwv y = gwv_least(gwv_set(14.5f), gwv_abs(v));
     return gwv_sub(gwv_relu(v), gwv_mul(y, gwv_normal_tail(y)));
 }
 
-/* tanh(log(1 + t)) = w / (w + 2), w = t (t + 2), t = exp(v): needs no logarithm, and is 1 from v = 20 on. */
+/* v tanh(log(1 + t)) with t = exp(v). The tanh is w / (w + 2), w = t (t + 2), which needs no logarithm; it is 1 for v
+ * >= 20. */
 static inline gwv gwv_mish(gwv v) {
     gwv t = gwv_exp(gwv_least(gwv_set(20.0f), v));
     gwv w = gwv_mul(t, gwv_add(t, gwv_set(2.0f)));
     return gwv_gated(v, gwv_div(w, gwv_add(w, gwv_set(2.0f))));
 }
 
-/* The less usual ones, behind a call: a layer whose kind is known only at run time stays small. */
+/* The less common activations. They are not inlined, so that layers whose activation is known only at run time stay
+ * small. */
 static __attribute__((noinline, unused)) gwv gwv_activate_other(int kind, float alpha, float beta, gwv v) {
     switch (kind) {
     case GW_LEAKY_RELU:
@@ -283,7 +291,7 @@ static __attribute__((noinline, unused)) gwv gwv_activate_other(int kind, float 
     }
 }
 
-/* Softmax needs a whole row: it is dense's own. */
+/* The value of an activation. Softmax is not among them: it needs all values of a row, and only dense has it. */
 static inline gwv gwv_activate(int kind, float alpha, float beta, gwv v) {
     switch (kind) {
     case GW_LINEAR:

@@ -1,5 +1,5 @@
-/* The primitives in double, with libm: for training in float64, where gradients are checked and learning is compared. One
- * number at a time, and no faster than the compiler makes it.
+/* The primitives in double, with libm, for training in float64, which serves to check gradients and to compare the
+ * course of trainings. They compute one number at a time and are as fast as the compiler makes them.
  */
 #ifndef GW_PRIMS_H
 #define GW_PRIMS_H
@@ -13,7 +13,7 @@
 
 #define GW_DOUBLE 1
 #define GW_LANES  1
-#define GW_PANEL  16 /* rows in a panel: one loop for the compiler to vectorise */
+#define GW_PANEL  16 /* rows in a panel: the compiler vectorises the loop over them */
 
 typedef double gw_real;
 typedef double gwv;
@@ -32,7 +32,7 @@ static inline gwv gwv_div(gwv a, gwv b) { return a / b; }
 static inline gwv gwv_fma(gwv a, gwv b, gwv c) { return a * b + c; }
 static inline gwv gwv_abs(gwv v) { return fabs(v); }
 static inline gwv gwv_at_most(gwv v, double bound, gwv a, gwv b) { return v <= bound ? a : b; }
-/* A NaN in v stays. */
+/* NaN in v stays NaN. */
 static inline gwv gwv_clamp(gwv v, gwv low, gwv high) { return v < low ? low : v > high ? high : v; }
 
 static inline gwv gwv_exp(gwv v) { return exp(v); }

@@ -1,13 +1,13 @@
-/* How a loop goes over vectors and panels, whatever a number is: float or double (gw_real). Include prims_scalar.h,
- * prims_vector.h or prims_double.h, not this file.
+/* Loops over vectors and panels, for float or double (gw_real). Include prims_scalar.h, prims_vector.h or
+ * prims_double.h, not this file.
  */
 #ifndef GW_PRIMS_LANES_H
 #define GW_PRIMS_LANES_H
 
-/* Rows rounded up to whole panels: what an accumulator has room for. */
+/* The number of rows rounded up to whole panels. Accumulators need room for this many numbers. */
 static inline int gw_padded(int rows) { return (rows + GW_PANEL - 1) / GW_PANEL * GW_PANEL; }
 
-/* Unrolls the loop that follows completely, so that an array it indexes becomes registers. */
+/* Unrolls the next loop completely, so that arrays indexed in it are kept in registers. */
 #if defined(__clang__)
 #define GW_UNROLL _Pragma("clang loop unroll(full)")
 #elif defined(__GNUC__)
@@ -16,7 +16,7 @@ static inline int gw_padded(int rows) { return (rows + GW_PANEL - 1) / GW_PANEL 
 #define GW_UNROLL
 #endif
 
-/* Unrolls the loop that follows four times: its end comes less often, and the processor foresees it. */
+/* Unrolls the next loop four times, so that it has fewer branches, which the processor predicts better. */
 #if defined(__clang__)
 #define GW_UNROLL_4 _Pragma("clang loop unroll_count(4)")
 #elif defined(__GNUC__)
@@ -25,7 +25,8 @@ static inline int gw_padded(int rows) { return (rows + GW_PANEL - 1) / GW_PANEL 
 #define GW_UNROLL_4
 #endif
 
-/* n <= GW_LANES floats at p. With n = GW_LANES constant these are plain loads and stores, which some CPUs do much faster. */
+/* Load and store n <= GW_LANES numbers at p. If n is the constant GW_LANES these are plain loads and stores, which are
+ * much faster on some CPUs. */
 static inline gwv gwv_load_part(const gw_real *p, int n) { return n == GW_LANES ? gwv_load(p) : gwv_load_n(p, n); }
 
 static inline void gwv_store_part(gw_real *p, gwv v, int n) {
@@ -35,8 +36,8 @@ static inline void gwv_store_part(gw_real *p, gwv v, int n) {
         gwv_store_n(p, v, n);
 }
 
-/* A statement for n lanes from i on, over `count` values. Short passes, whose vectors do not wait for each other, keep a
- * processor busier than one long pass. */
+/* Runs a statement over `count` values, in vectors of n lanes that begin at i. Several short loops over independent
+ * vectors use a processor better than one long loop. */
 #define GW_EACH(count, statement)                                                                                      \
     do {                                                                                                               \
         int i = 0;                                                                                                     \
@@ -45,7 +46,7 @@ static inline void gwv_store_part(gw_real *p, gwv v, int n) {
         if (n > 0) statement;                                                                                          \
     } while (0)
 
-/* v held within -bound and bound, if the bound is above 0. */
+/* v limited to the range from -bound to bound, if bound > 0. */
 static inline gwv gwv_within(gw_real bound, gwv v) {
     return bound > 0 ? gwv_clamp(v, gwv_set(-bound), gwv_set(bound)) : v;
 }

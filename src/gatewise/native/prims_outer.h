@@ -2,8 +2,8 @@
  *
  *     acc[i][j] += sum over the rows k = 0, 1, ... of  a[k][i] * b[k][j]        acc (outputs, cols)
  *
- * Host only, for training. Included after the primitives, for float or double (gw_real). The rows of b have room for whole
- * panels; what stands there beyond the columns does not matter.
+ * Host only, for training. Include it after the primitives, for float or double (gw_real). The rows of b have room for
+ * whole panels; the values after the last column are not used.
  */
 #ifndef GW_PRIMS_OUTER_H
 #define GW_PRIMS_OUTER_H
@@ -22,7 +22,7 @@ static inline void gw_outer(gw_real *acc, size_t acc_stride, const gw_real *a, s
 
 #else
 
-/* The sums of `outputs` rows and `panels` panels stay in registers; of the last panel `tail` lanes are wanted. Inlined with
+/* The sums of `outputs` rows and `panels` panels stay in registers; the last panel has `tail` lanes. Inlined with
  * constant outputs and panels. */
 static inline __attribute__((always_inline)) void gw_outer_tile(float *acc, size_t acc_stride, const float *restrict a,
                                                                 size_t a_stride, const float *restrict b,
@@ -50,7 +50,7 @@ static inline __attribute__((always_inline)) void gw_outer_tile(float *acc, size
         gwv_store_part(acc + (size_t)i * acc_stride + j * GW_PANEL, sum[i][j], j + 1 < panels ? GW_LANES : tail);
 }
 
-/* All outputs for `panels` panels beside each other; those left are shared out evenly. */
+/* All outputs for `panels` adjacent panels; the outputs are divided evenly into tiles. */
 static inline __attribute__((always_inline)) void gw_outer_panels(float *acc, size_t acc_stride, const float *a,
                                                                   size_t a_stride, const float *b, size_t b_stride,
                                                                   int rows, int tail, const int panels, int outputs) {
@@ -98,7 +98,7 @@ static __attribute__((noinline, unused)) void gw_outer(float *acc, size_t acc_st
 
 #endif
 
-/* acc[i] += the sum over the rows of a[k][i]: the gradient of a bias. */
+/* acc[i] += the sum of a[k][i] over the rows k: the gradient of a bias. */
 static inline void gw_add_rows(gw_real *acc, const gw_real *a, size_t a_stride, int outputs, int rows) {
     for (int k = 0; k < rows; k++, a += a_stride)
         GW_EACH(outputs, gwv_store_part(acc + i, gwv_add(gwv_load_part(acc + i, n), gwv_load_part(a + i, n)), n));

@@ -1,9 +1,11 @@
-/* Packing and sums without vectors, in float or double (gw_real). Include prims_scalar.h or prims_double.h, not this file. */
+/* Packing and sums without vectors, in float or double (gw_real). Include prims_scalar.h or prims_double.h, not this
+ * file. */
 #ifndef GW_PRIMS_PLAIN_H
 #define GW_PRIMS_PLAIN_H
 
-/* Panel-major: panel p, then column k, then the GW_PANEL rows of the panel, zero beyond the last row. Writes
- * gw_padded(rows) * cols numbers. w[r * row_stride + k * col_stride] is what stands in row r and column k. */
+/* Pack a matrix panel by panel: for each panel, for each column k, the GW_PANEL rows of the panel, with zeros after the
+ * last row. Writes gw_padded(rows) * cols numbers. The element in row r and column k is w[r * row_stride + k *
+ * col_stride]. */
 static inline void gw_pack_strided(gw_real *packed, const gw_real *w, int rows, int cols, int row_stride,
                                    int col_stride) {
     for (int r = 0; r < rows; r += GW_PANEL)

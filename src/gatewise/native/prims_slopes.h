@@ -1,5 +1,5 @@
-/* The slopes of activations: what a gradient is multiplied with on its way back. Host only, for training. Written in the
- * operations of the primitives, for float or double.
+/* The slopes (derivatives) of the activations, which gradients are multiplied with in the backward pass. Host only, for
+ * training. Written with the operations of the primitives, for float or double.
  */
 #ifndef GW_PRIMS_SLOPES_H
 #define GW_PRIMS_SLOPES_H
@@ -13,10 +13,10 @@
 /* v > bound ? a : b */
 static inline gwv gwv_if_above(gwv v, gw_real bound, gwv a, gwv b) { return gwv_at_most(v, bound, b, a); }
 
-/* v where |x| is within the bound, else 0. */
+/* v where |x| <= bound, else 0. */
 static inline gwv gwv_inside(gw_real bound, gwv x, gwv v) { return gwv_at_most(gwv_abs(x), bound, v, gwv_set(0)); }
 
-/* Behind a call, as gwv_activate_other. */
+/* The less common activations, not inlined: see gwv_activate_other. */
 static __attribute__((noinline, unused)) gwv gwv_slope_other(int kind, gw_real alpha, gw_real beta, gwv x, gwv y) {
     const gwv zero = gwv_set(0), one = gwv_set(1);
     gwv s, t;
@@ -68,8 +68,9 @@ static __attribute__((noinline, unused)) gwv gwv_slope_other(int kind, gw_real a
     }
 }
 
-/* The slope at x of the activation whose value there is y. Of those that only rise or only fall x may be given as y: their
- * slope is a function of the value. At corners it is that of the flat side or, of leaky_relu and elu, of the left. */
+/* The slope of an activation at x, where its value is y. For monotonic activations y may be passed as x, since their
+ * slope is a function of the value. At a corner it is the slope of the flat side, or for leaky_relu and elu that of the
+ * left side. */
 static inline gwv gwv_slope(int kind, gw_real alpha, gw_real beta, gwv x, gwv y) {
     const gwv zero = gwv_set(0), one = gwv_set(1);
     switch (kind) {

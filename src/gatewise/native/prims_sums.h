@@ -1,15 +1,16 @@
-/* The sums that layers are made of, in terms of gw_sums, which prims_scalar.h, prims_vector.h and prims_double.h each define:
+/* The sums in layers. They all call gw_sums, which prims_scalar.h, prims_vector.h and prims_double.h each define:
  *
  *     acc[i][r] = from[i][r] + sum over the products of  w[r][k] * x[i][k]  with k = 0, 1, ...
  *
- * for the rows i and the outputs r: one chain of fused multiply-adds for each output, however many rows there are. acc and
- * from have room for gw_padded(outputs) numbers in each row, and may be the same; nothing need be aligned. Include
- * one of those three, not this file.
+ * for the rows i and the outputs r. Each output is one chain of multiply-adds, whatever the number of rows. acc and
+ * from have room for gw_padded(outputs) numbers in each row, and may be the same array; nothing has to be aligned.
+ * Include one of those three files, not this one.
  */
 #ifndef GW_PRIMS_SUMS_H
 #define GW_PRIMS_SUMS_H
 
-/* A packed matrix (outputs, cols) and what it is to be multiplied with: x (rows, cols), x_stride numbers from row to row. */
+/* A packed matrix (outputs, cols) and the array x (rows, cols) to multiply it with, whose rows are x_stride numbers
+ * apart. */
 typedef struct gw_product {
     const gw_real *packed, *x;
     size_t x_stride;
@@ -22,7 +23,7 @@ static inline void gw_sums(gw_real *acc, size_t acc_stride, const gw_real *from,
 static inline void gw_pack_strided(gw_real *packed, const gw_real *w, int rows, int cols, int row_stride,
                                    int col_stride);
 
-/* w has row_stride numbers from row to row. */
+/* The rows of w are row_stride numbers apart. */
 static inline void gw_pack_matrix(gw_real *packed, const gw_real *w, int rows, int cols, int row_stride) {
     gw_pack_strided(packed, w, rows, cols, row_stride, 1);
 }
@@ -33,7 +34,7 @@ static inline void gw_affine(gw_real *acc, size_t acc_stride, const gw_real *bia
     gw_sums(acc, acc_stride, bias, 0, &x, 1, outputs, rows);
 }
 
-/* acc = bias + W x + U h for each row: the heart of a recurrent layer. */
+/* acc = bias + W x + U h for each row, as recurrent layers need it. */
 static inline void gw_affine_2(gw_real *acc, size_t acc_stride, const gw_real *bias, gw_product x, gw_product h,
                                int outputs, int rows) {
     const gw_product products[2] = {x, h};

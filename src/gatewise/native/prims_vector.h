@@ -1,6 +1,6 @@
-/* The same primitives as prims_scalar.h, a vector at a time: 16 floats with AVX-512, 8 with AVX2 and FMA, 4
- * with NEON. Written on the vector extensions of GCC and Clang (a + b adds lane by lane, a < b gives lanes of
- * 0 or -1). What those lack stands in one block of intrinsics per instruction set, just below.
+/* The same primitives as in prims_scalar.h, for vectors: 16 floats with AVX-512, 8 with AVX2 and FMA, 4 with NEON. They
+ * are written with the vector extensions of GCC and Clang, in which a + b adds lane by lane, and a < b gives lanes of 0
+ * or -1. Operations that the extensions lack are written with intrinsics, in one block for each instruction set.
  */
 #ifndef GW_PRIMS_H
 #define GW_PRIMS_H
@@ -26,16 +26,16 @@
 #error "prims_vector.h needs AVX-512F, AVX2 with FMA, or NEON on aarch64; prims_scalar.h needs none of them"
 #endif
 
-typedef float gw_real; /* what the primitives compute in */
+typedef float gw_real; /* the type of numbers */
 typedef float gwv __attribute__((vector_size(4 * GW_LANES)));
-typedef int32_t gwv_mask __attribute__((vector_size(4 * GW_LANES))); /* what a < b gives */
+typedef int32_t gwv_mask __attribute__((vector_size(4 * GW_LANES))); /* the type of a < b */
 typedef uint32_t gwv_bits __attribute__((vector_size(4 * GW_LANES)));
-/* A vector anywhere in memory. */
+/* A vector at any address. */
 typedef float gwv_unaligned __attribute__((vector_size(4 * GW_LANES), aligned(4), may_alias));
 
-/* Per instruction set: gwv_fma(a, b, c) = a * b + c with one rounding; gwv_sqrt, of v >= 0; gwv_least and gwv_most, which give
- * the second operand when either is NaN; gwv_load_n and gwv_store_n, the first n <= GW_LANES floats at p, touching no memory
- * beyond them (the other lanes of a load are 0). */
+/* For each instruction set: gwv_fma(a, b, c) = a * b + c with one rounding; gwv_sqrt of v >= 0; gwv_least and gwv_most,
+ * whose result is the second operand if an operand is NaN; gwv_load_n and gwv_store_n for the first n <= GW_LANES
+ * floats at p, which do not access any memory after these (the other lanes of a load are 0). */
 #if defined(__AVX512F__)
 
 static inline gwv gwv_fma(gwv a, gwv b, gwv c) { return _mm512_fmadd_ps(a, b, c); }
@@ -58,7 +58,7 @@ static inline __m256i gwv_first(int n) {
 static inline gwv gwv_load_n(const float *p, int n) { return _mm256_maskload_ps(p, gwv_first(n)); }
 static inline void gwv_store_n(float *p, gwv v, int n) { _mm256_maskstore_ps(p, gwv_first(n), v); }
 
-#else /* NEON, which has no masked access: the tail goes through a small array */
+#else /* NEON has no masked access: partial vectors are copied through a small array */
 
 static inline gwv gwv_fma(gwv a, gwv b, gwv c) { return vfmaq_f32(c, a, b); }
 static inline gwv gwv_sqrt(gwv v) { return vsqrtq_f32(v); }
@@ -79,14 +79,14 @@ static inline void gwv_store_n(float *p, gwv v, int n) {
 
 static inline gwv gwv_load(const float *p) { return *(const gwv_unaligned *)p; }
 static inline void gwv_store(float *p, gwv v) { *(gwv_unaligned *)p = v; }
-/* x - 0 is x, be it -0 or NaN: compilers make it a broadcast. */
+/* x - 0 is x, also for -0 and NaN. Compilers turn this into a broadcast. */
 static inline gwv gwv_set(float x) { return x - (gwv){0}; }
 static inline gwv gwv_add(gwv a, gwv b) { return a + b; }
 static inline gwv gwv_sub(gwv a, gwv b) { return a - b; }
 static inline gwv gwv_mul(gwv a, gwv b) { return a * b; }
 static inline gwv gwv_div(gwv a, gwv b) { return a / b; }
 
-/* a where the lanes of mask are -1, b where they are 0. */
+/* a in lanes where the mask is -1, b where it is 0. */
 static inline gwv gwv_select(gwv_mask mask, gwv a, gwv b) {
     return (gwv)((mask & (gwv_mask)a) | (~mask & (gwv_mask)b));
 }
@@ -94,7 +94,7 @@ static inline gwv gwv_select(gwv_mask mask, gwv a, gwv b) {
 /* v <= bound ? a : b, lane by lane. */
 static inline gwv gwv_at_most(gwv v, float bound, gwv a, gwv b) { return gwv_select(v <= gwv_set(bound), a, b); }
 
-/* v held between two bounds that are no NaN; a NaN in v stays. */
+/* v limited to the range from low to high, which must not be NaN. NaN in v stays NaN. */
 static inline gwv gwv_clamp(gwv v, gwv low, gwv high) { return gwv_least(high, gwv_most(low, v)); }
 
 /* gw_flush, lane by lane. */
@@ -102,11 +102,11 @@ static inline gwv gwv_flush(gwv v) {
     return gwv_select((v > gwv_set(-0x1p-64f)) & (v < gwv_set(0x1p-64f)), gwv_set(0.0f), v);
 }
 
-/* |v|, and v >= 0 with the sign of another. */
+/* |v|; and v >= 0 with the sign of another number. */
 static inline gwv gwv_abs(gwv v) { return (gwv)((gwv_bits)v & 0x7fffffffu); }
 static inline gwv gwv_with_sign(gwv sign, gwv v) { return (gwv)((gwv_bits)v | ((gwv_bits)sign & 0x80000000u)); }
 
-/* 2^n for z = 1.5 * 2^23 + n, with 0 at n = -127 and infinity at n = 128. */
+/* 2^n for z = 1.5 * 2^23 + n; 0 for n = -127 and infinity for n = 128. */
 static inline gwv gwv_pow2(gwv z) { return (gwv)(((gwv_bits)z + 127u) << 23); }
 
 #define GW_PANEL GW_LANES
@@ -114,9 +114,10 @@ static inline gwv gwv_pow2(gwv z) { return (gwv)(((gwv_bits)z + 127u) << 23); }
 #include "prims_common.h"
 #include "prims_sums.h"
 
-/* A tile is up to 12 panels beside each other whose sums stay in registers together: enough chains to hide the latency of
- * the multiply-adds, and with x[k] they fit the 16 registers of AVX2. The panels left are shared out evenly (13 as 7 and 6,
- * not 12 and 1), since a narrow tile waits for its own chains. */
+/* A tile consists of up to 12 adjacent panels, whose sums are all in registers. These are enough independent chains of
+ * additions to hide the latency of the multiply-adds, and together with x[k] they fit the 16 registers of AVX2. Panels
+ * are divided evenly into tiles (13 panels into 7 and 6, not into 12 and 1), because a narrow tile has too few chains
+ * to hide the latency. */
 #define GW_TILE 12
 
 static inline int gw_tile_panels(int panels_left) {
@@ -124,9 +125,9 @@ static inline int gw_tile_panels(int panels_left) {
     return (panels_left + tiles - 1) / tiles;
 }
 
-/* Tile by tile, then column k, then the rows of the tile, zero beyond the last row: gw_sums reads one contiguous stream.
- * Writes gw_padded(rows) * cols floats; packed should be aligned to 64 bytes. In row r and column k
- * stands w[r * row_stride + k * col_stride]. */
+/* Pack a matrix tile by tile: for each tile, for each column k, the rows of the tile, with zeros after the last row.
+ * gw_sums therefore reads the weights from the beginning to the end. Writes gw_padded(rows) * cols floats; packed
+ * should be aligned to 64 bytes. The element in row r and column k is w[r * row_stride + k * col_stride]. */
 static inline void gw_pack_strided(float *packed, const float *w, int rows, int cols, int row_stride, int col_stride) {
     for (int first = 0, last; first < rows; first = last) {
         last = first + gw_tile_panels((gw_padded(rows) - first) / GW_PANEL) * GW_PANEL;
@@ -136,8 +137,8 @@ static inline void gw_pack_strided(float *packed, const float *w, int rows, int 
     }
 }
 
-/* Inlined with a constant number of panels, so that sum[] is registers. offset, stride: of the tile in the packed matrices,
- * per column. */
+/* The sums of one tile. Inlined with a constant number of panels, so that sum[] is in registers. offset: how many rows
+ * of the packed matrices are before the tile. */
 static inline __attribute__((always_inline)) void gw_tile(float *acc, const float *from, const gw_product *products,
                                                           int count, size_t offset, const int panels) {
     gwv sum[GW_TILE];
@@ -186,8 +187,9 @@ static __attribute__((noinline, unused)) void gw_sums_one(float *acc, const floa
     }
 }
 
-/* A block is up to GW_BLOCK_PANELS panels of a tile for up to GW_BLOCK_ROWS rows: each weight, loaded once, goes into as
- * many sums. The sums, the weights and x[k] together fit the registers: 32 with AVX-512 and NEON, 16 with AVX2. */
+/* A block consists of up to GW_BLOCK_PANELS panels of a tile for up to GW_BLOCK_ROWS rows. Each weight is loaded once
+ * and used for all of these rows. The sums, the weights and x[k] fit the registers: 32 with AVX-512 and NEON, 16 with
+ * AVX2. */
 #if GW_LANES == 8
 #define GW_BLOCK_PANELS 2
 #else
@@ -195,12 +197,13 @@ static __attribute__((noinline, unused)) void gw_sums_one(float *acc, const floa
 #endif
 #define GW_BLOCK_ROWS 6
 
-/* Where a block lies: its tile is `stride` sums wide and begins at `tile`, the block at `first` within it. */
+/* The position of a block: its tile begins at sum `tile` and is `stride` sums wide; within it, the block begins at
+ * `first`. */
 typedef struct gw_corner {
     size_t tile, stride, first;
 } gw_corner;
 
-/* Inlined with constant panels and rows, so that sum[] is registers. */
+/* The sums of one block. Inlined with constant panels and rows, so that sum[] is in registers. */
 static inline __attribute__((always_inline)) void gw_block(float *acc, size_t acc_stride, const float *from,
                                                            size_t from_stride, const gw_product *products, int count,
                                                            gw_corner at, size_t row, const int panels, const int rows) {
@@ -231,7 +234,7 @@ static inline __attribute__((always_inline)) void gw_block(float *acc, size_t ac
     for (int j = 0; j < panels; j++) gwv_store(acc + (size_t)i * acc_stride + j * GW_PANEL, sum[i][j]);
 }
 
-/* All rows for `panels` panels beside each other. The rows left are shared out evenly, as panels are. */
+/* All rows for `panels` adjacent panels. Rows are divided evenly into blocks, like panels into tiles. */
 static inline __attribute__((always_inline)) void gw_blocks(float *acc, size_t acc_stride, const float *from,
                                                             size_t from_stride, const gw_product *products, int count,
                                                             gw_corner at, const int panels, int rows) {

@@ -1,4 +1,4 @@
-/* What Model and Stream share: the state of the module, errors, memory, and checks of arrays. */
+/* What the classes have in common: the state of the module, errors, memory, and checks of arrays. */
 #ifndef GW_PYCOMMON_H
 #define GW_PYCOMMON_H
 
@@ -11,8 +11,8 @@
 #include <stdatomic.h>
 #include <string.h>
 
-/* Multiply-accumulates from which a call lets other Python threads run meanwhile: some 50 us of work. Below that, giving up
- * the interpreter and waiting to have it back costs more than it gains. */
+/* From this number of multiply-accumulate operations on, about 50 us of work, a call releases the interpreter, so that
+ * other Python threads can run. For less work, releasing and taking it again would cost more than it gains. */
 static const uint64_t release_work = 1u << 20;
 
 typedef struct module_state {
@@ -21,7 +21,7 @@ typedef struct module_state {
     PyObject *model_type, *stream_type, *pool_type;
 } module_state;
 
-/* Raise a class of gatewise.errors, which is imported only now. Always NULL. */
+/* Raises an exception of gatewise.errors, which is imported only when it is needed. Returns NULL. */
 static PyObject *raise(const char *name, const char *format, ...) {
     PyObject *errors = PyImport_ImportModule("gatewise.errors");
     PyObject *class = errors ? PyObject_GetAttrString(errors, name) : NULL;
@@ -36,7 +36,7 @@ static PyObject *raise(const char *name, const char *format, ...) {
     return NULL;
 }
 
-/* An aligned block; memory is what PyMem_Free takes. NULL with an exception. */
+/* An aligned block of zeros; *memory is the pointer for PyMem_Free. NULL with an exception. */
 static char *aligned_block(size_t bytes, void **memory) {
     *memory = bytes <= (size_t)PY_SSIZE_T_MAX - GW_ALIGNMENT ? PyMem_Calloc(1, bytes + GW_ALIGNMENT) : NULL;
     if (!*memory) PyErr_NoMemory();
@@ -49,7 +49,8 @@ static int overlap(const void *a, size_t a_bytes, const void *b, size_t b_bytes)
     return a_bytes && b_bytes && a0 < b0 + b_bytes && b0 < a0 + a_bytes;
 }
 
-/* "float32 (3, 4)", with its type where that is a subclass, or the type of what is no array. A new str. */
+/* A description such as "float32 (3, 4)", with the type if it is a subclass; the type alone if it is not an array. A
+ * new str. */
 static PyObject *described(const np_api *np, PyObject *object) {
     if (!PyType_IsSubtype(Py_TYPE(object), np->type)) return PyObject_Str((PyObject *)Py_TYPE(object));
     PyObject *dtype = PyObject_GetAttrString(object, "dtype"), *shape = PyObject_GetAttrString(object, "shape");
@@ -62,7 +63,7 @@ static PyObject *described(const np_api *np, PyObject *object) {
     return text;
 }
 
-/* InputError: `where` expects such an array. Always NULL. */
+/* Raises InputError: `where` must be an array as `expected` describes it. Returns NULL. */
 static PyObject *refuse_array(const np_api *np, const char *where, PyObject *got, const char *expected, ...) {
     va_list values;
     va_start(values, expected);
@@ -75,8 +76,8 @@ static PyObject *refuse_array(const np_api *np, const char *where, PyObject *got
     return NULL;
 }
 
-/* Whoever holds `busy` of a stream or pool may touch its states and scratch. Take it for this thread: 0, or -1 with an
- * exception. */
+/* Only the thread that has taken `busy` of a stream or pool may use its states and scratch. Takes it for this thread.
+ * Returns 0, or -1 with an exception. */
 static inline int take(atomic_int *busy, const char *what) {
     if (!atomic_exchange_explicit(busy, 1, memory_order_acquire)) return 0;
     raise("BusyError", "this %s is in use by another thread; give each thread a %s of its own", what, what);

@@ -13,7 +13,7 @@ typedef struct pygraph {
     gw_graph graph;
     gw_node *nodes;
     int *widths;
-    PyObject *keep; /* list of the tuples whose strings and arrays the graph points to */
+    PyObject *keep; /* a list of the tuples whose strings and arrays the graph points to */
 } pygraph;
 
 static void pygraph_free(pygraph *g) {
@@ -27,7 +27,8 @@ static void pygraph_free(pygraph *g) {
     Py_XDECREF(g->keep);
 }
 
-/* A sequence as a tuple, kept; its length in count. Borrowed, or NULL with an exception. */
+/* A sequence as a tuple, of which the graph keeps a reference; count is its length. Borrowed, or NULL with an
+ * exception. */
 static PyObject *kept_tuple(pygraph *g, PyObject *sequence, int *count) {
     PyObject *tuple = PySequence_Tuple(sequence);
     if (!tuple) return NULL;
@@ -36,14 +37,15 @@ static PyObject *kept_tuple(pygraph *g, PyObject *sequence, int *count) {
     Py_DECREF(tuple);
     if (failed) return NULL;
     if (size > GW_MOST_NODES) {
-        PyErr_Format(PyExc_ValueError, "a graph holds at most %d of a thing, got %zd", GW_MOST_NODES, size);
+        PyErr_Format(PyExc_ValueError, "a graph has at most %d nodes, edges, options or tensors, got %zd",
+                     GW_MOST_NODES, size);
         return NULL;
     }
     *count = (int)size;
     return tuple;
 }
 
-/* A sequence of ints. NULL with an exception. */
+/* The values of a sequence of ints. NULL with an exception. */
 static int *int_array(pygraph *g, PyObject *sequence, int *count) {
     PyObject *tuple = kept_tuple(g, sequence, count);
     int *values = tuple ? PyMem_Calloc((size_t)*count + 1, sizeof *values) : NULL;
@@ -103,7 +105,7 @@ static int pygraph_node(const np_api *np, pygraph *g, gw_node *node, PyObject *d
     return 0;
 }
 
-/* 0, or -1 with an exception. In either case pygraph_free is due. */
+/* Returns 0, or -1 with an exception. In both cases the caller must call pygraph_free. */
 static int pygraph_fill(const np_api *np, pygraph *g, PyObject *nodes, PyObject *widths) {
     if (!(g->keep = PyList_New(0))) return -1;
     PyObject *tuple = kept_tuple(g, nodes, &g->graph.node_count);

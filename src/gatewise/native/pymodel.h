@@ -1,4 +1,4 @@
-/* gatewise._core.Model, for pymodule.c: a packed model, which never changes and any number of threads may use. */
+/* gatewise._core.Model, for pymodule.c: a packed model, which never changes and which any number of threads may use. */
 #ifndef GW_PYMODEL_H
 #define GW_PYMODEL_H
 
@@ -19,18 +19,19 @@ typedef struct Model {
     int refuse_nonfinite;
 } Model;
 
-/* StateError: no state has this value at this place. `where` has a %zu for `which`. Always NULL. */
+/* Raises StateError: a state cannot have this value at this position. `where` is a format with %zu for `which`. Returns
+ * NULL. */
 static PyObject *refuse_state(const char *where, size_t which, size_t place, float value) {
     PyObject *text = PyUnicode_FromFormat(where, which), *number = PyFloat_FromDouble((double)value);
     if (text && number)
-        raise("StateError", "%U cannot be: value %zu is %R; start again from zeros or from a state saved before", text,
-              place, number);
+        raise("StateError", "%U is not valid: value %zu is %R; start again from zeros or from a state saved before",
+              text, place, number);
     Py_XDECREF(text);
     Py_XDECREF(number);
     return NULL;
 }
 
-/* InputError: this value of input i is missing. `where` says which value it is. Always NULL. */
+/* Raises InputError: this value of input i is missing. `where` says which value it is. Returns NULL. */
 static PyObject *refuse_reading(const Model *model, PyObject *where, size_t i, float value) {
     char text[64];
     if (value - value != 0.0f)
@@ -43,19 +44,19 @@ static PyObject *refuse_reading(const Model *model, PyObject *where, size_t i, f
                          : PyUnicode_FromFormat(" (%R)", PyTuple_GetItem(model->columns, (Py_ssize_t)i));
     if (name)
         raise("InputError",
-              "%U%U is %s; this model's input stage declares no missing policy: clean the data or train with "
-              "missing='hold' or 'mask'",
+              "%U%U is %s; this model does not accept missing values: fill them in, or use an input stage with "
+              "missing \"hold\" or \"mask\"",
               where, name, text);
     Py_XDECREF(name);
     Py_XDECREF(where);
     return NULL;
 }
 
-/* SpecError from a fault. Always NULL. */
+/* Raises SpecError for a fault. Returns NULL. */
 static PyObject *raise_fault(const gw_fault *fault, const gw_graph *graph, const char *cpu) {
     if (fault->status == GW_UNKNOWN_CPU)
-        return raise("SpecError", "cpu '%s' is not available here; the best of this build on this processor is %s", cpu,
-                     gw_cpu(0));
+        return raise("SpecError", "cpu '%s' is not available here; the fastest of this build on this processor is %s",
+                     cpu, gw_cpu(0));
     PyObject *where = fault->node < 0
                           ? PyUnicode_FromString("graph")
                           : PyUnicode_FromFormat("node %d (%s)", fault->node, graph->nodes[fault->node].kind);
@@ -120,7 +121,7 @@ static void model_dealloc(PyObject *object) {
     Py_DECREF(type);
 }
 
-/* Of Model and, with the owner, of Stream. */
+/* Traverses the type; Model and Stream add their own members. */
 static int traverse_type(PyObject *object, visitproc visit, void *arg) {
     Py_VISIT(Py_TYPE(object));
     return 0;
@@ -217,14 +218,14 @@ static PyMethodDef model_methods[] = {
     {"run", (PyCFunction)(void (*)(void))model_run, METH_VARARGS | METH_KEYWORDS,
      "run($self, /, x, state, out)\n--\n\nRun a batch of sequences; see _core.pyi."},
     {"time_steps", (PyCFunction)(void (*)(void))model_time_steps, METH_VARARGS | METH_KEYWORDS,
-     "time_steps($self, /, steps)\n--\n\nSeconds for one step, without Python in the loop."},
+     "time_steps($self, /, steps)\n--\n\nSeconds for one step, measured in a loop without Python."},
     {0},
 };
 
 static PyGetSetDef model_attributes[] = {
-    {"cpu", model_cpu, NULL, "Instruction set it runs on.", NULL},
-    {"inputs", model_size, NULL, "Values in at each step.", (void *)(intptr_t)INPUTS},
-    {"outputs", model_size, NULL, "Values out at each step.", (void *)(intptr_t)OUTPUTS},
+    {"cpu", model_cpu, NULL, "The instruction set that the model runs on.", NULL},
+    {"inputs", model_size, NULL, "Values that each step reads.", (void *)(intptr_t)INPUTS},
+    {"outputs", model_size, NULL, "Values that each step writes.", (void *)(intptr_t)OUTPUTS},
     {"state_floats", model_size, NULL, "Values in the state of one session.", (void *)(intptr_t)STATE_FLOATS},
     {"packed_bytes", model_size, NULL, "Bytes of the packed weights.", (void *)(intptr_t)PACKED_BYTES},
     {0},

@@ -1,6 +1,6 @@
-/* gatewise._core: the one translation unit of the core that knows Python; its classes and functions stand in py*.h.
- * Written for the limited API of 3.11. Compiles without it too, for free-threaded builds: no static variable is ever
- * written. Reference: _core.pyi. */
+/* gatewise._core: the only translation unit of the core that uses Python. Its classes and functions are in py*.h, and
+ * _core.pyi documents them. It is written for the limited API of 3.11, but also compiles without it, for free-threaded
+ * builds; no static variable is ever written. */
 #include "pymodel.h"
 #include "pypool.h"
 #include "pyscan.h"
@@ -59,14 +59,14 @@ static PyMethodDef module_functions[] = {
      "bandwidth(nbytes, cpu=None)\n--\n\nBytes per second that one core reads from a buffer of nbytes."},
     {"fma_peak", (PyCFunction)(void (*)(void))fma_peak, METH_VARARGS | METH_KEYWORDS,
      "fma_peak(cpu=None)\n--\n\nFLOP per second of one core."},
-    {"train_kept", train_kept, METH_VARARGS,
-     "train_kept(kind, options, inputs, rows, hidden, is_double, cpu, /)\n--\n\n"
-     "How many numbers a kernel keeps of a row and step."},
+    {"train_saved", train_saved, METH_VARARGS,
+     "train_saved(kind, options, inputs, rows, hidden, is_double, cpu, /)\n--\n\n"
+     "How many numbers a kernel saves for the backward pass, for each row and step."},
     {"train_forward", train_forward, METH_VARARGS,
-     "train_forward(kind, options, x, first, tensors, lengths, resets, out, last, kept, shares, team, cpu, /)\n--\n\n"
+     "train_forward(kind, options, x, first, tensors, lengths, resets, out, last, saved, shares, team, cpu, /)\n--\n\n"
      "Run a recurrent layer over whole sequences."},
     {"train_backward", train_backward, METH_VARARGS,
-     "train_backward(kind, options, x, first, tensors, lengths, resets, out, kept, d_out, d_last, d_x, d_first, "
+     "train_backward(kind, options, x, first, tensors, lengths, resets, out, saved, d_out, d_last, d_x, d_first, "
      "d_tensors, shares, team, cpu, /)\n--\n\nThe gradient of train_forward."},
     {"scan_forward", scan_forward, METH_VARARGS,
      "scan_forward(is_complex, a, b, first, lengths, resets, h, last, shares, team, cpu, /)\n--\n\n"

@@ -1,4 +1,5 @@
-/* gatewise._core.Pool, for pymodule.c: many sessions of one model, of which those named take a step together. */
+/* gatewise._core.Pool, for pymodule.c: many sessions of one model. A push runs one step of the sessions that it
+ * names. */
 #ifndef GW_PYPOOL_H
 #define GW_PYPOOL_H
 
@@ -11,15 +12,16 @@ typedef struct Pool {
     atomic_int busy;
     int64_t sessions;
     float *states;        /* (sessions, state_floats) */
-    uint32_t *named;      /* (sessions) the number of the push that named the session last */
-    uint32_t pushes;      /* goes round */
-    int64_t *ids;         /* (sessions) those that passed the check: the caller's may change meanwhile */
+    uint32_t *named;      /* (sessions): the number of the last push that named the session */
+    uint32_t pushes;      /* counts pushes; wraps around */
+    int64_t *ids;         /* (sessions): a copy of the checked ids, as the caller's array may change meanwhile */
     size_t scratch_bytes; /* grows with the most sessions that one push has named */
     void *states_memory, *scratch_memory;
     char *scratch;
 } Pool;
 
-/* Memory for so many sessions; the states of those that stay are kept. 0, or -1 with an exception. */
+/* Allocates memory for this many sessions and keeps the states of those that remain. Returns 0, or -1 with an
+ * exception. */
 static int pool_room(Pool *self, int64_t sessions) {
     const size_t floats = self->owner->sizes->state_floats,
                  kept = (size_t)(sessions < self->sessions ? sessions : self->sessions);
@@ -56,8 +58,9 @@ static int pool_room(Pool *self, int64_t sessions) {
     return 0;
 }
 
-/* A whole number: 0, or -1 where it is none that 64 bits hold; no exception yet, unless its own conversion raised one. */
-static int pool_whole(PyObject *value, int64_t *number) {
+/* Converts an integer. Returns 0, or -1 if it is not an integer of 64 bits, then with an exception only if the
+ * conversion raised one. */
+static int pool_integer(PyObject *value, int64_t *number) {
     const long long found = PyIndex_Check(value) && !PyBool_Check(value) ? PyLong_AsLongLong(value) : -1;
     if (found == -1 && PyErr_Occurred() && !PyErr_ExceptionMatches(PyExc_OverflowError)) return -1;
     const int failed = PyErr_Occurred() || !PyIndex_Check(value) || PyBool_Check(value);
@@ -67,8 +70,9 @@ static int pool_whole(PyObject *value, int64_t *number) {
 }
 
 static int pool_count(PyObject *value, int64_t *sessions) {
-    if (!pool_whole(value, sessions) && *sessions >= 0 && *sessions <= INT32_MAX) return 0;
-    if (!PyErr_Occurred()) raise("InputError", "a pool has 0 to %d sessions, a whole number, got %R", INT32_MAX, value);
+    if (!pool_integer(value, sessions) && *sessions >= 0 && *sessions <= INT32_MAX) return 0;
+    if (!PyErr_Occurred())
+        raise("InputError", "the number of sessions must be a whole number from 0 to %d, got %R", INT32_MAX, value);
     return -1;
 }
 
@@ -81,7 +85,7 @@ static PyObject *pool_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) 
         PyErr_Format(PyExc_TypeError, "Pool expects a gatewise._core.Model, got %R", Py_TYPE(model));
         return NULL;
     }
-    if (!((Model *)model)->sizes->steps) return raise("SpecError", "Pool: %s", gw_text(GW_WHOLE_SEQUENCE));
+    if (!((Model *)model)->sizes->steps) return raise("SpecError", "Pool: %s", gw_text(GW_NON_CAUSAL));
     if (pool_count(count, &sessions)) return NULL;
     Pool *self = (Pool *)PyType_GenericAlloc(type, 0);
     if (!self) return NULL;
@@ -114,10 +118,10 @@ static void pool_dealloc(PyObject *object) {
     Py_DECREF(type);
 }
 
-/* Check that all ids are in the pool and none is named twice, and keep them in self->ids: 0, or -1 with an exception. For
- * whoever holds `busy`. */
+/* Checks that all ids are in the pool and that none is named twice, and copies them to self->ids. Returns 0, or -1 with
+ * an exception. The caller must have taken `busy`. */
 static int pool_check(Pool *self, const char *name, const int64_t *ids, size_t count) {
-    if (++self->pushes == 0) { /* gone round: forget all */
+    if (++self->pushes == 0) { /* wrapped around: forget all earlier pushes */
         memset(self->named, 0, (size_t)self->sessions * sizeof *self->named);
         self->pushes = 1;
     }
@@ -152,7 +156,8 @@ static int pool_scratch(Pool *self, size_t count) {
     return 0;
 }
 
-/* ids as an int64 array, with the help of the subclass where they are none. A new reference, or NULL with an exception. */
+/* ids as an int64 array, converted by _as_ids of the Python subclass if necessary. A new reference, or NULL with an
+ * exception. */
 static PyObject *pool_ids(Pool *self, const char *name, PyObject *ids) {
     const np_api *np = &self->module->np;
     if (np_is(np, ids, np->int64, 1, 0)) {
@@ -245,9 +250,9 @@ static PyObject *pool_reset(PyObject *object, PyObject *argument) {
     return result;
 }
 
-/* The place of a session from its id: 0, or -1 with an exception. For whoever holds `busy`. */
+/* The position of a session, from its id. Returns 0, or -1 with an exception. The caller must have taken `busy`. */
 static int pool_session(Pool *self, PyObject *id, int64_t *place) {
-    if (!pool_whole(id, place) && *place >= 0 && *place < self->sessions) return 0;
+    if (!pool_integer(id, place) && *place >= 0 && *place < self->sessions) return 0;
     if (!PyErr_Occurred())
         raise("InputError",
               "session %R is not in this pool of %lld sessions, which are numbered from 0; give a whole number below "

@@ -1,5 +1,5 @@
-/* The linear scan for Python: functions over NumPy arrays, float32 or float64, all checked before anything is run.
- * Reference: _core.pyi; what the arrays are: scan.h. */
+/* The linear scan for Python: functions on NumPy arrays, float32 or float64, which are all checked before anything
+ * runs. _core.pyi documents the functions, and scan.h the arrays. */
 #ifndef GW_PYSCAN_H
 #define GW_PYSCAN_H
 
@@ -8,27 +8,27 @@
 #include "pyteam.h"
 
 typedef struct scanning {
-    const char *function; /* its name, for messages */
+    const char *function; /* the name of the function, for messages */
     const np_api *np;
     const gw_scan_kernel *kernel;
-    PyObject *dtype; /* of the numbers: borrowed */
+    PyObject *dtype; /* of the values; borrowed */
     gw_scan s;
 } scanning;
 
-/* An array of the scan's numbers, (batch, time, width), (batch, width) or (width,), by nd. NULL with an exception. */
+/* The data of an array (batch, time, width), (batch, width) or (width,), as nd says. NULL with an exception. */
 static void *scanning_array(const scanning *p, const char *what, PyObject *array, int flags, int nd) {
     const size_t sizes[3] = {p->s.batch, p->s.time, p->s.width};
     const size_t all[3][3] = {{sizes[2]}, {sizes[0], sizes[2]}, {sizes[0], sizes[1], sizes[2]}};
     return array_given(p->np, p->function, what, array, p->dtype, flags, nd, all[nd - 1]);
 }
 
-/* What both directions take; the shape and type of all is that of h. 0, or -1 with an exception. */
+/* Checks the arguments of both directions; h determines shapes and types. Returns 0, or -1 with an exception. */
 static int scanning_begin(scanning *p, PyObject *module, PyObject *a, PyObject *first, PyObject *lengths,
                           PyObject *resets, PyObject *h, int flags, Py_ssize_t shares, const char *cpu) {
     gw_scan *s = &p->s;
     const gw_isa *isa = gw_find_isa(cpu);
     if (!isa) {
-        raise("SpecError", "%s: no instruction set '%s' here", p->function, cpu);
+        raise("SpecError", "%s: instruction set '%s' is not available here", p->function, cpu);
         return -1;
     }
     p->np = &((module_state *)PyModule_GetState(module))->np;

@@ -1,5 +1,5 @@
-/* gatewise._core.Stream, for pymodule.c: one session of a model. push is where the time of a caller goes, so its usual way
- * makes no object but the answer, parses nothing, and looks into arrays directly. */
+/* gatewise._core.Stream, for pymodule.c: one session of a model. Callers spend most of their time in push. With the
+ * usual arguments it therefore creates no object except the answer, parses nothing, and accesses arrays directly. */
 #ifndef GW_PYSTREAM_H
 #define GW_PYSTREAM_H
 
@@ -26,7 +26,7 @@ static PyObject *stream_new(PyTypeObject *type, PyObject *args, PyObject *kwargs
         PyErr_Format(PyExc_TypeError, "Stream expects a gatewise._core.Model, got %R", Py_TYPE(model));
         return NULL;
     }
-    if (!((Model *)model)->sizes->steps) return raise("SpecError", "Stream: %s", gw_text(GW_WHOLE_SEQUENCE));
+    if (!((Model *)model)->sizes->steps) return raise("SpecError", "Stream: %s", gw_text(GW_NON_CAUSAL));
     Stream *self = (Stream *)PyType_GenericAlloc(type, 0);
     if (!self) return NULL;
     Py_INCREF(model);
@@ -62,7 +62,8 @@ static void stream_dealloc(PyObject *object) {
     Py_DECREF(type);
 }
 
-/* x and out from the arguments of push and push_many, when they come in an unusual way. 0, or -1 with an exception. */
+/* Finds x and out among the arguments of push and push_many in the less usual cases. Returns 0, or -1 with an
+ * exception. */
 static int parse_x_out(const module_state *module, const char *name, PyObject *const *args, Py_ssize_t count,
                        PyObject *names, PyObject **x, PyObject **out) {
     const Py_ssize_t named = names ? PyTuple_Size(names) : 0;
@@ -87,13 +88,15 @@ static int parse_x_out(const module_state *module, const char *name, PyObject *c
     return *x ? 0 : -1;
 }
 
-/* A subclass of ndarray may mean something else by its values, as a masked array does: it has to be converted. */
+/* Whether x can be used as it is. Subclasses of ndarray cannot: their values may mean something else, as in a masked
+ * array. */
 static int fits(const Stream *self, PyObject *x, int axes) {
     const np_api *np = &self->module->np;
     return Py_TYPE(x) == np->type && np_is_float32(np, x, axes, 0) && np_dim(x, axes - 1) == self->inputs;
 }
 
-/* x as an array that fits, with the help of the subclass. A new reference, or NULL with an exception. */
+/* x as an array that fits, converted by _as_float32 of the Python subclass. A new reference, or NULL with an
+ * exception. */
 static PyObject *converted(Stream *self, PyObject *x, int axes) {
     PyObject *array = PyObject_CallMethod((PyObject *)self, "_as_float32", "Oi", x, axes);
     if (!array || fits(self, array, axes)) return array;
@@ -103,17 +106,17 @@ static PyObject *converted(Stream *self, PyObject *x, int axes) {
     return NULL;
 }
 
-/* InputError for the first value that is missing. Always NULL. */
+/* Raises InputError for the first missing value. Returns NULL. */
 static PyObject *refuse_value(const Stream *self, const float *x, size_t count, int axes) {
     size_t bad = gw_first_unusable(self->model, x, count), inputs = (size_t)self->inputs;
-    const float value = bad < count ? x[bad] : NAN; /* x may have changed since it was refused */
+    const float value = bad < count ? x[bad] : NAN; /* another thread may have changed x meanwhile */
     if (bad == count) bad = 0;
     PyObject *where = axes == 1 ? PyUnicode_FromFormat("push: value %zu", bad)
                                 : PyUnicode_FromFormat("push_many: value %zu of step %zu", bad % inputs, bad / inputs);
     return refuse_reading(self->owner, where, bad % inputs, value);
 }
 
-/* push (axes 1) and push_many (axes 2). All that can be refused is refused before the state changes. */
+/* push (axes 1) and push_many (axes 2). All errors are found before the state changes. */
 static inline __attribute__((always_inline)) PyObject *
 advance(PyObject *object, const char *name, PyObject *const *args, Py_ssize_t count, PyObject *names, const int axes) {
     Stream *self = (Stream *)object;
@@ -212,7 +215,7 @@ static PyObject *stream_get_state(PyObject *object, PyObject *unused) {
     return state;
 }
 
-/* A state from a buffer into `to`, taking `busy` for the moment: None, or NULL with an exception. */
+/* Copies a state from a buffer to `to`, and takes `busy` meanwhile. Returns None, or NULL with an exception. */
 static PyObject *copy_state(const gw_model *model, PyObject *from, float *to, atomic_int *busy, const char *what) {
     const size_t floats = gw_model_sizes(model)->state_floats, bytes = floats * sizeof(float);
     Py_buffer view;

@@ -1,9 +1,11 @@
-/* What all training has in common: rows that end early or begin anew, and work in shares, by the threads that torch has already.
+/* What the training functions have in common: checks of the lengths and resets of rows, and the threads that compute
+ * the shares.
  *
- * torch's OpenMP threads wait for work by spinning, for milliseconds: threads beside them would share the cores with them and
- * gain nothing. So shares are run by the same threads: Python finds the function that starts them, GOMP_parallel, which GCC's
- * runtime has, and LLVM's and Intel's too, in the runtime that torch has loaded, and hands over its address. There is no second
- * runtime, and nothing to link with.
+ * The shares are computed by the OpenMP threads that torch already has. These wait for work by spinning, for
+ * milliseconds, so additional threads would compete with them for the cores and gain nothing. Python looks up the
+ * function that starts them in the runtime that torch has loaded, and passes its address. The function is
+ * GOMP_parallel, which the runtimes of GCC, LLVM and Intel all have. No second runtime is loaded, and none has to be
+ * linked.
  */
 #ifndef GW_PYTEAM_H
 #define GW_PYTEAM_H
@@ -14,7 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Runs function(data) in so many threads, this one among them, and waits for all. */
+/* Runs function(data) in this many threads, including the calling one, and waits for all of them. */
 typedef void start_team(void (*function)(void *), void *data, unsigned threads, unsigned flags);
 
 typedef struct team {
@@ -25,14 +27,15 @@ typedef struct team {
     atomic_int failed;
 } team;
 
-/* Whoever has nothing to do takes the next share: it does not matter how many threads there are. */
+/* A thread that has finished a share takes the next one, so that any number of threads computes all shares. */
 static void team_member(void *data) {
     team *t = data;
     for (size_t share; (share = atomic_fetch_add(&t->next, 1)) < t->shares;)
         if (t->run(t->data, share)) atomic_store(&t->failed, 1);
 }
 
-/* run(data, share) for all shares, by the function at this address, or one after the other where it is 0. Whether any failed. */
+/* Calls run(data, share) for all shares, in threads started by the function at this address, or one after the other if
+ * it is 0. Returns whether any share failed. */
 static int run_team(intptr_t address, size_t shares, int (*run)(const void *, size_t), const void *data) {
     team t = {.shares = shares, .run = run, .data = data};
     union {
@@ -60,7 +63,8 @@ static void *array_given(const np_api *np, const char *function, const char *wha
     return NULL;
 }
 
-/* Lengths int64 (B,) from 0 to T, or None; resets bool (B, T), or None. 0, or -1 with an exception. */
+/* Checks lengths, int64 (B,) from 0 to T, or None, and resets, bool (B, T), or None. Returns 0, or -1 with an
+ * exception. */
 static int rows_given(const np_api *np, PyObject *lengths, PyObject *resets, size_t batch, size_t time,
                       const int64_t **lengths_into, const uint8_t **resets_into) {
     if (lengths != Py_None) {

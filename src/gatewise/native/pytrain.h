@@ -1,5 +1,5 @@
-/* The training kernels for Python: functions over NumPy arrays, float32 or float64, all checked before anything is run.
- * Reference: _core.pyi; what the arrays are: train.h. */
+/* The training kernels for Python: functions on NumPy arrays, float32 or float64, which are all checked before anything
+ * runs. _core.pyi documents the functions, and train.h the arrays. */
 #ifndef GW_PYTRAIN_H
 #define GW_PYTRAIN_H
 
@@ -10,22 +10,22 @@
 enum { MOST_OPTIONS = 16 };
 
 typedef struct training {
-    const char *function; /* its name, for messages */
+    const char *function; /* the name of the function, for messages */
     const np_api *np;
     const gw_train_kernel *kernel;
-    PyObject *dtype; /* of the numbers: borrowed */
+    PyObject *dtype; /* of the values; borrowed */
     double options[MOST_OPTIONS];
     gw_sequence s;
-    size_t share_bytes[GW_TRAIN_TENSORS]; /* backward: from share to share of the gradients of a tensor */
+    size_t share_bytes[GW_TRAIN_TENSORS]; /* backward: distance between the shares of a tensor's gradient */
 } training;
 
-/* The kernel of a kind and its options: 0, or -1 with an exception. */
+/* Finds the kernel of a kind and checks its options. Returns 0, or -1 with an exception. */
 static int training_kernel(training *p, const char *kind, PyObject *options, const char *cpu, Py_ssize_t inputs,
                            Py_ssize_t rows, Py_ssize_t hidden) {
     const gw_isa *isa = gw_find_isa(cpu);
     const gw_train_kernel *const *kernels = p->dtype == p->np->float64 ? gw_train_kernels_double : NULL;
     if (!isa) {
-        raise("SpecError", "%s: no instruction set '%s' here", p->function, cpu);
+        raise("SpecError", "%s: instruction set '%s' is not available here", p->function, cpu);
         return -1;
     }
     if (!kernels) kernels = isa->train_kernels;
@@ -41,29 +41,29 @@ static int training_kernel(training *p, const char *kind, PyObject *options, con
     p->s.options = p->options;
     if (count > MOST_OPTIONS || inputs < 1 || rows < 1 || hidden < 1 ||
         !p->kernel->sizes(p->options, (size_t)count, (size_t)inputs, (size_t)rows, (size_t)hidden, &p->s.sizes)) {
-        raise(
-            "SpecError",
-            "%s: '%s' has no such options, %zd of them, with %zd inputs, a first matrix of %zd rows and a hidden state "
-            "of %zd",
-            p->function, kind, count, inputs, rows, hidden);
+        raise("SpecError",
+              "%s: the %zd options of '%s' do not fit %zd inputs, a first matrix of %zd rows and a hidden state of "
+              "%zd values",
+              p->function, count, kind, inputs, rows, hidden);
         return -1;
     }
     return 0;
 }
 
-/* An array of the kernel's numbers with axes of these lengths, as many as `nd`. */
+/* The data of an array of the kernel's type with `nd` axes of these lengths; NULL with an exception. */
 static void *training_array(const training *p, const char *what, PyObject *array, int flags, int nd, size_t a, size_t b,
                             size_t c) {
     return array_given(p->np, p->function, what, array, p->dtype, flags, nd, (const size_t[]){a, b, c});
 }
 
-/* The arrays of a tuple, one for each field of the state. 0, or -1 with an exception. */
+/* The arrays of a tuple, one for each field of the state. Returns 0, or -1 with an exception. */
 static int training_states(const training *p, const char *what, PyObject *tuple, int flags, const void **into) {
     const gw_sequence *s = &p->s;
     Py_ssize_t count = 0;
     while (count < GW_TRAIN_STATES && s->sizes.state[count]) count++;
     if (PyTuple_Size(tuple) != count) {
-        raise("InputError", "%s: %s must hold %zd arrays, got %zd", p->function, what, count, PyTuple_Size(tuple));
+        raise("InputError", "%s: %s must consist of %zd arrays, got %zd", p->function, what, count,
+              PyTuple_Size(tuple));
         return -1;
     }
     for (Py_ssize_t k = 0; k < count; k++)
@@ -72,8 +72,8 @@ static int training_states(const training *p, const char *what, PyObject *tuple,
     return 0;
 }
 
-/* The tensors, or with NP_WRITEABLE their gradients, which have an axis of shares before their own. 0, or -1 with an
- * exception. */
+/* The tensors, or with NP_WRITEABLE their gradients, which have an additional first axis for the shares. Returns 0, or
+ * -1 with an exception. */
 static int training_tensors(training *p, const char *what, PyObject *tuple, int flags, const void **into) {
     const gw_sequence *s = &p->s;
     const size_t shares = s->shares, itemsize = p->dtype == p->np->float64 ? sizeof(double) : sizeof(float);
@@ -81,7 +81,7 @@ static int training_tensors(training *p, const char *what, PyObject *tuple, int 
     Py_ssize_t at = 0, wanted = 0;
     for (int k = 0; k < GW_TRAIN_TENSORS; k++) wanted += s->sizes.tensors[k].rows != 0;
     if (given != wanted) {
-        raise("InputError", "%s: %s must hold %zd arrays, got %zd", p->function, what, wanted, given);
+        raise("InputError", "%s: %s must consist of %zd arrays, got %zd", p->function, what, wanted, given);
         return -1;
     }
     for (int k = 0; k < GW_TRAIN_TENSORS; k++) {
@@ -97,7 +97,7 @@ static int training_tensors(training *p, const char *what, PyObject *tuple, int 
     return 0;
 }
 
-/* What both directions take. */
+/* The arguments of both directions. */
 typedef struct training_arguments {
     const char *kind, *cpu;
     PyObject *options, *x, *first, *tensors, *lengths, *resets, *out;
@@ -124,7 +124,7 @@ static int training_begin(training *p, PyObject *module, const training_argument
         return -1;
     }
     s->shares = (size_t)a->shares;
-    PyObject *matrix = PyTuple_Size(a->tensors) ? PyTuple_GetItem(a->tensors, 0) : Py_None; /* that of the input */
+    PyObject *matrix = PyTuple_Size(a->tensors) ? PyTuple_GetItem(a->tensors, 0) : Py_None; /* the input matrix */
     const Py_ssize_t rows = np_is(p->np, matrix, p->dtype, 2, 0) ? np_dim(matrix, 0) : 0;
     if (!rows) {
         refuse_array(p->np, "tensors[0]", matrix, "C-contiguous %S (rows, %zd)", p->dtype, np_dim(a->x, 2));
@@ -159,35 +159,35 @@ static PyObject *training_run(const training *p, int (*run)(const gw_sequence *)
     Py_RETURN_NONE;
 }
 
-static PyObject *train_kept(PyObject *module, PyObject *args) {
-    training p = {.function = "train_kept", .np = &((module_state *)PyModule_GetState(module))->np};
+static PyObject *train_saved(PyObject *module, PyObject *args) {
+    training p = {.function = "train_saved", .np = &((module_state *)PyModule_GetState(module))->np};
     const char *kind, *cpu;
     PyObject *options;
     Py_ssize_t inputs, rows, hidden;
     int is_double;
-    if (!PyArg_ParseTuple(args, "sO!nnnpz:train_kept", &kind, &PyTuple_Type, &options, &inputs, &rows, &hidden,
+    if (!PyArg_ParseTuple(args, "sO!nnnpz:train_saved", &kind, &PyTuple_Type, &options, &inputs, &rows, &hidden,
                           &is_double, &cpu))
         return NULL;
     p.dtype = is_double ? p.np->float64 : p.np->float32;
     if (training_kernel(&p, kind, options, cpu, inputs, rows, hidden)) return NULL;
-    return PyLong_FromSize_t(p.s.sizes.kept);
+    return PyLong_FromSize_t(p.s.sizes.saved);
 }
 
 static PyObject *train_forward(PyObject *module, PyObject *args) {
     training p = {.function = "train_forward"};
     gw_sequence *s = &p.s;
     training_arguments a;
-    PyObject *last, *kept;
+    PyObject *last, *saved;
     if (!PyArg_ParseTuple(args, "sO!OO!O!OOOO!Onnz:train_forward", &a.kind, &PyTuple_Type, &a.options, &a.x,
                           &PyTuple_Type, &a.first, &PyTuple_Type, &a.tensors, &a.lengths, &a.resets, &a.out,
-                          &PyTuple_Type, &last, &kept, &a.shares, &a.team, &a.cpu))
+                          &PyTuple_Type, &last, &saved, &a.shares, &a.team, &a.cpu))
         return NULL;
     if (training_begin(&p, module, &a)) return NULL;
     const gw_train_sizes *sizes = &s->sizes;
     if (!(s->out = training_array(&p, "out", a.out, NP_WRITEABLE, 3, s->batch, s->time, sizes->out))) return NULL;
     if (training_states(&p, "last", last, NP_WRITEABLE, (const void **)s->last)) return NULL;
-    if (kept != Py_None &&
-        !(s->kept = training_array(&p, "kept", kept, NP_WRITEABLE, 3, s->time, s->batch, sizes->kept)))
+    if (saved != Py_None &&
+        !(s->saved = training_array(&p, "saved", saved, NP_WRITEABLE, 3, s->time, s->batch, sizes->saved)))
         return NULL;
     return training_run(&p, p.kernel->forward, a.team);
 }
@@ -196,16 +196,16 @@ static PyObject *train_backward(PyObject *module, PyObject *args) {
     training p = {.function = "train_backward"};
     gw_sequence *s = &p.s;
     training_arguments a;
-    PyObject *kept, *d_out, *d_last, *d_x, *d_first, *d_tensors;
+    PyObject *saved, *d_out, *d_last, *d_x, *d_first, *d_tensors;
     if (!PyArg_ParseTuple(args, "sO!OO!O!OOOOOO!OO!O!nnz:train_backward", &a.kind, &PyTuple_Type, &a.options, &a.x,
-                          &PyTuple_Type, &a.first, &PyTuple_Type, &a.tensors, &a.lengths, &a.resets, &a.out, &kept,
+                          &PyTuple_Type, &a.first, &PyTuple_Type, &a.tensors, &a.lengths, &a.resets, &a.out, &saved,
                           &d_out, &PyTuple_Type, &d_last, &d_x, &PyTuple_Type, &d_first, &PyTuple_Type, &d_tensors,
                           &a.shares, &a.team, &a.cpu))
         return NULL;
     if (training_begin(&p, module, &a)) return NULL;
     const gw_train_sizes *sizes = &s->sizes;
     if (!(s->out = training_array(&p, "out", a.out, 0, 3, s->batch, s->time, sizes->out))) return NULL;
-    if (!(s->kept = training_array(&p, "kept", kept, 0, 3, s->time, s->batch, sizes->kept))) return NULL;
+    if (!(s->saved = training_array(&p, "saved", saved, 0, 3, s->time, s->batch, sizes->saved))) return NULL;
     if (!(s->d_out = training_array(&p, "d_out", d_out, 0, 3, s->batch, s->time, sizes->out))) return NULL;
     if (training_states(&p, "d_last", d_last, 0, s->d_last)) return NULL;
     if (d_x != Py_None && !(s->d_x = training_array(&p, "d_x", d_x, NP_WRITEABLE, 3, s->batch, s->time, sizes->inputs)))

@@ -1,20 +1,22 @@
 /* Running a built model: one session or many side by side, over one step or many.
  *
- * Up to GW_MOST_ROWS rows run together. A row is a session or, where each answer is made from a window, one window. With
- * ordinary kinds all nodes take a step before the next step begins. Where a kind needs the whole sequence, each node runs
- * over all of it before the next node begins, and every edge is kept for all steps. Each row has the same bits either way.
+ * Up to GW_MOST_ROWS rows run together. A row is a session or, in a model with a window, one window. If all nodes are
+ * causal, they all run one step before the next step begins. If a node is not causal, each node runs over the whole
+ * sequence before the next node begins, and every edge is stored for all steps. The bits of each row are the same in
+ * both cases.
  *
- * The state of a model with a window of L steps is the number of readings so far (no more than L) and the last L readings,
- * zero where there have been fewer, the newest last. Where the model holds readings, one that is missing is replaced as it
- * comes in: what its window answers then does not hang on whether the reading before it still lies in the window.
+ * The state of a model with a window of L steps contains the number of readings so far (at most L), then the last L
+ * readings, the newest at the end. If there have been fewer, the others are zero. If the model fills missing values
+ * forward, a missing value is replaced when it enters the window. The output therefore does not depend on whether the
+ * previous reading is still in the window.
  *
- * Which values are missing the input stage says: gw_why_missing.
+ * The input stage decides which values are missing: gw_why_missing.
  */
 #include "model.h"
 
 #include <string.h>
 
-/* Where rows are in memory: row i begins at data + i * row floats, its next step `step` floats on. */
+/* Where rows are in memory: row i begins at data + i * row, in floats, and its next step is `step` floats further. */
 typedef struct lanes {
     float *data;
     size_t row, step;
@@ -22,13 +24,14 @@ typedef struct lanes {
 
 typedef struct readings {
     const float *data;
-    size_t row; /* from row to row; a step is as wide as the input */
+    size_t row; /* distance between rows; a step is as wide as the input */
 } readings;
 
-/* --- rows ---------------------------------------------------------------------------------------------------------- */
+/* --- rows
+ * ---------------------------------------------------------------------------------------------------------- */
 
 static void fill(gw_batch *b, const gw_model *model, const gw_op *op, readings x, lanes state, lanes y, size_t t,
-                 size_t rows, size_t kept, float *scratch) {
+                 size_t rows, size_t edge_steps, float *scratch) {
     for (int i = 0; i < op->read_count; i++) {
         const gw_port port = op->reads[i];
         if (port.from == GW_FROM_X) {
@@ -38,29 +41,29 @@ static void fill(gw_batch *b, const gw_model *model, const gw_op *op, readings x
             b->in[i] = y.data + t * y.step;
             b->in_stride[i] = y.row;
         } else {
-            b->in[i] = scratch + (size_t)port.from * rows * kept + (kept > 1 ? t * port.width : 0);
-            b->in_stride[i] = gw_spaced(port.width) * kept;
+            b->in[i] = scratch + (size_t)port.from * rows * edge_steps + (edge_steps > 1 ? t * port.width : 0);
+            b->in_stride[i] = gw_spaced(port.width) * edge_steps;
         }
     }
     if (op->writes.from == GW_FROM_Y) {
         b->out = y.data + t * y.step;
         b->out_stride = y.row;
     } else {
-        b->out = scratch + (size_t)op->writes.from * rows * kept + (kept > 1 ? t * op->writes.width : 0);
-        b->out_stride = gw_spaced(op->writes.width) * kept;
+        b->out = scratch + (size_t)op->writes.from * rows * edge_steps + (edge_steps > 1 ? t * op->writes.width : 0);
+        b->out_stride = gw_spaced(op->writes.width) * edge_steps;
     }
     b->state = state.data + op->state;
     b->state_stride = state.row;
-    b->scratch = scratch + model->edges * rows * kept;
+    b->scratch = scratch + model->edges * rows * edge_steps;
     b->scratch_stride = op->own;
 }
 
-/* All steps of `rows` rows. With y.step = 0 only the answer to the last step is wanted. */
+/* Run all steps of `rows` rows. With y.step = 0 only the output of the last step is wanted. */
 static void run_rows(const gw_model *model, size_t rows, size_t steps, readings x, lanes state, lanes y,
                      float *scratch) {
     gw_batch b = {.count = (int)rows};
     const gw_op *ops = model->ops, *end = ops + model->op_count, *tail = y.step ? ops : ops + model->tail;
-    if (!model->whole) {
+    if (!model->non_causal) {
         for (size_t t = 0; t < steps; t++)
             for (const gw_op *op = ops; op < (y.step || t + 1 == steps ? end : tail); op++) {
                 fill(&b, model, op, x, state, y, t, rows, 1, scratch);
@@ -69,9 +72,9 @@ static void run_rows(const gw_model *model, size_t rows, size_t steps, readings 
         return;
     }
     for (const gw_op *op = ops; op < end; op++)
-        if (op->whole) {
+        if (op->sequence) {
             fill(&b, model, op, x, state, y, 0, rows, steps, scratch);
-            op->whole(op->layer, &b, steps);
+            op->sequence(op->layer, &b, steps);
         } else {
             for (size_t t = !y.step && op >= tail ? steps - 1 : 0; t < steps; t++) {
                 fill(&b, model, op, x, state, y, t, rows, steps, scratch);
@@ -88,33 +91,34 @@ static void run_rows(const gw_model *model, size_t rows, size_t steps, readings 
     }
 }
 
-/* --- windows ------------------------------------------------------------------------------------------------------- */
+/* --- windows
+ * ------------------------------------------------------------------------------------------------------- */
 
-/* Answers to `rows` windows of `length` readings, each from a zero state. */
+/* The outputs of `rows` windows of `length` readings, each from a zero state. */
 static void run_windows(const gw_model *model, size_t rows, size_t length, readings x, lanes y, float *scratch) {
     const lanes state = {scratch, gw_state_row(model), 0};
     memset(scratch, 0, rows * state.row * sizeof(float));
     run_rows(model, rows, length, x, state, (lanes){y.data, y.row, 0}, scratch + rows * state.row);
 }
 
-/* A reading comes into a window at `slot`. Where the model holds readings, a value that is missing becomes that of the
- * reading before, NULL if there was none, which may stand in the slot. */
+/* Write a reading into a window at `slot`. If the model fills forward, a missing value becomes that of the previous
+ * reading, which is NULL if there is none, and which may be stored in the slot. */
 static void enter(const gw_model *model, float *slot, const float *reading, const float *before) {
-    const int hold = model->hold && before;
+    const int fill_forward = model->hold && before;
     for (size_t i = 0; i < (size_t)model->sizes.inputs; i++) {
-        const int held = hold && gw_why_missing(model, i, reading[i]) && !gw_why_missing(model, i, before[i]);
-        slot[i] = held ? before[i] : reading[i];
+        const int filled = fill_forward && gw_why_missing(model, i, reading[i]) && !gw_why_missing(model, i, before[i]);
+        slot[i] = filled ? before[i] : reading[i];
     }
 }
 
-/* One session over many steps: windows that overlap are rows that overlap. */
+/* One session over many steps: overlapping windows are overlapping rows. */
 static void slide(const gw_model *model, size_t steps, const float *x, float *state, float *y, float *scratch) {
     const size_t inputs = (size_t)model->sizes.inputs, outputs = (size_t)model->sizes.outputs;
     const size_t window = (size_t)model->window, most = gw_rows_together(model, steps, window);
-    float *kept = state + 1, *all = scratch; /* all: the last readings, a window of them, then up to `most` new ones */
+    float *last = state + 1, *all = scratch; /* all: the readings of the last window, then up to `most` new ones */
     size_t seen = (size_t)state[0];
     scratch += gw_spaced((window + most) * inputs);
-    memcpy(all, kept, window * inputs * sizeof(float));
+    memcpy(all, last, window * inputs * sizeof(float));
     for (size_t t = 0, rows; t < steps; t += rows) {
         rows = steps - t < most ? steps - t : most;
         for (size_t i = 0; i < rows; i++) {
@@ -122,7 +126,7 @@ static void slide(const gw_model *model, size_t steps, const float *x, float *st
             enter(model, slot, x + (t + i) * inputs, seen + i ? slot - inputs : NULL);
         }
         size_t row = 0;
-        for (; row < rows && seen + 1 < window; row++) { /* not a whole window yet */
+        for (; row < rows && seen + 1 < window; row++) { /* the window is not full yet */
             seen++;
             const readings from = {all + (window + row + 1 - seen) * inputs, 0};
             run_windows(model, 1, seen, from, (lanes){y + (t + row) * outputs, outputs, 0}, scratch);
@@ -134,18 +138,18 @@ static void slide(const gw_model *model, size_t steps, const float *x, float *st
         }
         memmove(all, all + rows * inputs, window * inputs * sizeof(float));
     }
-    memcpy(kept, all, window * inputs * sizeof(float));
+    memcpy(last, all, window * inputs * sizeof(float));
     state[0] = (float)(seen < window ? seen : window);
 }
 
-/* One step of several sessions, whose readings stand in their states: those with equally long windows run together. */
+/* One step of several sessions, whose readings are in their states: those with equally long windows run together. */
 static void slide_rows(const gw_model *model, size_t rows, const float *x, lanes states, float *y, float *scratch) {
     const size_t inputs = (size_t)model->sizes.inputs, outputs = (size_t)model->sizes.outputs;
     const size_t window = (size_t)model->window;
     for (size_t row = 0; row < rows; row++) {
-        float *state = states.data + row * states.row, *kept = state + 1;
-        memmove(kept, kept + inputs, (window - 1) * inputs * sizeof(float));
-        float *slot = kept + (window - 1) * inputs;
+        float *state = states.data + row * states.row, *last = state + 1;
+        memmove(last, last + inputs, (window - 1) * inputs * sizeof(float));
+        float *slot = last + (window - 1) * inputs;
         enter(model, slot, x + row * inputs, state[0] > 0.0f ? slot : NULL);
         if (state[0] < (float)window) state[0] += 1.0f;
     }
@@ -158,7 +162,8 @@ static void slide_rows(const gw_model *model, size_t rows, const float *x, lanes
     }
 }
 
-/* --- the public functions ------------------------------------------------------------------------------------------ */
+/* --- the public functions
+ * ------------------------------------------------------------------------------------------ */
 
 void gw_run_checked(const gw_model *model, size_t sessions, size_t steps, const float *x, float *states, float *y,
                     void *scratch) {
@@ -190,7 +195,7 @@ void gw_push_checked(const gw_model *model, size_t count, const int64_t *ids, co
     float *gathered = scratch, *rest = gathered + (count > 1 ? most * space : 0);
     for (size_t at = 0, rows; at < count; at += rows) {
         rows = count - at < most ? count - at : most;
-        size_t side = 1; /* sessions that lie beside each other need not be moved */
+        size_t side = 1; /* consecutive sessions need not be moved */
         while (side < rows && ids[at + side] == ids[at] + (int64_t)side) side++;
         const int move = side < rows;
         const lanes state = move ? (lanes){gathered, space, 0} : (lanes){states + (size_t)ids[at] * floats, floats, 0};
@@ -206,7 +211,7 @@ void gw_push_checked(const gw_model *model, size_t count, const int64_t *ids, co
     }
 }
 
-/* What can be refused before anything changes. */
+/* Everything that can be refused, before anything changes. */
 static gw_status check_run(const gw_model *model, size_t count, const float *x, const void *scratch) {
     if ((uintptr_t)scratch % GW_ALIGNMENT) return GW_MISALIGNED;
     if (model->refuse_nonfinite && gw_first_unusable(model, x, count) < count) return GW_NONFINITE_INPUT;
@@ -225,12 +230,12 @@ gw_status gw_run(const gw_model *model, size_t steps, const float *x, float *sta
 }
 
 gw_status gw_step(const gw_model *model, const float *x, float *state, float *y, void *scratch) {
-    return model->sizes.steps ? gw_run(model, 1, x, state, y, scratch) : GW_WHOLE_SEQUENCE;
+    return model->sizes.steps ? gw_run(model, 1, x, state, y, scratch) : GW_NON_CAUSAL;
 }
 
 gw_status gw_push(const gw_model *model, size_t count, const int64_t *ids, const float *x, float *states, float *y,
                   void *scratch) {
-    if (!model->sizes.steps) return GW_WHOLE_SEQUENCE;
+    if (!model->sizes.steps) return GW_NON_CAUSAL;
     GW_TRY(check_run(model, count * (size_t)model->sizes.inputs, x, scratch));
     gw_push_checked(model, count, ids, x, states, y, scratch);
     return GW_OK;

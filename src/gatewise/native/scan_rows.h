@@ -1,19 +1,20 @@
-/* The loops of scan.h, on the primitives. Included after train_rows.h.
+/* The loops of scan.h, written with the primitives. Include it after train_rows.h.
  *
  *     h[t] = a[t] h[t-1] + b[t]
  *
- *     g[t] = d_h[t] + conj(a[t+1]) g[t+1]     the gradient of h[t]; at the end d_last in place of the product
+ *     g[t] = d_h[t] + conj(a[t+1]) g[t+1]     the gradient of h[t]; at the last step d_last instead of the product
  *     d_b[t] = g[t]      d_a[t] = g[t] conj(h[t-1])      d_first = conj(a[0]) g[0]
  *
- * A row after the other, and within it step after step over the whole width: every array is read and written once, from its
- * beginning to its end or back, which is what memory does best. h[t-1] and g[t+1] are then still in the first cache.
+ * The loops run row by row, within a row step by step, and within a step over the width. Every array is therefore read
+ * or written once, in the order of memory or in reverse order, which is the fastest access. h[t-1] and g[t+1] are then
+ * still in the first-level cache.
  */
 #ifndef GW_SCAN_ROWS_H
 #define GW_SCAN_ROWS_H
 
 #include "scan.h"
 
-/* The loop that follows has no order: what it writes is at most what the same round of it has read. */
+/* The iterations of the next loop are independent: each writes only to places that no other iteration reads. */
 #if defined(__clang__)
 #define GW_UNORDERED _Pragma("clang loop vectorize(assume_safety)")
 #else
@@ -22,7 +23,7 @@
 
 typedef enum gw_factor { GW_REAL, GW_COMPLEX, GW_CONJUGATE } gw_factor;
 
-/* y = a x + c, or conj(a) x + c. y may be c, and c may be NULL: 0. */
+/* y = a x + c, or conj(a) x + c. y may be the same array as c; c may be NULL, which means 0. */
 static inline __attribute__((always_inline)) void gw_scan_join(gw_factor factor, gw_real *y, const gw_real *a,
                                                                const gw_real *x, const gw_real *c, size_t width) {
     if (factor == GW_REAL) {
@@ -56,7 +57,7 @@ static inline const gw_real *gw_scan_a(const gw_scan *s, size_t row, size_t t) {
     return s->same_a ? s->a : gw_scan_at(s, s->a, row, t);
 }
 
-/* h before step t; NULL where it is 0. */
+/* h before step t; NULL if it counts as 0. */
 static inline const gw_real *gw_scan_before(const gw_scan *s, size_t row, size_t t) {
     if (gw_scan_reset(s, row, t)) return NULL;
     return t ? gw_scan_at(s, s->h, row, t - 1) : (const gw_real *)s->first + row * s->width;
@@ -66,7 +67,7 @@ static inline void gw_scan_clear(const gw_scan *s, void *array, size_t row, size
     memset(gw_scan_at(s, array, row, from), 0, (s->time - from) * s->width * sizeof(gw_real));
 }
 
-/* Inlined with a constant factor, as is the one below. */
+/* Inlined with a constant factor, like gw_scan_backward_row. */
 static inline __attribute__((always_inline)) void gw_scan_forward_row(const gw_scan *s, size_t row, gw_factor factor) {
     const size_t length = gw_scan_length(s, row), W = s->width;
     const gw_real *before = (const gw_real *)s->first + row * W;

@@ -1,15 +1,17 @@
-/* Training kernels (layers/gru/kernel_train.c, ...): whole sequences, with what a gradient needs, and that gradient.
+/* Training kernels (layers/gru/kernel_train.c, ...): a layer over whole sequences, forward and backward.
  *
- * A kernel does all of a layer: the products outside the loop over time too, because what they read is then still in the
- * cache, and a thread that has its rows needs nothing from the others until the end.
+ * A kernel computes the complete layer. This includes the matrix products that could run outside the loop over time,
+ * because their operands are then still in the cache, and a thread that computes some of the rows does not have to wait
+ * for other threads until the end.
  *
- * They are host code, never exported, and written on the primitives, once for float and once for double (gw_real): dispatch.c
- * includes them for each instruction set, train_double.c with prims_double.h. A kernel_train.c ends with
+ * Training kernels run on the host only. They are written with the primitives and compiled both for float and for
+ * double (gw_real): dispatch.c includes them for each instruction set, and train_double.c with prims_double.h. A
+ * kernel_train.c ends with GW_TRAIN_KERNEL(gru), which defines
  *
- *     static const gw_train_kernel gw_train_gru = {"gru", ...};       by way of GW_TRAIN_KERNEL(gru)
+ *     static const gw_train_kernel gw_train_gru = {"gru", ...};
  *
- * Rows may end early: a row of length L is done after L steps, and the others go on without it. At a step where a row is
- * reset it begins anew, from zeros.
+ * Rows may have different lengths: a row of length L ends after L steps, and the other rows continue. At a step at
+ * which a row is reset, its state before the step is zero.
  */
 #ifndef GW_TRAIN_H
 #define GW_TRAIN_H
@@ -19,50 +21,50 @@
 
 enum { GW_TRAIN_STATES = 2, GW_TRAIN_TENSORS = 6 };
 
-/* How wide everything is, of one row and step. */
+/* The number of values for each row and step. */
 typedef struct gw_train_sizes {
     size_t inputs;                 /* I */
     size_t units;                  /* H */
-    size_t out;                    /* R, the hidden state that is written; H, or P with a projection */
-    size_t state[GW_TRAIN_STATES]; /* the fields of the state; 0 = there is none */
-    size_t kept;                   /* what forward leaves for backward */
+    size_t out;                    /* R, the hidden state, which is the output: H, or P with a projection */
+    size_t state[GW_TRAIN_STATES]; /* each field of the state; 0: there is no such field */
+    size_t saved;                  /* what forward saves for backward */
     struct {
-        size_t rows, cols;       /* cols 1 for a vector, rows 0 where there is none */
-    } tensors[GW_TRAIN_TENSORS]; /* in the order of spec.py */
+        size_t rows, cols;       /* a vector has cols = 1; rows = 0: there is no such tensor */
+    } tensors[GW_TRAIN_TENSORS]; /* in the order of the layer's spec.py */
 } gw_train_sizes;
 
-/* T steps of B rows. All arrays are contiguous, of gw_real unless it says otherwise, and aligned to it. */
+/* T steps of B rows. All arrays are contiguous and aligned; their elements are gw_real unless another type is given. */
 typedef struct gw_sequence {
     gw_train_sizes sizes;
-    const double *options; /* those of the layer's native() */
+    const double *options; /* the options of the layer, as its method native() returns them */
     size_t time, batch;
-    size_t share, shares; /* this call does the rows of one share */
+    size_t share, shares; /* this call computes rows share, share + shares, ... */
     const void *x;        /* (B, T, I) */
     const void *tensors[GW_TRAIN_TENSORS];
-    const void *first[GW_TRAIN_STATES]; /* (B, state) the state before the first step */
-    const int64_t *lengths;             /* (B) 0..T; NULL = T */
-    const uint8_t *resets;              /* (B, T) whether the state is zero before this step; NULL = never */
-    void *out;                          /* (B, T, R), 0 beyond the end of a row; forward writes, backward reads it */
-    void *last[GW_TRAIN_STATES];        /* (B, state) at the end of each row; forward writes it */
-    void *kept;                         /* (T, B, kept); NULL in a forward run without a gradient */
-    const void *d_out;                  /* (B, T, R) the gradient of out; the rest is backward's too, NULL in forward */
+    const void *first[GW_TRAIN_STATES]; /* (B, state): the state before the first step */
+    const int64_t *lengths;             /* (B): steps of each row, 0 to T; NULL: all T */
+    const uint8_t *resets;              /* (B, T): whether the state before this step is zero; NULL: never */
+    void *out;                          /* (B, T, R), 0 after the end of a row; forward writes it, backward reads it */
+    void *last[GW_TRAIN_STATES];        /* (B, state): the state at the end of each row; forward writes it */
+    void *saved;                        /* (T, B, saved); NULL in a forward run without a gradient */
+    const void *d_out; /* (B, T, R): gradient of out; this and the rest is for backward, and NULL in forward */
     const void *d_last[GW_TRAIN_STATES]; /* (B, state) */
-    void *d_x;                           /* (B, T, I), 0 beyond the end of a row; NULL = not wanted */
+    void *d_x;                           /* (B, T, I), 0 after the end of a row; NULL: not wanted */
     void *d_first[GW_TRAIN_STATES];      /* (B, state) */
-    void *d_tensors[GW_TRAIN_TENSORS];   /* as the tensors, zeros; they become this share's part of the gradients */
+    void *d_tensors[GW_TRAIN_TENSORS];   /* as tensors, first zeros; backward adds the gradients of this share */
 } gw_sequence;
 
 typedef struct gw_train_kernel {
     const char *kind;
-    /* From the options, the width of the input, the rows of the input's matrix and the width of the hidden state; 0 where
-     * these make no sense. */
+    /* Compute the sizes from the options, the width of the input, the rows of the input matrix and the width of the
+     * hidden state. Returns 0 if these do not fit together, else 1. */
     int (*sizes)(const double *options, size_t count, size_t inputs, size_t rows, size_t hidden, gw_train_sizes *sizes);
-    /* 0, or -1 where there is no memory. */
+    /* Both return 0, or -1 if there is not enough memory. */
     int (*forward)(const gw_sequence *sequence);
     int (*backward)(const gw_sequence *sequence);
 } gw_train_kernel;
 
-/* Those for double, up to a NULL; those for float are in the gw_isa. */
+/* The training kernels for double, followed by NULL; those for float are in gw_isa. */
 extern const gw_train_kernel *const gw_train_kernels_double[];
 
 #endif

@@ -1,4 +1,4 @@
-/* The training kernels and the scan in double, with libm. */
+/* The training kernels and the scan for double, with libm. */
 #include "prims_double.h"
 #include "prims_slopes.h"
 #include "train_rows.h"

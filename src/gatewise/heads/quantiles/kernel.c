@@ -1,11 +1,11 @@
 /* Quantile forecasts at several horizons: one step.
  *
- *     o = sort(a), ascending, within each target and horizon
+ *     o = sort(a), ascending, separately for each target and horizon
  *     v = (base + sigma * o) * scale + offset
- *     y = max(least, min(largest, v)), of a target whose column comes as log(1 + x) with expm1(min(v, 88)) for v
+ *     y = max(least, min(largest, v)); if the column is read as log(1 + x), with expm1(min(v, 88)) for v
  *
- * base is the scaled reading of the target with anchor, else its mean over the window, or 0 without moments; sigma its
- * standard deviation over the window, or 1 without moments. Rounding keeps the order, and so do expm1 and the bounds:
+ * base is the scaled reading of the target with anchor, else its mean over the window, or 0 without moments. sigma is
+ * its standard deviation over the window, or 1 without moments. Rounding, expm1 and the bounds keep the order, so that
  * quantiles do not cross.
  *
  * Reads a (K H Q, q fastest), the scaled input z (W) and, optionally, moments (V means, then V deviations, V <= W).
@@ -14,13 +14,13 @@
 
 typedef struct gw_quantiles {
     int targets, each, quantiles; /* K, H Q, Q */
-    int anchor, moments;          /* moments: V, 0 without */
+    int anchor, moments;          /* moments: V, or 0 without moments */
     const float *offset, *scale;  /* (K) each */
     const int *column;            /* (K) */
-    const float *guides;          /* (K, 3) least, largest, 1 or 0; NULL without bounds and transforms */
+    const float *guides;          /* (K, 3): gw_quantiles_guides; NULL without bounds and transforms */
 } gw_quantiles;
 
-/* One horizon of one target: insertion sort, as there are few quantiles. */
+/* Sorts one horizon of one target; insertion sort, because there are few quantiles. */
 static void quantiles_sort(float *out, const float *a, int count) {
     for (int i = 0; i < count; i++) {
         int at = i;
@@ -29,7 +29,7 @@ static void quantiles_sort(float *out, const float *a, int count) {
     }
 }
 
-/* Back to the units of the column, and within its bounds. */
+/* Converts answers back to the units of the column and limits them to its bounds. */
 static void quantiles_guide(float *out, int count, const float *guide) {
     const gwv least = gwv_set(guide[0]), largest = gwv_set(guide[1]);
     for (int i = 0; i < count; i += GW_LANES) {
@@ -64,7 +64,7 @@ static gw_status quantiles_check(const gw_place *place, gw_room *room, gw_need *
     (void)need;
     const gw_node *node = place->node;
     const int reads = node->read_count == 3 ? 3 : 2, moments = reads == 3, options = node->option_count;
-    const int least = GW_QUANTILES_TARGETS + 1; /* options: one target */
+    const int least = GW_QUANTILES_TARGETS + 1; /* options with one target */
     GW_TRY(gw_expect_counts(place, reads, options < least ? least : options, GW_QUANTILES_TENSORS));
     const size_t most = (size_t)options - GW_QUANTILES_TARGETS, rows = node->tensors[GW_QUANTILES_OFFSET].rows;
     const int K = (int)(rows < most ? rows : most), guided = most == (1 + GW_QUANTILES_GUIDES) * (size_t)K;

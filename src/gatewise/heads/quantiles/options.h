@@ -4,16 +4,16 @@
 
 enum gw_quantiles_options {
     GW_QUANTILES_QUANTILES, /* Q */
-    GW_QUANTILES_ANCHOR,    /* 1 where base is the reading of the target, else 0 */
+    GW_QUANTILES_ANCHOR,    /* 1 if base is the reading of the target, else 0 */
     GW_QUANTILES_OPTIONS,
-    GW_QUANTILES_TARGETS = GW_QUANTILES_OPTIONS, /* K columns; then nothing, or K guides */
+    GW_QUANTILES_TARGETS = GW_QUANTILES_OPTIONS, /* K column numbers; then nothing, or K guides */
 };
 
-/* A guide: three numbers of a target, in its units. */
+/* A guide: three numbers for a target, bounds in its units. */
 enum gw_quantiles_guides {
-    GW_QUANTILES_GUIDES_LEAST,   /* no answer is below it; -FLT_MAX: no bound */
-    GW_QUANTILES_GUIDES_LARGEST, /* nor above it; FLT_MAX: no bound */
-    GW_QUANTILES_GUIDES_LOG1P,   /* 1 where the column comes as log(1 + x), so that the answer is exp(v) - 1, else 0 */
+    GW_QUANTILES_GUIDES_LEAST,   /* the lower bound of answers; -FLT_MAX: none */
+    GW_QUANTILES_GUIDES_LARGEST, /* the upper bound of answers; FLT_MAX: none */
+    GW_QUANTILES_GUIDES_LOG1P,   /* 1 if the column is read as log(1 + x), so that the answer is exp(v) - 1, else 0 */
     GW_QUANTILES_GUIDES
 };
 

@@ -1,30 +1,31 @@
 /* Calibrated tail probability of smoothed forecast residuals: one step. For each of K targets
  *
- *     d  = exp(clip(s, -10, 10))                 m, s: the forecast made one step before, location and log scale
- *     u  = (z - m) / d                           or 0 where the reading is marked as missing
+ *     d  = exp(clip(s, -10, 10))                 m, s: location and log scale, forecast one step before
+ *     u  = (z - m) / d                           or 0 if the reading is missing
  *     e' = flush(e + alpha (u - e))
- *     score_k = S_k(|e'|)                        through the knots, from (0, 0), beyond the last with its last slope
- *     y_k = score_k, m, m + d band_k[0], m + d band_k[1];      the last three * unit_k[1] + unit_k[0]
+ *     score_k = S_k(|e'|)                        linear through the knots from (0, 0), then with the last slope
+ *     y_k = score_k, and m, m + d band_k[0], m + d band_k[1], each * unit_k[1] + unit_k[0]
  *     m', s' = flush(the network's answer at this step)
  *
- * and of all together
+ * and for all targets together
  *
- *     score = score_1 of one target, J(max_k score_k) of several, through the knots of J
- *     y = score, then y_k of each target (without score_k where there is but one), then 1 if score > limit else 0
+ *     score = score_1 with one target, J(max_k score_k) with several; J in the same way
+ *     y = score, then y_k of each target (without score_k if K = 1), then 1 if score > limit, else 0
  *
- * Then the tests whether the readings are still like those calibrated on. For each score r, those of the targets and of
- * several the joint one last, and i = 1, 2; and for each column w and both spans j:
+ * Then come the tests whether the readings are still like those of the calibration. r runs over the R scores: those of
+ * the targets and, with several targets, score at the end; i = 1, 2. For each column w there are two spans, j = 1, 2:
  *
- *     rate' = (rate + c) (score_r >= alarm ? f_2i : f_2i+1)         as it is once it is 1 or more, and while paused
+ *     rate' = (rate + c) (score_r >= alarm ? f_2i : f_2i+1)         unchanged if rate >= 1 or paused > 0
  *     paused' = paused > 0 ? paused - 1 : score_r >= alarm ? pause : 0
  *     level' = flush(level + beta_j (clip(z_w) - level))            beta_1 = 2/17, beta_2 = 2/129
- *     left' = (left + c') (level' outside range_wj ? factor_w,2j : factor_w,2j+1)      as it is once it is 1 or more
+ *     left' = (left + c') (level' outside range_wj ? factor_w,2j : factor_w,2j+1)      unchanged if left >= 1
  *
- * with c' = 1 / (8e7 W). A reading marked as missing changes neither level nor left.
+ * with c' = 1 / (8e7 W). A missing reading changes neither level nor left.
  *
- * Reads two edges: the network's answer (2K: locations, log scales) and the scaled input z (W), or with a mask z (W) and what
- * is missing (W). Writes y (5, or 2 + 4K). State: m (K), s (K), e (K), level (W, 2), paused (R), rate (R, 2), left (W, 2), with
- * R = 1 for one target, else K + 1; the last two are evidence.
+ * Reads two edges: the network's answer (2K: locations, log scales) and the scaled input z (W), which with a mask is
+ * followed by indicators of missing readings (W). Writes y (5 values if K = 1, else 2 + 4K). State: m (K), s (K), e
+ * (K), level (W, 2), paused (R), rate (R, 2), left (W, 2), with R = 1 if K = 1, else K + 1. rate and left are the
+ * evidence.
  */
 
 typedef struct gw_tail_probability {
@@ -34,8 +35,8 @@ typedef struct gw_tail_probability {
     const int *column;                                              /* (K) */
     const float *band, *unit;                                       /* (K, 2) each */
     const float *clip, *range, *factor;                             /* (W, 2), (W, 4), (W, 4) */
-    /* (K, N) each, of several targets (K + 1, N) with the table of J last. slope: of the segment that ends at the knot, the
-     * first beginning at (0, 0). */
+    /* (K, N) each; with several targets (K + 1, N), with the table of J at the end. slope: that of the segment that
+     * ends at the knot; the first segment begins at (0, 0). */
     const float *statistic, *score, *slope;
 } gw_tail_probability;
 
@@ -45,7 +46,7 @@ static float tail_exp(float x) {
     return lanes[0];
 }
 
-/* S(e) by a table: the segment by bisection. */
+/* S(e) from a table. The segment is found by bisection. */
 static float tail_score(const gw_tail_probability *t, int table, float e) {
     const float *statistic = t->statistic + (size_t)table * (size_t)t->knots;
     const float *score = t->score + (size_t)table * (size_t)t->knots,
@@ -62,17 +63,16 @@ static float tail_score(const gw_tail_probability *t, int table, float e) {
     return score[low - 1] + (e - statistic[low - 1]) * slope[low < t->knots ? low : t->knots - 1];
 }
 
-/* Evidence after one more row, of two tests beside each other. */
+/* Updates the evidence of two tests with one more row. */
 static void tail_test(float *evidence, float start, const float *ratio, int first, int second) {
     const float *ratios[2] = {ratio + (first ? 0 : 1), ratio + (second ? 2 : 3)};
     for (int i = 0; i < 2; i++) {
-        const float e =
-            evidence[i] > 0.0f ? evidence[i] : 0.0f; /* no run makes it negative, but a forged state may be */
+        const float e = evidence[i] > 0.0f ? evidence[i] : 0.0f; /* only a forged state is negative */
         if (!(e >= 1.0f)) evidence[i] = (e + start) * *ratios[i];
     }
 }
 
-/* The evidence of one rate after one more row. */
+/* Updates the evidence about the alarm rate of one score with one more row. */
 static void tail_rate(const gw_tail_probability *t, float *paused, float *evidence, float score) {
     const int alarm = score >= t->alarm;
     if (*paused > 0.0f) {
@@ -83,7 +83,7 @@ static void tail_rate(const gw_tail_probability *t, float *paused, float *eviden
     *paused = alarm ? t->pause : 0.0f;
 }
 
-/* The levels of the columns, and whether they have left their ranges. */
+/* Updates the levels of the columns, and the evidence that they have left their ranges. */
 static void tail_levels(const gw_tail_probability *t, const float *z, float *level, float *left) {
     static const float beta[2] = {2.0f / 17.0f, 2.0f / 129.0f};
     for (int w = 0; w < t->columns; w++) {
@@ -119,7 +119,7 @@ static void tail_probability_step(const void *layer, const gw_batch *b) {
             if (t->masked && missing[t->column[k]] != 0.0f) u = 0.0f;
             e = gw_flush(e + t->alpha * (u - e));
             float score = tail_score(t, k, e < 0.0f ? -e : e);
-            most = k > 0 && score <= most ? most : score; /* a NaN stays */
+            most = k > 0 && score <= most ? most : score; /* NaN stays NaN */
             if (K > 1) *y++ = score;
             tail_rate(t, paused + k, rate + 2 * k, score);
             *y++ = m * unit[1] + unit[0];
@@ -168,7 +168,7 @@ static tail_parts tail_take(const gw_place *place, gw_room *room) {
     return p;
 }
 
-/* Whether each row of a statistic ascends from 0 or more. */
+/* Checks that each row of a statistic ascends and begins with 0 or more. */
 static gw_status tail_check_table(const gw_place *place, int tensor, size_t rows, size_t knots) {
     const float *statistic = place->node->tensors[tensor].data;
     for (size_t k = 0; k < rows * knots; k++)
@@ -216,7 +216,7 @@ static gw_status tail_probability_check(const gw_place *place, gw_room *room, gw
     return GW_OK;
 }
 
-/* N knots, and the slopes between them. */
+/* Packs N knots, and computes the slopes between them. */
 static void tail_pack_table(float *statistic, float *score, float *slope, const float *from_statistic,
                             const float *from_score, size_t knots) {
     float x = 0.0f, y = 0.0f;
@@ -247,7 +247,7 @@ static const void *tail_probability_pack(const gw_place *place, gw_room *room) {
             i < K ? from[GW_TAIL_PROBABILITY_SCORE].data + i * N : from[GW_TAIL_PROBABILITY_JOINT_SCORE].data;
         tail_pack_table(p.statistic + i * N, p.score + i * N, p.slope + i * N, statistic, score, N);
     }
-    const float *ratio = o + GW_TAIL_PROBABILITY_FACTOR_ALARM_1; /* and the three that follow it */
+    const float *ratio = o + GW_TAIL_PROBABILITY_FACTOR_ALARM_1; /* and the next three options */
     *p.t = (gw_tail_probability){
         .targets = (int)K,
         .knots = (int)N,

@@ -1,19 +1,19 @@
-/* Numeric input stage: one step on raw readings x of W columns.
+/* Numeric input stage: one step on the raw readings x of W columns.
  *
- *     x = log(1 + x)                      in the columns that are transformed
- *     s = (x - offset) * (1 / scale)      where it scales; 1 / scale is rounded once, when packed
- *     s = held where s is not usable      where it holds: NaN, infinite, or beyond 1e18 in size
+ *     x = log(1 + x)                      in columns with a log transform
+ *     s = (x - offset) * (1 / scale)      if it scales; 1 / scale is rounded once, when packed
+ *     s = held if s is not usable         if it fills forward; not usable: NaN, infinite or |s| > 1e18
  *     held' = flush(s)
- *     i = 1 where s is not usable, else 0
+ *     i = 1 if s was not usable, else 0
  *
- * Reads one edge (W), writes s (W), or with a mask s and i (2W). State, where it holds: held (W).
+ * Reads one edge (W), writes s (W), or with a mask s and i (2W). State, if it fills forward: held (W).
  */
 
 typedef struct gw_numeric {
     int width;                    /* W */
-    int holds, masks, logs;       /* logs: how many columns are transformed */
-    const int *log;               /* (logs) which */
-    const float *offset, *factor; /* (W) each; NULL where it does not scale */
+    int holds, masks, logs;       /* holds: fills forward; logs: columns with a log transform */
+    const int *log;               /* (logs) their positions */
+    const float *offset, *factor; /* (W) each; NULL if it does not scale */
 } gw_numeric;
 
 static void numeric_step(const void *layer, const gw_batch *b) {
@@ -43,7 +43,7 @@ static void numeric_step(const void *layer, const gw_batch *b) {
 
 #include "options.h"
 
-enum { NUMERIC_HOLDS = 1, NUMERIC_MASKS = 2 }; /* of GW_NUMERIC_MISSING */
+enum { NUMERIC_HOLDS = 1, NUMERIC_MASKS = 2 }; /* by GW_NUMERIC_MISSING */
 
 static int numeric_logs(const gw_node *node) {
     return node->option_count > GW_NUMERIC_TRANSFORM ? node->option_count - GW_NUMERIC_TRANSFORM : 0;
@@ -105,7 +105,7 @@ static const void *numeric_pack(const gw_place *place, gw_room *room) {
     return s;
 }
 
-/* Whether the step can use x in column i; takes_log: whether that column is transformed. */
+/* Whether x is a usable reading of column i; takes_log: whether this column has a log transform. */
 static int numeric_usable(const gw_numeric *s, size_t i, float x, int takes_log) {
     if (takes_log) x = gw_log1p(x);
     return gw_usable(s->factor ? (x - s->offset[i]) * s->factor[i] : x);
@@ -122,7 +122,7 @@ static const char *numeric_why_missing(const void *layer, size_t i, float x) {
 static size_t numeric_first_missing(const void *layer, const float *x, size_t count) {
     const gw_numeric *s = layer;
     const size_t W = (size_t)s->width;
-    int found = s->logs > 0; /* else all are looked at without a way out, so that it is vectorised */
+    int found = s->logs > 0; /* without logs, first a loop without early exit, so that it is vectorised */
     if (!found && !s->factor)
         for (size_t k = 0; k < count; k++) found |= !gw_usable(x[k]);
     else if (!found)

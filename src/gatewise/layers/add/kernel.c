@@ -1,4 +1,4 @@
-/* Adds edges of one width, value by value: one step.
+/* Adds edges of equal width, value by value: one step.
  *
  *     y = x_0 + x_1 + ...    from left to right
  *
@@ -6,7 +6,7 @@
  */
 
 typedef struct gw_add {
-    int count, width; /* edges read; I */
+    int count, width; /* the number of edges read; I */
 } gw_add;
 
 static void add_step(const void *layer, const gw_batch *b) {

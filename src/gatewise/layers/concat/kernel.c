@@ -2,7 +2,7 @@
  *
  *     y = [x_0, x_1, ...]
  *
- * Reads two edges or more, writes as many values as they have together. No state, no options, no tensors.
+ * Reads two edges or more, writes all their values. No state, no options, no tensors.
  */
 
 typedef struct gw_concat {

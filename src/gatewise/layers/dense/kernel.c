@@ -14,7 +14,7 @@ typedef struct gw_dense {
     const float *weight; /* (U, I) packed */
 } gw_dense;
 
-/* out = softmax(a); a (count) is used up. */
+/* out = softmax(a). Overwrites a (count). */
 static void dense_softmax(float *out, float *a, int count) {
     float most = a[0], sum = 0.0f;
     for (int i = 1; i < count; i++) most = a[i] > most ? a[i] : most;

@@ -8,8 +8,8 @@
  *
  * Reads one edge of I values, writes h' (H). State: h (H). Gates in the order r, z, n.
  *
- * Order of each sum: r and z begin with b_i + b_h (one rounding), then x ascending, then h ascending. With reset
- * after, n has two sums: b_in then x, and b_hn then h. With reset before it has one: b_in + b_hn, x, r * h.
+ * Order of each sum: r and z begin with b_i + b_h (rounded once), then x ascending, then h ascending. With reset after,
+ * n has two sums: b_in then x, and b_hn then h. With reset before, n has one sum: b_in + b_hn, then x, then r * h.
  */
 
 typedef struct gw_gru {
@@ -17,8 +17,8 @@ typedef struct gw_gru {
     int before;        /* reset before the recurrent matrix */
     int gate, act;     /* kinds of activation */
     float gate_slope, gate_offset, act_slope, act_offset;
-    float clip;            /* 0 = none */
-    const float *bias;     /* (3H) where the sums of r, z, n begin, 0 up to a whole panel */
+    float clip;            /* 0: none */
+    const float *bias;     /* (3H) initial values of the sums of r, z, n; zeros up to a whole panel */
     const float *bias_n;   /* (H) b_hn */
     const float *weight_x; /* (3H, I) packed */
     const float *weight_h; /* (3H, H) packed; with reset before (2H, H): r and z */
@@ -29,7 +29,7 @@ static inline void gru_copy(float *to, const float *from, int count) {
     GW_EACH(count, gwv_store_part(to + i, gwv_load_part(from + i, n), n));
 }
 
-/* n lanes from i on of r, z, n and h'. Called with constant kinds where speed matters: then the switches are gone. */
+/* r, z, n and h' in n lanes from i on. Called with constant kinds where speed matters, so that there is no switch. */
 static inline void gru_gates(const gw_gru *g, int gate, int act, float clip, const float *sum, const float *sum_n,
                              float *h, float *out, int i, int n) {
     const int H = g->units;

@@ -6,15 +6,16 @@
  *     n = act(u + W_hn (r h) + b_hn)               reset before
  *     h' = n + z (h - n)
  *
- * With d for the gradient of what follows it:
+ * dn is the gradient with respect to n, and so on; act' and gate' are the slopes:
  *
  *     dn = dh' (1 - z) act'     dz = dh' (h - n) gate'     dr = dn v gate'     dv = dn r
  *     dh = dh' z + W_hh^T [dr, dz, dv]                     dx = W_ih^T [dr, dz, dn]
  *
  * and with reset before, s = W_hn^T dn:     dr = s h gate'     dh = dh' z + s r + W_hrz^T [dr, dz]
  *
- * Kept: r, z, n, v (H each; v only with reset after), and where a slope needs them what
- * goes into r, z, n. Gradients pile up as [dn, dr, dz, dv]: the last three are those of what W_hh makes.
+ * Saved for the backward pass: r, z, n, v (H each; v only with reset after), and the arguments of r, z, n if a slope
+ * needs them. Gradients are accumulated in the order [dn, dr, dz, dv]; the last three are those of the products with
+ * W_hh.
  */
 
 #include "options.h"
@@ -33,7 +34,7 @@ static int gru_train_sizes(const double *options, size_t count, size_t inputs, s
         .units = H,
         .out = H,
         .state = {H},
-        .kept = own + (gru_arguments(options) ? 3 * H : 0),
+        .saved = own + (gru_arguments(options) ? 3 * H : 0),
         .tensors = {{3 * H, inputs}, {3 * H, H}, {3 * H, 1}, {3 * H, 1}},
     };
     return 1;
@@ -41,72 +42,71 @@ static int gru_train_sizes(const double *options, size_t count, size_t inputs, s
 
 typedef struct gru_train {
     gw_rows rows;
-    gw_pile pile;
+    gw_accumulated accumulated;
     gw_act gate, act;
-    int before;             /* reset before the recurrent matrix */
-    size_t kept, arguments; /* numbers of a row kept; where what goes into r, z, n begins in it, 0 = nowhere */
-    gw_real *ih_rz, *ih_n, *hh_rz,
-        *hh_n;                          /* packed, backward their transposes; with reset after all of W_hh^T is hh_rz */
-    gw_real *bias_rz, *bias_n, *bias_v; /* (2H), (H), (H): where the sums begin */
-    gw_real *own;              /* a row: r and z (2H); u (H); v (H), or with reset before r h; whole panels each */
-    size_t stride, at_u, at_v; /* from row to row of own, and within one */
-    gw_real *reset, *sum;      /* backward with reset before: (H) a row: r h, piled up, and s */
-    size_t narrow;             /* stride of reset and sum */
-    gw_real *spare;            /* (kept) a row, where the caller keeps nothing */
+    int before;              /* the reset gate acts before the recurrent matrix */
+    size_t saved, arguments; /* numbers saved for a row; where the arguments of r, z, n begin in it, 0: not saved */
+    gw_real *ih_rz, *ih_n, *hh_rz, *hh_n; /* packed; backward transposed, and with reset after hh_rz is all of W_hh^T */
+    gw_real *bias_rz, *bias_n, *bias_v;   /* (2H), (H), (H): initial values of the sums */
+    gw_real *own;              /* for each row: r and z (2H); u (H); v (H), or with reset before r h; in whole panels */
+    size_t stride, at_u, at_v; /* distance between rows of own, positions within a row */
+    gw_real *reset, *sum;      /* backward with reset before, (H) for each row: r h, accumulated, and s */
+    size_t narrow;             /* distance between rows of reset and sum */
+    gw_real *spare;            /* (saved) for each row, if the caller saves nothing */
 } gru_train;
 
-static gru_train gru_train_take(gw_heap *heap, const gw_sequence *s) {
+static gru_train gru_train_take(gw_arena *arena, const gw_sequence *s) {
     const size_t H = s->sizes.units, I = s->sizes.inputs;
     const int before = s->options[GW_GRU_RESET] != 0.0, back = gw_is_backward(s);
     const gw_real *ih = s->tensors[GW_GRU_WEIGHT_IH], *hh = s->tensors[GW_GRU_WEIGHT_HH];
     const gw_real *bias_ih = s->tensors[GW_GRU_BIAS_IH], *bias_hh = s->tensors[GW_GRU_BIAS_HH];
-    gw_real *(*pack)(gw_heap *, const gw_real *, size_t, size_t) = back ? gw_heap_transpose : gw_heap_matrix;
+    gw_real *(*pack)(gw_arena *, const gw_real *, size_t, size_t) = back ? gw_arena_transpose : gw_arena_matrix;
     gru_train g = {
-        .rows = gw_rows_take(heap, s),
+        .rows = gw_rows_take(arena, s),
         .gate = gw_act_at(s->options, GW_GRU_GATE_ACTIVATION, s->options[GW_GRU_CLIP]),
         .act = gw_act_at(s->options, GW_GRU_ACTIVATION, s->options[GW_GRU_CLIP]),
         .before = before,
-        .kept = s->sizes.kept,
+        .saved = s->sizes.saved,
         .arguments = gru_arguments(s->options) ? (before ? 3 : 4) * H : 0,
         .at_u = (size_t)gw_padded((int)(2 * H)),
         .narrow = gw_row_stride(H),
     };
     g.at_v = g.at_u + (size_t)gw_padded((int)H);
     g.stride = gw_row_stride(g.at_v + H);
-    g.pile = gw_pile_take(heap, &g.rows, 4 * H);
-    g.ih_rz = pack(heap, ih, 2 * H, I);
-    g.ih_n = pack(heap, ih + 2 * H * I, H, I);
-    g.hh_rz = pack(heap, hh, back && !before ? 3 * H : 2 * H, H);
-    g.hh_n = back && !before ? NULL : pack(heap, hh + 2 * H * H, H, H);
-    g.bias_rz = gw_heap_sum(heap, bias_ih, bias_hh, 2 * H);
-    g.bias_n = gw_heap_sum(heap, bias_ih + 2 * H, before ? bias_hh + 2 * H : NULL, H);
-    g.bias_v = gw_heap_sum(heap, bias_hh + 2 * H, NULL, H);
-    g.own = gw_heap_reals(heap, back ? 0 : g.rows.count * g.stride);
-    g.reset = gw_heap_reals(heap, back && before ? g.pile.room * g.narrow : 0);
-    g.sum = gw_heap_reals(heap, back && before ? g.rows.count * g.narrow : 0);
-    g.spare = gw_heap_reals(heap, s->kept ? 0 : g.rows.count * g.kept);
+    g.accumulated = gw_accumulated_take(arena, &g.rows, 4 * H);
+    g.ih_rz = pack(arena, ih, 2 * H, I);
+    g.ih_n = pack(arena, ih + 2 * H * I, H, I);
+    g.hh_rz = pack(arena, hh, back && !before ? 3 * H : 2 * H, H);
+    g.hh_n = back && !before ? NULL : pack(arena, hh + 2 * H * H, H, H);
+    g.bias_rz = gw_arena_sum(arena, bias_ih, bias_hh, 2 * H);
+    g.bias_n = gw_arena_sum(arena, bias_ih + 2 * H, before ? bias_hh + 2 * H : NULL, H);
+    g.bias_v = gw_arena_sum(arena, bias_hh + 2 * H, NULL, H);
+    g.own = gw_arena_reals(arena, back ? 0 : g.rows.count * g.stride);
+    g.reset = gw_arena_reals(arena, back && before ? g.accumulated.room * g.narrow : 0);
+    g.sum = gw_arena_reals(arena, back && before ? g.rows.count * g.narrow : 0);
+    g.spare = gw_arena_reals(arena, s->saved ? 0 : g.rows.count * g.saved);
     return g;
 }
 
-/* r and z of a row, from its sums; with reset before, r h too. */
-static void gru_train_gates(const gru_train *g, gw_real *own, gw_real *kept, const gw_real *h, size_t H) {
+/* r and z of a row from its sums; with reset before also r h. */
+static void gru_train_gates(const gru_train *g, gw_real *own, gw_real *saved, const gw_real *h, size_t H) {
     gw_real *reset = own + g->at_v;
-    gw_act_apply(g->gate, own, kept, g->arguments ? kept + g->arguments : NULL, 2 * H);
+    gw_act_apply(g->gate, own, saved, g->arguments ? saved + g->arguments : NULL, 2 * H);
     if (g->before)
-        GW_EACH((int)H, gwv_store_part(reset + i, gwv_mul(gwv_load_part(kept + i, n), gwv_load_part(h + i, n)), n));
+        GW_EACH((int)H, gwv_store_part(reset + i, gwv_mul(gwv_load_part(saved + i, n), gwv_load_part(h + i, n)), n));
 }
 
 /* n and the hidden state of a row. */
-static void gru_train_state(const gru_train *g, gw_real *own, gw_real *kept, gw_real *h, gw_real *out, size_t H) {
-    const gw_real *r = kept, *z = kept + H, *v = own + g->at_v;
-    gw_real *candidate = kept + 2 * H, *keep_v = kept + 3 * H, *u = own + g->at_u;
+static void gru_train_state(const gru_train *g, gw_real *own, gw_real *saved, gw_real *h, gw_real *out, size_t H) {
+    const gw_real *r = saved, *z = saved + H, *v = own + g->at_v;
+    gw_real *candidate = saved + 2 * H, *saved_v = saved + 3 * H, *u = own + g->at_u;
     if (!g->before)
         GW_EACH((int)H, {
             gwv rest = gwv_load_part(v + i, n);
-            gwv_store_part(keep_v + i, rest, n);
+            gwv_store_part(saved_v + i, rest, n);
             gwv_store_part(u + i, gwv_fma(gwv_load_part(r + i, n), rest, gwv_load_part(u + i, n)), n);
         });
-    gw_act_apply(g->act, u, candidate, g->arguments ? kept + g->arguments + 2 * H : NULL, H);
+    gw_act_apply(g->act, u, candidate, g->arguments ? saved + g->arguments + 2 * H : NULL, H);
     GW_EACH((int)H, {
         gwv c = gwv_load_part(candidate + i, n);
         gwv next = gwv_fma(gwv_load_part(z + i, n), gwv_sub(gwv_load_part(h + i, n), c), c);
@@ -127,7 +127,7 @@ static void gru_train_forward(gru_train *g, const gw_sequence *s) {
     for (size_t t = 0, live; (live = gw_forward_rows(rows, t)); t++) {
         gw_affine_2(g->own, g->stride, g->bias_rz, x_rz, h_rz, (int)(2 * H), (int)live);
         for (size_t i = 0; i < live; i++)
-            gru_train_gates(g, g->own + i * g->stride, s->kept ? gw_kept_at(rows, t, i) : g->spare + i * g->kept,
+            gru_train_gates(g, g->own + i * g->stride, s->saved ? gw_saved_at(rows, t, i) : g->spare + i * g->saved,
                             rows->state[0] + i * rows->stride[0], H);
         if (g->before) {
             gw_affine_2(g->own + g->at_u, g->stride, g->bias_n, x_n, reset_n, (int)H, (int)live);
@@ -136,35 +136,36 @@ static void gru_train_forward(gru_train *g, const gw_sequence *s) {
             gw_affine(g->own + g->at_v, g->stride, g->bias_v, h_n, (int)H, (int)live);
         }
         for (size_t i = 0; i < live; i++)
-            gru_train_state(g, g->own + i * g->stride, s->kept ? gw_kept_at(rows, t, i) : g->spare + i * g->kept,
+            gru_train_state(g, g->own + i * g->stride, s->saved ? gw_saved_at(rows, t, i) : g->spare + i * g->saved,
                             rows->state[0] + i * rows->stride[0], gw_at(rows, s->out, t, i, H), H);
     }
 }
 
-/* A row at a step, on the way back. */
+/* A row at a step of the backward pass. */
 typedef struct gru_back {
-    const gw_real *kept, *arguments; /* the latter are the values where they are not needed */
-    const gw_real *d_out, *h;        /* h: the hidden state before the step */
-    gw_real *dh;                     /* of the state after the step, then of that before */
-    gw_real *d;                      /* [dn, dr, dz, dv] */
+    const gw_real *saved, *arguments; /* if arguments are not needed, they are the values */
+    const gw_real *d_out, *h;         /* h: the hidden state before the step */
+    gw_real *dh;                      /* gradient of the state after the step, then of that before it */
+    gw_real *d;                       /* [dn, dr, dz, dv] */
 } gru_back;
 
 static gru_back gru_train_row(const gru_train *g, const gw_sequence *s, size_t t, size_t i) {
-    const gw_real *kept = gw_kept_at(&g->rows, t, i);
+    const gw_real *saved = gw_saved_at(&g->rows, t, i);
     return (gru_back){
-        .kept = kept,
-        .arguments = g->arguments ? kept + g->arguments : kept,
+        .saved = saved,
+        .arguments = g->arguments ? saved + g->arguments : saved,
         .d_out = gw_at(&g->rows, s->d_out, t, i, s->sizes.units),
-        .h = g->pile.h + (g->pile.count + i) * g->pile.h_stride,
+        .h = g->accumulated.h + (g->accumulated.count + i) * g->accumulated.h_stride,
         .dh = g->rows.state[0] + i * g->rows.stride[0],
-        .d = g->pile.d + (g->pile.count + i) * g->pile.d_stride,
+        .d = g->accumulated.d + (g->accumulated.count + i) * g->accumulated.d_stride,
     };
 }
 
-/* dn and dz and, with reset after, dr and dv; dh becomes dh' z. Inlined with constant activations where speed matters. */
+/* Computes dn, dz and, with reset after, dr and dv; dh becomes dh' z. Inlined with constant activations where speed
+ * matters. */
 static inline __attribute__((always_inline)) void gru_train_slopes(gw_act gate, gw_act act, int before, gru_back b,
                                                                    size_t H) {
-    const gw_real *r = b.kept, *z = b.kept + H, *candidate = b.kept + 2 * H, *v = b.kept + 3 * H, *a = b.arguments;
+    const gw_real *r = b.saved, *z = b.saved + H, *candidate = b.saved + 2 * H, *v = b.saved + 3 * H, *a = b.arguments;
     gw_real *dn = b.d, *dr = b.d + H, *dz = b.d + 2 * H, *dv = b.d + 3 * H;
     GW_EACH((int)H, {
         gwv zz = gwv_load_part(z + i, n);
@@ -186,10 +187,10 @@ static inline __attribute__((always_inline)) void gru_train_slopes(gw_act gate, 
     });
 }
 
-/* With reset before, from s = W_hn^T dn: dr, dh += s r, and r h for the gradient of W_hn. */
+/* With reset before, s = W_hn^T dn is known. Computes dr, dh += s r, and r h for the gradient of W_hn. */
 static void gru_train_before(const gru_train *g, gru_back b, const gw_real *sum, gw_real *reset, size_t H) {
     GW_EACH((int)H, {
-        gwv r = gwv_load_part(b.kept + i, n);
+        gwv r = gwv_load_part(b.saved + i, n);
         gwv h = gwv_load_part(b.h + i, n);
         gwv d = gwv_load_part(sum + i, n);
         gwv by_r = gwv_mul(gwv_mul(d, h), gw_act_slope(g->gate, gwv_load_part(b.arguments + i, n), r));
@@ -199,23 +200,23 @@ static void gru_train_before(const gru_train *g, gru_back b, const gw_real *sum,
     });
 }
 
-static void gru_train_pile(gru_train *g, const gw_sequence *s) {
+static void gru_train_products(gru_train *g, const gw_sequence *s) {
     const size_t H = s->sizes.units, I = s->sizes.inputs;
     gw_real *d_ih = s->d_tensors[GW_GRU_WEIGHT_IH], *d_hh = s->d_tensors[GW_GRU_WEIGHT_HH];
     gw_real *d_bias_ih = s->d_tensors[GW_GRU_BIAS_IH], *d_bias_hh = s->d_tensors[GW_GRU_BIAS_HH];
-    gw_pile *p = &g->pile;
+    gw_accumulated *p = &g->accumulated;
     const gw_product back[2] = {{g->ih_rz, p->d + H, p->d_stride, (int)(2 * H)}, {g->ih_n, p->d, p->d_stride, (int)H}};
-    gw_pile_x(p, &g->rows, back, 2);
-    gw_pile_weight(p, d_ih, H, 2 * H, p->x, p->x_stride, I);
-    gw_pile_weight(p, d_ih + 2 * H * I, 0, H, p->x, p->x_stride, I);
-    gw_pile_bias(p, d_bias_ih, H, 2 * H);
-    gw_pile_bias(p, d_bias_ih + 2 * H, 0, H);
+    gw_accumulated_x(p, &g->rows, back, 2);
+    gw_accumulated_weight(p, d_ih, H, 2 * H, p->x, p->x_stride, I);
+    gw_accumulated_weight(p, d_ih + 2 * H * I, 0, H, p->x, p->x_stride, I);
+    gw_accumulated_bias(p, d_bias_ih, H, 2 * H);
+    gw_accumulated_bias(p, d_bias_ih + 2 * H, 0, H);
     if (g->before) {
-        gw_pile_weight(p, d_hh, H, 2 * H, p->h, p->h_stride, H);
-        gw_pile_weight(p, d_hh + 2 * H * H, 0, H, g->reset, g->narrow, H);
+        gw_accumulated_weight(p, d_hh, H, 2 * H, p->h, p->h_stride, H);
+        gw_accumulated_weight(p, d_hh + 2 * H * H, 0, H, g->reset, g->narrow, H);
     } else {
-        gw_pile_weight(p, d_hh, H, 3 * H, p->h, p->h_stride, H);
-        gw_pile_bias(p, d_bias_hh + 2 * H, 3 * H, H);
+        gw_accumulated_weight(p, d_hh, H, 3 * H, p->h, p->h_stride, H);
+        gw_accumulated_bias(p, d_bias_hh + 2 * H, 3 * H, H);
     }
     p->count = 0;
 }
@@ -225,11 +226,11 @@ static void gru_train_backward(gru_train *g, const gw_sequence *s) {
     const int plain = gw_act_is(g->gate, GW_SIGMOID) && gw_act_is(g->act, GW_TANH) && !g->before;
     gw_real *d_bias_ih = s->d_tensors[GW_GRU_BIAS_IH], *d_bias_hh = s->d_tensors[GW_GRU_BIAS_HH];
     gw_rows *rows = &g->rows;
-    gw_pile *p = &g->pile;
+    gw_accumulated *p = &g->accumulated;
     for (size_t t = s->time; t-- > 0;) {
         const size_t live = gw_backward_rows(rows, t);
-        if (p->count + live > p->room) gru_train_pile(g, s);
-        gw_pile_step(p, rows, t, live);
+        if (p->count + live > p->room) gru_train_products(g, s);
+        gw_accumulate_step(p, rows, t, live);
         const gw_real *d = p->d + p->count * p->d_stride;
         for (size_t i = 0; i < live; i++)
             if (plain)
@@ -248,7 +249,7 @@ static void gru_train_backward(gru_train *g, const gw_sequence *s) {
         p->count += live;
         gw_backward_reset(rows, t);
     }
-    gru_train_pile(g, s);
+    gru_train_products(g, s);
     memcpy(d_bias_hh, d_bias_ih, (g->before ? 3 : 2) * H * sizeof(gw_real));
     gw_backward_end(rows);
 }

@@ -3,14 +3,14 @@
 #define GW_GRU_OPTIONS_H
 
 enum gw_gru_options {
-    GW_GRU_RESET,           /* 0 after, 1 before the recurrent matrix */
+    GW_GRU_RESET,           /* the reset gate acts 0 after, 1 before the recurrent matrix */
     GW_GRU_GATE_ACTIVATION, /* of r and z: a kind of gatewise_activations.h, not softmax */
     GW_GRU_GATE_ACTIVATION_ALPHA,
     GW_GRU_GATE_ACTIVATION_BETA,
-    GW_GRU_ACTIVATION, /* of n: likewise */
+    GW_GRU_ACTIVATION, /* of n: also a kind of gatewise_activations.h, not softmax */
     GW_GRU_ACTIVATION_ALPHA,
     GW_GRU_ACTIVATION_BETA,
-    GW_GRU_CLIP, /* what goes into an activation is held within this first; 0: there is none */
+    GW_GRU_CLIP, /* arguments of the activations are limited to this absolute value; 0: no limit */
     GW_GRU_OPTIONS
 };
 

@@ -6,19 +6,20 @@
  *
  * Reads one edge of I values, writes y (H). State: Re h (N), Im h (N).
  *
- * Order of each sum: B x from 0, x ascending. y from 0: x ascending, then Re h' and Im h' ascending.
+ * Order of each sum: B x begins with 0, then x ascending. y begins with 0, then x ascending, then Re h' and Im h'
+ * ascending.
  */
 
 typedef struct gw_lru {
-    int inputs, units, states;        /* I, H, N */
-    const float *zero;                /* where all sums begin, whole panels of the longer of the two */
+    int inputs, units, states; /* I, H, N */
+    const float *zero;         /* zeros, with which all sums begin: as many as the longer sum has, in whole panels */
     const float *real, *imag, *gamma; /* (N) each: Re lambda, Im lambda, exp(gamma_log) */
     const float *weight_x;            /* (2N, I) packed */
     const float *weight_h;            /* (H, 2N) packed */
     const float *weight_y;            /* (H, I) packed */
 } gw_lru;
 
-/* n lanes from i on: (real + i imag) (h + i g) + gamma (sum of B x). */
+/* In n lanes from i on: lambda h + exp(gamma_log) (B x), complex. */
 static inline void lru_turn(const gw_lru *l, const float *sum, float *state, int i, int n) {
     const int N = l->states;
     gwv real = gwv_load_part(l->real + i, n), imag = gwv_load_part(l->imag + i, n);
@@ -63,7 +64,7 @@ typedef struct lru_parts {
     float *zero, *real, *imag, *gamma, *weight_x, *weight_h, *weight_y;
 } lru_parts;
 
-/* Sums of a step, with room for whole panels. */
+/* The number of sums of a step, in whole panels. */
 static int lru_sums(int units, int states) { return units > 2 * states ? gw_padded(units) : gw_padded(2 * states); }
 
 static lru_parts lru_take(const gw_place *place, gw_room *room) {
@@ -81,7 +82,8 @@ static lru_parts lru_take(const gw_place *place, gw_room *room) {
     return p;
 }
 
-/* Whether exp of each value of a vector is a float: else an angle or a factor would be infinite. */
+/* Checks that exp of each value of a vector is a finite float, because otherwise an angle or a factor would be
+ * infinite. */
 static gw_status lru_check_exp(const gw_place *place, int tensor, size_t count) {
     const float *log = place->node->tensors[tensor].data;
     for (size_t i = 0; i < count; i++)
@@ -108,7 +110,7 @@ static gw_status lru_check(const gw_place *place, gw_room *room, gw_need *need) 
     return GW_OK;
 }
 
-/* The float next to a double on the side of 0: |lambda| stays below 1, and a state cannot grow by its rounding. */
+/* The nearest float towards 0. Rounding then never increases |lambda|, so that a state cannot grow because of it. */
 static float lru_towards_zero(double x) {
     const float near = (float)x;
     return fabs((double)near) > fabs(x) ? nextafterf(near, 0.0f) : near;

@@ -1,18 +1,19 @@
 /* Long short-term memory: one step.
  *
  *     i  = gate(W_ii x + b_ii + W_hi h + b_hi + p_i * c)
- *     f  = gate(W_if x + b_if + W_hf h + b_hf + p_f * c)      or 1 - i where the gates are coupled
+ *     f  = gate(W_if x + b_if + W_hf h + b_hf + p_f * c)      or 1 - i if the gates are coupled
  *     g  = act(W_ig x + b_ig + W_hg h + b_hg)
  *     c' = flush(bound(f * c + i * g, cell clip))
  *     o  = gate(W_io x + b_io + W_ho h + b_ho + p_o * c')
  *     y  = o * out(c')
  *     h' = flush(y), or with a projection flush(W_hr y)
  *
- * What goes into gate and act is first held within the clip, where there is one.
+ * The arguments of gate and act are first limited to the clip, if there is one. bound limits a value to the cell clip.
  *
- * Reads one edge of I values, writes h' (H, or P with a projection). State: h (P or H), c (H). Gates in the order i, f, g, o.
+ * Reads one edge of I values, writes h' (H, or P with a projection). State: h (P or H), c (H). Gates in the order i, f,
+ * g, o.
  *
- * Order of each sum: b_i + b_h (one rounding), x ascending, h ascending, then p * c.
+ * Order of each sum: b_i + b_h (rounded once), x ascending, h ascending, then p * c.
  */
 
 typedef struct gw_lstm {
@@ -20,7 +21,7 @@ typedef struct gw_lstm {
     int gate, act, out;       /* kinds of activation */
     float gate_a, gate_b, act_a, act_b, out_a, out_b;
     int coupled;
-    float clip, cell_clip; /* 0 = none */
+    float clip, cell_clip; /* 0: none */
     const float *bias;     /* (4H), 0 up to a whole panel */
     const float *weight_x; /* (4H, I) packed */
     const float *weight_h; /* (4H, P or H) packed */
@@ -32,7 +33,7 @@ static inline void lstm_map(int kind, float a, float b, float clip, float *v, in
     GW_EACH(count, gwv_store_part(v + i, gwv_activate(kind, a, b, gwv_within(clip, gwv_load_part(v + i, n))), n));
 }
 
-/* v = activation(v held within the clip). With a constant kind the switch is gone from the pass. */
+/* v = activation(v limited to the clip). With a constant kind the loop contains no switch. */
 static inline void lstm_activate(int kind, float a, float b, float clip, float *v, int count) {
     if (kind == GW_SIGMOID && clip <= 0.0f)
         lstm_map(GW_SIGMOID, 0.0f, 0.0f, 0.0f, v, count);
@@ -54,7 +55,7 @@ static inline void lstm_cell(const float *in, const float *forget, const float *
     gwv_store_part(c + i, gwv_flush(gwv_within(clip, cell)), n);
 }
 
-/* y goes to two places. */
+/* y = o * out(c), written to y and to copy. */
 static inline void lstm_output(int kind, float a, float b, const float *open, const float *c, float *y, float *copy,
                                int i, int n) {
     gwv next = gwv_flush(gwv_mul(gwv_load_part(open + i, n), gwv_activate(kind, a, b, gwv_load_part(c + i, n))));
@@ -62,7 +63,7 @@ static inline void lstm_output(int kind, float a, float b, const float *open, co
     gwv_store_part(copy + i, next, n);
 }
 
-/* From the sums (4H) of a session to its c and y, by way of the gates, which replace the sums. */
+/* Computes c and y of a session from its sums (4H), which are overwritten by the gates. */
 static inline void lstm_update(const gw_lstm *l, float *sum, float *c, float *y, float *copy) {
     const int H = l->units;
     const float *p = l->peephole;
@@ -88,7 +89,7 @@ static void lstm_step(const void *layer, const gw_batch *b) {
     const int H = l->units, R = l->width, wide = gw_padded(4 * H);
     const size_t stride = b->scratch_stride;
     float *sums = b->scratch; /* (4H) i, f, g, o, with room for whole panels */
-    float *ys = sums + wide;  /* with a projection (H) y, then (P) its product */
+    float *ys = sums + wide;  /* with a projection: y (H), then W_hr y (P) */
     const gw_product x = {l->weight_x, b->in[0], b->in_stride[0], l->inputs};
     const gw_product before = {l->weight_h, b->state, b->state_stride, R};
     gw_affine_2(sums, stride, l->bias, x, before, 4 * H, b->count);
@@ -117,7 +118,7 @@ typedef struct lstm_parts {
     float *bias, *weight_x, *weight_h, *weight_r, *peephole;
 } lstm_parts;
 
-/* Where weight_peephole stands, as tensors that are left out leave no gap. */
+/* The position of weight_peephole: tensors that are left out leave no gap. */
 static int lstm_peephole(int projected) { return projected ? GW_LSTM_WEIGHT_PEEPHOLE : GW_LSTM_WEIGHT_HR; }
 
 static lstm_parts lstm_take(const gw_place *place, gw_room *room) {

@@ -6,17 +6,17 @@ enum gw_lstm_options {
     GW_LSTM_GATE_ACTIVATION, /* of i, f and o: a kind of gatewise_activations.h, not softmax */
     GW_LSTM_GATE_ACTIVATION_ALPHA,
     GW_LSTM_GATE_ACTIVATION_BETA,
-    GW_LSTM_ACTIVATION, /* of g: likewise */
+    GW_LSTM_ACTIVATION, /* of g: also a kind of gatewise_activations.h, not softmax */
     GW_LSTM_ACTIVATION_ALPHA,
     GW_LSTM_ACTIVATION_BETA,
-    GW_LSTM_OUTPUT_ACTIVATION, /* of the cell: likewise */
+    GW_LSTM_OUTPUT_ACTIVATION, /* of the cell: also such a kind */
     GW_LSTM_OUTPUT_ACTIVATION_ALPHA,
     GW_LSTM_OUTPUT_ACTIVATION_BETA,
     GW_LSTM_PEEPHOLES,    /* 1 with peepholes, else 0 */
-    GW_LSTM_INPUT_FORGET, /* 1 where the gates are coupled, f = 1 - i, else 0 */
+    GW_LSTM_INPUT_FORGET, /* 1 if the gates are coupled, f = 1 - i, else 0 */
     GW_LSTM_PROJECTION,   /* 1 with a projection, else 0 */
-    GW_LSTM_CLIP,         /* what goes into i, f, g and o is held within this first; 0: there is none */
-    GW_LSTM_CELL_CLIP,    /* the cell is held within this; 0: there is none */
+    GW_LSTM_CLIP,         /* the arguments of gate and act are limited to this absolute value; 0: no limit */
+    GW_LSTM_CELL_CLIP,    /* the cell is limited to this absolute value; 0: no limit */
     GW_LSTM_OPTIONS
 };
 

@@ -4,7 +4,8 @@
  *     n  = act(W_n x + b_n)
  *     h' = flush(h + z (n - h))
  *
- * In this form a small z keeps its relative precision, and with it how slowly h comes to n; 1 - z would have lost it.
+ * In this form a small z keeps its relative precision, so that h approaches n at the right speed. 1 - z would lose this
+ * precision.
  *
  * Reads one edge of I values, writes h' (H). State: h (H). Rows in the order z, n.
  *
@@ -19,7 +20,7 @@ typedef struct gw_mingru {
     const float *weight; /* (2H, I) packed */
 } gw_mingru;
 
-/* n lanes from i on. Called with a constant kind where speed matters: then the switch is gone. */
+/* h' in n lanes from i on. Called with a constant kind where speed matters, so that there is no switch. */
 static inline void mingru_update(const gw_mingru *g, int act, const float *sum, float *h, float *out, int i, int n) {
     gwv z = gwv_sigmoid(gwv_load_part(sum + i, n));
     gwv candidate = gwv_activate(act, g->slope, g->offset, gwv_load_part(sum + g->units + i, n));

@@ -6,13 +6,13 @@
  *     i' = i / (f + i)
  *     h' = flush(h + i' (n - h))                           = f' h + i' n with f' = f / (f + i) = 1 - i'
  *
- * f and i may both underflow. So the quotient is extended by (1 + exp(-u)) (1 + exp(-v)), and by exp(-m), m the largest of
- * 0, -u and -v, as in a softmax:
+ * f and i may both underflow. The numerator and the denominator are therefore multiplied by (1 + exp(-u)) (1 +
+ * exp(-v)), and, as in a softmax, by exp(-m) with m = max(0, -u, -v):
  *
  *     i' = (exp(-m) + exp(-u - m)) / (exp(-m) + exp(-u - m) + exp(-m) + exp(-v - m))
  *
- * Then no exponential overflows, the divisor lies between 1 and 4, and nothing is subtracted: a small i' keeps its relative
- * precision, and with it how slowly h comes to n.
+ * Then no exponential overflows, the denominator is between 1 and 4, and nothing is subtracted. A small i' keeps its
+ * relative precision, so that h approaches n at the right speed.
  *
  * Reads one edge of I values, writes h' (H). State: h (H). Rows in the order f, i, n.
  *
@@ -27,7 +27,7 @@ typedef struct gw_minlstm {
     const float *weight; /* (3H, I) packed */
 } gw_minlstm;
 
-/* i' of u and v. */
+/* i' as a function of u and v. */
 static inline gwv minlstm_taken(gwv u, gwv v) {
     const gwv zero = gwv_set(0.0f), f = gwv_sub(zero, u), i = gwv_sub(zero, v);
     const gwv m = gwv_most(zero, gwv_most(f, i)), one = gwv_exp(gwv_sub(zero, m));
@@ -35,7 +35,7 @@ static inline gwv minlstm_taken(gwv u, gwv v) {
     return gwv_div(take, gwv_add(take, keep));
 }
 
-/* n lanes from i on. Called with a constant kind where speed matters: then the switch is gone. */
+/* h' in n lanes from i on. Called with a constant kind where speed matters, so that there is no switch. */
 static inline void minlstm_update(const gw_minlstm *g, int act, const float *sum, float *h, float *out, int i, int n) {
     const int H = g->units;
     gwv taken = minlstm_taken(gwv_load_part(sum + i, n), gwv_load_part(sum + H + i, n));

@@ -2,21 +2,23 @@
  *
  *     m = 1/T sum_t x(t)        s = sqrt(1/T sum_t (x(t) - m)^2 + epsilon)        y(t) = [m, s]
  *
- * With a mask the sums are over the n steps at which the column has a reading, and n stands for T; where there is none,
- * m = 0 and s = 1. The indicator of a missing reading of column i is at C + i, of an edge of 2C values.
+ * With a mask, the sums include only the n steps at which the column has a reading, and T is replaced by n. If there is
+ * no such step, m = 0 and s = 1. The edge then has 2C values, and value C + i is 1 where the reading of column i is
+ * missing.
  *
- * Both sums with t ascending, one chain a column.
+ * Order of both sums: t ascending, one chain for each column.
  *
- * Reads one edge, of which it uses the first W columns; writes 2W values. No state, no tensors. Needs the whole sequence.
+ * Reads one edge, of which it uses the first W columns; writes 2W values. No state, no tensors. Not causal: needs the
+ * whole sequence.
  */
 
 typedef struct gw_moments {
-    size_t width, inputs; /* W; of the edge it reads */
+    size_t width, inputs; /* W; the width of the edge read */
     float epsilon;
     int masked;
 } gw_moments;
 
-/* Of all columns at all steps. */
+/* The moments of all columns over all steps. */
 static void moments_all(const gw_moments *m, const float *x, size_t steps, float *mean, float *deviation) {
     const size_t W = m->width;
     for (size_t i = 0; i < W; i++) mean[i] = deviation[i] = 0.0f;
@@ -31,7 +33,7 @@ static void moments_all(const gw_moments *m, const float *x, size_t steps, float
     for (size_t i = 0; i < W; i++) deviation[i] = gw_sqrt(deviation[i] / (float)steps + m->epsilon);
 }
 
-/* Of one column, at the steps at which it was read. */
+/* The moments of one column over the steps at which it has a reading. */
 static void moments_seen(const gw_moments *m, const float *x, size_t steps, float *mean, float *deviation) {
     const float *gone = x + m->inputs / 2;
     float sum = 0.0f, squares = 0.0f, seen = 0.0f;
@@ -44,7 +46,7 @@ static void moments_seen(const gw_moments *m, const float *x, size_t steps, floa
     *deviation = seen > 0.0f ? gw_sqrt(squares / seen + m->epsilon) : 1.0f;
 }
 
-static void moments_whole(const void *layer, const gw_batch *b, size_t steps) {
+static void moments_sequence(const void *layer, const gw_batch *b, size_t steps) {
     const gw_moments *m = layer;
     const size_t W = m->width;
     for (int row = 0; row < b->count; row++) {
@@ -89,7 +91,7 @@ static const gw_kernel gw_kernel_moments = {
     .kind = "moments",
     .check = moments_check,
     .pack = moments_pack,
-    .whole = moments_whole,
+    .sequence = moments_sequence,
 };
 
 #endif

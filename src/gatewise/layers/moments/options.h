@@ -4,7 +4,7 @@
 
 enum gw_moments_options {
     GW_MOMENTS_EPSILON, /* more than 0 */
-    GW_MOMENTS_MASKED,  /* 1 where the edge ends in indicators of missing readings, else 0 */
+    GW_MOMENTS_MASKED,  /* 1 if the edge ends with indicators of missing readings, else 0 */
     GW_MOMENTS_OPTIONS
 };
 

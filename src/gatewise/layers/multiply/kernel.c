@@ -1,4 +1,4 @@
-/* Multiplies edges of one width, value by value: one step.
+/* Multiplies edges of equal width, value by value: one step.
  *
  *     y = x_0 * x_1 * ...    from left to right
  *
@@ -6,7 +6,7 @@
  */
 
 typedef struct gw_multiply {
-    int count, width; /* edges read; I */
+    int count, width; /* the number of edges read; I */
 } gw_multiply;
 
 static void multiply_step(const void *layer, const gw_batch *b) {

@@ -1,14 +1,15 @@
-/* Normalisation of each step: one step.
+/* Normalises the values of each step: one step.
  *
  *     y = x / sqrt(1/I sum_i x_i^2 + epsilon) * weight                      rms
  *     y = (x - m) / sqrt(1/I sum_i (x_i - m)^2 + epsilon) * weight + bias   layer, m = 1/I sum_i x_i
  *
  * Reads one edge of I values, writes y (I). No state.
  *
- * The mean is taken away before the squares, which would otherwise be large and differ by little; and it is taken away twice,
- * as the mean of what remains is the rounding of the first. A sum has 16 chains, chain k of i = k, k + 16, ... ascending, on every
- * instruction set; then the last half of them is added to the first until there is one. Where a sum of squares overflows,
- * from 1e19 on, x counts as 0.
+ * The mean is subtracted before squaring, because otherwise the variance would be a small difference of large numbers.
+ * It is subtracted twice: the mean of what remains after the first time is the rounding error of the first mean. On
+ * every instruction set a sum consists of 16 chains, of which chain k adds i = k, k + 16, ... in ascending order. Then
+ * the second half of the chains is added to the first half, until one is left. If a sum of squares overflows, from |x|
+ * = 1e19 on, x counts as 0.
  */
 
 enum { NORM_CHAINS = 16 };
@@ -20,7 +21,7 @@ typedef struct gw_norm {
     const float *weight, *bias; /* (I) */
 } gw_norm;
 
-/* chains + x, or + x^2, of the first `count` <= NORM_CHAINS. */
+/* Adds x, or x^2, to the first `count` <= NORM_CHAINS chains. */
 static inline void norm_gather(float *chains, const float *x, int count, int squared) {
     GW_EACH(count, {
         gwv v = gwv_load_part(x + i, n);

@@ -1,15 +1,16 @@
-/* The sequence from its end to its beginning.
+/* The sequence in reverse order of time.
  *
  *     y(t) = x(T - 1 - t)
  *
- * Reads one edge, writes one as wide. No state, no options, no tensors. Needs the whole sequence.
+ * Reads one edge, writes an edge of the same width. No state, no options, no tensors. Not causal: needs the whole
+ * sequence.
  */
 
 typedef struct gw_reverse {
     size_t width;
 } gw_reverse;
 
-static void reverse_whole(const void *layer, const gw_batch *b, size_t steps) {
+static void reverse_sequence(const void *layer, const gw_batch *b, size_t steps) {
     const size_t width = ((const gw_reverse *)layer)->width;
     for (int row = 0; row < b->count; row++) {
         const float *x = b->in[0] + (size_t)row * b->in_stride[0];
@@ -39,7 +40,7 @@ static const gw_kernel gw_kernel_reverse = {
     .kind = "reverse",
     .check = reverse_check,
     .pack = reverse_pack,
-    .whole = reverse_whole,
+    .sequence = reverse_sequence,
 };
 
 #endif

@@ -7,8 +7,8 @@
  *     e  = 1 - a                                           signed: 1 - (2 a - 1) = 2 (1 - a)
  *     h' = flush(h - e h + sqrt(e (1 + a)) (i v))          signed: sqrt(e 2 a)
  *
- * e, not a, is what is computed: where a is nearly 1, 1 - a^2 = e (1 + a) and how slowly h decays keep their relative
- * precision, which a as a float has lost.
+ * The kernel computes e rather than a. If a is nearly 1, then 1 - a^2 = e (1 + a) and the decay of h keep their
+ * relative precision, which they would lose if they were computed from a as a float.
  *
  * Reads one edge of I values, writes h' (H). State: h (H). Rows in the order r, i, v.
  *
@@ -23,7 +23,7 @@ typedef struct gw_rglru {
     const float *weight; /* (3H, I) packed */
 } gw_rglru;
 
-/* n lanes from i on. Called with is_signed constant: then the choice is gone. */
+/* h' in n lanes from i on. Called with a constant is_signed, so that there is no branch. */
 static inline void rglru_update(const gw_rglru *g, int is_signed, const float *sum, float *h, float *out, int i,
                                 int n) {
     const int H = g->units;
@@ -32,7 +32,7 @@ static inline void rglru_update(const gw_rglru *g, int is_signed, const float *s
     gwv e = gwv_saturate(y), one_plus_a = gwv_sub(gwv_set(2.0f), e);
     if (is_signed) {
         gwv a = gwv_exp(gwv_sub(gwv_set(0.0f), y));
-        e = gwv_add(e, e), one_plus_a = gwv_add(a, a); /* of 2 a - 1 in the place of a */
+        e = gwv_add(e, e), one_plus_a = gwv_add(a, a); /* those of 2 a - 1 instead of a */
     }
     gwv before = gwv_load_part(h + i, n), root = gwv_sqrt(gwv_mul(e, one_plus_a));
     gwv kept = gwv_fma(gwv_sub(gwv_set(0.0f), e), before, before);
@@ -80,7 +80,7 @@ static rglru_parts rglru_take(const gw_place *place, gw_room *room) {
     return p;
 }
 
-/* 8 softplus(decay), in double and without overflow; more than a float holds is no different from the largest. */
+/* 8 softplus(decay), computed in double without overflow. Rates above FLT_MAX have the same effect as FLT_MAX. */
 static float rglru_rate(float decay) {
     const double d = (double)decay, rate = 8.0 * (fmax(d, 0.0) + log1p(exp(-fabs(d))));
     return (float)fmin(rate, 0x1.fffffep127);

@@ -3,7 +3,7 @@
 #define GW_RGLRU_OPTIONS_H
 
 enum gw_rglru_options {
-    GW_RGLRU_SIGNED, /* 1 where a may be negative, else 0 */
+    GW_RGLRU_SIGNED, /* 1 if a may be negative, else 0 */
     GW_RGLRU_OPTIONS
 };
 

@@ -2,11 +2,11 @@
  *
  *     h' = flush(act(W_ih x + b_ih + W_hh h + b_hh))
  *
- * What goes into act is first held within the clip, where there is one.
+ * The argument of act is first limited to the clip, if there is one.
  *
  * Reads one edge of I values, writes h' (H). State: h (H).
  *
- * Order of each sum: b_ih + b_hh (one rounding), then x ascending, then h ascending.
+ * Order of each sum: b_ih + b_hh (rounded once), then x ascending, then h ascending.
  */
 
 typedef struct gw_rnn {
@@ -18,7 +18,7 @@ typedef struct gw_rnn {
     const float *weight_h; /* (H, H) packed */
 } gw_rnn;
 
-/* h'. Called with constants where speed matters. */
+/* h'. Called with a constant act and clip where speed matters, so that there is no switch. */
 static inline void rnn_update(const gw_rnn *r, int act, float clip, const float *sum, float *h, float *out) {
     GW_EACH(r->units, {
         gwv a = gwv_within(clip, gwv_load_part(sum + i, n));

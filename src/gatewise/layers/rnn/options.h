@@ -6,7 +6,7 @@ enum gw_rnn_options {
     GW_RNN_ACTIVATION, /* a kind of gatewise_activations.h, not softmax */
     GW_RNN_ACTIVATION_ALPHA,
     GW_RNN_ACTIVATION_BETA,
-    GW_RNN_CLIP, /* what goes into it is held within this first; 0: there is none */
+    GW_RNN_CLIP, /* its argument is limited to this absolute value; 0: no limit */
     GW_RNN_OPTIONS
 };
 

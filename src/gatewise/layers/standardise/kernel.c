@@ -1,8 +1,9 @@
-/* Readings in the units of their window: one step.
+/* Standardises readings with the moments of their window: one step.
  *
- *     y_i = (x_i - m_i) / s_i  for i < W, y_i = x_i after that
+ *     y_i = (x_i - m_i) / s_i  for i < W, y_i = x_i for i >= W
  *
- * With a mask y_i = 0 for i < W where the reading is missing: its indicator is at C + i, of I = 2C values, W <= C.
+ * With a mask, I = 2C and W <= C, value C + i is 1 where reading i is missing, and y_i = 0 for missing readings with i
+ * < W.
  *
  * Reads x (I) and [m, s] (2W), W <= I; writes I values. No state, no tensors.
  */

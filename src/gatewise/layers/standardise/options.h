@@ -3,7 +3,7 @@
 #define GW_STANDARDISE_OPTIONS_H
 
 enum gw_standardise_options {
-    GW_STANDARDISE_MASKED, /* 1 where the edge ends in indicators of missing readings, else 0 */
+    GW_STANDARDISE_MASKED, /* 1 if the edge ends with indicators of missing readings, else 0 */
     GW_STANDARDISE_OPTIONS
 };
 

@@ -49,7 +49,7 @@ library.define(
 )
 library.define(
     "recurrence_backward(str kind, float[] options, Tensor x, Tensor[] first, Tensor[] tensors, Tensor? lengths, "
-    "Tensor? resets, Tensor out, Tensor kept, Tensor d_out, Tensor[] d_last, bool wants_x) -> Tensor[]"
+    "Tensor? resets, Tensor out, Tensor saved, Tensor d_out, Tensor[] d_last, bool wants_x) -> Tensor[]"
 )
 
 _off: ContextVar[bool] = ContextVar("gatewise_without_kernels", default=False)
@@ -153,10 +153,12 @@ def arrays(tensors: Sequence[Tensor]) -> tuple[Any, ...]:
 # --- the operator -----------------------------------------------------------------------------------------------------
 
 
-def _kept(kind: str, options: Sequence[float], x: Tensor, first: Sequence[Tensor], tensors: Sequence[Tensor]) -> int:
+def _saved_size(
+    kind: str, options: Sequence[float], x: Tensor, first: Sequence[Tensor], tensors: Sequence[Tensor]
+) -> int:
     """How many numbers the kernel saves for backward, for each row and step."""
     rows, hidden = int(tensors[0].shape[0]), int(first[0].shape[1])
-    return _core.train_kept(kind, tuple(options), int(x.shape[2]), rows, hidden, x.dtype == torch.float64, None)
+    return _core.train_saved(kind, tuple(options), int(x.shape[2]), rows, hidden, x.dtype == torch.float64, None)
 
 
 def _shares(x: Tensor, tensors: Sequence[Tensor], passes: int) -> int:
@@ -177,9 +179,9 @@ def _forward(
 ) -> list[Tensor]:
     """out, the last states, and the values that are saved for backward, if `keep` is true."""
     results = _fake(kind, options, x, first, tensors, lengths, resets, keep)
-    out, *last, kept = results
+    out, *last, saved = results
     given = (array(x), arrays(first), arrays(tensors), array(lengths), array(resets))
-    written = (array(out), arrays(last), array(kept) if keep else None)
+    written = (array(out), arrays(last), array(saved) if keep else None)
     _core.train_forward(kind, tuple(options), *given, *written, _shares(x, tensors, 1), team(), None)
     return results
 
@@ -198,9 +200,9 @@ def _fake(
     batch, time, _ = x.shape
     # The large tensor first: if activations are recomputed in segments, its memory is reused by the next segment, and
     # tensors that live longer must not be allocated in it.
-    kept = x.new_empty(time, batch, _kept(kind, options, x, first, tensors)) if keep else x.new_empty(0)
+    saved = x.new_empty(time, batch, _saved_size(kind, options, x, first, tensors)) if keep else x.new_empty(0)
     out = x.new_empty(batch, time, first[0].shape[1])
-    return [out, *(field.new_empty(field.shape) for field in first), kept]
+    return [out, *(field.new_empty(field.shape) for field in first), saved]
 
 
 def _backward(
@@ -212,7 +214,7 @@ def _backward(
     lengths: Tensor | None,
     resets: Tensor | None,
     out: Tensor,
-    kept: Tensor,
+    saved: Tensor,
     d_out: Tensor,
     d_last: Sequence[Tensor],
     wants_x: bool,
@@ -231,7 +233,7 @@ def _backward(
         array(lengths),
         array(resets),
         array(out),
-        array(kept),
+        array(saved),
         array(d_out),
         arrays(d_last),
         array(d_x) if wants_x else None,
@@ -253,7 +255,7 @@ def _backward_fake(
     lengths: Tensor | None,
     resets: Tensor | None,
     out: Tensor,
-    kept: Tensor,
+    saved: Tensor,
     d_out: Tensor,
     d_last: Sequence[Tensor],
     wants_x: bool,
@@ -291,13 +293,13 @@ class _Recurrence(torch.autograd.Function):
                 f"the native {ctx.kind} has no second derivative, as create_graph=True asks for; "
                 "run the model within gatewise.train.without_kernels()"
             )
-        lengths, resets, out, kept, x, *rest = ctx.saved_tensors
+        lengths, resets, out, saved, x, *rest = ctx.saved_tensors
         first, tensors = rest[: ctx.states], rest[ctx.states :]
         ends = zip((out, *first), d_results[: 1 + ctx.states], strict=True)
         d_out, *d_last = (torch.zeros_like(value) if d is None else d for value, d in ends)
         wants_x = ctx.needs_input_grad[5]
         d_x, *found = torch.ops.gatewise.recurrence_backward(
-            ctx.kind, ctx.options, x, first, tensors, lengths, resets, out, kept, d_out, d_last, wants_x
+            ctx.kind, ctx.options, x, first, tensors, lengths, resets, out, saved, d_out, d_last, wants_x
         )
         return (None, None, None, None, None, d_x if wants_x else None, *found)
 

@@ -1,8 +1,10 @@
-/* What the fuzz targets share: readers of hostile bytes, memory of the exact size, and running a model in every way there is.
+/* What the fuzz targets share: readers of hostile bytes, memory of the exact size, and running a model in every way
+ * there is.
  *
- * A target is LLVMFuzzerTestOneInput(data, size). `make fuzz` links it with libFuzzer, `make native-test` with replay.c, which
- * runs it on the corpus. Memory beyond what the sizes say belongs to the address sanitizer, and what the core promises beyond
- * that (equal bits whichever way a model runs, refusals that change nothing) is checked by must().
+ * A target is LLVMFuzzerTestOneInput(data, size). `make fuzz` links it with libFuzzer, `make native-test` with
+ * replay.c, which runs it on the corpus. Memory beyond what the sizes say belongs to the address sanitizer, and what
+ * the core promises beyond that (equal bits whichever way a model runs, refusals that change nothing) is checked by
+ * must().
  */
 #ifndef GW_FUZZ_H
 #define GW_FUZZ_H
@@ -24,7 +26,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
         }                                                                                                              \
     } while (0)
 
-/* --- bytes --------------------------------------------------------------------------------------------------------- */
+/* --- bytes
+ * --------------------------------------------------------------------------------------------------------- */
 
 typedef struct bytes {
     const uint8_t *at, *end;
@@ -36,7 +39,8 @@ static inline unsigned take_byte(bytes *b) { return b->at < b->end ? *b->at++ : 
 /* From 0 to most - 1. */
 static inline int take_below(bytes *b, int most) { return (int)(take_byte(b) % (unsigned)most); }
 
-/* Floats as they come, with all their NaNs, infinities and denormals; where the bytes end, pseudo-random ones in -1..1. */
+/* Floats as they come, with all their NaNs, infinities and denormals; where the bytes end, pseudo-random ones in
+ * -1..1. */
 static inline void take_floats(bytes *b, float *values, size_t count) {
     static const uint32_t factor = 1664525u, step = 1013904223u;
     uint32_t noise = 1;
@@ -50,7 +54,8 @@ static inline void take_floats(bytes *b, float *values, size_t count) {
         }
 }
 
-/* --- memory -------------------------------------------------------------------------------------------------------- */
+/* --- memory
+ * -------------------------------------------------------------------------------------------------------- */
 
 enum { MOST_KEPT = 1 << 12 };
 static void *kept[MOST_KEPT];
@@ -68,7 +73,8 @@ static inline void forget(void) {
     while (kept_count) free(kept[--kept_count]);
 }
 
-/* --- running ------------------------------------------------------------------------------------------------------- */
+/* --- running
+ * ------------------------------------------------------------------------------------------------------- */
 
 /* Equal bits, or both NaN: which NaN comes of two is not part of what a model means. */
 static inline int same(const float *a, const float *b, size_t count) {
@@ -122,7 +128,7 @@ static inline void exercise(const gw_model *model, size_t sessions, size_t steps
         must(same(row, y + s * steps * O, steps * O) && same(one, state + s * S, S));
     }
     if (!sizes->steps) {
-        must(gw_step(model, x, one, row, step_scratch) == GW_WHOLE_SEQUENCE);
+        must(gw_step(model, x, one, row, step_scratch) == GW_NON_CAUSAL);
         return;
     }
     /* Pushed together, the last session first. */

@@ -1,6 +1,6 @@
-/* gatewise: recurrent sequence models, one step at a time, in memory that you give.
+/* gatewise: recurrent sequence models, which run step by step in memory that the caller provides.
  *
- * A model is described as a graph, measured, and built into an arena:
+ * A program describes a model as a graph, measures how much memory it needs, and builds it into an arena:
  *
  *     const float W[2 * 3] = {...}, b[2] = {...};
  *     const int reads[] = {0};
@@ -17,34 +17,41 @@
  *     const gw_model *model;
  *     gw_build(&graph, NULL, arena, sizes.model_bytes, &model, &fault);
  *
- * and then runs, one state and one scratch area for each session:
+ * It then runs the model. Each session needs a state and a scratch area of its own:
  *
  *     float x[3], y[2], *state = malloc(sizeof(float) * sizes.state_floats);
  *     void *scratch = aligned_alloc(GW_ALIGNMENT, sizes.scratch_bytes);
  *     gw_reset(model, state);
  *     while (read_sensor(x)) gw_step(model, x, state, y, scratch);
  *
- * examples/c/stream.c is a whole program. From the root of the repository, the library and a program with it:
+ * examples/c/stream.c is a complete program. These commands, from the root of the repository, compile the library and
+ * the program:
  *
  *     cmake -B build/c -DGATEWISE_MODULE=OFF && cmake --build build/c --target gatewise_static
  *     cc -Isrc/gatewise/native/include examples/c/stream.c build/c/libgatewise.a -o stream -lm
  *
- * The kinds of node stand in gatewise_kinds.h: the equations of each, the edges it reads and writes, its options and its
- * tensors. An activation is three options: a kind of gatewise_activations.h, and its two parameters, there alpha and beta.
+ * gatewise_kinds.h describes each kind of node: its equations, the edges that it reads and writes, its options and its
+ * tensors. An activation takes three options: its number in gatewise_activations.h, and the two parameters alpha and
+ * beta.
  *
- * A value of the input is missing where it is NaN or infinite, or beyond 1e18 in size, once scaled if it is: what comes after
- * could not be computed in float32. So is one of -1 or less where log(1 + x) is read.
+ * An input value counts as missing if it is NaN or infinite, or if its absolute value, after scaling, is larger than
+ * 1e18, because later values could then not be computed in float32. In a column that is read as log(1 + x), a value of
+ * -1 or less is missing as well.
  *
- * Some kinds need the whole sequence: with them gw_run runs over sequences, and gw_step only if the graph has a window.
+ * Some kinds of node are not causal: they need the whole sequence. A graph with such a node runs over sequences with
+ * gw_run; gw_step and gw_push run it only if it has a window.
  *
- * Threads: no function has hidden state. A built model never changes and may be used by any number of threads; a state and
- * a scratch area belong to one call at a time.
+ * Threads: no function has hidden state. A built model never changes, and any number of threads may use it at the same
+ * time. A state and a scratch area may be used by only one call at a time.
  *
- * A step does not allocate, lock, or call the system or libm. A state is sizes.state_floats floats in the order of the
- * nodes; it may be copied, stored, and continued on another instruction set or machine.
+ * A step does not allocate memory, take locks, or call the operating system or libm. A state consists of
+ * sizes.state_floats floats, in the order of the nodes. It may be copied and stored, and be continued with another
+ * instruction set or on another machine.
  *
- * Summation order is part of what a model means (bias, inputs ascending, hidden ascending; one chain per output), so
- * gw_run in chunks of any length, gw_run_batch and gw_push give the same bits as gw_step. Bits may differ between instruction sets.
+ * The order of summation is part of the definition of a model: each output is one chain of additions, first the bias,
+ * then the inputs in ascending order, then the hidden values in ascending order. gw_run with chunks of any length,
+ * gw_run_batch and gw_push therefore give the same bits as gw_step. Results may differ in their last bits between
+ * instruction sets.
  */
 #ifndef GATEWISE_H
 #define GATEWISE_H
@@ -58,90 +65,90 @@
 extern "C" {
 #endif
 
-/* What can go wrong. gw_fault says where; its numbers are those in brackets, got and expected. */
+/* What can go wrong. A gw_fault says where; the brackets at the end of a text name its numbers `got` and `expected`. */
 #define GW_STATUSES(X)                                                                                                 \
     X(GW_OK, "no error")                                                                                               \
     X(GW_BAD_ARGUMENT, "a pointer is NULL or a count is negative")                                                     \
-    X(GW_UNKNOWN_CPU, "this build on this processor has no such instruction set")                                      \
+    X(GW_UNKNOWN_CPU, "this build has no instruction set of this name that this processor supports")                   \
     X(GW_UNKNOWN_KIND, "no such kind of node")                                                                         \
     X(GW_BAD_COUNT, "there are more or fewer nodes or edges than a graph may have [count, limit]")                     \
     X(GW_BAD_WIDTH, "an edge is narrower than 1 or too wide [width, limit]")                                           \
     X(GW_BAD_EDGE, "there is no edge of this number [number, edges]")                                                  \
-    X(GW_UNWRITTEN_EDGE, "an edge is read, or is the output, and no node before has written it [number]")              \
-    X(GW_REWRITTEN_EDGE, "an edge is written twice [number]")                                                          \
+    X(GW_UNWRITTEN_EDGE, "an edge is read, or is the output, but no earlier node writes it [number]")                  \
+    X(GW_REWRITTEN_EDGE, "two nodes write the same edge, or a node writes the input [number]")                         \
     X(GW_BAD_INPUTS, "the node reads more or fewer edges than its kind does [count]")                                  \
     X(GW_BAD_INPUT_WIDTH, "an edge that the node reads has a width that does not fit [width]")                         \
     X(GW_BAD_OUTPUT_WIDTH, "the edge that the node writes has a width that does not fit [width]")                      \
     X(GW_BAD_OPTIONS, "the node has more or fewer options than its kind does [count]")                                 \
-    X(GW_BAD_OPTION, "an option has a value that its kind does not know")                                              \
+    X(GW_BAD_OPTION, "an option has a value that its kind does not accept")                                            \
     X(GW_BAD_TENSORS, "the node has more or fewer tensors than its kind does [count]")                                 \
     X(GW_BAD_SHAPE, "a tensor has the wrong shape [rows, columns]")                                                    \
-    X(GW_BAD_WEIGHT, "a tensor holds a value that is not finite, or that makes no sense in it [position]")             \
+    X(GW_BAD_WEIGHT, "a tensor contains a value that is not finite, or that is not allowed in this tensor [position]") \
     X(GW_TOO_LARGE, "the model is larger than this version can address")                                               \
     X(GW_SMALL_ARENA, "the arena is too small [bytes]")                                                                \
     X(GW_MISALIGNED, "the arena or the scratch area does not start at a multiple of GW_ALIGNMENT")                     \
     X(GW_BAD_WINDOW, "the window is negative or too long [steps, limit]")                                              \
-    X(GW_WHOLE_SEQUENCE, "a node needs the whole sequence: the model runs over sequences, not step by step")           \
-    X(GW_NONFINITE_INPUT, "an input value is missing, and the model refuses that; the state is untouched")
+    X(GW_NON_CAUSAL,                                                                                                   \
+      "a node is not causal: it needs the whole sequence, so the model runs over sequences but not step by step")      \
+    X(GW_NONFINITE_INPUT, "an input value is missing, which this model does not accept; the state has not changed")
 
 #define GW_STATUS_NAME(name, text) name,
 typedef enum gw_status { GW_STATUSES(GW_STATUS_NAME) GW_STATUS_COUNT } gw_status;
 #undef GW_STATUS_NAME
 
 enum {
-    GW_ALIGNMENT = 64,         /* of arena and scratch, in bytes */
+    GW_ALIGNMENT = 64,         /* of the arena and the scratch area, in bytes */
     GW_MOST_NODES = 1 << 12,   /* nodes, and edges, in one graph */
     GW_MOST_WIDTH = 1 << 20,   /* values in one edge */
     GW_MOST_VALUES = 1 << 28,  /* values in one tensor, or in the readings of one window */
     GW_MOST_WINDOW = 1 << 20,  /* steps in a window */
-    GW_MOST_SCRATCH = 1 << 26, /* floats that one node works in */
-    GW_MOST_INPUTS = 4         /* edges one node reads */
+    GW_MOST_SCRATCH = 1 << 26, /* floats in the scratch area of one node */
+    GW_MOST_INPUTS = 4         /* edges that one node reads */
 };
 
-/* rows x cols floats in C order; a vector has cols = 1. */
+/* rows x cols floats in C order (row by row); a vector has cols = 1. */
 typedef struct gw_tensor {
     const float *data;
     size_t rows, cols;
 } gw_tensor;
 
-/* One node: reads edges, writes one. */
+/* One node: it reads one or more edges and writes one. */
 typedef struct gw_node {
     const char *kind; /* "gru", "dense", ...: see gatewise_kinds.h */
-    const int *reads; /* numbers of the edges it reads */
+    const int *reads; /* numbers of the edges that it reads */
     int read_count;
-    int writes; /* number of the edge it writes */
+    int writes; /* number of the edge that it writes */
     const float *options;
     int option_count;
     const gw_tensor *tensors;
     int tensor_count;
 } gw_node;
 
-/* Nodes in order of execution over numbered edges; edge 0 is the input of the model. */
+/* Nodes in the order of their execution, connected by numbered edges; edge 0 is the input of the model. */
 typedef struct gw_graph {
     const gw_node *nodes;
     int node_count;
-    const int *widths; /* of each edge, in values */
+    const int *widths; /* width of each edge, in values */
     int edge_count;
-    int output;           /* number of the edge that is the model's answer */
-    int refuse_nonfinite; /* whether a value missing in the input is an error */
-    int window; /* L: each answer is made from the last L readings, from a zero state; 0: the state is carried */
-    int hold;   /* with a window: whether a value that is missing comes into it as the last one of its column */
+    int output;           /* number of the edge that is the output of the model */
+    int refuse_nonfinite; /* 1: a missing input value is an error; 0: it is passed on to the nodes */
+    int window; /* L: each output is computed from the last L readings and a zero state; 0: the state is carried */
+    int hold;   /* with a window: 1 if missing values are filled forward, with the last value of their column, else 0 */
 } gw_graph;
 
-/* What a model needs and is. */
+/* What a model needs, and its properties. */
 typedef struct gw_sizes {
-    size_t model_bytes;   /* arena for gw_build: the packed weights */
-    size_t scratch_bytes; /* working memory of gw_step; for other calls see gw_scratch_bytes */
-    size_t state_floats;  /* state of one session */
-    int inputs, outputs;  /* values in and out at each step */
-    uint64_t macs;        /* multiply-accumulates of one step of all nodes */
-    uint64_t
-        push_macs; /* those of a push: with a whole window, L times those of all nodes but the last stateless ones */
-    int window;    /* as in gw_graph */
-    int steps;     /* whether it can be run step by step: 0 where a node needs the whole sequence */
+    size_t model_bytes;   /* size of the arena for gw_build: the packed weights */
+    size_t scratch_bytes; /* size of the scratch area of gw_step; for other calls see gw_scratch_bytes */
+    size_t state_floats;  /* size of the state of one session, in floats */
+    int inputs, outputs;  /* values that each step reads and writes */
+    uint64_t macs;        /* multiply-accumulate operations of one step of all nodes */
+    uint64_t push_macs;   /* the same for one call of gw_step: more with a window, which runs most nodes L times */
+    int window;           /* as in gw_graph */
+    int steps;            /* 1 if the model runs step by step; 0 if a node is not causal and there is no window */
 } gw_sizes;
 
-/* Where a graph is wrong. */
+/* Where a graph is wrong, and why. */
 typedef struct gw_fault {
     gw_status status;
     int node;  /* position in graph.nodes, or -1 */
@@ -154,58 +161,67 @@ typedef struct gw_model gw_model;
 /* The text of a status; never NULL. */
 const char *gw_text(gw_status status);
 
-/* Instruction sets of this build that this processor has, best first; NULL beyond the last. */
+/* The name of the i-th instruction set of this build that this processor supports, the fastest first; NULL after the
+ * last. */
 const char *gw_cpu(int i);
 
-/* Check a graph wholly and say what it needs. cpu is a name from gw_cpu, or NULL for the best. fault may be NULL. */
+/* Check a graph completely and compute what it needs. cpu is a name from gw_cpu, or NULL for the fastest. fault may be
+ * NULL. */
 gw_status gw_measure(const gw_graph *graph, const char *cpu, gw_sizes *sizes, gw_fault *fault);
 
-/* Check a graph wholly and pack it into an arena of arena_bytes >= sizes.model_bytes, aligned to GW_ALIGNMENT. The graph
- * and its tensors are not needed afterwards. The arena must stay, and stay in place, as long as the model is used. */
+/* Check a graph completely and pack it into an arena of arena_bytes >= sizes.model_bytes, aligned to GW_ALIGNMENT. The
+ * graph and its tensors are not needed afterwards. The arena must neither be freed nor moved as long as the model is
+ * used. */
 gw_status gw_build(const gw_graph *graph, const char *cpu, void *arena, size_t arena_bytes, const gw_model **model,
                    gw_fault *fault);
 
 const gw_sizes *gw_model_sizes(const gw_model *model);
 const char *gw_model_cpu(const gw_model *model);
 
-/* Put a state at the start of a sequence: all zero. */
+/* Set a state to the start of a sequence: all values become zero. */
 void gw_reset(const gw_model *model, float *state);
 
-/* Working memory of one call, in bytes: of gw_run_batch for so many sessions and steps, of gw_run (1 session), of gw_push
- * (1 step). SIZE_MAX where that is more than there can be. It grows with the steps only up to a limit, unless a node needs
- * the whole sequence. */
+/* The size of the scratch area of a call, in bytes: of gw_run_batch with this many sessions and steps, of gw_run
+ * (sessions = 1), or of gw_push (steps = 1). SIZE_MAX if this is more than memory can have. The number of steps matters
+ * only for models with a window, up to a limit, and for models with a node that is not causal. */
 size_t gw_scratch_bytes(const gw_model *model, size_t sessions, size_t steps);
 
-/* One step: x (inputs) and state (state_floats) give y (outputs) and the next state. y must overlap neither x nor state.
- * scratch: sizes.scratch_bytes, aligned to GW_ALIGNMENT; nothing is kept in it between calls. */
+/* Run one step: read x (inputs) and state (state_floats), write y (outputs) and the next state. y must overlap neither
+ * x nor state. scratch has sizes.scratch_bytes and is aligned to GW_ALIGNMENT; its content is not needed between
+ * calls. */
 gw_status gw_step(const gw_model *model, const float *x, float *state, float *y, void *scratch);
 
-/* Many steps: x (steps, inputs) gives y (steps, outputs). All of x is checked before the state changes. */
+/* Run many steps: read x (steps, inputs), write y (steps, outputs). All of x is checked before the state changes. */
 gw_status gw_run(const gw_model *model, size_t steps, const float *x, float *state, float *y, void *scratch);
 
-/* Many sessions over many steps, side by side: x (sessions, steps, inputs) and states (sessions, state_floats) give
- * y (sessions, steps, outputs), the bits of gw_run for each. All of x is checked before any state changes. */
+/* Run many sessions over many steps: read x (sessions, steps, inputs) and states (sessions, state_floats), write y
+ * (sessions, steps, outputs), with the same bits as gw_run for each session. All of x is checked before any state
+ * changes. */
 gw_status gw_run_batch(const gw_model *model, size_t sessions, size_t steps, const float *x, float *states, float *y,
                        void *scratch);
 
-/* One step of `count` sessions out of many: x (count, inputs) for those that ids names by their place in states, which must
- * all be there and differ; gives y (count, outputs). All of x is checked before any state changes. */
+/* Run one step of `count` sessions out of many: ids (count) are the positions of the sessions in states, all valid and
+ * all different. Row i of x (count, inputs) and of y (count, outputs) belongs to session ids[i]. All of x is checked
+ * before any state changes. */
 gw_status gw_push(const gw_model *model, size_t count, const int64_t *ids, const float *x, float *states, float *y,
                   void *scratch);
 
-/* Position of the first value that no state can have, state_floats if there is none: one that is not finite, or with a
- * window a number of readings that cannot be. (There, readings may be NaN where the model takes such.) */
+/* Position of the first invalid value of a state, or state_floats if there is none. A value is invalid if it is not
+ * finite, or, with a window, if it is an impossible number of readings. (The readings in a window may be NaN if the
+ * model accepts missing values.) */
 size_t gw_bad_state(const gw_model *model, const float *state);
 
-/* The most evidence that readings are no longer like those which the model was calibrated on: 0 at the start of a sequence, and
- * from 1 on a test has decided, which goes wrong once in 10^7 rows at most. place may be NULL; it becomes the number of that
- * test in the order in which gatewise_kinds.h gives the evidence in the state of its kind, -1 where there is no evidence. */
+/* The strongest evidence that the readings are no longer like those on which the model was calibrated. It is 0 at the
+ * start of a sequence; at 1 or more a test has decided that they are not, and such a decision is wrong at most once in
+ * 10^7 rows. *place, unless place is NULL, becomes the number of that test, in the order in which gatewise_kinds.h
+ * lists the evidence in the state of its kind, or -1 if there is no evidence. */
 float gw_evidence(const gw_model *model, const float *state, int *place);
 
-/* Position of the first value that is missing among whole steps of readings, count values in all; count if there is none. */
+/* Position of the first missing value in the readings of complete steps, which have count values in total; count if
+ * there is none. */
 size_t gw_first_unusable(const gw_model *model, const float *x, size_t count);
 
-/* Position of the first NaN or infinity among count floats; count if there is none. */
+/* Position of the first NaN or infinite value among count floats; count if there is none. */
 size_t gw_first_nonfinite(const float *x, size_t count);
 
 #ifdef __cplusplus

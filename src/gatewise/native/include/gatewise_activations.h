@@ -1,6 +1,8 @@
-/* The numbers of the activations, for gatewise.h and for the primitives, which devices have without gatewise.h.
+/* The numbers of the activations. They have a header of their own because the primitives use them on devices without
+ * gatewise.h.
  *
- * Each has two parameters, alpha and beta; those whose formula names neither do not read them. GW_SOFTMAX is for dense. */
+ * Each activation has two parameters, alpha and beta, and ignores those that its formula does not name. Only the kind
+ * dense accepts GW_SOFTMAX. */
 #ifndef GATEWISE_ACTIVATIONS_H
 #define GATEWISE_ACTIVATIONS_H
 
@@ -9,7 +11,7 @@ enum {
     GW_RELU = 1,             /* max(0, x) */
     GW_TANH = 2,             /* tanh(x) */
     GW_SIGMOID = 3,          /* 1 / (1 + exp(-x)) */
-    GW_SOFTMAX = 4,          /* exp(x) / sum exp(x), over a row */
+    GW_SOFTMAX = 4,          /* exp(x) / sum exp(x), over all outputs */
     GW_HARD_SIGMOID = 5,     /* min(1, max(0, alpha x + beta)) */
     GW_AFFINE = 6,           /* alpha x + beta */
     GW_LEAKY_RELU = 7,       /* x if x > 0, else alpha x */

@@ -1,41 +1,45 @@
-/* The kinds of node: the equations of each, the edges it reads and writes, its state, its options and tensors by name.
+/* The kinds of node. For each kind: its equations, the edges that it reads and writes, its state, and the names of its
+ * options and tensors.
  *
  *     const float options[GW_DENSE_OPTIONS] = {[GW_DENSE_ACTIVATION] = GW_SIGMOID};
  *     const gw_tensor tensors[GW_DENSE_TENSORS] = {[GW_DENSE_WEIGHT] = {W, 2, 3}, [GW_DENSE_BIAS] = {b, 2, 1}};
  *
- * Beside a tensor stands its shape, rows first; a vector has one column. A tensor that is left out leaves no gap: those
- * after it move up. Where the options end in a list, of columns for example, it begins at the name that comes after
- * their count, such as GW_NUMERIC_TRANSFORM.
+ * The comment of a tensor gives its shape, rows first; a vector has one column. If a tensor is left out, those after it
+ * move up. A list at the end of the options, for example of columns, begins at the name after the number of options,
+ * such as GW_NUMERIC_TRANSFORM.
  *
- * Written by cmake/kinds_header.py from the kernel.c and the options.h of each kind; change those. */
+ * In the equations, flush(x) is 0 if |x| < 2^-64, else x. A prime marks a value after the step, as in h'. Products of
+ * vectors, such as z (n - h), are elementwise.
+ *
+ * This file is written by cmake/kinds_header.py from the kernel.c and options.h of each kind; edit those. */
 #ifndef GATEWISE_KINDS_H
 #define GATEWISE_KINDS_H
 
-/* --- numeric: Numeric input stage: one step on raw readings x of W columns.
+/* --- numeric: Numeric input stage: one step on the raw readings x of W columns.
  *
- *     x = log(1 + x)                      in the columns that are transformed
- *     s = (x - offset) * (1 / scale)      where it scales; 1 / scale is rounded once, when packed
- *     s = held where s is not usable      where it holds: NaN, infinite, or beyond 1e18 in size
+ *     x = log(1 + x)                      in columns with a log transform
+ *     s = (x - offset) * (1 / scale)      if it scales; 1 / scale is rounded once, when packed
+ *     s = held if s is not usable         if it fills forward; not usable: NaN, infinite or |s| > 1e18
  *     held' = flush(s)
- *     i = 1 where s is not usable, else 0
+ *     i = 1 if s was not usable, else 0
  *
- * Reads one edge (W), writes s (W), or with a mask s and i (2W). State, where it holds: held (W).
+ * Reads one edge (W), writes s (W), or with a mask s and i (2W). State, if it fills forward: held (W).
  */
 
 enum gw_numeric_options {
-    GW_NUMERIC_SCALING, /* 1 where it scales, else 0 */
-    GW_NUMERIC_MISSING, /* a missing value 0 stays, 1 is held, 2 is held and marked in a mask */
+    GW_NUMERIC_SCALING, /* 1 if it scales, else 0 */
+    GW_NUMERIC_MISSING, /* missing values: 0 stay, 1 are filled forward, 2 as 1 and marked in a mask */
     GW_NUMERIC_OPTIONS,
-    GW_NUMERIC_TRANSFORM = GW_NUMERIC_OPTIONS, /* columns that are read as log(1 + x), ascending; none or more */
+    GW_NUMERIC_TRANSFORM = GW_NUMERIC_OPTIONS, /* columns that are read as log(1 + x), ascending; may be none */
 };
 
 enum gw_numeric_tensors {
-    GW_NUMERIC_OFFSET, /* (W), left out where it does not scale */
+    GW_NUMERIC_OFFSET, /* (W), left out if it does not scale */
     GW_NUMERIC_SCALE,  /* (W) more than 0, likewise */
     GW_NUMERIC_TENSORS
 };
 
-/* --- add: Adds edges of one width, value by value: one step.
+/* --- add: Adds edges of equal width, value by value: one step.
  *
  *     y = x_0 + x_1 + ...    from left to right
  *
@@ -46,7 +50,7 @@ enum gw_numeric_tensors {
  *
  *     y = [x_0, x_1, ...]
  *
- * Reads two edges or more, writes as many values as they have together. No state, no options, no tensors.
+ * Reads two edges or more, writes all their values. No state, no options, no tensors.
  */
 
 /* --- dense: Fully connected layer: one step.
@@ -80,19 +84,19 @@ enum gw_dense_tensors {
  *
  * Reads one edge of I values, writes h' (H). State: h (H). Gates in the order r, z, n.
  *
- * Order of each sum: r and z begin with b_i + b_h (one rounding), then x ascending, then h ascending. With reset
- * after, n has two sums: b_in then x, and b_hn then h. With reset before it has one: b_in + b_hn, x, r * h.
+ * Order of each sum: r and z begin with b_i + b_h (rounded once), then x ascending, then h ascending. With reset after,
+ * n has two sums: b_in then x, and b_hn then h. With reset before, n has one sum: b_in + b_hn, then x, then r * h.
  */
 
 enum gw_gru_options {
-    GW_GRU_RESET,           /* 0 after, 1 before the recurrent matrix */
+    GW_GRU_RESET,           /* the reset gate acts 0 after, 1 before the recurrent matrix */
     GW_GRU_GATE_ACTIVATION, /* of r and z: a kind of gatewise_activations.h, not softmax */
     GW_GRU_GATE_ACTIVATION_ALPHA,
     GW_GRU_GATE_ACTIVATION_BETA,
-    GW_GRU_ACTIVATION, /* of n: likewise */
+    GW_GRU_ACTIVATION, /* of n: also a kind of gatewise_activations.h, not softmax */
     GW_GRU_ACTIVATION_ALPHA,
     GW_GRU_ACTIVATION_BETA,
-    GW_GRU_CLIP, /* what goes into an activation is held within this first; 0: there is none */
+    GW_GRU_CLIP, /* arguments of the activations are limited to this absolute value; 0: no limit */
     GW_GRU_OPTIONS
 };
 
@@ -112,7 +116,8 @@ enum gw_gru_tensors {
  *
  * Reads one edge of I values, writes y (H). State: Re h (N), Im h (N).
  *
- * Order of each sum: B x from 0, x ascending. y from 0: x ascending, then Re h' and Im h' ascending.
+ * Order of each sum: B x begins with 0, then x ascending. y begins with 0, then x ascending, then Re h' and Im h'
+ * ascending.
  */
 
 enum gw_lru_tensors {
@@ -128,35 +133,36 @@ enum gw_lru_tensors {
 /* --- lstm: Long short-term memory: one step.
  *
  *     i  = gate(W_ii x + b_ii + W_hi h + b_hi + p_i * c)
- *     f  = gate(W_if x + b_if + W_hf h + b_hf + p_f * c)      or 1 - i where the gates are coupled
+ *     f  = gate(W_if x + b_if + W_hf h + b_hf + p_f * c)      or 1 - i if the gates are coupled
  *     g  = act(W_ig x + b_ig + W_hg h + b_hg)
  *     c' = flush(bound(f * c + i * g, cell clip))
  *     o  = gate(W_io x + b_io + W_ho h + b_ho + p_o * c')
  *     y  = o * out(c')
  *     h' = flush(y), or with a projection flush(W_hr y)
  *
- * What goes into gate and act is first held within the clip, where there is one.
+ * The arguments of gate and act are first limited to the clip, if there is one. bound limits a value to the cell clip.
  *
- * Reads one edge of I values, writes h' (H, or P with a projection). State: h (P or H), c (H). Gates in the order i, f, g, o.
+ * Reads one edge of I values, writes h' (H, or P with a projection). State: h (P or H), c (H). Gates in the order i, f,
+ * g, o.
  *
- * Order of each sum: b_i + b_h (one rounding), x ascending, h ascending, then p * c.
+ * Order of each sum: b_i + b_h (rounded once), x ascending, h ascending, then p * c.
  */
 
 enum gw_lstm_options {
     GW_LSTM_GATE_ACTIVATION, /* of i, f and o: a kind of gatewise_activations.h, not softmax */
     GW_LSTM_GATE_ACTIVATION_ALPHA,
     GW_LSTM_GATE_ACTIVATION_BETA,
-    GW_LSTM_ACTIVATION, /* of g: likewise */
+    GW_LSTM_ACTIVATION, /* of g: also a kind of gatewise_activations.h, not softmax */
     GW_LSTM_ACTIVATION_ALPHA,
     GW_LSTM_ACTIVATION_BETA,
-    GW_LSTM_OUTPUT_ACTIVATION, /* of the cell: likewise */
+    GW_LSTM_OUTPUT_ACTIVATION, /* of the cell: also such a kind */
     GW_LSTM_OUTPUT_ACTIVATION_ALPHA,
     GW_LSTM_OUTPUT_ACTIVATION_BETA,
     GW_LSTM_PEEPHOLES,    /* 1 with peepholes, else 0 */
-    GW_LSTM_INPUT_FORGET, /* 1 where the gates are coupled, f = 1 - i, else 0 */
+    GW_LSTM_INPUT_FORGET, /* 1 if the gates are coupled, f = 1 - i, else 0 */
     GW_LSTM_PROJECTION,   /* 1 with a projection, else 0 */
-    GW_LSTM_CLIP,         /* what goes into i, f, g and o is held within this first; 0: there is none */
-    GW_LSTM_CELL_CLIP,    /* the cell is held within this; 0: there is none */
+    GW_LSTM_CLIP,         /* the arguments of gate and act are limited to this absolute value; 0: no limit */
+    GW_LSTM_CELL_CLIP,    /* the cell is limited to this absolute value; 0: no limit */
     GW_LSTM_OPTIONS
 };
 
@@ -176,7 +182,8 @@ enum gw_lstm_tensors {
  *     n  = act(W_n x + b_n)
  *     h' = flush(h + z (n - h))
  *
- * In this form a small z keeps its relative precision, and with it how slowly h comes to n; 1 - z would have lost it.
+ * In this form a small z keeps its relative precision, so that h approaches n at the right speed. 1 - z would lose this
+ * precision.
  *
  * Reads one edge of I values, writes h' (H). State: h (H). Rows in the order z, n.
  *
@@ -204,13 +211,13 @@ enum gw_mingru_tensors {
  *     i' = i / (f + i)
  *     h' = flush(h + i' (n - h))                           = f' h + i' n with f' = f / (f + i) = 1 - i'
  *
- * f and i may both underflow. So the quotient is extended by (1 + exp(-u)) (1 + exp(-v)), and by exp(-m), m the largest of
- * 0, -u and -v, as in a softmax:
+ * f and i may both underflow. The numerator and the denominator are therefore multiplied by (1 + exp(-u)) (1 +
+ * exp(-v)), and, as in a softmax, by exp(-m) with m = max(0, -u, -v):
  *
  *     i' = (exp(-m) + exp(-u - m)) / (exp(-m) + exp(-u - m) + exp(-m) + exp(-v - m))
  *
- * Then no exponential overflows, the divisor lies between 1 and 4, and nothing is subtracted: a small i' keeps its relative
- * precision, and with it how slowly h comes to n.
+ * Then no exponential overflows, the denominator is between 1 and 4, and nothing is subtracted. A small i' keeps its
+ * relative precision, so that h approaches n at the right speed.
  *
  * Reads one edge of I values, writes h' (H). State: h (H). Rows in the order f, i, n.
  *
@@ -234,38 +241,41 @@ enum gw_minlstm_tensors {
  *
  *     m = 1/T sum_t x(t)        s = sqrt(1/T sum_t (x(t) - m)^2 + epsilon)        y(t) = [m, s]
  *
- * With a mask the sums are over the n steps at which the column has a reading, and n stands for T; where there is none,
- * m = 0 and s = 1. The indicator of a missing reading of column i is at C + i, of an edge of 2C values.
+ * With a mask, the sums include only the n steps at which the column has a reading, and T is replaced by n. If there is
+ * no such step, m = 0 and s = 1. The edge then has 2C values, and value C + i is 1 where the reading of column i is
+ * missing.
  *
- * Both sums with t ascending, one chain a column.
+ * Order of both sums: t ascending, one chain for each column.
  *
- * Reads one edge, of which it uses the first W columns; writes 2W values. No state, no tensors. Needs the whole sequence.
+ * Reads one edge, of which it uses the first W columns; writes 2W values. No state, no tensors. Not causal: needs the
+ * whole sequence.
  */
 
 enum gw_moments_options {
     GW_MOMENTS_EPSILON, /* more than 0 */
-    GW_MOMENTS_MASKED,  /* 1 where the edge ends in indicators of missing readings, else 0 */
+    GW_MOMENTS_MASKED,  /* 1 if the edge ends with indicators of missing readings, else 0 */
     GW_MOMENTS_OPTIONS
 };
 
-/* --- multiply: Multiplies edges of one width, value by value: one step.
+/* --- multiply: Multiplies edges of equal width, value by value: one step.
  *
  *     y = x_0 * x_1 * ...    from left to right
  *
  * Reads two edges or more of I values, writes y (I). No state, no options, no tensors.
  */
 
-/* --- norm: Normalisation of each step: one step.
+/* --- norm: Normalises the values of each step: one step.
  *
  *     y = x / sqrt(1/I sum_i x_i^2 + epsilon) * weight                      rms
  *     y = (x - m) / sqrt(1/I sum_i (x_i - m)^2 + epsilon) * weight + bias   layer, m = 1/I sum_i x_i
  *
  * Reads one edge of I values, writes y (I). No state.
  *
- * The mean is taken away before the squares, which would otherwise be large and differ by little; and it is taken away twice,
- * as the mean of what remains is the rounding of the first. A sum has 16 chains, chain k of i = k, k + 16, ... ascending, on every
- * instruction set; then the last half of them is added to the first until there is one. Where a sum of squares overflows,
- * from 1e19 on, x counts as 0.
+ * The mean is subtracted before squaring, because otherwise the variance would be a small difference of large numbers.
+ * It is subtracted twice: the mean of what remains after the first time is the rounding error of the first mean. On
+ * every instruction set a sum consists of 16 chains, of which chain k adds i = k, k + 16, ... in ascending order. Then
+ * the second half of the chains is added to the first half, until one is left. If a sum of squares overflows, from |x|
+ * = 1e19 on, x counts as 0.
  */
 
 enum gw_norm_options {
@@ -280,11 +290,12 @@ enum gw_norm_tensors {
     GW_NORM_TENSORS
 };
 
-/* --- reverse: The sequence from its end to its beginning.
+/* --- reverse: The sequence in reverse order of time.
  *
  *     y(t) = x(T - 1 - t)
  *
- * Reads one edge, writes one as wide. No state, no options, no tensors. Needs the whole sequence.
+ * Reads one edge, writes an edge of the same width. No state, no options, no tensors. Not causal: needs the whole
+ * sequence.
  */
 
 /* --- rglru: Real-gated linear recurrent unit: one step.
@@ -296,8 +307,8 @@ enum gw_norm_tensors {
  *     e  = 1 - a                                           signed: 1 - (2 a - 1) = 2 (1 - a)
  *     h' = flush(h - e h + sqrt(e (1 + a)) (i v))          signed: sqrt(e 2 a)
  *
- * e, not a, is what is computed: where a is nearly 1, 1 - a^2 = e (1 + a) and how slowly h decays keep their relative
- * precision, which a as a float has lost.
+ * The kernel computes e rather than a. If a is nearly 1, then 1 - a^2 = e (1 + a) and the decay of h keep their
+ * relative precision, which they would lose if they were computed from a as a float.
  *
  * Reads one edge of I values, writes h' (H). State: h (H). Rows in the order r, i, v.
  *
@@ -305,7 +316,7 @@ enum gw_norm_tensors {
  */
 
 enum gw_rglru_options {
-    GW_RGLRU_SIGNED, /* 1 where a may be negative, else 0 */
+    GW_RGLRU_SIGNED, /* 1 if a may be negative, else 0 */
     GW_RGLRU_OPTIONS
 };
 
@@ -320,18 +331,18 @@ enum gw_rglru_tensors {
  *
  *     h' = flush(act(W_ih x + b_ih + W_hh h + b_hh))
  *
- * What goes into act is first held within the clip, where there is one.
+ * The argument of act is first limited to the clip, if there is one.
  *
  * Reads one edge of I values, writes h' (H). State: h (H).
  *
- * Order of each sum: b_ih + b_hh (one rounding), then x ascending, then h ascending.
+ * Order of each sum: b_ih + b_hh (rounded once), then x ascending, then h ascending.
  */
 
 enum gw_rnn_options {
     GW_RNN_ACTIVATION, /* a kind of gatewise_activations.h, not softmax */
     GW_RNN_ACTIVATION_ALPHA,
     GW_RNN_ACTIVATION_BETA,
-    GW_RNN_CLIP, /* what goes into it is held within this first; 0: there is none */
+    GW_RNN_CLIP, /* its argument is limited to this absolute value; 0: no limit */
     GW_RNN_OPTIONS
 };
 
@@ -343,28 +354,29 @@ enum gw_rnn_tensors {
     GW_RNN_TENSORS
 };
 
-/* --- standardise: Readings in the units of their window: one step.
+/* --- standardise: Standardises readings with the moments of their window: one step.
  *
- *     y_i = (x_i - m_i) / s_i  for i < W, y_i = x_i after that
+ *     y_i = (x_i - m_i) / s_i  for i < W, y_i = x_i for i >= W
  *
- * With a mask y_i = 0 for i < W where the reading is missing: its indicator is at C + i, of I = 2C values, W <= C.
+ * With a mask, I = 2C and W <= C, value C + i is 1 where reading i is missing, and y_i = 0 for missing readings with i
+ * < W.
  *
  * Reads x (I) and [m, s] (2W), W <= I; writes I values. No state, no tensors.
  */
 
 enum gw_standardise_options {
-    GW_STANDARDISE_MASKED, /* 1 where the edge ends in indicators of missing readings, else 0 */
+    GW_STANDARDISE_MASKED, /* 1 if the edge ends with indicators of missing readings, else 0 */
     GW_STANDARDISE_OPTIONS
 };
 
 /* --- quantiles: Quantile forecasts at several horizons: one step.
  *
- *     o = sort(a), ascending, within each target and horizon
+ *     o = sort(a), ascending, separately for each target and horizon
  *     v = (base + sigma * o) * scale + offset
- *     y = max(least, min(largest, v)), of a target whose column comes as log(1 + x) with expm1(min(v, 88)) for v
+ *     y = max(least, min(largest, v)); if the column is read as log(1 + x), with expm1(min(v, 88)) for v
  *
- * base is the scaled reading of the target with anchor, else its mean over the window, or 0 without moments; sigma its
- * standard deviation over the window, or 1 without moments. Rounding keeps the order, and so do expm1 and the bounds:
+ * base is the scaled reading of the target with anchor, else its mean over the window, or 0 without moments. sigma is
+ * its standard deviation over the window, or 1 without moments. Rounding, expm1 and the bounds keep the order, so that
  * quantiles do not cross.
  *
  * Reads a (K H Q, q fastest), the scaled input z (W) and, optionally, moments (V means, then V deviations, V <= W).
@@ -373,16 +385,16 @@ enum gw_standardise_options {
 
 enum gw_quantiles_options {
     GW_QUANTILES_QUANTILES, /* Q */
-    GW_QUANTILES_ANCHOR,    /* 1 where base is the reading of the target, else 0 */
+    GW_QUANTILES_ANCHOR,    /* 1 if base is the reading of the target, else 0 */
     GW_QUANTILES_OPTIONS,
-    GW_QUANTILES_TARGETS = GW_QUANTILES_OPTIONS, /* K columns; then nothing, or K guides */
+    GW_QUANTILES_TARGETS = GW_QUANTILES_OPTIONS, /* K column numbers; then nothing, or K guides */
 };
 
-/* A guide: three numbers of a target, in its units. */
+/* A guide: three numbers for a target, bounds in its units. */
 enum gw_quantiles_guides {
-    GW_QUANTILES_GUIDES_LEAST,   /* no answer is below it; -FLT_MAX: no bound */
-    GW_QUANTILES_GUIDES_LARGEST, /* nor above it; FLT_MAX: no bound */
-    GW_QUANTILES_GUIDES_LOG1P,   /* 1 where the column comes as log(1 + x), so that the answer is exp(v) - 1, else 0 */
+    GW_QUANTILES_GUIDES_LEAST,   /* the lower bound of answers; -FLT_MAX: none */
+    GW_QUANTILES_GUIDES_LARGEST, /* the upper bound of answers; FLT_MAX: none */
+    GW_QUANTILES_GUIDES_LOG1P,   /* 1 if the column is read as log(1 + x), so that the answer is exp(v) - 1, else 0 */
     GW_QUANTILES_GUIDES
 };
 
@@ -394,57 +406,58 @@ enum gw_quantiles_tensors {
 
 /* --- tail_probability: Calibrated tail probability of smoothed forecast residuals: one step. For each of K targets
  *
- *     d  = exp(clip(s, -10, 10))                 m, s: the forecast made one step before, location and log scale
- *     u  = (z - m) / d                           or 0 where the reading is marked as missing
+ *     d  = exp(clip(s, -10, 10))                 m, s: location and log scale, forecast one step before
+ *     u  = (z - m) / d                           or 0 if the reading is missing
  *     e' = flush(e + alpha (u - e))
- *     score_k = S_k(|e'|)                        through the knots, from (0, 0), beyond the last with its last slope
- *     y_k = score_k, m, m + d band_k[0], m + d band_k[1];      the last three * unit_k[1] + unit_k[0]
+ *     score_k = S_k(|e'|)                        linear through the knots from (0, 0), then with the last slope
+ *     y_k = score_k, and m, m + d band_k[0], m + d band_k[1], each * unit_k[1] + unit_k[0]
  *     m', s' = flush(the network's answer at this step)
  *
- * and of all together
+ * and for all targets together
  *
- *     score = score_1 of one target, J(max_k score_k) of several, through the knots of J
- *     y = score, then y_k of each target (without score_k where there is but one), then 1 if score > limit else 0
+ *     score = score_1 with one target, J(max_k score_k) with several; J in the same way
+ *     y = score, then y_k of each target (without score_k if K = 1), then 1 if score > limit, else 0
  *
- * Then the tests whether the readings are still like those calibrated on. For each score r, those of the targets and of
- * several the joint one last, and i = 1, 2; and for each column w and both spans j:
+ * Then come the tests whether the readings are still like those of the calibration. r runs over the R scores: those of
+ * the targets and, with several targets, score at the end; i = 1, 2. For each column w there are two spans, j = 1, 2:
  *
- *     rate' = (rate + c) (score_r >= alarm ? f_2i : f_2i+1)         as it is once it is 1 or more, and while paused
+ *     rate' = (rate + c) (score_r >= alarm ? f_2i : f_2i+1)         unchanged if rate >= 1 or paused > 0
  *     paused' = paused > 0 ? paused - 1 : score_r >= alarm ? pause : 0
  *     level' = flush(level + beta_j (clip(z_w) - level))            beta_1 = 2/17, beta_2 = 2/129
- *     left' = (left + c') (level' outside range_wj ? factor_w,2j : factor_w,2j+1)      as it is once it is 1 or more
+ *     left' = (left + c') (level' outside range_wj ? factor_w,2j : factor_w,2j+1)      unchanged if left >= 1
  *
- * with c' = 1 / (8e7 W). A reading marked as missing changes neither level nor left.
+ * with c' = 1 / (8e7 W). A missing reading changes neither level nor left.
  *
- * Reads two edges: the network's answer (2K: locations, log scales) and the scaled input z (W), or with a mask z (W) and what
- * is missing (W). Writes y (5, or 2 + 4K). State: m (K), s (K), e (K), level (W, 2), paused (R), rate (R, 2), left (W, 2), with
- * R = 1 for one target, else K + 1; the last two are evidence.
+ * Reads two edges: the network's answer (2K: locations, log scales) and the scaled input z (W), which with a mask is
+ * followed by indicators of missing readings (W). Writes y (5 values if K = 1, else 2 + 4K). State: m (K), s (K), e
+ * (K), level (W, 2), paused (R), rate (R, 2), left (W, 2), with R = 1 if K = 1, else K + 1. rate and left are the
+ * evidence.
  */
 
 enum gw_tail_probability_options {
     GW_TAIL_PROBABILITY_ALPHA,          /* more than 0, at most 1 */
-    GW_TAIL_PROBABILITY_LIMIT,          /* log10 of the calibration samples */
-    GW_TAIL_PROBABILITY_MASKED,         /* 1 where the scaled input has a mask, else 0 */
-    GW_TAIL_PROBABILITY_ALARM_SCORE,    /* at and above it a score is an alarm */
-    GW_TAIL_PROBABILITY_PAUSE,          /* in rows, after an alarm */
+    GW_TAIL_PROBABILITY_LIMIT,          /* log10 of the number of calibration samples */
+    GW_TAIL_PROBABILITY_MASKED,         /* 1 if the scaled input has a mask, else 0 */
+    GW_TAIL_PROBABILITY_ALARM_SCORE,    /* a score of at least this is an alarm */
+    GW_TAIL_PROBABILITY_PAUSE,          /* after an alarm, in rows */
     GW_TAIL_PROBABILITY_RATE_START,     /* c */
-    GW_TAIL_PROBABILITY_FACTOR_ALARM_1, /* f_2, where the row is an alarm */
-    GW_TAIL_PROBABILITY_FACTOR_CALM_1,  /* f_3, where it is none */
+    GW_TAIL_PROBABILITY_FACTOR_ALARM_1, /* f_2, for a row with an alarm */
+    GW_TAIL_PROBABILITY_FACTOR_CALM_1,  /* f_3, for a row without */
     GW_TAIL_PROBABILITY_FACTOR_ALARM_2, /* f_4 */
     GW_TAIL_PROBABILITY_FACTOR_CALM_2,  /* f_5 */
     GW_TAIL_PROBABILITY_OPTIONS,
-    GW_TAIL_PROBABILITY_TARGETS = GW_TAIL_PROBABILITY_OPTIONS, /* K columns */
+    GW_TAIL_PROBABILITY_TARGETS = GW_TAIL_PROBABILITY_OPTIONS, /* K column numbers */
 };
 
 enum gw_tail_probability_tensors {
-    GW_TAIL_PROBABILITY_STATISTIC,       /* (K, N) ascending from 0 or more */
+    GW_TAIL_PROBABILITY_STATISTIC,       /* (K, N), each row ascending, not negative */
     GW_TAIL_PROBABILITY_SCORE,           /* (K, N) */
     GW_TAIL_PROBABILITY_BAND,            /* (K, 2) */
     GW_TAIL_PROBABILITY_UNIT,            /* (K, 2): offset and scale of the target columns */
     GW_TAIL_PROBABILITY_CLIP,            /* (W, 2) */
     GW_TAIL_PROBABILITY_RANGE,           /* (W, 4) */
-    GW_TAIL_PROBABILITY_FACTOR,          /* (W, 4) not negative */
-    GW_TAIL_PROBABILITY_JOINT_STATISTIC, /* (N), the table of J, left out of one target */
+    GW_TAIL_PROBABILITY_FACTOR,          /* (W, 4), not negative */
+    GW_TAIL_PROBABILITY_JOINT_STATISTIC, /* (N), the table of J; left out if K = 1 */
     GW_TAIL_PROBABILITY_JOINT_SCORE,     /* (N), likewise */
     GW_TAIL_PROBABILITY_TENSORS
 };

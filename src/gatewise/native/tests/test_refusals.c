@@ -1,4 +1,5 @@
-/* What the core refuses: one change at a time to a good graph or call, each with the status, node and position it must give. */
+/* What the core refuses: one change at a time to a good graph or call, each with the status, node and position it must
+ * give. */
 #include "graphs.h"
 
 static char seen[GW_STATUS_COUNT];
@@ -227,8 +228,8 @@ static void test_call_refusals(void) {
     gw_graph backwards = {&reverse, 1, widths, 2, 1, 1, 0, 0};
     const int64_t id = 0;
     s = opened(&backwards, NULL);
-    REFUSED(gw_step(s.model, x, s.state, y, s.scratch), GW_WHOLE_SEQUENCE);
-    REFUSED(gw_push(s.model, 1, &id, x, s.state, y, s.scratch), GW_WHOLE_SEQUENCE);
+    REFUSED(gw_step(s.model, x, s.state, y, s.scratch), GW_NON_CAUSAL);
+    REFUSED(gw_push(s.model, 1, &id, x, s.state, y, s.scratch), GW_NON_CAUSAL);
     check(!s.sizes.steps && y[3] == 7, "what needs the whole sequence takes no step");
     closed(&s);
     for (int i = 0; i < GW_STATUS_COUNT; i++) check(seen[i], "status %d has been seen: %s", i, gw_text((gw_status)i));
