@@ -137,6 +137,8 @@ def write_model(path: str | os.PathLike[str], model: ModelFile) -> None:
         data = seal(tensors, described)
     except (TypeError, ValueError, RecursionError) as error:
         raise FileError(f"{path}: provenance and what the task keeps must be plain JSON values: {error}") from None
+    if len(data) > MOST_BYTES:
+        raise FileError(f"{path}: the file would have {len(data):,} bytes, and {MOST_BYTES:,} can be read again")
     verify(data, tensors, FORMAT, KEYS)
     atomic_write(path, data)
 

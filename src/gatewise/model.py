@@ -172,7 +172,12 @@ class Model:
         cpu: str | None = None,
         task: Section | None = None,
     ) -> Model:
-        """A new model with some parts exchanged. Parts that stay the same are neither checked nor copied again."""
+        """A new model with some parts exchanged. Parts that stay the same are neither checked nor copied again.
+
+        The section of a task is valid for the spec and the weights that the task fitted. With other ones it is dropped,
+        unless `task` is given as well.
+        """
+        kept = self.task if spec is None and tensors is None else None
         graph = self.graph if spec is None or spec is self.spec or spec == self.spec else resolve(spec)
         given = self.tensors if tensors is None else tensors
         checked = given if graph is self.graph and tensors is None else check_tensors(graph, given, self.tensors)
@@ -181,7 +186,7 @@ class Model:
             checked,
             self.provenance if provenance is None else provenance,
             self._asked_cpu if cpu is None else cpu,
-            self.task if task is None else task,
+            kept if task is None else task,
             self._packed,
         )
 

@@ -74,7 +74,7 @@ def test_warnings_task_and_provenance(two: Path, tmp_path: Path) -> None:
     spec = model.spec.replace(head=model.spec.head.replace(samples=0))
     told = {"warnings": ["few rows"], "s": "A" * 500, "x": {"y": 0.5}, "seen": {"rows": "AAAA"}}
     path = tmp_path / "m.safetensors"
-    retold(model, told).replace(spec=spec, provenance={"data": "f" * 64}).save(path)
+    retold(model.replace(spec=spec, provenance={"data": "f" * 64}), told).save(path)
     page = gatewise("inspect", path).stdout
     assert page.endswith("warnings\n  head: scores are not calibrated: they assume normal residuals\n  few rows\n")
     assert "task\n  kind  detector\n  s     AAAAAAAAAAAA" in page
@@ -117,7 +117,7 @@ def test_control_characters_and_surrogates_are_escaped(two: Path, tmp_path: Path
     path = tmp_path / "m.safetensors"
     spec = model.spec.replace(input=model.spec.input.replace(columns=[evil, "b\nb"]))
     told = {evil: {evil: evil}, "t": evil, "l": [evil]}
-    retold(model, {**told, "warnings": [evil + " x"]}).replace(spec=spec, provenance=told).save(path)
+    retold(model.replace(spec=spec, provenance=told), {**told, "warnings": [evil + " x"]}).save(path)
     for arguments in ([], ["--json"]):
         ran = gatewise("inspect", path, *arguments)
         assert (ran.returncode, ran.stderr) == (0, "")

@@ -67,10 +67,10 @@ def test_what_is_left_is_exact() -> None:
         read_table(large().astype("f4"), subtract=table.subtract)
     rounded = read_table(large().astype("f4"), subtract=FIND)
     with pytest.raises(InputError, match="'total' varies by .* where float32 has steps of 64; give it as float64"):
-        standardise(rounded, 600)
+        standardise(rounded, np.arange(600))
     fine = read_table(1e17 + 16.0 * np.arange(100) % 48, subtract=FIND)
     with pytest.raises(InputError, match="where float64 has steps of 16"):
-        standardise(fine, 100)
+        standardise(fine, np.arange(100))
 
 
 @pytest.mark.parametrize("name", ["ts", "row"])

@@ -296,7 +296,7 @@ def test_scaling_is_that_of_the_training_part() -> None:
     rng = np.random.default_rng(0)
     values = rng.normal([5, -3], [2, 0.1], (200, 2))
     values[7, 0] = np.nan
-    offset, scale = standardise(read_table(values, missing="hold"), 100)
+    offset, scale = standardise(read_table(values, missing="hold"), np.arange(100))
     np.testing.assert_allclose(offset, np.nanmean(values[:100], axis=0), rtol=1e-6)
     np.testing.assert_allclose(scale, np.nanstd(values[:100], axis=0), rtol=1e-5)
 
@@ -337,7 +337,7 @@ def test_what_scaling_takes_too_far_is_missing() -> None:
 )
 def test_columns_that_teach_nothing_are_refused(values: np.ndarray, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        standardise(read_table(values, missing="hold"), 50)
+        standardise(read_table(values, missing="hold"), np.arange(50))
 
 
 def many(ids: Any = ("b", "a", "b", "a", "a", "b")) -> pd.DataFrame:

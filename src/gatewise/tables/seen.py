@@ -2,7 +2,7 @@
 
 A detector must be calibrated on rows that its weights have never seen. If a training continues from an earlier one,
 this must hold for the rows of both. The rows that the earlier training used, to train on or to decide when to stop, are
-therefore recorded in its provenance in two ways. A row counts as seen if either of them says so.
+therefore recorded in its section of the model file in two ways. A row counts as seen if either of them says so.
 
 * **Times**: the last time that was used in each series. Rows at or before it were used. For more than 256 series only
   the last time of all series is kept.
@@ -153,11 +153,11 @@ def _last_times(table: Table, spans: Spans, before: Mapping[str, Any]) -> dict[s
     """For each kind of times the last time of each series, including the rows used before."""
     last = {kind: dict(pairs) for kind, pairs in before.items()}
     if table.times is not None:
-        names = {start: name for name, start, _ in table.series}
         for start, stop in spans:
+            name = next(name for name, first, end in table.series if first <= start < end)
             kind, times = _times(table.times[start:stop])
             own, end = last.setdefault(kind, {}), times[-1].item()
-            own[names[start]] = max(end, own.get(names[start], end))
+            own[name] = max(end, own.get(name, end))
     for kind, own in last.items():
         if len(own) > MOST_SERIES:
             last[kind] = {None: max(own.values())}

@@ -420,12 +420,12 @@ def within_reach(
     return replace(table, values=np.where(far, np.float32(np.nan), table.values))
 
 
-def standardise(table: Table, rows: int | Array, transform: Sequence[str | None] | None = None) -> tuple[Array, Array]:
+def standardise(table: Table, rows: Array, transform: Sequence[str | None] | None = None) -> tuple[Array, Array]:
     """Robust mean and deviation of each column over the training part.
 
     Args:
         table: the readings.
-        rows: the training part: the number of rows from the first on or, for several series, (rows,) bool.
+        rows: the rows of the training part: (some,) int, or (rows,) bool.
         transform: the transform of each column; no constant can be subtracted from a column that has one.
 
     Returns:
@@ -434,7 +434,7 @@ def standardise(table: Table, rows: int | Array, transform: Sequence[str | None]
     Raises:
         InputError: columns cannot be scaled: they have no readings there, are constant, or vary too little for float32.
     """
-    training = table.values[rows if isinstance(rows, np.ndarray) else slice(rows)].astype(np.float64)
+    training = table.values[rows].astype(np.float64)
     part = f"in the {len(training):,} rows of the training part"
     offset, scale = np.zeros(training.shape[1]), np.ones(training.shape[1])
     empty, constant, small = [], [], []

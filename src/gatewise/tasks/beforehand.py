@@ -13,14 +13,17 @@ from typing import Any
 import numpy as np
 
 from gatewise.errors import InputError, Parameter
-from gatewise.file import same_file
+from gatewise.file import MOST_BYTES, same_file
+from gatewise.layers.base import Array
 from gatewise.model import Model
 from gatewise.spec import MOST_JSON, canonical_json
 from gatewise.tables.files import TextFile
 from gatewise.tables.split import Parts
 from gatewise.tables.table import Table, enumerated
 from gatewise.tasks.calibrate import LEAST
-from gatewise.tasks.parameters import as_json
+
+MOST_STATES = MOST_BYTES // 2
+"""Bytes of the states after training; the other half of a model file is for the weights."""
 
 ADDED = 1 << 15
 """Number of characters of the description that are reserved for what training and calibration add: versions, metrics,
@@ -84,31 +87,55 @@ def check_calibration(table: Table, targets: Sequence[int], parts: Parts) -> Non
     )
 
 
-def check_room(model: Model, parameters: Mapping[str, Any], table: Table) -> None:
+def check_room(model: Model, parameters: Mapping[str, Any], table: Table, states: int = 0) -> None:
     """Raise an error if the result could not be saved in a model file.
 
     Args:
         model: the model before its training.
         parameters: the parameters of the task.
         table: the readings, whose column names and series ids are written to the file.
+        states: bytes of the states after training of all series.
 
     Raises:
-        InputError: a parameter is not a plain JSON value, or the description is too long.
+        InputError: a parameter is not a plain JSON value, the description is too long, or the states are too large.
     """
+    if states > MOST_STATES:
+        raise InputError(
+            f"the states of {len(table.series):,} series take {states:,} bytes, and a model file holds "
+            f"{MOST_STATES:,}; fit on fewer series, or with fewer units"
+        )
     for name, value in parameters.items():
         try:
-            canonical_json(as_json(value))
+            canonical_json(value)
         except (TypeError, ValueError, RecursionError) as error:
             raise InputError(f"{name} must be a value that a model file can hold, got {value!r}: {error}") from None
     ids = [name for name, _, _ in table.series]
-    given = {name: as_json(value) for name, value in parameters.items()}
-    told: list[Any] = [model.spec.to_dict(), given, table.columns, ids, table.warnings]
+    told: list[Any] = [model.spec.to_dict(), dict(parameters), table.columns, ids, table.warnings]
     needed = len(canonical_json(told))
     if needed > MOST_JSON - ADDED:
         raise InputError(
             f"the names of columns ({len(table.columns):,}) and series ({len(ids):,}) take {needed:,} characters, and "
             f"a model file holds {MOST_JSON - ADDED:,}; shorten the names, read fewer columns, or fit on fewer series"
         )
+
+
+def check_split(inputs: Sequence[Array], parts: Parts) -> None:
+    """Raise an error unless `gatewise.train.fit` trains on exactly the rows of the training part.
+
+    Args:
+        inputs: the input (rows, inputs) of each series that is split.
+        parts: the split.
+
+    Raises:
+        InputError: the split of a series is rounded in another way.
+    """
+    for x, span in zip(inputs, parts.spans, strict=True):
+        trained = len(x) - round(parts.share * len(x))
+        if trained != span.validation - span.training:
+            raise InputError(
+                f"the training part of a series of {len(x):,} rows has {span.validation - span.training:,}, but with a "
+                f"share of {parts.share:g} for validation {trained:,} are trained on; round the share of each series"
+            )
 
 
 def _path(value: Any) -> str | os.PathLike[str] | None:

@@ -205,7 +205,7 @@ class Detector(OutlierMixin, Task):  # type: ignore[misc]
         model, calibration = measure(model, table, fitting.layout.targets, parts, as_json(self.coverage))
         described = {k: v for k, v in asdict(calibration).items() if k not in ("statistic", "score")}
         warnings = [
-            *faults(model, calibration, table, parts, fitting.warnings),
+            *faults(model, calibration, table, parts, fitting.doubts),
             *unsupported(calibration, float(self.false_alarms_per_1000)),
         ]
         return Fitted(model, {"calibration": described}, warnings)

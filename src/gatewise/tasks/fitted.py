@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
-from gatewise.errors import FileError, GatewiseError, InputError, MissingExtraError
+from gatewise.errors import FileError, GatewiseError, InputError, MissingExtraError, SpecError
 from gatewise.layers.base import Array
 from gatewise.model import Model
 from gatewise.model import load as load_model
@@ -19,7 +19,7 @@ from gatewise.tables.timeline import Timeline
 from gatewise.tables.warn import warn
 from gatewise.tasks.bounded import no_logs
 from gatewise.tasks.layout import Layout
-from gatewise.tasks.parameters import Parameters, is_array, number
+from gatewise.tasks.parameters import Parameters, is_array, whole_number
 from gatewise.tasks.section import end_states
 
 try:
@@ -30,6 +30,12 @@ except ImportError as error:  # pragma: no cover - tried in an environment witho
 
 if TYPE_CHECKING:
     import pandas as pd
+
+HOMES = {
+    "detector": "gatewise.tasks.detector",
+    "forecaster": "gatewise.tasks.forecaster",
+}
+"""The module of each task of gatewise, by its name in model files."""
 
 KINDS: dict[str, Any] = {}
 """The classes of tasks that are defined so far, by their names in model files."""
@@ -43,8 +49,11 @@ class FittedTask(Parameters, BaseEstimator):  # type: ignore[misc]
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        if "kind" in vars(cls):
-            KINDS[cls.kind] = cls
+        if "kind" not in vars(cls):
+            return
+        if HOMES.get(cls.kind, cls.__module__) != cls.__module__:
+            raise SpecError(f"{cls.kind!r} is the kind of a task of gatewise; give {cls.__name__} another kind")
+        KINDS[cls.kind] = cls
 
     def _take_own(self, model: Model, described: Mapping[str, Any]) -> None:
         """Set the fitted attributes that only this task has. Raises errors of many kinds if the file is damaged."""
@@ -114,10 +123,15 @@ class FittedTask(Parameters, BaseEstimator):  # type: ignore[misc]
         constants, layout, dated = self._constants(), self.layout_, self.timeline_.dated
         if constants is not None:
             constants = constants[[layout.read.index(name) for name in self.columns_]]
+        if layout.calendar and is_array(data):
+            raise InputError(
+                f"the model reads the {' and the '.join(layout.calendar)} of each row, and an array has no times; give "
+                f"a frame with the times {'in its index' if self.time is None else f'in the column {self.time!r}'}"
+            )
         table = read_table(data, time, columns, self.missing, self.series, FITTED, dated, constants, leave_out=True)
         if len(table.columns) != self.n_features_in_:
             raise InputError(
-                f"this {type(self).__name__.lower()} was fitted on {self.n_features_in_} columns, "
+                f"this {self.kind} was fitted on {self.n_features_in_} columns, "
                 f"{list(self.columns_)}; {table.origin} has {len(table.columns)}"
             )
         for text in self.timeline_.compare(table):
@@ -146,7 +160,7 @@ class FittedTask(Parameters, BaseEstimator):  # type: ignore[misc]
         """Set all fitted attributes from a model and its section of the task. Raises errors if they are damaged."""
         told = self._told(model)
         names = {role: tuple(map(str, told[role])) for role in ("columns", "readings", "covariates", "calendar")}
-        steps, targets = (tuple(int(number(role, one)) for one in told[role]) for role in ("horizons", "targets"))
+        steps, targets = (tuple(whole_number(role, one) for one in told[role]) for role in ("horizons", "targets"))
         transform = model.spec.input.options.get("transform")
         read = (*names["readings"], *names["covariates"])
         layout = Layout(
@@ -161,13 +175,15 @@ class FittedTask(Parameters, BaseEstimator):  # type: ignore[misc]
             raise InputError("its columns are not those that its model reads")
         if not targets or not 0 <= min(targets) <= max(targets) < len(layout.readings):
             raise InputError("its targets are none of its columns")
+        if (head := model.graph.head) is not None and tuple(head.targets) != targets:
+            raise InputError(f"its targets are not those of its head, {list(head.targets)}")
         if not isinstance(told["warnings"], list):
             raise InputError("its warnings are no list")
         self._take_own(model, told)
         if self.keeps_states:
             ends = end_states(model)
             self.state_: Any = ends if told["series"] is not None else ends[None]
-        self.split_ = Split(**{part: int(number(part, rows)) for part, rows in told["split"].items()})
+        self.split_ = Split(**{part: whole_number(part, rows) for part, rows in told["split"].items()})
         self.warnings_: tuple[str, ...] = tuple(map(str, told["warnings"]))
         self.timeline_ = Timeline.from_dict(told["times"])
         self.layout_ = layout

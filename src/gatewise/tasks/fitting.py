@@ -22,7 +22,8 @@ class Fitting:
         parts: the split of the rows.
         offset, scale: (columns,) float32 each, by which the columns are scaled.
         model: the model before its training, in the units of the data.
-        warnings: warnings about the data.
+        doubts: warnings about readings and columns that look implausible.
+        warnings: all warnings about the data, the doubts included.
         described: what is known before the training of what the task saves with the model, plain JSON values.
     """
 
@@ -32,6 +33,7 @@ class Fitting:
     offset: Array
     scale: Array
     model: Model
+    doubts: list[str]
     warnings: list[str]
     described: dict[str, Any]
 

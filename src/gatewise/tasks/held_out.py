@@ -9,6 +9,7 @@ The rows of each series are split in order of time::
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -96,7 +97,7 @@ def _cut(series: Sequence[tuple[Any, int, int]], share: Any, seen: Array | None,
         Span(start, start + begun, start + rows, stop)
         for (_, start, stop), begun, rows in zip(series, trained, used, strict=True)
     )
-    parts = Parts(spans, (sum(used) - sum(trained)) / sum(used), seen=seen)
+    parts = Parts(spans, validation, seen=seen)
     if seen is not None and (left := len(parts.calibration)) < LEAST:
         raise InputError(
             f"of the {calibration:,} rows of the calibration part {calibration - left:,} are rows that "
@@ -202,7 +203,7 @@ def faults(model: Model, calibration: Calibration, table: Table, parts: Parts, s
     row = int(rows[first])
     k = _largest(model, answers[row])
     place, value = table.where(row), float(table.wide(k)[row])
-    if any(place in text for text in said):
+    if any(re.search(re.escape(place) + r"(?!\d)", text) for text in said):
         return []
     return [
         f"column {table.columns[k]!r} is {value:g} at {place}, further from its forecast than the other residuals "

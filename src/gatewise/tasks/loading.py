@@ -12,12 +12,6 @@ from gatewise.model import load
 if TYPE_CHECKING:
     from gatewise.tasks.task import Task
 
-HOMES = {
-    "detector": "gatewise.tasks.detector",
-    "forecaster": "gatewise.tasks.forecaster",
-}
-"""The module of the class of each task, by its name in model files."""
-
 
 def load_task(path: str | os.PathLike[str]) -> Task:
     """Read the task that saved a model file, e.g. a Detector or a Forecaster. torch is not needed.
@@ -31,11 +25,11 @@ def load_task(path: str | os.PathLike[str]) -> Task:
     model = load(path)
     if model.task is None:
         raise FileError(f"{path} was not saved by a task; gatewise.load reads it as a model")
+    from gatewise.tasks.fitted import HOMES, KINDS  # tasks need pandas, and reading a file does not
+
     kind = model.task.kind
     if kind in HOMES:
         importlib.import_module(HOMES[kind])
-    from gatewise.tasks.fitted import KINDS
-
     if kind not in KINDS:
         raise FileError(
             f"{path} was saved by the task {kind!r}, and this version knows {', '.join(sorted({*HOMES, *KINDS}))}; "

@@ -185,6 +185,13 @@ def as_json(value: Any) -> Any:
     return [as_json(one) for one in value] if isinstance(value, (tuple, list, range)) else value
 
 
+def whole_number(name: str, value: Any) -> int:
+    """A whole number from a file. Raises InputError if the value is not one."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise InputError(f"its {name} must be whole numbers, got {value!r}")
+    return value
+
+
 def number(name: str, value: Any) -> Any:
     """A number from a file. Raises InputError if the value is not a number."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):

@@ -72,7 +72,7 @@ def _given(recurrence: Any, layers: Any, options: Any, blocks: Any, width: Any) 
         raise InputError("recurrence is an empty list; name at least one layer")
     for name, value, default in (("layers", layers, 1), ("options", options, None), ("blocks", blocks, 0),
                                  ("width", width, None)):  # fmt: skip
-        if value != default:
+        if as_json(value) != default:
             raise InputError(f"a list of layers is used as it is, so {name}={value!r} has no effect; leave it out")
     return [one if isinstance(one, LayerSpec) else LayerSpec.from_dict(one, "layer") for one in recurrence]
 

@@ -66,6 +66,7 @@ def started(task: Task, start: Any) -> Model | None:
             "start has no record of the rows on which it was trained, as it is of an older version; fit it again, or "
             "leave start out"
         )
+    type(task).of(model, "start")  # raises FileError if the section is damaged
     return model
 
 

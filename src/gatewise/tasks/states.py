@@ -27,9 +27,9 @@ def by_series(state: States, series: str | None, ids: Sequence[Any], fitted: Any
     """
     if state is not None and (series is None) == isinstance(state, Mapping):
         if series is None:
-            raise StateError("this detector was fitted without series, so state must be one State")
+            raise StateError("this task was fitted without series, so state must be one State")
         fitted_with = Parameter("series", series)
-        raise StateError("this detector was fitted with ", fitted_with, ", so state must be a dict from ids to States")
+        raise StateError("this task was fitted with ", fitted_with, ", so state must be a dict from ids to States")
     if not isinstance(state, Mapping):
         return {None: state}
     unused: list[Any] = [key for key in state if key not in ids]

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
-from gatewise.errors import InputError
+from gatewise.errors import InputError, Parameter, SpecError
 from gatewise.layers.base import Array
 from gatewise.model import Model, init
 from gatewise.spec import LayerSpec, ModelSpec
@@ -26,7 +26,7 @@ from gatewise.tables.split import Parts
 from gatewise.tables.table import Table, read_table, standardise, within_reach
 from gatewise.tables.timeline import timeline
 from gatewise.tables.warn import warn
-from gatewise.tasks.beforehand import check_files, check_room
+from gatewise.tasks.beforehand import check_files, check_room, check_split
 from gatewise.tasks.bounded import logged, no_logs
 from gatewise.tasks.fitted import FittedTask
 from gatewise.tasks.fitting import Fitted, Fitting, at
@@ -50,7 +50,7 @@ class Task(FittedTask):
 
     Args:
         recurrence: the kind of the recurrent layers, e.g. "gru"; or a list of `LayerSpec`, which is used as it is.
-        units: size of each recurrent layer.
+        units: size of each recurrent layer (not used with a list of `LayerSpec`).
         layers: number of stacked recurrent layers.
         options: further options of each recurrent layer, e.g. {"chrono": 96} for an "lstm"; None = none.
         blocks: number of residual blocks (`gatewise.residual`), each around one recurrent layer, instead of plain
@@ -197,8 +197,10 @@ class Task(FittedTask):
         old, seed = started(self, start), seed_of(self.random_state)
         fitting = self._prepare(data, old, seed)
         parameters = {key: as_json(value) for key, value in {**self.get_params(), "random_state": seed}.items()}
-        check_room(fitting.model, parameters, fitting.table)
+        states = len(fitting.table.series) * fitting.model.graph.state_bytes if self.keeps_states else 0
+        check_room(fitting.model, parameters, fitting.table, states)
         inputs, targets = self._examples(fitting)
+        check_split(inputs, fitting.parts)
         from gatewise.train import Dropout, fit  # after the checks: importing torch takes seconds
 
         trained, history = fit(
@@ -236,6 +238,8 @@ class Task(FittedTask):
         layout = self._layout(given.columns)
         table = given.select([given.columns.index(name) for name in layout.read])
         model = init(self._spec(table, layout), seed)
+        if not model.graph.streams:
+            raise SpecError(f"{model.why_non_causal()}, so it cannot be trained step by step; ", *self._advice())
         if old is not None:
             model = with_weights(self, model, old)
         table = without_far(table.without(no_logs(table, layout.transform)), self.missing, layout.transform)
@@ -269,8 +273,14 @@ class Task(FittedTask):
             "seen": trained_on,
             **origin(old),
         }
-        fitting = Fitting(table, layout, parts, offset, scale, model, warnings, described)
+        fitting = Fitting(table, layout, parts, offset, scale, model, doubts, warnings, described)
         return fitting if old is not None else replace(fitting, model=self._in_units(model, fitting))
+
+    def _advice(self) -> tuple[object, ...]:
+        """What to do about layers that need the whole sequence, as parts of a message."""
+        if hasattr(self, "context"):
+            return "pass ", Parameter("context", {"window": 96}), ", for example"
+        return ("use causal layers",)
 
     def _stack(self) -> list[LayerSpec]:
         """The layers between the input and the head of the model."""
