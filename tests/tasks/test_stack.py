@@ -82,8 +82,8 @@ def test_layers_in_both_directions_need_a_window() -> None:
     [
         ({"blocks": -1}, "blocks must be a whole number of at least 0, got -1"),
         ({"blocks": 1.5}, "blocks must be a whole number of at least 0, got 1.5"),
-        ({"width": 8}, "width is that of residual blocks, got width=8 and blocks=0"),
-        ({"blocks": 2, "layers": 2}, "each block has one recurrent layer, got layers=2"),
+        ({"width": 8}, "a width of 8 is that of residual blocks, and there are none; pass blocks=..."),
+        ({"blocks": 2, "layers": 2}, "each block has one recurrent layer, got 2 layers; leave out layers"),
         ({"recurrence": []}, "recurrence is an empty list"),
         ({"recurrence": ["gru"]}, "recurrence must be a kind of recurrent layer or a list of LayerSpec"),
         ({"recurrence": [LayerSpec("gru", units=2)], "layers": 2}, "so layers=2 has no effect"),

@@ -19,6 +19,7 @@ from gatewise.figures.style import (
     DASHED,
     GREY,
     ORANGE,
+    clock,
     drawn_on,
     ink,
     legend_above,
@@ -64,7 +65,7 @@ def forecast_band(
     Raises:
         InputError: the arrays have different lengths or no rows.
     """
-    x, below, above = np.asarray(times), np.asarray(low, np.float64), np.asarray(high, np.float64)
+    x, below, above = clock(times), np.asarray(low, np.float64), np.asarray(high, np.float64)
     seen = None if observed is None else np.asarray(observed, np.float64)
     marked = None if alarms is None else np.asarray(alarms, bool)
     rows_of(len(x), low=below, high=above, observed=seen, alarms=marked)
@@ -110,7 +111,7 @@ def alarm_scores(
     Raises:
         InputError: the arrays have different lengths or no rows.
     """
-    x, heights = np.asarray(times), np.asarray(scores, np.float64)
+    x, heights = clock(times), np.asarray(scores, np.float64)
     marked = heights >= threshold if alarms is None else np.asarray(alarms, bool)
     rows_of(len(x), scores=heights, alarms=marked)
     ax = drawn_on(ax, height=2.2)

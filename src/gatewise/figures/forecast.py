@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from gatewise.errors import InputError
 from gatewise.figures.frames import times_of
-from gatewise.figures.style import BLUE, drawn_on, ink, legend_above, rows_of, time_axis
+from gatewise.figures.style import BLUE, clock, drawn_on, ink, legend_above, rows_of, time_axis
 from gatewise.layers.base import Array
 
 
@@ -49,7 +49,7 @@ def forecast_fan(
     Raises:
         InputError: the arrays have different lengths or no rows.
     """
-    at, values = np.asarray(times), np.asarray(quantiles, np.float64)
+    at, values = clock(times), np.asarray(quantiles, np.float64)
     rows_of(len(at), quantiles=values)
     if values.shape != (len(at), len(levels)):
         raise InputError(f"quantiles must be (horizons, levels) = {(len(at), len(levels))}, got {values.shape}")
@@ -59,7 +59,7 @@ def forecast_fan(
     for what, whens, readings, ls in (("past", past_times, past, "-"), ("came", came_times, came, (0, (2, 1)))):
         if readings is None:
             continue
-        when, seen = np.asarray(at[:0] if whens is None else whens), np.asarray(readings, np.float64)
+        when, seen = clock(at[:0] if whens is None else whens), np.asarray(readings, np.float64)
         rows_of(len(when), **{what: seen})
         ax.plot(when, seen, color=ink(), lw=0.9, ls=ls, zorder=2, label="observed" if what == "past" else "came later")
         known.append((what, when, seen))

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
 from gatewise.errors import InputError
-from gatewise.figures.style import ORANGE, drawn_on, numbers, rows_of, time_axis
+from gatewise.figures.style import ORANGE, clock, drawn_on, numbers, rows_of, time_axis
 from gatewise.layers.base import Array
 
 
@@ -36,7 +36,7 @@ def hidden_state(
     Raises:
         InputError: the arrays do not fit each other, or have fewer than two steps.
     """
-    x, values = np.asarray(times), np.asarray(hidden, np.float64)
+    x, values = clock(times), np.asarray(hidden, np.float64)
     marked = None if alarms is None else np.asarray(alarms, bool)
     rows_of(len(x), hidden=values, alarms=marked)
     if len(x) < 2 or values.ndim != 2:

@@ -11,6 +11,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import matplotlib as mpl
+from typing import Any
+
 import numpy as np
 from matplotlib import pyplot
 from matplotlib.artist import Artist
@@ -171,6 +173,21 @@ def time_axis(ax: Axes, times: Array) -> None:
         locator = AutoDateLocator(minticks=3, maxticks=7)
         ax.xaxis.set_major_locator(locator)
         ax.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+
+
+def clock(times: Any) -> Array:
+    """Times as an array: datetime64, in local time if they have a zone, or numbers; (T,).
+
+    Raises:
+        InputError: they are neither dates nor numbers.
+    """
+    found = times.dt if hasattr(times, "dt") else times
+    if getattr(found, "tz", None) is not None:
+        times = found.tz_localize(None)
+    values = np.asarray(times)
+    if values.dtype.kind not in "iufM":
+        raise InputError(f"times must be dates or numbers, got {values.dtype}; convert text with pandas.to_datetime")
+    return values
 
 
 def numbers(times: Array) -> Array:

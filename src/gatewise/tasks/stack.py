@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from gatewise import layers as kinds
-from gatewise.errors import InputError
+from gatewise.errors import ANY, InputError, Parameter
 from gatewise.spec import LayerSpec, residual
 from gatewise.tasks.parameters import as_json
 
@@ -52,10 +52,12 @@ def stack(recurrence: Any, units: Any, layers: Any, options: Any, blocks: Any, w
     mixer = LayerSpec(recurrence, **given)
     if not blocks:
         if width is not None:
-            raise InputError(f"width is that of residual blocks, got width={width!r} and blocks=0; give blocks as well")
+            raise InputError(
+                f"a width of {width!r} is that of residual blocks, and there are none; pass ", Parameter("blocks", ANY)
+            )
         return [mixer] * int(layers)
     if layers != 1:
-        raise InputError(f"each block has one recurrent layer, got layers={layers!r}; leave layers out")
+        raise InputError(f"each block has one recurrent layer, got {layers!r} layers; leave out ", Parameter("layers"))
     wide = as_json(units if width is None else width)
     found = [LayerSpec("dense", "block0", units=wide)]
     for i in range(1, int(blocks) + 1):

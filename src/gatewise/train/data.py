@@ -88,7 +88,7 @@ def prepare(module: Recurrent, series: Series, targets: Any, validation: Any, ma
             ranges = [(begin, begin + cut, end) for (begin, end), cut in zip(held_out.bounds, cuts, strict=True)]
     else:
         train = whole
-        others = _validation_series(validation, targets is not None)
+        others = _validation_series(validation, targets is not None, mask is not None)
         held_out = _concatenate(module, read_series(module, *others, "validation series"))
         ranges = [(begin, begin, end) for begin, end in held_out.bounds]
     trained = _concatenate(module, train)
@@ -150,7 +150,7 @@ def _cut(i: int, length: int, share: float) -> int:
     return cut
 
 
-def _validation_series(validation: Any, with_targets: bool) -> tuple[Any, Any, Any]:
+def _validation_series(validation: Any, with_targets: bool, masked: bool) -> tuple[Any, Any, Any]:
     """The series to validate on, their targets and their masks."""
     if not with_targets:
         return validation, None, None
@@ -158,6 +158,11 @@ def _validation_series(validation: Any, with_targets: bool) -> tuple[Any, Any, A
         raise InputError(
             "with targets, validation must be a tuple (series, targets) or (series, targets, masks), "
             "or a share such as 0.2"
+        )
+    if masked and len(validation) == 2:
+        raise InputError(
+            "the training has a mask, so the validation needs one as well: pass validation=(series, targets, masks), "
+            "with None for masks if all targets are present"
         )
     series, targets, masks = validation if len(validation) == 3 else (*validation, None)
     if targets is None:

@@ -13,7 +13,7 @@ import os
 import time
 from typing import Any
 
-from gatewise.errors import InputError, SpecError, TrainError
+from gatewise.errors import InputError, Parameter, SpecError, TrainError
 from gatewise.file import check_writable, same_file
 from gatewise.layers.train.dropout import Dropout
 from gatewise.model import Model
@@ -210,8 +210,9 @@ def _bptt(model: Model, bptt: int | None) -> int:
     window = model.graph.window
     if window is not None and bptt is not None and bptt != window:
         raise InputError(
-            f"the model's context is a window of {window}, through all of which the gradient goes back, but bptt is "
-            f"{bptt}; leave bptt out"
+            f"the model's context is a window of {window} steps, through all of which the gradient goes back, so a "
+            f"length of {bptt} has no effect; leave out ",
+            Parameter("bptt"),
         )
     return window or (DEFAULT_BPTT if bptt is None else bptt)
 
