@@ -185,7 +185,7 @@ def test_goes_on_from_its_checkpoint(
     assert stopped.returncode == 130
     message = stopped.stderr.decode()
     assert message.strip().startswith("gatewise: training stopped after step 25, ")
-    assert message.strip().endswith(f"run it again to go on from {checkpoint}")
+    assert message.strip().endswith(f"run it again to continue from {checkpoint}")
     assert not out.exists()
     with pytest.raises(SystemExit) as ended:
         main(["train", *map(str, command), "--units", "7"])
