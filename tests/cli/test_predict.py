@@ -146,8 +146,17 @@ def test_what_to_do_about_missing_readings_is_said_in_words_of_the_command(
     assert trained in refused(capsys, watch, holed)[1]
     (tmp_path / "v.csv").write_text("v\n1\n2e18\n")
     message = refused(capsys, bare, tmp_path / "v.csv")[1]
-    assert "column 'v' is 2e+18 at row 1 (line 3), " in message
+    assert "column 'v' is 2e+18 at row 1 (line 3): not finite, or beyond 1e+18 once scaled; " in message
     assert message.endswith("or train with --missing hold to repeat the last finite reading")
+
+
+def test_reading_without_a_logarithm_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    stage = gw.LayerSpec("numeric", width=2, columns=["u", "v"], transform=[None, "log1p"])
+    gw.init(gw.ModelSpec(input=stage, layers=[gw.LayerSpec("gru", units=1)])).save(tmp_path / "m")
+    (tmp_path / "x.csv").write_text("u,v\n-3,1\n-3,-2\n")
+    status, message = refused(capsys, tmp_path / "m", tmp_path / "x.csv")
+    assert status == 1
+    assert "column 'v' is -2 at row 1 (line 3): not finite, of -1 or less" in message
 
 
 def test_forecast_is_the_answer_of_the_model(tables: Path, north: Path) -> None:

@@ -87,7 +87,7 @@ def test_long_streams_keep_a_bounded_file(tmp_path: Path, pipe: int) -> None:
     assert sizes[-1] <= session.most * (2 * 8 + 2 * 16) + 3000
     again = Session(MODEL, str(path), after=session.step - session.most, output=pipe)
     advance(again, 5)
-    with pytest.raises(StateError, match=r"can go on after any of the steps \d+ to \d+, got --after 3"):
+    with pytest.raises(StateError, match=r"can continue after any of the steps \d+ to \d+, got --after 3"):
         Session(MODEL, str(path), after=3, output=pipe)
 
 
@@ -200,7 +200,7 @@ def test_refused(tmp_path: Path, pipe: int) -> None:
             path.write_bytes(good[:place] + bytes([good[place] ^ 4]) + good[place + 1 :])
             with pytest.raises(StateError):
                 Session(MODEL, str(path), output=pipe)
-    with pytest.raises(StateError, match="does not exist, so there is nothing to go on from after step 2"):
+    with pytest.raises(StateError, match="does not exist, so there is nothing to continue from after step 2"):
         Session(MODEL, str(tmp_path / "none"), after=2, output=pipe)
 
 

@@ -82,7 +82,7 @@ def test_refusals(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str
         ([place / "forecaster", "--smooth", "3"], 2, "--smooth is for --task detect, not for --task forecast"),
         ([place / "detector", "--units", "6"], 1, "units is 5 there and 6 here"),
         ([place / "detector", "--columns", "a"], 1, "start reads the columns 'a', 'b'; the data lack 'b'"),
-        ([tmp_path / "bare"], 1, "is no model that gatewise train has made, so training cannot continue from it"),
+        ([tmp_path / "bare"], 1, "was not made by gatewise train, so training cannot continue from it"),
         ([tmp_path / "none"], 1, "none"),
         ([place / "old.csv"], 1, "old.csv"),
     ]

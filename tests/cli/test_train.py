@@ -185,7 +185,7 @@ def test_goes_on_from_its_checkpoint(
     assert stopped.returncode == 130
     message = stopped.stderr.decode()
     assert message.strip().startswith("gatewise: training stopped after step 25, ")
-    assert message.strip().endswith(f"run it again to go on from {checkpoint}")
+    assert message.strip().endswith(f"run it again to continue from {checkpoint}")
     assert not out.exists()
     with pytest.raises(SystemExit) as ended:
         main(["train", *map(str, command), "--units", "7"])
@@ -236,7 +236,7 @@ def test_goes_on_from_its_checkpoint(
         ([*FORECAST, "--quantiles", "0.5,1"], 1, "a quantile must be a number between 0 and 1, got 1.0"),
         ([*FORECAST, "--context", "long"], 2, "'long' is neither \"carried\" nor a number of steps"),
         ([*FORECAST, "--context", "0"], 2, "'0' is neither \"carried\" nor a number of steps"),
-        ([*FORECAST, "--context", "8", "--bptt", "9"], 1, "of which the gradient goes back, but bptt is 9; leave"),
+        ([*FORECAST, "--context", "8", "--bptt", "9"], 1, "so a length of 9 has no effect; leave out --bptt"),
         (
             [*FORECAST, "--normalise"],
             1,

@@ -408,7 +408,7 @@ def fit_with(train: Any, forecaster: Forecaster, path: Path, progress: Any) -> N
         ({"calendar": ["day"]}, "a calendar needs dates"),
         ({"context": {"window": 0}}, "context must be"),
         ({"context": "forever"}, "context must be"),
-        ({"context": {"window": 9}, "bptt": 5}, "leave bptt out"),
+        ({"context": {"window": 9}, "bptt": 5}, "leave out bptt"),
         ({"normalise": True}, "normalise needs a window"),
         ({"normalise": 1}, "normalise must be True or False"),
         ({"validation": 1.0}, "validation must be a share"),

@@ -207,7 +207,7 @@ def test_ctrl_c_finishes_the_step_and_keeps_it(tmp_path: Path, whole: Any) -> No
             os.kill(os.getpid(), signal.SIGINT)
 
     # It comes after the checkpoint of step 7, so step 8 is the one that is finished and kept.
-    with pytest.raises(KeyboardInterrupt, match=r"stopped after step 8, run it again to go on from .*run"):
+    with pytest.raises(KeyboardInterrupt, match=r"stopped after step 8, run it again to continue from .*run"):
         fit(init(SPEC), series(), checkpoint=path, checkpoint_every=1000, progress=press, **OPTIONS)
     assert signal.getsignal(signal.SIGINT) is handler
     steps: list[int] = []

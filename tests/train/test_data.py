@@ -277,3 +277,6 @@ def test_the_number_of_masks_and_the_form_of_validation_are_checked() -> None:
         prepare(module, x, y, (x, None))
     with pytest.raises(InputError, match=r"\(series, targets\) or \(series, targets, masks\)"):
         prepare(module, x, y, (x, y, present, present))
+    with pytest.raises(InputError, match=r"the training has a mask, so the validation needs one as well"):
+        prepare(module, x, y, (x, y), present)
+    assert prepare(module, x, y, (x, y, None), present).held_out is not None

@@ -254,6 +254,21 @@ def test_a_joint_loss_counts_steps_whose_targets_are_all_there() -> None:
         fit(model, np.ones((20, 1)), target, loss=lambda y, t, m: (y - t).mean(), steps=1, validation=0)
 
 
+@pytest.mark.parametrize("loss", [lambda y, t: (y - t) ** 2, lambda y, t, m, n: y, torch.nn.MSELoss(reduction="none")])
+def test_a_loss_must_take_three_arguments(loss: Any) -> None:
+    model = init(ModelSpec(inputs=1, layers=[LayerSpec("dense", units=1)]))
+    x = np.ones((20, 1))
+    with pytest.raises(InputError, match=r"called as loss\(out, target, mask\), got one with the parameters \("):
+        fit(model, x, x, loss=loss, steps=1, validation=0)
+
+
+@pytest.mark.parametrize("loss", [lambda *three: (three[0] - three[1]) ** 2, lambda y, t, m, n=2: (y - t) ** n])
+def test_a_loss_may_take_more_arguments_that_need_not_be_given(loss: Any) -> None:
+    model = init(ModelSpec(inputs=1, layers=[LayerSpec("dense", units=1)]))
+    x = np.ones((20, 1))
+    assert fit(model, x, x, loss=loss, steps=1, validation=0)[1].records[0].step == 1
+
+
 def test_the_same_seed_gives_the_same_bits_and_nothing_is_left_behind(tmp_path: Path) -> None:
     model, x = init(forecaster(), seed=1), autoregression(500)
     before = {name: value.tobytes() for name, value in model.tensors.items()}

@@ -184,7 +184,7 @@ def test_too_short_series_and_another_bptt_are_refused() -> None:
         fit(forecaster(50), walks(40))
     with pytest.raises(InputError, match="validation part has no window of 30 steps"):
         fit(forecaster(30), walks(60), validation=walks(20))
-    with pytest.raises(InputError, match="a window of 6, .* but bptt is 64; leave bptt out"):
+    with pytest.raises(InputError, match="a window of 6 steps, .* a length of 64 has no effect; leave out bptt"):
         fit(forecaster(), walks(60), bptt=64)
     fit(forecaster(), walks(60), bptt=L, steps=1)
 

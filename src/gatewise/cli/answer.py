@@ -191,7 +191,7 @@ class _Answers:
 
 
 def _pieces(lines: Sequence[bytes]) -> list[tuple[int, bytes]]:
-    """Whole lines joined to pieces of at most PIECE bytes, where they are no longer than that; each with its count."""
+    """Whole lines joined to pieces of at most PIECE bytes, if they are no longer than that; each with its count."""
     pieces: list[tuple[int, bytes]] = []
     start, size = 0, 0
     for i, line in enumerate(lines):

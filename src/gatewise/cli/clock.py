@@ -48,7 +48,7 @@ class Clock:
         self._step: float | None = None
         self._others: set[str] = set()  # series whose steps are not those of most
         self._ends: dict[str | None, tuple[float, str]] = {}
-        self._zoned: bool | None = None  # whether the dates of training say where they are
+        self._zoned: bool | None = None  # whether the dates of training have a time zone
         read = told if isinstance(told, Mapping) else {}
         calendar = read.get("calendar")
         if not isinstance(calendar, Mapping) or calendar.get("kind") not in (DATES, NUMBERS):
@@ -144,7 +144,7 @@ class Clock:
         )
 
     def _follows(self, now: float, text: str, zoned: bool, id: str | None) -> None:
-        """Say where the first row does not follow on the training data."""
+        """Report a first row that does not follow on the training data."""
         end = self._ends.get(id)
         if end is None or zoned != self._zoned:
             return
@@ -168,7 +168,7 @@ class Clock:
         return step_length(round(step, 6), self._kind or DATES)
 
     def _read(self, value: object) -> tuple[float, bool]:
-        """A time as a number, of seconds where it is a date, and whether it says where it is."""
+        """A time as a number, of seconds if it is a date, and whether it has a time zone."""
         if isinstance(value, (int, float)) and not isinstance(value, bool):
             if self._kind != DATES:
                 self._kind = NUMBERS
@@ -192,9 +192,9 @@ class _OtherwiseWrittenError(ValueError):
 
 
 def _date(text: str) -> datetime | None:
-    """A date in ISO 8601, or as numbers with the year first; the first day where it names none. None if it is neither.
+    """A date in ISO 8601, or as numbers with the year first; the first day if it names none. None if it is neither.
 
-    Where it has no day or no month, the rest of it must be empty.
+    If it has no day or no month, the rest of it must be empty.
     """
     try:
         return datetime.fromisoformat(text)
@@ -231,7 +231,7 @@ class TimedReader:
         return self.reader.header
 
     def read(self, line: str) -> tuple[list[float], str] | None:
-        """As `LineReader.read`. Raises LineError also where the time is none."""
+        """As `LineReader.read`. Raises LineError also if the time is none."""
         found = self.reader.read(line)
         if found is None:
             return None

@@ -63,7 +63,7 @@ def refuse_same_file(places: Mapping[str, str | None]) -> None:
     """Refuse two arguments that name the same file, which would be overwritten.
 
     Args:
-        places: name of the argument -> path, or None where it was not given.
+        places: name of the argument -> path, or None if it was not given.
 
     Raises:
         click.UsageError: naming both.
@@ -136,7 +136,7 @@ def showing_warnings() -> Iterator[None]:
 def listed(
     kind: Callable[[str], Any] = str, single: bool = False
 ) -> Callable[[click.Context, click.Parameter, Any], Any]:
-    """A callback for an option of values between commas, quoted as in CSV where they have a comma in them.
+    """A callback for an option of values between commas, quoted as in CSV if they contain a comma.
 
     Args:
         kind: reads a value, e.g. `int`.

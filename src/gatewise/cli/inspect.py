@@ -44,7 +44,7 @@ def describe(model: Model, path: str) -> dict[str, Any]:
         "file": path,
         "inputs": model.inputs,
         "columns": model.spec.to_dict()["input"].get("columns"),
-        "missing": model.spec.input.options.get("missing"),
+        "missing": model.graph.stage.missing,
         "outputs": list(model.output_names),
         "alarm_score": model.alarm_score,
         "context": model.spec.to_dict()["context"],
@@ -84,7 +84,7 @@ def _page(found: dict[str, Any]) -> str:
     context = found["context"]
     if not isinstance(context, str):
         context = f"window of {context['window']:,} steps, {found['push_macs']:,} MACs an answer"
-    missing = MISSING.get(str(found["missing"]), str(found["missing"]))
+    missing = MISSING[found["missing"]]
     parts = [
         heading(found["file"]),
         facts(

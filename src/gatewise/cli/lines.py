@@ -209,7 +209,7 @@ class LineReader:
         return _is_number(field if self.decimal == "." else field.replace(",", "."))
 
     def _with_point(self, field: str) -> str:
-        """A number with its decimals after a point. Raises ValueError where it has one already."""
+        """A number with its decimals after a point. Raises ValueError if it has one already."""
         if "." in field:
             raise ValueError("a point between thousands, or before decimals")
         return field.replace(",", ".")
@@ -257,7 +257,7 @@ def _again_json(name: str, value: object) -> str:
 
 
 def _json_text(field: str) -> str:
-    """A CSV field as JSON: a number where it is one, else a text."""
+    """A CSV field as JSON: a number if it is one, else a text."""
     return field if _NUMBER.fullmatch(field) else json.dumps(field)
 
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from gatewise.model import Model
     from gatewise.tables.files import TextFile
+    from gatewise.tables.table import Table
     from gatewise.tasks.backtest import Backtest
 
 MOST_SHOWN = 24
@@ -161,7 +162,7 @@ def _answers(
     """The outputs of a model without a task for each row."""
     import numpy as np
 
-    from gatewise.tables.table import FITTED, read_table, within_reach
+    from gatewise.tables.table import FITTED, read_table
 
     chosen = columns or (None if model.columns is None else list(model.columns))
     missing = "raise" if model.graph.refuses_missing else "hold"
@@ -171,10 +172,8 @@ def _answers(
             f"{path} reads {model.inputs} columns, got {len(read.columns)} ({names(read.columns)}); "
             "say with --columns which to read"
         )
-    if model.graph.refuses_missing and not model.spec.input.options.get("transform"):
-        none, unit = np.zeros(model.inputs, np.float32), np.ones(model.inputs, np.float32)
-        offset, scale = model.tensors.get("input.offset", none), model.tensors.get("input.scale", unit)
-        read = within_reach(read, offset, scale, missing, FITTED)
+    if model.graph.refuses_missing:
+        _check_usable(model, read)
     plain = model.relative()
     values = np.concatenate([np.asarray(plain.run(read.values[start:stop])) for _, start, stop in read.series])
     values = values if model.levels is None else values + model.levels
@@ -184,6 +183,24 @@ def _answers(
     if model.alarm_score is not None:
         answers["alarm"] = values[:, 0] >= model.alarm_score
     return read.frame(answers)
+
+
+def _check_usable(model: Model, read: Table) -> None:
+    """Refuse readings that the input stage of the model counts as missing. Raises InputError, which names the first."""
+    import numpy as np
+
+    from gatewise.graph import stage_tensors
+    from gatewise.tables.table import FITTED
+
+    usable = model.graph.stage.usable(stage_tensors(model.graph, model.tensors), read.values)
+    if usable.all():
+        return
+    row, column = np.argwhere(~usable)[0].tolist()
+    raise InputError(
+        f"column {read.columns[column]!r} is {read.wide(column)[row]:g} at {read.where(row)}: "
+        f"{model.graph.missing_readings}; correct it, or treat it as missing: ",
+        FITTED,
+    )
 
 
 def describe(model: str, file: str, tested: Backtest) -> dict[str, Any]:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def write_rows(frame: pd.DataFrame, output: str | None, as_json: bool) -> None:
-    """Write a frame to a file, atomically, or to standard output; its index only where it is more than row numbers."""
+    """Write a frame to a file, atomically, or to standard output; its index only if it is more than row numbers."""
     from gatewise.file import atomic_write
 
     shown = _narrow(_in_order(frame))
@@ -31,7 +31,7 @@ def json_rows(frame: pd.DataFrame) -> str:
 
 
 def _in_order(frame: pd.DataFrame) -> pd.DataFrame:
-    """Rows in the order of the data where the index holds their numbers; any other index becomes a column."""
+    """Rows in the order of the data if the index holds their numbers; any other index becomes a column."""
     index = frame.index
     if index.dtype.kind == "i" and set(index) == set(range(len(index))):
         return frame if index.is_monotonic_increasing else frame.sort_index()

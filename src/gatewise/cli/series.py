@@ -16,7 +16,7 @@ import numpy as np
 
 from gatewise.cli.common import size
 from gatewise.cli.lines import MISSING, LineError, LineReader
-from gatewise.cli.session import may_go_on
+from gatewise.cli.session import may_continue
 from gatewise.drift import has_drifted, state_of, tell_drift
 from gatewise.errors import InputError
 from gatewise.layers.base import Array
@@ -73,8 +73,8 @@ class SeriesReader(LineReader):
         """As `LineReader.read`, with the place of the series behind the readings.
 
         Raises:
-            LineError: also where the id is missing, or no text and no whole number.
-            InputError: also where there are more than MOST_SERIES series.
+            LineError: also if the id is missing, or no text and no whole number.
+            InputError: also if there are more than MOST_SERIES series.
         """
         found = super().read(line)
         if found is None:
@@ -155,8 +155,8 @@ class SeriesSession:
         """Answer readings (steps, inputs + 1) float32, the last column the place of the series -> (steps, outputs).
 
         Each series is answered as if it were alone, so readings of different series are answered together. Fewer steps
-        are answered when the next reading would take the state of its series beyond float32: no stream could go on
-        from there.
+        are answered when the next reading would take the state of its series beyond float32: no stream could
+        continue from there.
 
         Raises:
             InputError: there is no memory for the states of so many series.
@@ -223,7 +223,7 @@ class SeriesSession:
         return len(x)
 
     def _are_finite(self, places: Sequence[int]) -> bool:
-        return may_go_on(self.model, b"".join(map(self.pool.get_state, places)))
+        return may_continue(self.model, b"".join(map(self.pool.get_state, places)))
 
     def _make_room(self) -> None:
         """A session for each series that came, in its first state; some to spare, or this were done each time."""

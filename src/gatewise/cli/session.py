@@ -78,15 +78,15 @@ class Session:
     Args:
         model: the model to stream.
         path: the state file, made if it does not exist; None = nothing is remembered.
-        after: go on after this step; None = find out.
+        after: continue after this step; None = find out.
         output: descriptor of the file that results are written to.
         begin: the state in which a new session begins; None = the start of a sequence. A state file comes first.
         raw: the model of readings from which nothing was subtracted yet, for messages; None = `model`.
 
     Attributes:
         stream: the stream, at `step`.
-        header: names of the fields of CSV input, where it has a header; remembered.
-        resumed: whether the session goes on from a file.
+        header: names of the fields of CSV input, if it has a header; remembered.
+        resumed: whether the session continues from a file.
         in_doubt: whether the last results may not have been written, see above.
         most: how many readings `advance` takes at once.
         warning: that the readings of the last `advance` have drifted; None as a rule, and once it has been said.
@@ -133,9 +133,9 @@ class Session:
         if self._path.exists():
             self._open(self._path, after, output)
         elif after:
-            raise StateError(f"{path} does not exist, so there is nothing to go on from after step {after}")
+            raise StateError(f"{path} does not exist, so there is nothing to continue from after step {after}")
         else:
-            self._save()  # where this cannot be written, say so before any input is read
+            self._save()  # if this cannot be written, say so before any input is read
 
     def __enter__(self) -> Self:
         return self
@@ -207,19 +207,19 @@ class Session:
         """The answers to the readings before the first after which the state is not finite."""
         before = self.stream.get_state()
         answers = self.stream.push_many(readings)
-        if np.isfinite(answers).all() and self._may_go_on():
+        if np.isfinite(answers).all() and self._may_continue():
             return answers
         self.stream.set_state(before)
         for i in range(len(readings)):
             before = self.stream.get_state()
             self.stream.push(readings[i])
-            if not self._may_go_on():
+            if not self._may_continue():
                 self.stream.set_state(before)
                 return answers[:i]
         return answers
 
-    def _may_go_on(self) -> bool:
-        return may_go_on(self.model, self.stream.get_state())
+    def _may_continue(self) -> bool:
+        return may_continue(self.model, self.stream.get_state())
 
     def commit(self) -> None:
         """Save the readings of the last `advance`: now their answers may be written."""
@@ -254,7 +254,7 @@ class Session:
             self._flushed = time.monotonic()
 
     def remember_header(self, header: tuple[str, ...]) -> None:
-        """Remember the names of the fields of CSV input, for an input that goes on without them."""
+        """Remember the names of the fields of CSV input, for an input that continues without them."""
         if header != self.header:
             self.header = header
             if self._path is not None:
@@ -278,7 +278,7 @@ class Session:
         self._count = count
 
     def _open(self, path: Path, after: int | None, output: int) -> None:
-        """Go on from the file."""
+        """Continue from the file."""
         data = read_bytes(path)
         try:
             end = _sealed_bytes(data)
@@ -313,7 +313,7 @@ class Session:
         readings = np.concatenate([saved, *blocks])
         last = start + len(readings)
         if after is not None and not start <= after <= last:
-            raise StateError(f"{self._name} can go on after any of the steps {start} to {last}, got --after {after}")
+            raise StateError(f"{self._name} can continue after any of the steps {start} to {last}, got --after {after}")
         step = last if after is None else after
         if not written and last_output is not None and last_output == self._output:
             _cut_partial_line(output, last_output)
@@ -330,9 +330,9 @@ class Session:
             self.stream.push_many(known[:passed])
         self._start, self._base = start + passed, self.stream.state
         self._readings[: len(known) - passed] = known[passed:]
-        if goes_on := self._may_go_on():
+        if continues := self._may_continue():
             self._restore(len(known) - passed)
-        if not (goes_on and self._may_go_on()):
+        if not (continues and self._may_continue()):
             raise StateError(f"{self._name}: with this model its readings lead beyond float32; start with a new file")
         self.header = None if header is None else tuple(header)
         self.resumed = True
@@ -408,8 +408,8 @@ def _sealed_bytes(data: bytes) -> int:
     return begin + end
 
 
-def may_go_on(model: Model, states: bytes) -> bool:
-    """Whether a stream can go on from all of these states, as `get_state` gives them: they are finite.
+def may_continue(model: Model, states: bytes) -> bool:
+    """Whether a stream can continue from all of these states, as `get_state` gives them: they are finite.
 
     The state of a model with a window is the readings themselves, of which some may be missing.
     """

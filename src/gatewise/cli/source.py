@@ -16,7 +16,7 @@ UNPACKED_BY = {b"\x1f\x8b": "zcat", b"BZh": "bzcat", b"\xfd7zX": "xzcat", b"\x28
 
 @contextmanager
 def source_of(path: str | None) -> Iterator[int]:
-    """The descriptor of what is read: of a file, or of standard input where there is no path, or "-".
+    """The descriptor of what is read: of a file, or of standard input if there is no path, or "-".
 
     Raises:
         InputError: a file without lines of text: a folder, Parquet, or something compressed; the message says what to

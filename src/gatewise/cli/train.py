@@ -120,7 +120,7 @@ class _Recurrence(click.Option):
 @click.option("--task", type=click.Choice([DETECT, FORECAST]), default=DETECT, show_default=True,
               help="Train a detector of anomalies or a forecaster.")  # fmt: skip
 @click.option("--start", metavar="FILE",
-              help="Continue from this model: its weights, its scaling and, where no option says otherwise, its "
+              help="Continue from this model: its weights, its scaling and, if no option says otherwise, its "
                    "parameters. Rows that it was trained on are not used for calibration.")  # fmt: skip
 @click.option("--target", callback=listed(single=True), metavar="A,B,...",
               help="The columns to forecast.  [default: all but the covariates]")  # fmt: skip

@@ -103,7 +103,7 @@ def _ahead(found: dict[str, Any]) -> dict[str, str]:
 
 
 def _next(found: dict[str, Any]) -> str:
-    """The command to go on with."""
+    """The command to run next."""
     if found["task"] == "forecast":
         future = ["--future", "next.csv"] if found["covariates"] else []
         return shlex.join(["gatewise", "predict", found["file"], found["data"], *future])

@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-
-import matplotlib as mpl
 from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 from matplotlib import pyplot
 from matplotlib.artist import Artist

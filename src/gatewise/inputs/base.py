@@ -34,11 +34,13 @@ class InputStage(Layer):
         columns: their names, in order, or None.
         subtract: constants that are subtracted from the columns in float64 before anything else, (width), or None. The
             `Model` does this; the methods below get readings from which the constants are subtracted already.
+        missing: how missing readings are treated, one of `MISSING`.
     """
 
     width: int
     columns: tuple[str, ...] | None = None
     subtract: tuple[float, ...] | None = None
+    missing: str = "raise"
 
     @property
     def identity(self) -> bool:
@@ -48,12 +50,12 @@ class InputStage(Layer):
     @property
     def refuses_missing(self) -> bool:
         """Whether missing readings are refused, before any state changes."""
-        return True
+        return self.missing == "raise"
 
     @property
     def fills_forward(self) -> bool:
         """Whether missing readings are filled forward without indicators, so that later layers cannot detect them."""
-        return False
+        return self.missing == "hold"
 
     @property
     def missing_readings(self) -> str:

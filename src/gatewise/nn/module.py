@@ -241,7 +241,9 @@ class Recurrent(torch.nn.Module):
         takes = resets is None or bool(module.takes_resets)
         again = self.recompute and torch.is_grad_enabled() and not traced()
         if not node.state or not time or (takes and not again):
-            return module(read, state, lengths, *(() if resets is None or not node.state else (resets,)))  # type: ignore[no-any-return]
+            more = () if resets is None or not node.state else (resets,)
+            whole: tuple[Tensor, dict[str, Tensor]] = module(read, state, lengths, *more)
+            return whole
         cuts = {0, time}
         if not takes and resets is not None:
             cuts.update(range(time) if traced() else resets.any(0).nonzero().flatten().tolist())

@@ -1,6 +1,6 @@
 """Checkpoints: everything a training carries from step to step, in one safetensors file, written atomically.
 
-A run that is killed at any moment goes on from its last checkpoint. With a budget of steps or epochs it ends with
+A run that is killed at any moment continues from its last checkpoint. With a budget of steps or epochs it ends with
 exactly the weights of a run that was never killed. Nothing in a checkpoint is ever executed. It holds these tensors,
 where P is the full name of a parameter::
 
@@ -54,7 +54,7 @@ def write(path: str | os.PathLike[str], checkpoint: Checkpoint) -> None:
     The bytes are parsed before they replace the old checkpoint, and read back from the disk after that.
 
     Raises:
-        FileError: the checkpoint cannot be read again. Where this is noticed before it is written, the old checkpoint
+        FileError: the checkpoint cannot be read again. If this is noticed before it is written, the old checkpoint
             is still there.
         OSError: the system cannot write there, or the path is no place for a file: see `gatewise.file.atomic_write`.
     """
@@ -106,7 +106,7 @@ def check_run(path: str | os.PathLike[str], found: Checkpoint, run: Mapping[str,
         there, here = found.run.get("threads"), run.get("threads")
         if isinstance(there, int) and there != here:
             differing[-1] += (
-                f"; another number of threads gives other bits: to go on, call torch.set_num_threads({there}), "
+                f"; another number of threads gives other bits: to continue, call torch.set_num_threads({there}), "
                 f"or pass threads={there} to gatewise.train.fit"
             )
         raise FileError(
@@ -117,7 +117,7 @@ def check_run(path: str | os.PathLike[str], found: Checkpoint, run: Mapping[str,
 
 
 def take(found: Checkpoint, name: str, shape: tuple[int, ...], dtype: str) -> Array:
-    """One tensor of a checkpoint. Raises FileError where it is missing or has another shape or dtype."""
+    """One tensor of a checkpoint. Raises FileError if it is missing or has another shape or dtype."""
     value = found.tensors.get(name)
     if value is None or value.shape != shape or value.dtype != dtype:
         got = "nothing" if value is None else f"{value.dtype} {value.shape}"

@@ -65,7 +65,7 @@ def prepare(module: Recurrent, series: Series, targets: Any, validation: Any, ma
     """Check the data, find the targets, and hold a part out.
 
     Args:
-        module: the model. Where its head makes the targets, they are in the units of its input stage.
+        module: the model. If its head makes the targets, they are in the units of its input stage.
         series: one or several series.
         targets: for each series numbers (time, ...); None = those of the head.
         validation: the share at the end of each series that is held out, from 0 to below 1; or other series to validate
@@ -124,7 +124,7 @@ def largest(module: Recurrent, data: Data) -> str:
     if target[0] > reading[0]:
         return f"the largest target there is {target[0]:g} in size, in {place(target[1])}"
     size, at, column = reading
-    names = module.graph.spec.input.options.get("columns")
+    names = module.graph.stage.columns
     own = f"column {names[column]!r}" if names else f"column {column}"
     raw = float(series.x[rows[at], column])
     return f"the largest reading there is {raw:g} in {own}, {place(at)}, {size:g} in size once scaled"
@@ -138,7 +138,7 @@ def _largest(values: Array) -> tuple[float, int, int]:
 
 
 def _cut(i: int, length: int, share: float) -> int:
-    """How many steps of a series are trained on where its last share is held out."""
+    """How many steps of a series are trained on if its last share is held out."""
     if not 0.0 <= share < 1.0 or math.isnan(share):
         raise InputError(f"validation must be a share from 0 to below 1, or series to validate on, got {share}")
     cut = length - round(share * length)

@@ -24,7 +24,7 @@ class Record:
         step: number of updates made.
         epoch: number of whole passes over the data made.
         loss: mean training loss.
-        validation: mean loss on the held-out part; NaN where nothing is held out.
+        validation: mean loss on the held-out part; NaN if nothing is held out.
         learning_rate: learning rate of the last update.
         gradient_norm: mean Euclidean norm of the gradient before clipping.
         clip_rate: share of the updates whose gradient was clipped.
@@ -51,7 +51,7 @@ class History:
     Attributes:
         records: one for each evaluation, in order.
         best_step: number of updates after which the weights were those of the returned model.
-        best_validation: the loss of these weights on the held-out part; None where nothing is held out.
+        best_validation: the loss of these weights on the held-out part; None if nothing is held out.
         stopped: why the training ended: "budget", it was used up, or "patience", the held-out loss no longer fell.
     """
 

@@ -9,9 +9,12 @@ lowest loss on a held-out, later part of the data.
 
 from __future__ import annotations
 
+import inspect
 import os
 import time
 from typing import Any
+
+import torch
 
 from gatewise.errors import InputError, Parameter, SpecError, TrainError
 from gatewise.file import check_writable, same_file
@@ -28,7 +31,7 @@ DEFAULT_STEPS = 2000
 DEFAULT_BPTT = 64
 
 FIRST_CHECKPOINT = 5.0
-"""Seconds until the first checkpoint of a session, where `checkpoint_every` is longer."""
+"""Seconds until the first checkpoint of a session, if `checkpoint_every` is longer."""
 
 
 def fit(
@@ -80,26 +83,26 @@ def fit(
             floats are targets where they are finite, and integers are targets everywhere, except for those that a
             masked array of NumPy masks.
         validation: what is held out to choose the best weights: the share at the end of each series, from 0 to below
-            1; or other series, which are passed as (series, targets) or (series, targets, masks) where `targets` is
+            1; or other series, which are passed as (series, targets) or (series, targets, masks) if `targets` is
             given; 0 or None = nothing. To warm up, the state is run over up to 4 * bptt steps of the training part
             before a part that is held out, and windows may begin in the training part.
         loss: loss(out, target, mask) -> the loss of each target or of each step, not their mean: out (batch, time,
-            width) is the prediction of the head where it makes one, otherwise the output of the last layer; target and
+            width) is the prediction of the head if it makes one, otherwise the output of the last layer; target and
             mask (batch, time, ...) are parts of `targets` and `mask`. None = the loss of the head.
         steps: budget in updates of the weights.
         seconds: budget in seconds, over all sessions and including evaluations.
-        epochs: budget in passes over the data. Where several budgets are given, the run ends when the first is used up;
-            where none is, the budget is 2,000 steps.
+        epochs: budget in passes over the data. If several budgets are given, the run ends when the first is used up;
+            if none is, the budget is 2,000 steps.
         batch: the most rows in a batch, each a piece of a series or a window. Short series give fewer.
         bptt: the most steps over which the gradient is propagated back through time. None = 64, or the length of the
-            window where the model's context is one.
+            window if the model's context is one.
         learning_rate: the highest learning rate, at the end of the warm-up.
         weight_decay: weight decay of matrices; biases and other vectors have none.
         warmup: share of the budget over which the learning rate rises, from 0 to below 1. After that it falls to 0.
         clip: the largest norm that the gradient may have; longer ones are shortened to it. None = no limit.
         patience: the run ends after this many evaluations in a row without a lower held-out loss; None = never.
         evaluate_every: steps between two evaluations, which compute the held-out loss and add a record to the history.
-            None = as many as an epoch has, but from 25 to 250, or more where evaluations would otherwise take more than
+            None = as many as an epoch has, but from 25 to 250, or more if evaluations would otherwise take more than
             about a fifth of the time.
         dropout: which parts of the recurrent layers are left out at random in each update; None = none. The training
             loss is then that of the model with parts left out, and the held-out loss that of the whole model.
@@ -108,8 +111,8 @@ def fit(
         threads: number of threads of torch during the training; None = 1 for small models, for which more are slower,
             otherwise the current setting. A checkpoint can be resumed only with the same number, because another number
             gives slightly different results.
-        checkpoint: a file to which the state of the run is written. Where it exists and belongs to this run, the run
-            goes on from there, and a run that was complete returns its result again.
+        checkpoint: a file to which the state of the run is written. If it exists and belongs to this run, the run
+            continues from there, and a run that was complete returns its result again.
         checkpoint_every: seconds between two checkpoints; 0 = after each step. The first one is written after 5 seconds
             at the latest.
         resume: False = start from the beginning, and overwrite an existing checkpoint.
@@ -118,7 +121,7 @@ def fit(
             function that is called with a `Status` after each step.
 
     Returns:
-        The model with the best weights (with the last ones where nothing is held out), whose provenance describes the
+        The model with the best weights (with the last ones if nothing is held out), whose provenance describes the
         training, and the history.
 
     Raises:
@@ -157,8 +160,8 @@ def fit(
             f"{', '.join(model.graph.non_causal)} needs the "
             'whole sequence; give the model a context, e.g. context={"window": 96}'
         )
-    if loss is not None and not callable(loss):
-        raise InputError(f"loss must be a function (out, target, mask) -> the loss of each step, got {loss!r}")
+    if loss is not None:
+        _check_loss(loss)
     if model.spec.head is None and (loss is None or targets is None):
         raise InputError("a model without a head needs targets and a loss, e.g. loss=lambda y, t, mask: (y - t) ** 2")
     with torch_settings(seed, threads or threads_for(model.graph, batch)):
@@ -185,12 +188,31 @@ def fit(
                     report(run.status())
                 if asked and run.at.stopped is None:
                     kept = (
-                        f"run it again to go on from {checkpoint}" if checkpoint else "without a checkpoint to keep it"
+                        f"run it again to continue from {checkpoint}"
+                        if checkpoint
+                        else "without a checkpoint to keep it"
                     )
                     raise KeyboardInterrupt(f"training stopped after step {run.at.step}, {kept}")
         if metrics is not None:
             write_csv(metrics, run.records)
         return run.result()
+
+
+def _check_loss(loss: Any) -> None:
+    """Refuse a loss that cannot be called as loss(out, target, mask). Raises InputError."""
+    if not callable(loss):
+        raise InputError(f"loss must be a function (out, target, mask) -> the loss of each step, got {loss!r}")
+    try:
+        signature = inspect.signature(loss.forward if isinstance(loss, torch.nn.Module) else loss)
+    except ValueError:  # some functions written in C do not tell their parameters
+        return
+    try:
+        signature.bind("out", "target", "mask")
+    except TypeError as error:
+        raise InputError(
+            f"loss must be a function that can be called as loss(out, target, mask), got one with the parameters "
+            f"{signature}: {error}; write e.g. loss=lambda out, target, mask: (out - target) ** 2"
+        ) from None
 
 
 def _check_files(checkpoint: str | os.PathLike[str] | None, metrics: str | os.PathLike[str] | None) -> None:

@@ -24,7 +24,7 @@ one of 128 units (0.8 million) faster by a quarter."""
 def threads_for(graph: Graph, batch: int) -> int:
     """The number of threads that torch should use: 1 for small models, otherwise as many as are set.
 
-    Where the context is a window, the layers after the last one with a state run once for the whole window, so they do
+    If the context is a window, the layers after the last one with a state run once for the whole window, so they do
     not count.
     """
     macs = graph.macs if graph.window is None else sum(node.macs for node in graph.nodes[: graph.tail])
@@ -52,7 +52,7 @@ def torch_settings(seed: int, threads: int) -> Iterator[None]:
 class Interrupt:
     """Delays Ctrl-C until the step is finished; a second Ctrl-C stops at once.
 
-    It also delays SIGTERM and SIGHUP where they are handled like Ctrl-C, as in the program `gatewise`. It does so only
+    It also delays SIGTERM and SIGHUP if they are handled like Ctrl-C, as in the program `gatewise`. It does so only
     in the main thread, and only for signals that Python's own handler of Ctrl-C handles; other handlers are left alone.
 
     Attributes:

@@ -22,9 +22,9 @@ class Status:
         epoch: number of whole passes over the data made.
         fraction: the part of the budget that is used, from 0 to 1 (the length of the bar).
         loss: training loss, a mean over the last updates ("loss").
-        validation: latest loss on the held-out part ("val"); NaN before the first evaluation, and where nothing is held
+        validation: latest loss on the held-out part ("val"); NaN before the first evaluation, and if nothing is held
             out.
-        best_validation: the lowest such loss so far; NaN where there is none.
+        best_validation: the lowest such loss so far; NaN if there is none.
         clip_rate: share of the updates since the latest evaluation whose gradient was longer than `clip` and was
             shortened to it ("clipped"). It says how strongly learning is damped, not that anything is wrong: values
             from 0% to 100% are all usual.
@@ -47,7 +47,7 @@ Callback = Callable[[Status], Any]
 
 
 EVERY = 10.0
-"""Seconds between two lines about the progress, where there is no terminal that could show a bar."""
+"""Seconds between two lines about the progress, if there is no terminal that could show a bar."""
 
 
 @contextmanager

@@ -34,9 +34,9 @@ from gatewise.train.settings import Settings
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
 """loss(out, target, mask) -> the loss of each target, of the mask's shape, or of each step, (batch, time).
 
-Losses where the mask is False do not count. A loss of each step counts where all targets of the step are present.
+Losses where the mask is False do not count. A loss of each step counts if all targets of the step are present.
 
-out (batch, time, width) is the head's prediction where the head makes one, otherwise the output of the last layer.
+out (batch, time, width) is the head's prediction if the head makes one, otherwise the output of the last layer.
 target (batch, time, ...) is float32 or int64, and 0 where there is none. A model with a window is trained on the answer
 to the last step of each window, so time is then 1.
 """
@@ -240,7 +240,7 @@ class Run:
         checkpoints.write(path, Checkpoint(self.identity, self.model.spec, asdict(self.at), tensors))
 
     def restore(self, path: str | os.PathLike[str]) -> None:
-        """Go on from a checkpoint. Raises FileError where it is damaged or belongs to another run."""
+        """Continue from a checkpoint. Raises FileError if it is damaged or belongs to another run."""
         found = checkpoints.read(path)
         checkpoints.check_run(path, found, self.identity)
         try:
@@ -358,7 +358,7 @@ class Run:
         self.sampler.begin_epoch(np.random.default_rng([self.settings.seed, self.at.epoch]))
 
     def _evaluate_every(self) -> int:
-        """Updates between two evaluations: an epoch, but from 25 to 250, or more where evaluations take long.
+        """Updates between two evaluations: an epoch, but from 25 to 250, or more if evaluations take long.
 
         An update costs about as much as running its batch forward three times, so evaluations take at most about a
         fifth of the time.

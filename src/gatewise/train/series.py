@@ -27,7 +27,7 @@ class OneSeries:
 
     Attributes:
         x: raw readings (time, inputs) float32, NaN where one is missing.
-        target: (time, ...) float32 or int64, or None where the head is to make the targets.
+        target: (time, ...) float32 or int64, or None if the head is to make the targets.
         mask: bool, of target's shape: True where there is a target.
     """
 
@@ -87,7 +87,7 @@ def _listed(series: Series) -> list[npt.ArrayLike]:
 
 
 def _one_for_each(values: Any, count: int, several: bool, what: str, name: str) -> list[Any]:
-    """What belongs to each of the series; None for each where nothing was given."""
+    """What belongs to each of the series; None for each if nothing was given."""
     if values is None:
         return [None] * count
     each = list(values) if several else [values]
@@ -99,7 +99,7 @@ def _one_for_each(values: Any, count: int, several: bool, what: str, name: str) 
 def _readings(module: Recurrent, one: npt.ArrayLike, name: str) -> Tensor:
     """The readings of one series, (time, inputs) float32, with NaN for every missing one."""
     try:
-        x = as_float32(one, module.graph.edges[0].width, (2,), module.graph.spec.input.options.get("columns"))
+        x = as_float32(one, module.graph.edges[0].width, (2,), module.graph.stage.columns)
     except InputError as error:
         raise InputError(f"{name}: {error}") from None
     if not len(x):

@@ -110,16 +110,6 @@ class Spec(InputStage):
         return self.scaling == "none" and self.missing == "raise" and self.transform is None
 
     @property
-    def refuses_missing(self) -> bool:
-        """True with missing "raise"."""
-        return self.missing == "raise"
-
-    @property
-    def fills_forward(self) -> bool:
-        """True with missing "hold"; with "mask" there are indicators."""
-        return self.missing == "hold"
-
-    @property
     def missing_readings(self) -> str:
         """See `InputStage.missing_readings`; with a transform, this includes readings that have no logarithm."""
         logs = ", of -1 or less where 1 + x is to have a logarithm" if self.transform is not None else ""

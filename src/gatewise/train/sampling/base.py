@@ -21,10 +21,10 @@ class Batch:
 
     Attributes:
         x: raw readings (B, T, inputs).
-        target: (B, S, ...): what the model should answer in the last S steps; S is T, or 1 where only the answer to
+        target: (B, S, ...): what the model should answer in the last S steps; S is T, or 1 if only the answer to
             the last step is trained.
         mask: bool, of target's shape: True where there is a target that counts.
-        lengths: int64 (B,): the steps in each row, or None where all rows have T steps.
+        lengths: int64 (B,): the steps in each row, or None if all rows have T steps.
     """
 
     x: Tensor
@@ -37,8 +37,8 @@ class Sampler(ABC):
     """Chooses the batches of an epoch and of an evaluation. Its length is the number of batches in an epoch.
 
     Attributes:
-        state: the state from which the next batch starts, where it is carried from batch to batch; a checkpoint must
-            hold it. Empty where every row starts from zero.
+        state: the state from which the next batch starts, if it is carried from batch to batch; a checkpoint must
+            hold it. Empty if every row starts from zero.
     """
 
     def __init__(self) -> None:

@@ -32,8 +32,8 @@ class Plan:
 
     Attributes:
         start: (updates, lanes) int64: the first step.
-        length: (updates, lanes) int64: the number of steps; 0 where a lane has already ended.
-        fresh: (updates, lanes) bool: True where the state of the lane starts from zero.
+        length: (updates, lanes) int64: the number of steps; 0 if a lane has already ended.
+        fresh: (updates, lanes) bool: True if the state of the lane starts from zero.
     """
 
     start: Array

@@ -114,7 +114,7 @@ def evenly_spaced(ends: Array) -> Array:
 
 
 def _some(ends: Array, window: int, part: str) -> Array:
-    """The same ends of windows. Raises InputError where there are none."""
+    """The same ends of windows. Raises InputError if there are none."""
     if not len(ends):
         raise InputError(
             f"the {part} part has no window of {window} steps with a target at its end; "
