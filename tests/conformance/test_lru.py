@@ -143,7 +143,7 @@ def test_what_no_float_holds_is_refused(name: str) -> None:
         with pytest.raises(SpecError, match=f"{name} must be at most 88.7, so that exp of it is a float32, got "):
             found.replace(tensors=drawn)
         position = list(drawn).index(f"lru0.{name}")
-        with pytest.raises(SpecError, match=rf"node 0 \(lru\), position {position}: a tensor holds a value"):
+        with pytest.raises(SpecError, match=rf"node 0 \(lru\), position {position}: a tensor contains a value"):
             _core.Model(native, [1, 2], 1, True)
 
 

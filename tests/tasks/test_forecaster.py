@@ -39,7 +39,8 @@ def dated(rows: int = 300, seed: int = 0) -> pd.DataFrame:
 def set_weights(forecaster: Forecaster, **given: Array) -> None:
     """Replace tensors of a fitted model, e.g. `forecast_bias`."""
     named = {name.replace("_", ".", 1): np.asarray(value, np.float32) for name, value in given.items()}
-    forecaster.model_ = forecaster.model_.replace(tensors={**forecaster.model_.tensors, **named})
+    model = forecaster.model_
+    forecaster.model_ = model.replace(tensors={**model.tensors, **named}, task=model.task)
 
 
 def drift(forecaster: Forecaster, column: int, slope: float) -> None:

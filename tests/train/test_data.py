@@ -173,7 +173,7 @@ def test_masks_are_cut_and_validated_like_their_targets() -> None:
     assert own.held_out is not None
     assert own.held_out.mask.tolist() == (~present).tolist()
     assert own.train.mask.all()
-    unmasked = prepare(module, [x], [labels], ([x, x], [labels, labels]), [present])
+    unmasked = prepare(module, [x], [labels], ([x, x], [labels, labels], None), [present])
     assert unmasked.held_out is not None
     assert unmasked.held_out.mask.all()
 

@@ -112,7 +112,11 @@ class Parameters:
 
     def _section(self) -> Section:
         """The section of the task in the model file."""
-        assert self.model_.task is not None
+        if self.model_.task is None:
+            raise InputError(
+                "model_ was replaced by a model that this task did not fit; fit again, or keep what the task saves with "
+                "model_.replace(..., task=model_.task)"
+            )
         return self.model_.task
 
 
