@@ -1,5 +1,6 @@
 """What tasks draw: the figures themselves are tested in tests/figures, here that they show what the task says."""
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -51,3 +52,32 @@ def test_a_forecaster_draws_its_median_after_the_rows_before_it(fleet: pd.DataFr
     medians = [line for line in ax.get_lines() if len(line.get_xdata()) == 6 and line.get_label() != "came later"]
     np.testing.assert_allclose(np.asarray(medians[0].get_ydata(), float), ahead["0.5"], rtol=1e-6)
     np.testing.assert_allclose(date2num(medians[0].get_xdata()), date2num(ahead["t"]))
+
+
+def test_without_times_the_rows_that_came_lie_beside_the_forecast() -> None:
+    x = np.sin(np.arange(500.0) / 7)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        forecaster = gw.Forecaster(units=4, steps=5, horizons=3).fit(x)
+    ax = forecaster.plot(x[:400], came=x[400:405], rows=20, ax=Figure().subplots())
+    by_label = {str(line.get_label()): np.asarray(line.get_xdata(), float) for line in ax.get_lines()}
+    np.testing.assert_array_equal(by_label["observed"], np.arange(20))
+    np.testing.assert_array_equal(by_label["came later"], np.arange(20, 25))
+    assert len(forecaster.plot(x[:400], ax=Figure().subplots()).get_lines()[0].get_xdata()) == 24
+    for rows in (0, -5, 1.5, True):
+        with pytest.raises(InputError, match="rows must be a whole number of at least 1"):
+            forecaster.plot(x, rows=rows)
+
+
+def test_one_series_is_drawn_and_warned_of_once(fleet: pd.DataFrame) -> None:
+    named = fleet.rename(columns={"id": "pump", "v": "pump_"})
+    forecaster = gw.Forecaster(units=4, steps=5, horizons=3, time="t", series="pump").fit(named)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        ax = forecaster.plot(named.drop(index=[300]), series="b", rows=30, ax=Figure().subplots())
+    told = [str(warning.message) for warning in caught]
+    assert told
+    assert len(set(told)) == len(told)
+    np.testing.assert_allclose(lines(ax)["observed"], named[named["pump"] == "b"]["pump_"].iloc[-30:])
+    with pytest.raises(InputError, match=r"one series is drawn, and there are 'a', 'b'; pass series=\.\.\."):
+        forecaster.plot(named)

@@ -123,16 +123,16 @@ def forecast(
     levels = [name for name in own.columns if _is_level(name)]
     horizons = own["horizon"].to_numpy()
     rows = 0 if past is None else len(past)
-    times = times_of(own, time)
+    times, later = times_of(own, time), None if came is None else times_of(came, time)
     if not np.issubdtype(times.dtype, np.datetime64) and time is None and "time" not in own:
-        times = rows - 1 + horizons
+        times, later = rows - 1 + horizons, None if came is None else rows + np.arange(len(came))
     return forecast_fan(
         times,
         own[levels].to_numpy(float),
         [float(name) for name in levels],
         past_times=None if past is None else times_of(past, time),
         past=None if past is None else past[target].to_numpy(float),
-        came_times=None if came is None else times_of(came, time),
+        came_times=later,
         came=None if came is None else came[target].to_numpy(float),
         unit=str(target) if unit is None else unit,
         ax=ax,

@@ -9,18 +9,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from gatewise.errors import InputError, Parameter
+from gatewise.errors import ANY, InputError, Parameter
 from gatewise.heads.quantiles.spec import Spec as Head
 from gatewise.heads.quantiles.spec import level_name
 from gatewise.layers.base import Array
 from gatewise.model import Model
 from gatewise.spec import LayerSpec, ModelSpec
-from gatewise.tables.left_out import warn_left_out
+from gatewise.tables.left_out import too_short, warn_left_out
 from gatewise.tables.table import Table, unused
+from gatewise.tables.times import listed
 from gatewise.tasks import backtest as rolling
-from gatewise.tasks.bounded import Bounded
+from gatewise.tasks.bounded import Bounded, no_logs_ahead
 from gatewise.tasks.fitting import Fitting, at
 from gatewise.tasks.forecast_inputs import first_row
+from gatewise.tasks.future import known_ahead
 from gatewise.tasks.layout import Layout
 from gatewise.tasks.parameters import as_json
 
@@ -89,14 +91,21 @@ def forecast_tensors(model: Model, fitting: Fitting) -> Mapping[str, Array]:
     }
 
 
-def forecasts(task: Forecaster, table: Table, ahead: Mapping[Any, Array | None]) -> pd.DataFrame:
-    """The frame that `Forecaster.predict` returns.
+def predicted(task: Forecaster, table: Table, future: Any) -> pd.DataFrame:
+    """The result of `Forecaster.predict` for a table that was read.
 
     Args:
         task: a fitted forecaster.
         table: the readings.
-        ahead: for each series the covariates of the rows that follow, (lead, covariates) float32, or None.
+        future: as for `predict`.
     """
+    table = table.without(too_short(table, task.model_.window or 1))
+    layout, constants = task.layout_, task._constants()
+    covariates = None if constants is None else constants[len(layout.readings) :]
+    ahead, faults = known_ahead(table, future, layout, task.time, task.series, task.timeline_, covariates)
+    table = table.without(faults)
+    table = table.without(no_logs_ahead({name: ahead[name] for name, *_ in table.series}, layout))
+    warn_left_out(table.left_out, len(table.series))
     times = task.timeline_.ahead(table, task.horizons_)
     model, frames = task.model_.relative(), []
     for name, start, stop in table.series:
@@ -105,6 +114,21 @@ def forecasts(task: Forecaster, table: Table, ahead: Mapping[Any, Array | None])
         answer = rolling.forecast_at(model, x, np.array([len(x) - 1]))[0]
         frames.append(_tidy(task, answer, name, table, times[name]))
     return pd.concat(frames, ignore_index=True)
+
+
+def one_of(table: Table, series: Any) -> Table:
+    """The table with the rows of one series. Raises InputError if there are several and none of them is named."""
+    names = [name for name, _, _ in table.series]
+    if table.id is None:
+        return table
+    if series not in names:
+        raise InputError(f"one series is drawn, and there are {listed(names)}; pass ", Parameter("series", ANY))
+    return table.without(dict.fromkeys((name for name in names if name != series), "not drawn"))
+
+
+def readings(table: Table) -> pd.DataFrame:
+    """The readings of a table in the units of the data, with the times if it has them."""
+    return table.frame({name: table.wide(k) for k, name in enumerate(table.columns)})
 
 
 def tested(task: Forecaster, table: Table, start: Any, stride: int, season: int | str | None) -> rolling.Backtest:

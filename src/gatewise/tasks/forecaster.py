@@ -31,16 +31,15 @@ from gatewise.heads.quantiles.spec import Spec as Head
 from gatewise.layers.base import Array
 from gatewise.model import Model
 from gatewise.spec import ModelSpec
-from gatewise.tables.left_out import too_short, warn_left_out
 from gatewise.tables.split import Parts
 from gatewise.tables.table import Table
 from gatewise.tasks import backtest as rolling
-from gatewise.tasks.bounded import beyond, bounded, logged, no_logs_ahead
+from gatewise.tasks.bounded import beyond, bounded, logged
 from gatewise.tasks.fitting import Fitted, Fitting
 from gatewise.tasks.forecast_inputs import choose, cut, wanted_of
-from gatewise.tasks.forecast_model import forecast_spec, forecast_tensors, forecasts, tested
-from gatewise.tasks.future import known_ahead
+from gatewise.tasks.forecast_model import forecast_spec, forecast_tensors, one_of, predicted, readings, tested
 from gatewise.tasks.layout import PERIODS, Layout
+from gatewise.tasks.parameters import as_json
 from gatewise.tasks.task import Task
 
 try:
@@ -121,15 +120,7 @@ class Forecaster(Task):
         Raises:
             InputError: the data do not fit, or have too few rows.
         """
-        table = self._read(data)
-        table = table.without(too_short(table, self.model_.window or 1))
-        constants = self._constants()
-        covariates = None if constants is None else constants[len(self.layout_.readings) :]
-        ahead, faults = known_ahead(table, future, self.layout_, self.time, self.series, self.timeline_, covariates)
-        table = table.without(faults)
-        table = table.without(no_logs_ahead({name: ahead[name] for name, *_ in table.series}, self.layout_))
-        warn_left_out(table.left_out, len(table.series))
-        return forecasts(self, table, ahead)
+        return predicted(self, self._read(data), future)
 
     def backtest(
         self, data: Any, start: Any = None, stride: int = 1, season: int | str | None = "auto"
@@ -175,7 +166,7 @@ class Forecaster(Task):
             came: the rows observed after the data, in the same form, to draw with the forecast; None = not drawn.
             target: name of the target to draw; None = the only one.
             series: id of the series to draw, if there are several.
-            rows: number of rows before the forecast that are drawn; None = all.
+            rows: number of rows drawn before the forecast; None = four times the last horizon, but at least 24.
             ax: matplotlib Axes to draw into; None = new ones.
 
         Returns:
@@ -184,12 +175,15 @@ class Forecaster(Task):
         Raises:
             InputError: as for `predict`, or there is no such target or series.
         """
-        from gatewise.figures import forecast, of_series
+        from gatewise.figures import forecast
 
-        ahead = of_series(self.predict(data, future), self.series, series)
-        past = of_series(self._frame(data), self.series, series).iloc[-rows if rows else 0 :]
-        since = None if came is None else of_series(self._frame(came), self.series, series)
-        return forecast(ahead, past, came=since, target=target, time=self.time, ax=ax)
+        table = one_of(self._read(data), series)
+        ahead, since = predicted(self, table, future), None if came is None else one_of(self._read(came), series)
+        shown = max(24, 4 * self.horizons_[-1]) if rows is None else rows
+        if not isinstance(shown, (int, np.integer)) or isinstance(shown, bool) or shown < 1:
+            raise InputError(f"rows must be a whole number of at least 1, got {rows!r}")
+        past, later = readings(table).iloc[-shown:], None if since is None else readings(since)
+        return forecast(ahead, past, came=later, target=target, time=self.time, ax=ax)
 
     def _layout(self, names: Sequence[str]) -> Layout:
         layout = choose(names, self.target, self.covariates, self.calendar, self.horizons)
@@ -197,7 +191,7 @@ class Forecaster(Task):
         return replace(layout, transform=None if columns is None else tuple(columns))
 
     def _parts(self, table: Table, layout: Layout, seen: Array | None) -> Parts:
-        context = self._spec(table, layout).context
+        context: Any = as_json(self.context)
         return cut(table, layout, 1 if isinstance(context, str) else context["window"], self.validation)
 
     def _lasting(self, layout: Layout) -> Sequence[int] | None:

@@ -114,8 +114,8 @@ class Parameters:
         """The section of the task in the model file."""
         if self.model_.task is None:
             raise InputError(
-                "model_ was replaced by a model that this task did not fit; fit again, or keep what the task saves with "
-                "model_.replace(..., task=model_.task)"
+                "model_ was replaced by a model that this task did not fit; fit again, or keep what the task saves "
+                "with model_.replace(..., task=model_.task)"
             )
         return self.model_.task
 
