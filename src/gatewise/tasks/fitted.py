@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
@@ -27,6 +27,9 @@ try:
     from sklearn.utils.validation import check_is_fitted
 except ImportError as error:  # pragma: no cover - tried in an environment without the extra
     raise MissingExtraError("tasks need scikit-learn: pip install 'gatewise[train]'") from error
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 HOMES = {
     "detector": "gatewise.tasks.detector",
@@ -143,6 +146,10 @@ class FittedTask(Parameters, BaseEstimator):  # type: ignore[misc]
         constants = self.model_.subtract
         return None if constants is None else constants[: len(self.layout_.read)]
 
+    def _frame(self, data: Any) -> pd.DataFrame:
+        """The readings of a table in the units of the data, with the series and the times if it has them."""
+        return readings(self._read(data))
+
     def _told(self, model: Model) -> Mapping[str, Any]:
         """The data of this task in the file of a model that it fitted."""
         assert model.task is not None
@@ -187,3 +194,8 @@ class FittedTask(Parameters, BaseEstimator):  # type: ignore[misc]
         elif hasattr(self, "feature_names_in_"):
             del self.feature_names_in_
         self.model_ = model
+
+
+def readings(table: Table) -> pd.DataFrame:
+    """The readings of a table in the units of the data as a frame, with the series and the times if it has them."""
+    return table.frame({name: table.wide(k) for k, name in enumerate(table.columns)})

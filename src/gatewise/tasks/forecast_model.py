@@ -126,11 +126,6 @@ def one_of(table: Table, series: Any) -> Table:
     return table.without(dict.fromkeys((name for name in names if name != series), "not drawn"))
 
 
-def readings(table: Table) -> pd.DataFrame:
-    """The readings of a table in the units of the data, with the times if it has them."""
-    return table.frame({name: table.wide(k) for k, name in enumerate(table.columns)})
-
-
 def tested(task: Forecaster, table: Table, start: Any, stride: int, season: int | str | None) -> rolling.Backtest:
     """The result of `Forecaster.backtest`, whose arguments these are, except for the table."""
     spans = [slice(a, b) for _, a, b in table.series]

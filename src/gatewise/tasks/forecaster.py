@@ -35,9 +35,10 @@ from gatewise.tables.split import Parts
 from gatewise.tables.table import Table
 from gatewise.tasks import backtest as rolling
 from gatewise.tasks.bounded import beyond, bounded, logged
+from gatewise.tasks.fitted import readings
 from gatewise.tasks.fitting import Fitted, Fitting
 from gatewise.tasks.forecast_inputs import choose, cut, wanted_of
-from gatewise.tasks.forecast_model import forecast_spec, forecast_tensors, one_of, predicted, readings, tested
+from gatewise.tasks.forecast_model import forecast_spec, forecast_tensors, one_of, predicted, tested
 from gatewise.tasks.layout import PERIODS, Layout
 from gatewise.tasks.parameters import as_json
 from gatewise.tasks.task import Task
