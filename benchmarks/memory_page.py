@@ -144,8 +144,8 @@ def figure(results: Results) -> Figure:
         for axes, task in zip(panels[0], tasks, strict=True):
             axes.set_title(task.replace(" ", "\n"))
         whole.supxlabel("lag, steps; up: the median score, from 0 to 1", fontsize=SIZE.font)
-        looks = {"kind": KIND, "its variant": VARIANT, "all others": OTHER, "chance": CHANCE}
-        key = {name: Line2D([], [], **look) for name, look in looks.items()}
+        styles = {"kind": KIND, "its variant": VARIANT, "all others": OTHER, "chance": CHANCE}
+        key = {name: Line2D([], [], **styles[name]) for name in styles}
         whole.legend(
             key.values(), key, loc="outside upper center", ncols=4, frameon=False, handlelength=2, columnspacing=1.1
         )

@@ -1,14 +1,7 @@
 """gatewise predict: the numbers are those of the Python twins, which are held to theirs, and of the model itself."""
 
-import csv
-import io
 import json
-import math
-import re
-from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,104 +11,13 @@ import safetensors.numpy
 from click.testing import CliRunner
 
 import gatewise as gw
+from cli.predicting import ROWS, before_summary, column, read, refused, run, run_with_warning
 from cli.program import gatewise
-from gatewise.cli.app import cli, main
-from gatewise.cli.predict import describe, page
-from gatewise.cli.rows import json_rows, write_rows
+from gatewise.cli.app import cli
 from gatewise.tasks.forecaster import Forecaster
 from sections import retold
 
 RNG = np.random.default_rng(0)
-ROWS = 160
-
-
-def run(*arguments: object) -> str:
-    """Run the command in this process; standard output."""
-    ran = CliRunner().invoke(cli, ["predict", *map(str, arguments)], catch_exceptions=False)
-    assert (ran.exit_code, before_summary(ran.stderr)) == (0, "")
-    return ran.stdout
-
-
-def before_summary(stderr: str) -> str:
-    """Standard error without what was found in short, with which a detector ends."""
-    return re.split(r"^gatewise: [\d,]+ alarms? in ", stderr, flags=re.MULTILINE)[0]
-
-
-def run_with_warning(warning: str, *arguments: object) -> str:
-    """Run the command, which says one thing on standard error; standard output."""
-    ran = CliRunner().invoke(cli, ["predict", *map(str, arguments)], catch_exceptions=False)
-    assert ran.exit_code == 0
-    assert ran.stderr.startswith(f"gatewise: warning: {warning}")
-    assert ran.stderr.count("\n") == 1
-    return ran.stdout
-
-
-def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[Any, str]:
-    """Exit code and message of a command that prints nothing else."""
-    with pytest.raises(SystemExit) as ended:
-        main(["predict", *map(str, arguments)])
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert err.startswith("gatewise: ")
-    assert err.count("\n") == 1
-    return ended.value.code, err.removeprefix("gatewise: ").strip()
-
-
-def read(text: str) -> list[dict[str, str]]:
-    return list(csv.DictReader(io.StringIO(text)))
-
-
-def column(found: list[dict[str, Any]], name: str) -> np.ndarray[Any, Any]:
-    return np.array([row[name] for row in found], np.float32)
-
-
-@pytest.fixture(scope="module")
-def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Hourly readings of two sites, line by line in turn: sites.csv; of the first alone: north.csv; rows to come."""
-    tables = tmp_path_factory.mktemp("tables")
-    t = np.arange(ROWS + 3)
-    times = pd.date_range("2024-03-01", periods=len(t), freq="h")
-    parts = []
-    for k, site in enumerate(["south", "north"]):
-        price = RNG.normal(size=len(t)).round(3)
-        load = (np.sin(t / 4 + k) + 0.3 * price + 0.1 * RNG.normal(size=len(t))).round(3)
-        heat = (np.cos(t / 4 + k) + 0.1 * RNG.normal(size=len(t))).round(3)
-        parts.append(pd.DataFrame({"time": times, "site": site, "load": load, "price": price, "heat": heat}))
-    whole = pd.concat(parts).sort_values(["time", "site"])
-    past, ahead = whole[whole.time < times[ROWS]], whole[whole.time >= times[ROWS]]
-    past.to_csv(tables / "sites.csv", index=False)
-    ahead.drop(columns=["load", "heat"]).to_csv(tables / "next.csv", index=False)
-    past[past.site == "north"].drop(columns="site").to_csv(tables / "north.csv", index=False)
-    return tables
-
-
-@pytest.fixture(scope="module")
-def sites(tables: Path) -> Path:
-    """A forecaster of two series with a covariate, in windows."""
-    path = tables / "sites.safetensors"
-    options: dict[str, Any] = {"time": "time", "series": "site", "covariates": ["price"], "calendar": ["day"]}
-    found = Forecaster(units=3, horizons=3, context={"window": 8}, normalise=True, steps=5, **options)
-    found.fit(tables / "sites.csv").save(path)
-    return path
-
-
-@pytest.fixture(scope="module")
-def north(tables: Path) -> Path:
-    """A forecaster of one series that carries its state."""
-    path = tables / "north.safetensors"
-    found = Forecaster(units=3, horizons=[1, 3], target="load", quantiles=(0.1, 0.5), time="time", steps=5)
-    found.fit(tables / "north.csv").save(path)
-    return path
-
-
-@pytest.fixture(scope="module")
-def watch(tables: Path) -> Iterator[Path]:
-    """A detector of two columns of two series."""
-    path = tables / "watch.safetensors"
-    found = gw.Detector(units=3, steps=5, time="time", series="site", target=["load", "heat"], validation=0.5)
-    with pytest.warns(UserWarning, match="false alarms"):
-        found.fit(tables / "sites.csv").save(path)
-    return path
 
 
 def test_what_to_do_about_missing_readings_is_said_in_words_of_the_command(
@@ -219,105 +121,9 @@ def test_written_to_a_file(tables: Path, north: Path, tmp_path: Path) -> None:
     assert (tmp_path / "out.csv").read_text() == run(north, tables / "north.csv")
     assert run(north, tables / "north.csv", "--json", "-o", tmp_path / "out.json") == ""
     assert (tmp_path / "out.json").read_text() == run(north, tables / "north.csv", "--json")
-
-
-@pytest.mark.parametrize("start", ["140", "2024-03-06T20:00"])
-def test_backtest(tables: Path, north: Path, tmp_path: Path, start: str) -> None:
-    out = tmp_path / "all.csv"
-    options = (north, tables / "north.csv", "--backtest", "--start", start, "--stride", 3, "--season", 24)
-    truth = Forecaster.load(north).backtest(tables / "north.csv", 140, 3, 24)
-    page = run(*options, "-o", out)
-    assert page.splitlines()[1] == "  6 forecasts of load; mean squared error in standard units"
-    compared = truth.compare()
-    shown = [line.split() for line in page.splitlines()[2:]]
-    assert shown[0] == ["horizon", "model", "repeat_last", "seasonal_naive", "coverage"]
-    for row, h in zip(shown[1:], (1, 3), strict=False):
-        assert row[0] == str(h)
-        assert row[1:-1] == [f"{value:.4g}" for value in compared.loc[h]]
-        assert row[-1] == f"{truth.scores().loc[h, 'coverage']:.4g}"
-    assert shown[-1][:-1] == ["all", *(f"{value:.4g}" for value in compared.mean())]
-    over = json.loads(run(*options, "--json"))["all"]
-    assert [over[name]["mse_standard"] for name in compared] == pytest.approx(compared.mean().tolist(), rel=1e-12)
-    assert over["model"]["coverage"] == pytest.approx(truth.scores()["coverage"].mean(), rel=1e-12)
-    every = truth.frame()
-    found = read(out.read_text())
-    assert list(found[0]) == list(every)
-    for name in ("0.1", "0.5", "observed", "repeat_last", "seasonal_naive"):
-        np.testing.assert_array_equal(column(found, name), every[name].to_numpy(np.float32))
-    # and the errors on the page, from the table by hand
-    scale = float(gw.load(north).tensors["head.scale"][0])
-    for row, h in zip(shown[1:], ("1", "3"), strict=False):
-        own = [one for one in found if one["horizon"] == h]
-        for place, name in ((1, "0.5"), (2, "repeat_last"), (3, "seasonal_naive")):
-            errors = [(float(one["observed"]) - float(one[name])) / scale for one in own]
-            assert float(row[place]) == pytest.approx(float(np.mean(np.square(errors))), rel=1e-3)
-
-
-def test_backtest_of_a_series_that_is_too_short(tables: Path, sites: Path, tmp_path: Path) -> None:
-    """It is named, on the page and for machines."""
-    frame = pd.read_csv(tables / "sites.csv")
-    path = tmp_path / "new.csv"
-    frame[(frame.site == "south") | (frame.time < "2024-03-01 05")].to_csv(path, index=False)
-    ran = CliRunner().invoke(cli, ["predict", str(sites), str(path), "--backtest"], catch_exceptions=False)
-    assert ran.stdout.splitlines()[2] == "  left out: north"
-    assert ran.stderr.startswith("gatewise: warning: 1 of 2 series is left out: 'north'; because it has too few rows")
-    ran = CliRunner().invoke(cli, ["predict", str(sites), str(path), "--backtest", "--json"], catch_exceptions=False)
-    assert json.loads(ran.stdout)["left_out"] == ["north"]
-    assert "left out" not in run(sites, tables / "sites.csv", "--backtest")
-    assert json.loads(run(sites, tables / "sites.csv", "--backtest", "--json"))["left_out"] == []
-
-
-@pytest.mark.parametrize("zone", ["UTC", "+02:00"])
-def test_backtest_of_times_with_a_zone(tables: Path, north: Path, tmp_path: Path, zone: str) -> None:
-    """The date is one on the clock of the data."""
-    frame = pd.read_csv(tables / "north.csv", parse_dates=["time"])
-    frame.assign(time=frame["time"].dt.tz_localize(zone)).to_csv(tmp_path / "zoned.csv", index=False)
-    assert "+0" in (tmp_path / "zoned.csv").read_text()
-    found = [
-        run(north, path, "--backtest", "--start", "2024-03-06T20:00", "--json").replace(str(path), "")
-        for path in (tables / "north.csv", tmp_path / "zoned.csv")
-    ]
-    assert found[0] == found[1]
-
-
-def test_backtest_as_json(tables: Path, sites: Path) -> None:
-    options = (sites, tables / "sites.csv", "--backtest", "--start", 150, "--season", 0, "--json")
-    found = json.loads(run(*options))
-    truth = Forecaster.load(sites).backtest(tables / "sites.csv", 150, season=None)
-    assert (found["origins"], found["season"]) == (len(truth.origins), None) == (16, None)
-    assert found["targets"] == ["load", "heat"]
-    assert [one["horizon"] for one in found["horizons"]] == [1, 2, 3]
-    for one in found["horizons"]:
-        assert set(one) == {"horizon", "model", "repeat_last"}
-        for name in ("model", "repeat_last"):
-            assert one[name] == truth.scores(forecast=name).loc[one["horizon"]].to_dict()
-            assert type(one[name]["count"]) is int
-
-
-def test_scores_that_are_not_known(tables: Path, north: Path) -> None:
-    """Nothing came, so there is nothing to compare, and no NaN in JSON."""
-    tested = Forecaster.load(north).backtest(tables / "north.csv")
-    found = describe("m", "d", replace(tested, observed=np.full_like(tested.observed, np.nan)))
-    assert json.loads(json.dumps(found, allow_nan=False)) == found
-    assert [one["model"]["mse"] for one in found["horizons"]] == [None, None]
-    assert [one["model"]["count"] for one in found["horizons"]] == [0, 0]
-    assert [line.split()[1:] for line in page(found).splitlines()[3:]] == [["-"] * 4] * 3
-
-
-def test_seasons_that_are_longer_than_the_data(
-    tables: Path, north: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    data = tables / "north.csv"
-    code, said = refused(capsys, north, data, "--backtest", "--season", 500)
-    assert code == 1
-    assert said.startswith("a season of 500 rows is too long for the data: at no origin is there a reading one season")
-    assert said.endswith("give more rows, a shorter season, or pass --season 0 for none")
-    assert json.loads(run(north, data, "--backtest", "--season", 0, "--json"))["season"] is None
-    pd.read_csv(data)[:20].to_csv(tmp_path / "short.csv", index=False)
-    found = run_with_warning(
-        "a season of 24 rows is too long for the data", north, tmp_path / "short.csv", "--backtest"
-    )
-    assert found.splitlines()[2].split() == ["horizon", "model", "repeat_last", "coverage"]
+    assert run(north, tables / "north.csv", "-o", tmp_path / "out.parquet") == ""
+    truth = Forecaster.load(north).predict(tables / "north.csv")
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "out.parquet"), truth)
 
 
 def test_times_that_differ_from_those_of_the_training_data_are_said(
@@ -340,13 +146,6 @@ def test_times_that_differ_from_those_of_the_training_data_are_said(
     assert before_summary(ran.stderr).endswith(
         "or leave out --after-training to begin a new sequence (1 more series alike)\n"
     )
-
-
-def test_page_of_many_horizons(tables: Path) -> None:
-    path = tables / "far.safetensors"
-    Forecaster(units=2, horizons=30, target="load", time="time", steps=1).fit(tables / "north.csv").save(path)
-    page = run(path, tables / "north.csv", "--backtest").splitlines()
-    assert [line.split()[0] for line in page[3:]] == ["1", *map(str, range(2, 31, 2)), "all"]
 
 
 @pytest.mark.parametrize("options", [[], ["--after-training"]])
@@ -437,6 +236,7 @@ def test_refused_usage(
         (2, (sites, data, "--backtest", "--future", tables / "next.csv"), "--future is for a forecast"),
         (2, (north, data, "-o", data), "FILE and --output are the same file"),
         (2, (north, data, "-o", north), "MODEL and --output are the same file"),
+        (2, (north, data, "--json", "-o", tmp_path / "x.pq"), "--json writes text, and "),
         (2, (north, data, "--time", "time"), "--time is for a model without a task; "),
         (2, (watch, data, "--columns", "load"), "is a detector and knows its columns"),
         (1, (watch, data, "--backtest"), "is no forecaster, so --backtest and --future do not apply"),
@@ -447,8 +247,8 @@ def test_refused_usage(
         (1, (tables / "none", data), "No such file or directory"),
         (1, (sites, tables / "sites.csv"), "needs ['price'] in the 3 rows that follow; pass --future"),
         (1, (sites, data), "has no column of series 'site'"),
-        (1, (north, data, "--backtest", "--start", "0"), "start must be a whole number of at least 1, got 0"),
-        (1, (north, data, "--backtest", "--start", "soon"), "start is 'soon', which is not a date"),
+        (1, (north, data, "--backtest", "--start", "0"), "--start must be a whole number of at least 1, got 0"),
+        (1, (north, data, "--backtest", "--start", "soon"), "--start is 'soon', which is not a date"),
         (1, (north, data, "--backtest", "--start", "159"), "no origin has all horizons up to 3"),
         (1, (one, data), "has no column 'v'"),
         (1, (one, data, "--columns", "load,heat"), "reads 1 columns, got 2 (load, heat); say with --columns which"),
@@ -480,49 +280,3 @@ def test_files_that_only_look_like_tasks(
             status, said = refused(capsys, tmp_path / "m", tables / "north.csv")
             assert status == 1
             assert f"cannot be read as a {task.capitalize()}" in said
-
-
-def test_json_rows() -> None:
-    """Every number comes back as it was; what JSON cannot say is null."""
-    frame = pd.DataFrame(
-        {
-            'a "b"': np.array([0.1, np.nan, 1e-40], np.float32),
-            "wide": [1 / 3, math.inf, 1e-300],
-            "n": [1, 2, 1 << 62],
-            "yes": [True, False, True],
-            "word": ["é\n", "", "x"],
-            "time": pd.to_datetime(["2024-01-01T00:00:00.5+02:00"] * 3),
-            "span": pd.to_timedelta([1, 2, 3], unit="h"),
-        }
-    )
-    found = [json.loads(line) for line in json_rows(frame).splitlines()]
-    assert [list(row) for row in found] == [list(frame)] * 3
-    np.testing.assert_array_equal(np.array([row['a "b"'] for row in found], np.float32), frame['a "b"'])
-    assert [row["wide"] for row in found] == [1 / 3, None, 1e-300]
-    assert [row["n"] for row in found] == [1, 2, 1 << 62]
-    assert [row["yes"] for row in found] == [True, False, True]
-    assert [row["word"] for row in found] == ["é\n", "", "x"]
-    assert found[0]["time"] == "2024-01-01T00:00:00.500000+02:00"
-    assert found[0]["span"] == "0 days 01:00:00"
-
-
-@pytest.mark.parametrize(
-    ("index", "values", "text"),
-    [
-        (pd.RangeIndex(2), [0.1, 0.25], "v\n0.1\n0.25\n"),
-        (pd.Index([1, 0]), [0.1, 0.25], "v\n0.25\n0.1\n"),
-        (pd.Index([7, 5], name="n"), [0.1, 0.25], "n,v\n7,0.1\n5,0.25\n"),
-        (pd.Index([7, 5], name="v"), [0.1, 0.25], "v_,v\n7,0.1\n5,0.25\n"),
-        (pd.Index(["p", "q"]), [0.1, 1 / 3], "index,v\np,0.10000000149011612\nq,0.3333333333333333\n"),
-    ],
-)
-def test_csv_rows(
-    index: pd.Index, values: list[float], text: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    """Shortest digits of float32 where all values of a column are such; an index only where it says something."""
-    exact = [values[0], values[1]] if values[1] == 1 / 3 else values
-    frame = pd.DataFrame({"v": [float(np.float32(exact[0])), exact[1]]}, index=index)
-    write_rows(frame, None, False)
-    assert capsys.readouterr().out == text
-    write_rows(frame, str(tmp_path / "x"), False)
-    assert (tmp_path / "x").read_text() == text

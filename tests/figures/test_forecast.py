@@ -44,9 +44,10 @@ def test_a_forecast_is_a_fan_after_the_readings(ax: Axes) -> None:
 
 
 def test_without_times_horizons_follow_on_the_last_row(ax: Axes) -> None:
-    forecast(ahead().drop(columns="time"), PAST[["flow"]], ax=ax)
+    forecast(ahead().drop(columns="time"), PAST[["flow"]], came=CAME[["flow"]], ax=ax)
     assert np.array_equal(line(ax, "observed").get_xdata(), np.arange(15))
     assert np.array_equal(line(ax, "median").get_xdata(), [15, 18])
+    assert np.array_equal(line(ax, "came later").get_xdata(), np.arange(15, 20))
 
 
 def test_a_missing_last_reading_opens_the_fan_from_the_one_before(ax: Axes) -> None:

@@ -16,7 +16,8 @@ from gatewise import Detector, Forecaster
 from gatewise import heads as kinds
 from gatewise.errors import InputError, SpecError
 from gatewise.tables.constants import FIND, constant_of
-from gatewise.tables.table import read_table, standardise
+from gatewise.tables.scaling import standardise
+from gatewise.tables.table import read_table
 
 LEVEL = 623_000_000.0
 QUICK: dict[str, Any] = {"units": 3, "steps": 3}

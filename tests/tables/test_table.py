@@ -13,7 +13,8 @@ import pandas as pd
 import pytest
 
 from gatewise.errors import InputError
-from gatewise.tables.table import read_table, standardise, within_reach
+from gatewise.tables.scaling import standardise, within_reach
+from gatewise.tables.table import read_table
 
 STAMPS = pd.date_range("2024-03-01", periods=6, freq="5min")
 

@@ -182,6 +182,8 @@ def test_a_backtest_draws_the_errors_it_compares() -> None:
     assert [list(line.get_ydata()) for line in drawn.lines] == [list(compared[name]) for name in compared]
     assert all(list(line.get_xdata()) == list(HORIZONS) for line in drawn.lines)
     assert drawn.get_ylabel() == "mean absolute error, standard units"
+    assert found.plot(ax=Figure().subplots()).get_ylabel() == "mean absolute error, standard units"
+    assert found.plot(target="x2", ax=Figure().subplots()).get_ylabel() == "mean absolute error"
     with pytest.raises(InputError, match="measure must be one of .*'coverage'"):
         found.plot("coverage", ax=Figure().subplots())
 
@@ -254,7 +256,7 @@ def test_a_date_without_a_zone_is_one_of_the_zone_of_the_times() -> None:
         assert forecaster.backtest(frame, start=start).origins[0] == row - 1, start
     autumn = frame.assign(time=pd.date_range("2024-10-26", periods=300, freq="h", tz="Europe/Berlin"))
     assert forecaster.backtest(autumn, start="2024-10-27 02:00").origins[0] == 26 - 1, "the first of two"
-    with pytest.raises(InputError, match="a date with a zone, but the times of the data have none; leave it out"):
+    with pytest.raises(InputError, match="a date with a zone, but the times of the data have none; leave the zone out"):
         forecaster.backtest(dated(), start="2024-04-01T00:00Z")
     with pytest.raises(InputError, match="start is 'NaT', which is not a date"):
         forecaster.backtest(frame, start="NaT")

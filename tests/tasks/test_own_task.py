@@ -10,7 +10,6 @@ import pytest
 import gatewise as gw
 from gatewise.layers.base import Array
 from gatewise.spec import LayerSpec, ModelSpec
-from gatewise.tables.split import Parts, Span
 from gatewise.tables.table import Table
 from gatewise.tasks.layout import Layout
 from gatewise.tasks.task import Task
@@ -24,10 +23,6 @@ class Nowcaster(Task):
     """Forecasts the median of the next reading, by the head that forecasters have."""
 
     kind = "nowcaster"
-
-    def _parts(self, table: Table, layout: Layout, seen: Any) -> Parts:
-        cuts = [(start, stop - round(self.validation * (stop - start)), stop) for _, start, stop in table.series]
-        return Parts(tuple(Span(start, cut, stop, stop) for start, cut, stop in cuts), self.validation)
 
     def _spec(self, table: Table, layout: Layout) -> ModelSpec:
         head = LayerSpec("quantiles", targets=list(layout.targets), quantiles=[0.5])

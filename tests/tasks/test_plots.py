@@ -79,5 +79,28 @@ def test_one_series_is_drawn_and_warned_of_once(fleet: pd.DataFrame) -> None:
     assert told
     assert len(set(told)) == len(told)
     np.testing.assert_allclose(lines(ax)["observed"], named[named["pump"] == "b"]["pump_"].iloc[-30:])
-    with pytest.raises(InputError, match=r"one series is drawn, and there are 'a', 'b'; pass series=\.\.\."):
+    with pytest.raises(InputError, match=r"one of 2 series is used, got None; name one of 'a', 'b' with series=\.\.\."):
         forecaster.plot(named)
+
+
+def test_readings_whose_names_resemble_those_of_series_and_times_are_not_taken_for_them(fleet: pd.DataFrame) -> None:
+    data = fleet.rename(columns={"v": "target_", "t": "target", "id": "pump"}).assign(pump_=1.0 + np.arange(1400) % 7)
+    fitted = gw.Forecaster(units=4, steps=5, horizons=3, time="target", series="pump").fit(data)
+    ax = fitted.plot(data, target="target_", series="b", rows=10, ax=Figure().subplots())
+    own = data[data["pump"] == "b"].tail(10)
+    observed = next(line for line in ax.get_lines() if line.get_label() == "observed")
+    np.testing.assert_allclose(np.asarray(observed.get_ydata(), float), own["target_"], rtol=1e-6)
+    np.testing.assert_allclose(date2num(observed.get_xdata()), date2num(own["target"]))
+    with pytest.raises(InputError, match="name one of 'a', 'b' with series"):
+        fitted.plot(data, target="pump_")
+
+
+def test_a_detector_finds_its_series_and_times_under_the_names_of_results(fleet: pd.DataFrame) -> None:
+    data = fleet.rename(columns={"t": "score_", "id": "score"})
+    detector = gw.Detector(units=4, steps=5, time="score_", series="score", false_alarms_per_1000=100).fit(data)
+    found = detector.explain(data.groupby("score").head(60))
+    top, _ = detector.plot(found, series="b", axes=Figure().subplots(2))
+    observed = next(line for line in top.get_lines() if line.get_label() == "observed")
+    np.testing.assert_allclose(np.asarray(observed.get_ydata(), float), data["v"][700:760], rtol=1e-6)
+    np.testing.assert_allclose(date2num(observed.get_xdata()), date2num(data["score_"][700:760]))
+    assert set(detector.summary(found).episodes["series"]) <= {"a", "b"}

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import gatewise as gw
-from gatewise.errors import InputError, SpecError
+from gatewise.errors import GatewiseWarning, InputError, SpecError
 from gatewise.spec import LayerSpec, bidirectional, residual
 from gatewise.tasks.stack import stack
 
@@ -27,15 +27,15 @@ def test_blocks_are_those_of_residual_by_hand() -> None:
         *residual(mixer, 8, "block2", "block1"),
         LayerSpec("norm", "blocks"),
     ]
-    assert stack("gru", 5, 1, {"reset": "before"}, 2, 8) == wanted
+    assert stack("gru", 5, 1, {"reset": "before"}, 2, 8, 32) == wanted
 
 
 def test_blocks_are_as_wide_as_units_unless_said_otherwise() -> None:
-    assert stack("lstm", 6, 1, None, 1, None)[0] == LayerSpec("dense", "block0", units=6)
+    assert stack("lstm", 6, 1, None, 1, None, 32)[0] == LayerSpec("dense", "block0", units=6)
 
 
 def test_without_blocks_the_layers_are_plain() -> None:
-    assert stack("lstm", np.int64(6), 2, {"chrono": 9}, 0, None) == [LayerSpec("lstm", units=6, chrono=9)] * 2
+    assert stack("lstm", np.int64(6), 2, {"chrono": 9}, 0, None, 32) == [LayerSpec("lstm", units=6, chrono=9)] * 2
 
 
 @pytest.mark.parametrize("parameters", [{"units": 5, "blocks": 2, "width": 8}, {"recurrence": "mingru", "blocks": 1}])
@@ -87,6 +87,7 @@ def test_layers_in_both_directions_need_a_window() -> None:
         ({"recurrence": []}, "recurrence is an empty list"),
         ({"recurrence": ["gru"]}, "recurrence must be a kind of recurrent layer or a list of LayerSpec"),
         ({"recurrence": [LayerSpec("gru", units=2)], "layers": 2}, "so layers=2 has no effect"),
+        ({"recurrence": [LayerSpec("gru", units=2)], "units": 8}, "so units=8 has no effect"),
         ({"recurrence": [LayerSpec("gru", units=2)], "blocks": 1}, "so blocks=1 has no effect"),
         ({"recurrence": [LayerSpec("gru", units=2)], "options": {}}, "so options={} has no effect"),
     ],
@@ -94,3 +95,11 @@ def test_layers_in_both_directions_need_a_window() -> None:
 def test_what_makes_no_stack_is_refused(parameters: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         fitted(**parameters)
+
+
+def test_a_model_that_forgets_all_earlier_rows_is_warned_of() -> None:
+    with pytest.warns(GatewiseWarning, match=r"its layers are dense\), so each answer depends on one row alone"):
+        forgets = fitted(recurrence=[LayerSpec("dense", units=4, activation="tanh")])
+    ends = np.sin(np.arange(20.0)), np.cos(np.arange(20.0))
+    first, second = (np.asarray(forgets.model_.run(np.float32(np.append(x, 0.5))[:, None]))[-1] for x in ends)
+    np.testing.assert_array_equal(first, second)

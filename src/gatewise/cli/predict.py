@@ -63,7 +63,9 @@ OF_ROWS = ("time", "series", "columns")
               help="For a model without a task: the columns to read.  [default: those that it names, or "
                    "all]")  # fmt: skip
 @separators
-@click.option("-o", "--output", metavar="OUT", help="Write the table to this file instead of to standard output.")
+@click.option("-o", "--output", metavar="OUT",
+              help="Write the table to this file instead of to standard output; as Parquet if its name ends in "
+                   ".parquet.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per row instead of CSV.")
 def predict(
     model: str,
@@ -115,9 +117,11 @@ def predict(
         raise click.UsageError(f"{own[0]} is for a model without a task; {model} is a {task} and knows its columns")
     if output is not None:
         check_output(output, "" if backtest else "or leave out --output to write to standard output")
-    from gatewise.cli.rows import write_rows
+    from gatewise.cli.rows import is_parquet, write_rows
     from gatewise.tables.files import TextFile
 
+    if as_json and not backtest and is_parquet(output):
+        raise click.UsageError(f"--json writes text, and {output} is the name of a Parquet file; leave out one of them")
     data = TextFile(file, sep, decimal)
     with showing_warnings():
         if backtest:

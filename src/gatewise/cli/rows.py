@@ -1,8 +1,10 @@
-"""Write tables of results as CSV, or as one JSON object per row, with the fewest digits that identify each number."""
+"""Write tables of results as CSV or JSON, with the fewest digits that identify each number, or as Parquet."""
 
 from __future__ import annotations
 
+import io
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -12,11 +14,30 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+def is_parquet(path: str | None) -> bool:
+    """Whether a table goes to a Parquet file, which the ending of its name says."""
+    from gatewise.tables.files import TABLES
+
+    return path is not None and Path(path).suffix.lower() in TABLES
+
+
 def write_rows(frame: pd.DataFrame, output: str | None, as_json: bool) -> None:
-    """Write a frame to a file, atomically, or to standard output; its index only if it is more than row numbers."""
+    """Write a frame to a file, atomically, or to standard output; its index only if it is more than row numbers.
+
+    Args:
+        frame: the results.
+        output: path of the file, which is written as Parquet if it ends in .parquet or .pq; None = standard output.
+        as_json: one JSON object per row instead of CSV; not for Parquet.
+    """
     from gatewise.file import atomic_write
 
-    shown = _narrow(_in_order(frame))
+    shown = _in_order(frame)
+    if output is not None and is_parquet(output):
+        buffer = io.BytesIO()
+        shown.to_parquet(buffer, index=False)
+        atomic_write(output, buffer.getvalue())
+        return
+    shown = _narrow(shown)
     text = json_rows(shown) if as_json else shown.to_csv(index=False, lineterminator="\n")
     if output is None:
         click.echo(text, nl=False)

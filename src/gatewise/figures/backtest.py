@@ -39,8 +39,8 @@ def error_by_horizon(errors: pd.DataFrame, *, label: str = "error", ax: Axes | N
         raise InputError(f"there is no error to draw in a frame of the shape {errors.shape}; give at least one")
     ax = drawn_on(ax)
     horizons = errors.index.to_numpy()
-    for name, look in zip(errors.columns, itertools.chain([_MODEL], itertools.cycle(_NAIVE)), strict=False):
-        ax.plot(horizons, errors[name].to_numpy(float), label=str(name).replace("_", " "), **look)
+    for name, style in zip(errors.columns, itertools.chain([_MODEL], itertools.cycle(_NAIVE)), strict=False):
+        ax.plot(horizons, errors[name].to_numpy(float), label=str(name).replace("_", " "), **style)
     ax.set_ylim(0, 1.08 * max(float(np.nanmax(errors.to_numpy(float), initial=0.0)), 1e-12))
     ax.set_xlabel("horizon, steps ahead")
     ax.set_ylabel(label)

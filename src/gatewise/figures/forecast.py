@@ -99,8 +99,8 @@ def forecast(
         past: readings so far, with the target among the columns; the last ones are enough. None = not drawn.
         came: readings observed after the forecast, in the same form; None = not drawn.
         target: name of the target; None = the only one.
-        time: name of the column of times; None = "time" if there is one, else dates in the index. Without times, rows
-            are numbered such that horizon 1 follows the last row of `past`.
+        time: name of the column of times in all frames; None = "time" if there is one, else dates in the index. Without
+            times, rows are numbered such that horizon 1 and the first row of `came` follow the last row of `past`.
         unit: the unit for the label; None = the name of the target.
         ax: the axes to draw into; None = a new figure.
 

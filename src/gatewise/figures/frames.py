@@ -8,18 +8,18 @@ import numpy as np
 import pandas as pd
 
 from gatewise.errors import InputError
+from gatewise.figures.style import clock
 from gatewise.layers.base import Array
 
 
 def values_of(frame: pd.DataFrame, name: str | None) -> pd.Series | None:
-    """A column of the data in the frame of a result, where "_" may be appended to its name, or a level of the index.
+    """The column of this name, or else the level of the index.
 
     Returns:
         (rows,), or None if there is no such column.
     """
-    for column in (f"{name}_", name):
-        if name is not None and column in frame.columns:
-            return pd.Series(frame[column])
+    if name is not None and name in frame.columns:
+        return pd.Series(frame[name])
     if name is not None and name in frame.index.names:
         return pd.Series(frame.index.get_level_values(name))
     return None
@@ -46,9 +46,7 @@ def times_of(frame: pd.DataFrame, time: str | None) -> Array:
         found = pd.Series(frame.index)
     if found is None:
         return np.arange(len(frame))
-    if isinstance(found.dtype, pd.DatetimeTZDtype):
-        found = found.dt.tz_localize(None)
-    return found.to_numpy()
+    return clock(found)
 
 
 def of_series(frame: pd.DataFrame, series: str | None, which: Any = None) -> pd.DataFrame:
@@ -56,7 +54,7 @@ def of_series(frame: pd.DataFrame, series: str | None, which: Any = None) -> pd.
 
     Args:
         frame: a frame with one or several series.
-        series: name of the column of series ids; None = there is one series.
+        series: name of the column, or level of the index, with the series ids; None = there is one series.
         which: the id of the series; None if there is one.
 
     Raises:

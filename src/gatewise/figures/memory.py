@@ -55,8 +55,8 @@ def score_by_lag(
     if chance is not None:
         ax.axhline(chance, label="chance", **CHANCE)
     for name in sorted(scores, key=own.__contains__):
-        look = KIND if name == kind else VARIANT if name in own else OTHER
-        ax.plot(list(scores[name]), list(scores[name].values()), label=name, **look)
+        style = KIND if name == kind else VARIANT if name in own else OTHER
+        ax.plot(list(scores[name]), list(scores[name].values()), label=name, **style)
     ax.set_xscale("log")
     ax.set_xlim(0.7 * named[0], 1.45 * named[-1])
     ax.set_xticks(named, [f"{lag // 1000}k" if lag % 1000 == 0 else f"{lag}" for lag in named])

@@ -9,7 +9,8 @@ import numpy as np
 from gatewise.errors import Text
 from gatewise.inputs.base import transformed
 from gatewise.tables.robust import location_scale
-from gatewise.tables.table import Table, within_reach
+from gatewise.tables.scaling import within_reach
+from gatewise.tables.table import Table
 from gatewise.tables.warn import warn
 
 MOST = 100

@@ -12,14 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from gatewise.errors import InputError, MissingExtraError, Parameter, Text, Wording
-from gatewise.inputs.base import MISSING, MOST, usable
+from gatewise.errors import ANY, InputError, MissingExtraError, Parameter, Text, Wording
+from gatewise.inputs.base import MISSING
 from gatewise.layers.base import Array
 from gatewise.readings import refuse_rounded
 from gatewise.tables.columns import as_float32, as_float64, is_rounded, like_time, says_too_large, too_large
 from gatewise.tables.constants import asked, constant_of, evenly_ascending
 from gatewise.tables.frames import ARRAY, no_column, to_frame, unique_names, with_levels
-from gatewise.tables.robust import location_scale, reach
 from gatewise.tables.times import Where, check_order, find_times, listed, out_of_order
 
 try:
@@ -29,9 +28,6 @@ except ImportError as error:  # pragma: no cover - tried in an environment witho
 
 MANY_MISSING = 0.05
 """The share of missing readings in a column above which a warning is given."""
-
-LEAST_VARIATION = 1e-30
-"""The least standard deviation that readings are scaled by; float32 ends near 1e-38, and needs room for the scaled."""
 
 TO_FIT = Text("pass ", Parameter("missing", "hold"), " to repeat the last finite reading, or fill them in")
 _HELD = Wording("fit with missing='hold'", "train with --missing hold")
@@ -131,6 +127,26 @@ class Table:
             left_out=(*self.left_out, *((name, why) for name, why in faults.items())),
         )
 
+    def only(self, which: Any = None) -> Table:
+        """The table with one series, which is given by its id; None = the only one.
+
+        Raises:
+            InputError: there are several series and none is chosen, there is no such series, or it was left out.
+        """
+        known = [name for name, *_ in self.series]
+        if self.id is None and which is not None:
+            raise InputError(f"there is one series, and none called {which!r}; leave the name out")
+        if which is None and len(known) == 1:
+            which = known[0]
+        if which in (faults := dict(self.left_out)):
+            raise InputError(faults[which])
+        if which not in known:
+            raise InputError(
+                f"one of {len(known)} series is used, got {which!r}; name one of {listed(known)} with ",
+                Parameter("series", ANY),
+            )
+        return replace(self.without({name: "" for name in known if name != which}), left_out=())
+
     def frame(self, columns: dict[str, Array]) -> pd.DataFrame:
         """A frame of results on the rows of this table, led by the series and by the time, if that is not the index."""
         out = pd.DataFrame(columns, index=self.index)
@@ -139,11 +155,11 @@ class Table:
             out.insert(0, unused(self.time or "time", out), self.times)
         if self.id is not None and self.id not in levels:
             ids = [name for name, start, stop in self.series for _ in range(start, stop)]
-            out.insert(0, unused(self.id, out), ids)
+            out.insert(0, unused(self.id, {*out, self.time}), ids)
         return out
 
 
-def unused(name: str, taken: Container[str]) -> str:
+def unused(name: str, taken: Container[object]) -> str:
     """A name for a column of results: the given one, with "_" appended if another column has that name."""
     while name in taken:
         name += "_"
@@ -377,120 +393,6 @@ def _check_finite(
             f"up to {longest:,} in a row; {what}"
         )
     values[bad] = np.nan
-
-
-def within_reach(
-    table: Table,
-    offset: Array,
-    scale: Array,
-    missing: str,
-    advice: str = TO_FIT,
-    leave_out: bool = False,
-    transform: Sequence[str | None] | None = None,
-) -> Table:
-    """The table with NaN for readings too large for a model once they are scaled, see `inputs/base.py`.
-
-    Args:
-        table: the readings.
-        offset, scale: (columns,) each.
-        missing, advice, leave_out: as for `read_table`.
-        transform: the transforms of the columns before they are scaled.
-
-    Raises:
-        InputError: there are such readings, and `missing` is "raise".
-    """
-    far = np.isfinite(table.values) & ~usable(table.values, offset, scale, transform)
-    if not far.any():
-        return table
-    if missing == "raise":
-        faults: dict[str | int | None, str] = {}
-        for name, start, stop in table.series:
-            if not far[start:stop].any():
-                continue
-            row, k = np.argwhere(far[start:stop])[0].tolist()
-            value, mean = float(table.values[start + row, k]) + table.subtract[k], offset[k] + table.subtract[k]
-            faults[name] = Text(
-                f"column {table.columns[k]!r} is {value:g} at {table.where(start + row)}, more than {MOST:g} standard "
-                f"deviations from the training mean of {mean:g}; correct it, or treat it as missing: ",
-                advice,
-            )
-            if not (leave_out and table.id is not None):
-                raise InputError(faults[name])
-        return table.without(faults)
-    return replace(table, values=np.where(far, np.float32(np.nan), table.values))
-
-
-def standardise(table: Table, rows: Array, transform: Sequence[str | None] | None = None) -> tuple[Array, Array]:
-    """Robust mean and deviation of each column over the training part.
-
-    Args:
-        table: the readings.
-        rows: the rows of the training part: (some,) int, or (rows,) bool.
-        transform: the transform of each column; no constant can be subtracted from a column that has one.
-
-    Returns:
-        offset (columns,) and scale (columns,), float32.
-
-    Raises:
-        InputError: columns cannot be scaled: they have no readings there, are constant, or vary too little for float32.
-    """
-    training = table.values[rows].astype(np.float64)
-    part = f"in the {len(training):,} rows of the training part"
-    offset, scale = np.zeros(training.shape[1]), np.ones(training.shape[1])
-    empty, constant, small = [], [], []
-    coarse: list[str] = []
-    logs: list[str] = []
-    for k, name in enumerate(table.columns):
-        values = training[:, k][np.isfinite(training[:, k])]
-        if not values.size:
-            empty.append(f"column {name!r} has no readings")
-            continue
-        offset[k], scale[k] = location_scale(values)
-        usual = np.clip(np.abs(values).max(), 0, np.abs(reach(values)).max())  # a single wild reading may be coarse
-        step = float(max(np.spacing(np.float32(usual)), np.spacing(np.abs(table.subtract[k]))))
-        varies = float(scale[k])
-        if (values == values[0]).all():
-            whole = table.values[:, k]
-            varies = float(table.deviations[k]) if np.nanmin(whole) == np.nanmax(whole) else 0.0
-            if transform is not None and transform[k] is not None:
-                varies *= float(np.exp(-values[0]))  # the slope of log1p
-        if not varies:
-            constant.append(f"column {name!r} is {values[0] + table.subtract[k]:g} throughout")
-        elif varies < LEAST_VARIATION:
-            small.append(f"column {name!r} varies by {varies:.3g}")
-        elif step > 0.01 * varies:
-            (coarse if transform is None or transform[k] is None else logs).append(
-                f"column {name!r} varies by {varies:.3g} around {offset[k] + table.subtract[k]:.9g}, where "
-                f"{'float64' if table.subtract[k] else 'float32'} has steps of {step:.3g}"
-            )
-    them = "them" if len(empty) + len(constant) > 1 else "it"
-    if empty:
-        raise InputError(f"{enumerated(empty + constant)} {part}; leave {them} out of ", Parameter("columns"))
-    if constant:
-        vary = "they vary" if len(constant) > 1 else "it varies"
-        raise InputError(
-            f"{enumerated(constant)} {part}; leave {them} out of ",
-            Parameter("columns"),
-            f", or, for a target, give rows in which {vary}",
-        )
-    if small:
-        each = "them" if len(small) > 1 else "it"
-        raise InputError(
-            f"{enumerated(small)}, less than the {LEAST_VARIATION:g} that float32 can scale; multiply {each} by a "
-            "power of ten before, so that the variation is near 1"
-        )
-    if coarse:
-        each = "each" if len(coarse) > 1 else "it"
-        raise InputError(
-            f"{enumerated(coarse)}; give {'them' if each == 'each' else 'it'} as float64, or subtract a constant near "
-            f"the mean of {each} before"
-        )
-    if logs:
-        raise InputError(
-            f"in logarithms {enumerated(logs)}; leave {'them' if len(logs) > 1 else 'it'} out of ",
-            Parameter("transform"),
-        )
-    return offset.astype(np.float32), scale.astype(np.float32)
 
 
 def enumerated(parts: list[str]) -> str:

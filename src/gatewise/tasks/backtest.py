@@ -167,12 +167,13 @@ class Backtest:
             raise InputError(f"measure must be one of {shared}, got {measure!r}")
         return pd.DataFrame({name: frame[measure] for name, frame in scored.items()})
 
-    def plot(self, measure: str = "mae", target: str | None = None, ax: Axes | None = None) -> Axes:
+    def plot(self, measure: str | None = None, target: str | None = None, ax: Axes | None = None) -> Axes:
         """Draw one measure of the model and of the simple forecasts by horizon.
 
         Args:
             measure: a column of `scores` other than coverage and count: an error in units of the data or, such as
-                "mae_standard", in standard deviations of the training data.
+                "mae_standard", in standard deviations of the training data. None = "mae" for one target, and
+                "mae_standard" for the mean over several, which may differ in their units.
             target: the column; None = the mean over all of them, as in `scores`.
             ax: matplotlib axes to draw into; None = a new figure.
 
@@ -185,6 +186,8 @@ class Backtest:
         """
         from gatewise.figures import error_by_horizon
 
+        if measure is None:
+            measure = "mae_standard" if target is None and len(self.targets) > 1 else "mae"
         return error_by_horizon(self.compare(measure, target), label=MEASURES[measure], ax=ax)
 
     def calibration(self, target: str | None = None) -> pd.DataFrame:
@@ -287,7 +290,7 @@ def backtest(
         if value is None and name != "stride":
             continue
         if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-            raise InputError(f"{name} must be a whole number of at least 1, got {value!r}")
+            raise InputError(Parameter(name), f" must be a whole number of at least 1, got {value!r}")
     assert model.spec.head is not None
     head = Head.parse("head", model.spec.head.options)
     first = (model.window or 1) if start is None else int(start)

@@ -1,6 +1,6 @@
 """Checks before the training of conditions that matter only after it, so that no training is wasted.
 
-The training part is checked by `table.standardise`; the part that decides when to stop, and the output files, by
+The training part is checked by `scaling.standardise`; the part that decides when to stop, and the output files, by
 `gatewise.train.fit`.
 """
 
@@ -134,7 +134,8 @@ def check_split(inputs: Sequence[Array], parts: Parts) -> None:
         if trained != span.validation - span.training:
             raise InputError(
                 f"the training part of a series of {len(x):,} rows has {span.validation - span.training:,}, but with a "
-                f"share of {parts.share:g} for validation {trained:,} are trained on; round the share of each series"
+                f"share of {parts.share:g} for validation {trained:,} rows are trained on; split a series of n rows "
+                "after n - round(share * n) rows"
             )
 
 

@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from gatewise.errors import InputError, MissingExtraError
+from gatewise.errors import InputError, MissingExtraError, Parameter
 from gatewise.heads.tail_probability.spec import Spec as Head
 from gatewise.layers.base import Array
 from gatewise.model import Model
@@ -34,8 +34,9 @@ from gatewise.tables.table import Table
 from gatewise.tables.warn import warn
 from gatewise.tasks.beforehand import check_calibration
 from gatewise.tasks.calibrate import Calibration
-from gatewise.tasks.episodes import Found, of_rows, summarise
-from gatewise.tasks.explained import answers_of, explained
+from gatewise.tasks.episodes import Found, summarise
+from gatewise.tasks.explained import answers_of, explained, with_known_names
+from gatewise.tasks.fitted import head_of
 from gatewise.tasks.fitting import Fitted, Fitting
 from gatewise.tasks.held_out import cut, faults, measure, unsupported
 from gatewise.tasks.layout import Layout
@@ -143,10 +144,9 @@ class Detector(OutlierMixin, Task):  # type: ignore[misc]
             InputError: the frame is not from `explain`.
         """
         check_is_fitted(self)
-        if not isinstance(found, pd.DataFrame) or not {"score", "alarm"} <= set(found.columns):
-            raise InputError("summary needs the frame that explain gives; pass detector.explain(data)")
-        when, ids = (of_rows(found, name) for name in (self.time or "time", self.series))
-        return summarise(found, float(self.false_alarms_per_1000), self.targets_, when, ids)
+        found = with_known_names(self, found, "summary")
+        rate = float(self.false_alarms_per_1000)
+        return summarise(found, rate, self.targets_, found.get("time"), found.get("series"))
 
     def plot(self, found: pd.DataFrame, *, series: Any = None, targets: Any = None, axes: Any = None) -> list[Any]:
         """Draw the result of `explain`: each target with its band and alarms, and the scores with their threshold.
@@ -167,15 +167,16 @@ class Detector(OutlierMixin, Task):  # type: ignore[misc]
 
         check_is_fitted(self)
         named = self.targets_ if targets is None else targets
-        rows = of_series(found, self.series, series)
-        return detection(rows, self.threshold_, targets=named, time=self.time, axes=axes)
+        found = with_known_names(self, found, "plot")
+        rows = of_series(found, "series" if "series" in found else None, series)
+        return detection(rows, self.threshold_, targets=named, axes=axes)
 
     def _check(self) -> None:
         coverage = as_json(self.coverage)
         if isinstance(coverage, bool) or not isinstance(coverage, (int, float)) or not 0.0 < coverage < 1.0:
-            raise InputError(f"coverage must be a share between 0 and 1, got {coverage!r}")
+            raise InputError(Parameter("coverage"), f" must be a share between 0 and 1, got {coverage!r}")
 
-    def _parts(self, table: Table, layout: Layout, seen: Array | None) -> Parts:
+    def _parts(self, table: Table, layout: Layout, window: int, seen: Array | None) -> Parts:
         return cut(table, as_json(self.validation), seen)
 
     def _spec(self, table: Table, layout: Layout) -> ModelSpec:
@@ -211,9 +212,7 @@ class Detector(OutlierMixin, Task):  # type: ignore[misc]
         return Fitted(model, {"calibration": described}, warnings)
 
     def _take_own(self, model: Model, described: Mapping[str, Any]) -> None:
-        if model.spec.head is None or model.spec.head.kind != Head.kind:
-            raise InputError(f"it has no head {Head.kind}")
-        head = Head.parse("head", model.spec.head.options)
+        head = head_of(model, Head)
         key = "head." if len(head.targets) == 1 else "head.joint_"
         statistic, score = (model.tensors[f"{key}{name}"].reshape(-1) for name in ("statistic", "score"))
         told = {name: number(name, value) for name, value in described["calibration"].items()}
@@ -223,18 +222,18 @@ class Detector(OutlierMixin, Task):  # type: ignore[misc]
 
     def _following(self, values: Mapping[str, Any]) -> Model:
         """The model with another rate of false alarms; updates `warnings_`, which say whether the data support it."""
-        model, name = self.model_, "false_alarms_per_1000"
-        if name not in values or model.spec.head is None:
-            return model
-        head, section = model.spec.head, self._section()
-        new = Head.parse("head", {**head.options, name: values[name]}).false_alarms_per_1000
-        before = unsupported(self.calibration_, float(head.options[name]))
+        name, section = "false_alarms_per_1000", self._section()
+        if name not in values:
+            return self.model_
+        model = self.model_.with_options(head={name: values[name]})
+        old, new = (head_of(each, Head).false_alarms_per_1000 for each in (self.model_, model))
+        before = unsupported(self.calibration_, old)
         kept = [text for text in self.warnings_ if text not in before]
         warnings = unsupported(self.calibration_, new)
         for text in warnings:
             warn(text)
         told = {**section.described, "warnings": [*kept, *warnings]}
-        return model.with_options(head={name: new}).replace(task=replace(section, described=told))
+        return model.replace(task=replace(section, described=told))
 
     def _answers(self, table: Table, state: States) -> Array:
         """The answers of the model to all rows, (rows, outputs) float32 in the order of the table."""

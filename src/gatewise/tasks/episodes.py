@@ -57,24 +57,6 @@ def _count(expected: float) -> str:
     return f"{expected:,.0f}" if expected >= 10 else f"{expected:.2g}"
 
 
-def of_rows(frame: pd.DataFrame, name: str | None) -> pd.Series | None:
-    """The times or ids of the rows of a frame from `explain`, taken from a column or a level of its index.
-
-    Args:
-        frame: the frame. If a result has the same name, "_" is appended to the name of the column.
-        name: name of the column in the data; None = there is none.
-
-    Returns:
-        (rows,) on the index of the frame, or None.
-    """
-    for column in (f"{name}_", name):
-        if column in frame.columns:
-            return frame[column]
-    if name is not None and name in frame.index.names:
-        return pd.Series(frame.index.get_level_values(name), frame.index)
-    return None
-
-
 def summarise(
     frame: pd.DataFrame, rate: float, targets: tuple[str, ...], when: pd.Series | None, ids: pd.Series | None
 ) -> Found:

@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 
 from gatewise.drift import tell_drift
+from gatewise.errors import InputError
 from gatewise.layers.base import Array
 from gatewise.model import Model
-from gatewise.tables.table import Table
+from gatewise.tables.table import Table, unused
 from gatewise.tables.warn import warn
 
 if TYPE_CHECKING:
@@ -67,3 +68,32 @@ def explained(task: Detector, table: Table, answers: Array) -> pd.DataFrame:
     columns["extrapolated"] = named["extrapolated"] > 0
     columns["alarm"] = named["score"] >= task.threshold_
     return table.frame(columns).iloc[np.argsort(table.order)]
+
+
+def with_known_names(task: Detector, found: pd.DataFrame, what: str) -> pd.DataFrame:
+    """The results in a frame from `Detector.explain`, with columns `time` and `series` if the frame has these.
+
+    In the frame they have the names of the data, which may be those of results; see `Table.frame`.
+
+    Args:
+        task: the fitted detector.
+        found: the frame, or some of its rows.
+        what: name of the method that needs it, for the message of an error.
+
+    Raises:
+        InputError: the frame is not from `explain`.
+    """
+    if not isinstance(found, pd.DataFrame) or not {"score", "alarm"} <= set(found.columns):
+        raise InputError(f"{what} needs the frame that explain gives; pass detector.explain(data)")
+    own = [f"{target}:" for target in task.targets_] if len(task.targets_) > 1 else [""]
+    results = {"score", "extrapolated", "alarm", *(f"{one}{name}" for one in own for name in ("observed", *EXPLAINED))}
+    time = task.time or "time"
+    named = found[[name for name in found.columns if name in results]].copy()
+    for role, name, taken in (("time", time, results), ("series", task.series, {*results, task.time})):
+        if name is None:
+            continue
+        if (column := unused(name, taken)) in found.columns:
+            named[role] = found[column]
+        elif name in found.index.names:
+            named[role] = found.index.get_level_values(name)
+    return named

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 import numpy as np
 
 from gatewise.errors import FileError, GatewiseError, InputError, MissingExtraError, SpecError
+from gatewise.heads.base import Head
 from gatewise.layers.base import Array
 from gatewise.model import Model
 from gatewise.model import load as load_model
 from gatewise.spec import LayerSpec
+from gatewise.tables.scaling import within_reach
 from gatewise.tables.split import Split
-from gatewise.tables.table import FITTED, Table, read_table, within_reach
+from gatewise.tables.table import FITTED, Table, read_table
 from gatewise.tables.timeline import Timeline
 from gatewise.tables.warn import warn
 from gatewise.tasks.bounded import no_logs
@@ -36,6 +38,8 @@ HOMES = {
     "forecaster": "gatewise.tasks.forecaster",
 }
 """The module of each task of gatewise, by its name in model files."""
+
+Kind = TypeVar("Kind", bound=Head)
 
 KINDS: dict[str, Any] = {}
 """The classes of tasks that are defined so far, by their names in model files."""
@@ -148,7 +152,8 @@ class FittedTask(Parameters, BaseEstimator):  # type: ignore[misc]
 
     def _frame(self, data: Any) -> pd.DataFrame:
         """The readings of a table in the units of the data, with the series and the times if it has them."""
-        return readings(self._read(data))
+        table = self._read(data)
+        return table.frame({name: table.wide(k) for k, name in enumerate(table.columns)})
 
     def _told(self, model: Model) -> Mapping[str, Any]:
         """The data of this task in the file of a model that it fitted."""
@@ -196,6 +201,9 @@ class FittedTask(Parameters, BaseEstimator):  # type: ignore[misc]
         self.model_ = model
 
 
-def readings(table: Table) -> pd.DataFrame:
-    """The readings of a table in the units of the data as a frame, with the series and the times if it has them."""
-    return table.frame({name: table.wide(k) for k, name in enumerate(table.columns)})
+def head_of(model: Model, kind: type[Kind]) -> Kind:
+    """The options of the head of a model. Raises InputError if the head is of another kind."""
+    head = model.graph.head
+    if not isinstance(head, kind):
+        raise InputError(f"it has no head {kind.kind}")
+    return head

@@ -12,7 +12,7 @@ from gatewise.tables.table import Table
 from gatewise.tasks.layout import Layout
 
 
-@dataclass
+@dataclass(frozen=True)
 class Fitting:
     """The data of a `fit` after reading.
 
@@ -43,7 +43,7 @@ class Fitting:
         return None if self.table.constants is None else self.layout.spread(self.table.subtract, 0.0)
 
 
-@dataclass
+@dataclass(frozen=True)
 class Fitted:
     """The result of a fit: the `model` ready for use, the data that the task saves with it, and warnings."""
 

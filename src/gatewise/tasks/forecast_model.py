@@ -17,7 +17,6 @@ from gatewise.model import Model
 from gatewise.spec import LayerSpec, ModelSpec
 from gatewise.tables.left_out import too_short, warn_left_out
 from gatewise.tables.table import Table, unused
-from gatewise.tables.times import listed
 from gatewise.tasks import backtest as rolling
 from gatewise.tasks.bounded import Bounded, no_logs_ahead
 from gatewise.tasks.fitting import Fitting, at
@@ -91,8 +90,8 @@ def forecast_tensors(model: Model, fitting: Fitting) -> Mapping[str, Array]:
     }
 
 
-def predicted(task: Forecaster, table: Table, future: Any) -> pd.DataFrame:
-    """The result of `Forecaster.predict` for a table that was read.
+def forecasts(task: Forecaster, table: Table, future: Any) -> pd.DataFrame:
+    """The frame that `Forecaster.predict` returns.
 
     Args:
         task: a fitted forecaster.
@@ -100,11 +99,11 @@ def predicted(task: Forecaster, table: Table, future: Any) -> pd.DataFrame:
         future: as for `predict`.
     """
     table = table.without(too_short(table, task.model_.window or 1))
-    layout, constants = task.layout_, task._constants()
-    covariates = None if constants is None else constants[len(layout.readings) :]
-    ahead, faults = known_ahead(table, future, layout, task.time, task.series, task.timeline_, covariates)
+    constants = task._constants()
+    covariates = None if constants is None else constants[len(task.layout_.readings) :]
+    ahead, faults = known_ahead(table, future, task.layout_, task.time, task.series, task.timeline_, covariates)
     table = table.without(faults)
-    table = table.without(no_logs_ahead({name: ahead[name] for name, *_ in table.series}, layout))
+    table = table.without(no_logs_ahead({name: ahead[name] for name, *_ in table.series}, task.layout_))
     warn_left_out(table.left_out, len(table.series))
     times = task.timeline_.ahead(table, task.horizons_)
     model, frames = task.model_.relative(), []
@@ -116,14 +115,36 @@ def predicted(task: Forecaster, table: Table, future: Any) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)
 
 
-def one_of(table: Table, series: Any) -> Table:
-    """The table with the rows of one series. Raises InputError if there are several and none of them is named."""
-    names = [name for name, _, _ in table.series]
-    if table.id is None:
-        return table
-    if series not in names:
-        raise InputError(f"one series is drawn, and there are {listed(names)}; pass ", Parameter("series", ANY))
-    return table.without(dict.fromkeys((name for name in names if name != series), "not drawn"))
+def drawn(
+    task: Forecaster, table: Table, future: Any, came: Table | None, target: str | None, rows: int | None, ax: Any
+) -> Any:
+    """The figure of `Forecaster.plot`, whose arguments these are, except for the tables of one series."""
+    from gatewise.figures import forecast
+
+    shown = max(24, 4 * task.horizons_[-1]) if rows is None else rows
+    if isinstance(shown, bool) or not isinstance(shown, (int, np.integer)) or shown < 1:
+        raise InputError(f"rows must be a whole number of at least 1, got {rows!r}")
+    if target is None and len(task.targets_) == 1:
+        target = task.targets_[0]
+    if target is None or target not in task.targets_:
+        raise InputError(
+            f"one of the targets {list(task.targets_)} is drawn, got {target!r}; name it with ",
+            Parameter("target", ANY),
+        )
+    k = task.layout_.read.index(target)
+    found = forecasts(task, table, future)
+    results = ["horizon", "target", *map(level_name, task.quantiles_)]
+    ahead = found.loc[found["target"] == target, results].assign(target="reading")
+    # Columns of the data may have any names, so the figure gets frames whose names are known.
+    if table.times is not None:
+        ahead["time"] = found.loc[ahead.index, unused(task.time or "time", results)]
+    past = _readings(table, k).tail(int(shown))
+    return forecast(ahead, past, came=None if came is None else _readings(came, k), unit=target, ax=ax)
+
+
+def _readings(table: Table, k: int) -> pd.DataFrame:
+    """The readings of one column of a table, with their times if there are any."""
+    return pd.DataFrame({"reading": table.wide(k), **({} if table.times is None else {"time": table.times})})
 
 
 def tested(task: Forecaster, table: Table, start: Any, stride: int, season: int | str | None) -> rolling.Backtest:

@@ -26,21 +26,19 @@ from typing import Any
 
 import numpy as np
 
-from gatewise.errors import InputError, MissingExtraError
+from gatewise.errors import InputError, MissingExtraError, Parameter, Text
 from gatewise.heads.quantiles.spec import Spec as Head
 from gatewise.layers.base import Array
 from gatewise.model import Model
 from gatewise.spec import ModelSpec
-from gatewise.tables.split import Parts
 from gatewise.tables.table import Table
 from gatewise.tasks import backtest as rolling
 from gatewise.tasks.bounded import beyond, bounded, logged
-from gatewise.tasks.fitted import readings
+from gatewise.tasks.fitted import head_of
 from gatewise.tasks.fitting import Fitted, Fitting
-from gatewise.tasks.forecast_inputs import choose, cut, wanted_of
-from gatewise.tasks.forecast_model import forecast_spec, forecast_tensors, one_of, predicted, tested
+from gatewise.tasks.forecast_inputs import choose, wanted_of
+from gatewise.tasks.forecast_model import drawn, forecast_spec, forecast_tensors, forecasts, tested
 from gatewise.tasks.layout import PERIODS, Layout
-from gatewise.tasks.parameters import as_json
 from gatewise.tasks.task import Task
 
 try:
@@ -100,6 +98,8 @@ class Forecaster(Task):
     keeps_states = False
     follows = ("time", "minimum", "maximum")
 
+    _causal_advice = Text("pass ", Parameter("context", {"window": 96}), ", for example")
+
     def predict(self, data: Any, future: Any = None) -> pd.DataFrame:
         """Forecast the rows after the last row of each series.
 
@@ -121,7 +121,7 @@ class Forecaster(Task):
         Raises:
             InputError: the data do not fit, or have too few rows.
         """
-        return predicted(self, self._read(data), future)
+        return forecasts(self, self._read(data), future)
 
     def backtest(
         self, data: Any, start: Any = None, stride: int = 1, season: int | str | None = "auto"
@@ -174,26 +174,15 @@ class Forecaster(Task):
             The Axes; see `gatewise.figures.forecast`.
 
         Raises:
-            InputError: as for `predict`, or there is no such target or series.
+            InputError: as for `predict`, there is no such target or series, or `rows` is invalid.
         """
-        from gatewise.figures import forecast
-
-        table = one_of(self._read(data), series)
-        ahead, since = predicted(self, table, future), None if came is None else one_of(self._read(came), series)
-        shown = max(24, 4 * self.horizons_[-1]) if rows is None else rows
-        if not isinstance(shown, (int, np.integer)) or isinstance(shown, bool) or shown < 1:
-            raise InputError(f"rows must be a whole number of at least 1, got {rows!r}")
-        past, later = readings(table).iloc[-shown:], None if since is None else readings(since)
-        return forecast(ahead, past, came=later, target=target, time=self.time, ax=ax)
+        table = self._read(data).only(series)
+        return drawn(self, table, future, None if came is None else self._read(came).only(series), target, rows, ax)
 
     def _layout(self, names: Sequence[str]) -> Layout:
         layout = choose(names, self.target, self.covariates, self.calendar, self.horizons)
         columns = bounded(self.minimum, self.maximum, self.transform, layout).columns
         return replace(layout, transform=None if columns is None else tuple(columns))
-
-    def _parts(self, table: Table, layout: Layout, seen: Array | None) -> Parts:
-        context: Any = as_json(self.context)
-        return cut(table, layout, 1 if isinstance(context, str) else context["window"], self.validation)
 
     def _lasting(self, layout: Layout) -> Sequence[int] | None:
         return [k for k in range(len(layout.read)) if not (self.normalise or (self.anchor and k in layout.targets))]
@@ -225,11 +214,9 @@ class Forecaster(Task):
         return Fitted(model, described, beyond(table, targets, ends))
 
     def _take_own(self, model: Model, described: Mapping[str, Any]) -> None:
-        if model.spec.head is None or model.spec.head.kind != Head.kind:
-            raise InputError(f"it has no head {Head.kind}")
-        head = Head.parse("head", model.spec.head.options)
-        if tuple(head.horizons) != tuple(described["horizons"]) or tuple(head.targets) != tuple(described["targets"]):
-            raise InputError("its targets and horizons are not those of its head")
+        head = head_of(model, Head)
+        if tuple(head.horizons) != tuple(described["horizons"]):
+            raise InputError("its horizons are not those of its head")
         if not set(described["calendar"]) <= set(PERIODS):
             raise InputError("its columns do not fit together")
         self.horizons_ = tuple(head.horizons)
@@ -237,9 +224,7 @@ class Forecaster(Task):
 
     def _following(self, values: Mapping[str, Any]) -> Model:
         """The model with other bounds."""
-        head, constants = self.model_.spec.head, self._constants()
-        if head is None:
-            return self.model_
+        constants = self._constants()
         given = {"minimum": self.minimum, "maximum": self.maximum, **values}
         ends = bounded(given["minimum"], given["maximum"], None, self.layout_)
         if constants is not None:

@@ -43,7 +43,7 @@ def cut(table: Table, share: Any, seen: Array | None = None) -> Parts:
         InputError: `share` is not a share, or there are too few rows.
     """
     if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0.0 < share < 1.0:
-        raise InputError(f"validation must be a share between 0 and 1, got {share!r}")
+        raise InputError(Parameter("validation"), f" must be a share between 0 and 1, got {share!r}")
     left_out: list[Any] = []
     while True:
         kept = [span for span in table.series if span[0] not in left_out]

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from gatewise.errors import InputError
+from gatewise.errors import InputError, Parameter
 from gatewise.file import Section
 from gatewise.model import Model
 from gatewise.spec import LayerSpec, short
@@ -164,7 +164,7 @@ def positions(what: str, chosen: Any, names: Sequence[str]) -> list[int]:
     listed = as_json(chosen)
     listed = [listed] if isinstance(listed, (str, int)) else listed
     if not isinstance(listed, list):
-        raise InputError(f"{what} must be a name, a position, or a list of these, got {chosen!r}")
+        raise InputError(Parameter(what), f" must be a name, a position, or a list of these, got {chosen!r}")
     found = []
     for one in map(as_json, listed):
         if isinstance(one, str) and one in names:
@@ -172,9 +172,11 @@ def positions(what: str, chosen: Any, names: Sequence[str]) -> list[int]:
         elif isinstance(one, int) and not isinstance(one, bool) and 0 <= one < len(names):
             found.append(one)
         else:
-            raise InputError(f"{what} is {one!r}, but the columns read are {list(names)}; give a name or a position")
+            raise InputError(
+                Parameter(what), f" is {one!r}, but the columns read are {list(names)}; give a name or a position"
+            )
     if len(set(found)) < len(found):
-        raise InputError(f"{what} names a column twice: {listed}")
+        raise InputError(Parameter(what), f" names a column twice: {listed}")
     return found
 
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
 from gatewise import layers as kinds
-from gatewise.errors import ANY, InputError, Parameter
+from gatewise.errors import ANY, InputError, Parameter, Wording
+from gatewise.model import Model
 from gatewise.spec import LayerSpec, residual
+from gatewise.tasks import RECURRENCE
 from gatewise.tasks.parameters import as_json
 
 
-def stack(recurrence: Any, units: Any, layers: Any, options: Any, blocks: Any, width: Any) -> list[LayerSpec]:
+def stack(
+    recurrence: Any, units: Any, layers: Any, options: Any, blocks: Any, width: Any, default: int
+) -> list[LayerSpec]:
     """The layers for the parameters of a task.
 
     * A kind of recurrent layer gives a stack of `layers` such layers.
@@ -28,16 +32,19 @@ def stack(recurrence: Any, units: Any, layers: Any, options: Any, blocks: Any, w
         options: further options of each recurrent layer by name, or None.
         blocks: number of residual blocks; 0 = none.
         width: number of values that each block reads and writes; None = as many as units.
+        default: the default of units. With a list of layers, units must have it, because it has no effect.
 
     Raises:
         InputError: a parameter is invalid, or cannot be combined with another one.
         SpecError: the layer does not have an option, or a value of an option is invalid.
     """
     if not isinstance(recurrence, str):
-        return _given(recurrence, layers, options, blocks, width)
+        others = (("units", units, default), ("layers", layers, 1), ("options", options, None))
+        return _given(recurrence, (*others, ("blocks", blocks, 0), ("width", width, None)))
     known = [kind for kind in kinds.KINDS if kinds.registry.spec(kind).recurrent]
     if recurrence not in known:
-        raise InputError(f"recurrence must be one of {known}, or a list of LayerSpec, got {recurrence!r}")
+        what = Wording(" or a list of LayerSpec,", "")
+        raise InputError(Parameter("recurrence"), f" must be one of {known},", what, f" got {recurrence!r}")
     _check_count("layers", layers, 1)
     _check_count("blocks", blocks, 0)
     further = {} if options is None else as_json(options)
@@ -65,18 +72,30 @@ def stack(recurrence: Any, units: Any, layers: Any, options: Any, blocks: Any, w
     return [*found, LayerSpec("norm", "blocks")]
 
 
-def _given(recurrence: Any, layers: Any, options: Any, blocks: Any, width: Any) -> list[LayerSpec]:
-    """Layers that are given as a list."""
+def _given(recurrence: Any, others: Iterable[tuple[str, Any, Any]]) -> list[LayerSpec]:
+    """Layers that are given as a list. Other parameters, each with its value and its default, have no effect then."""
     listed = isinstance(recurrence, (list, tuple))
     if not listed or not all(isinstance(one, (LayerSpec, Mapping)) for one in recurrence):
         raise InputError(f"recurrence must be a kind of recurrent layer or a list of LayerSpec, got {recurrence!r}")
     if not recurrence:
         raise InputError("recurrence is an empty list; name at least one layer")
-    for name, value, default in (("layers", layers, 1), ("options", options, None), ("blocks", blocks, 0),
-                                 ("width", width, None)):  # fmt: skip
+    for name, value, default in others:
         if as_json(value) != default:
             raise InputError(f"a list of layers is used as it is, so {name}={value!r} has no effect; leave it out")
     return [one if isinstance(one, LayerSpec) else LayerSpec.from_dict(one, "layer") for one in recurrence]
+
+
+def without_memory(model: Model) -> list[str]:
+    """A warning if no layer of a model keeps a state or reads a whole window, so that it forgets all earlier rows."""
+    kinds_of = {node.name: node.kind for node in model.spec.nodes}
+    nodes = [node for node in model.graph.nodes if node.name in kinds_of]
+    if any(node.state or not node.layer.causal for node in nodes):
+        return []
+    names = ", ".join(sorted(set(kinds_of.values())))
+    return [
+        f"no layer of the model is recurrent (its layers are {names}), so each answer depends on one row alone; add a "
+        f"recurrent layer, e.g. {RECURRENCE}"
+    ]
 
 
 def _check_count(name: str, value: Any, least: int) -> None:

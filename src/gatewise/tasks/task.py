@@ -11,9 +11,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from gatewise.errors import InputError, Parameter, SpecError
+from gatewise.errors import InputError, Parameter, SpecError, Text
 from gatewise.layers.base import Array
 from gatewise.model import Model, init
 from gatewise.spec import LayerSpec, ModelSpec
@@ -21,11 +21,13 @@ from gatewise.state import State
 from gatewise.tables.constants import FIND
 from gatewise.tables.left_out import says_left_out, without_far
 from gatewise.tables.plausible import implausible
+from gatewise.tables.scaling import standardise, within_reach
 from gatewise.tables.seen import record
 from gatewise.tables.split import Parts
-from gatewise.tables.table import Table, read_table, standardise, within_reach
+from gatewise.tables.table import Table, read_table
 from gatewise.tables.timeline import timeline
 from gatewise.tables.warn import warn
+from gatewise.tasks import RECURRENCE
 from gatewise.tasks.beforehand import check_files, check_room, check_split
 from gatewise.tasks.bounded import logged, no_logs
 from gatewise.tasks.fitted import FittedTask
@@ -33,8 +35,9 @@ from gatewise.tasks.fitting import Fitted, Fitting, at
 from gatewise.tasks.layout import Layout
 from gatewise.tasks.parameters import as_json, positions, seed_of
 from gatewise.tasks.section import section
-from gatewise.tasks.stack import stack
+from gatewise.tasks.stack import stack, without_memory
 from gatewise.tasks.start import flattering, in_order, origin, rows_seen, started, subtracted, with_weights
+from gatewise.tasks.two_parts import in_two
 
 if TYPE_CHECKING:
     from gatewise.train import History
@@ -50,7 +53,7 @@ class Task(FittedTask):
 
     Args:
         recurrence: the kind of the recurrent layers, e.g. "gru"; or a list of `LayerSpec`, which is used as it is.
-        units: size of each recurrent layer (not used with a list of `LayerSpec`).
+        units: size of each recurrent layer; not with a list of `LayerSpec`.
         layers: number of stacked recurrent layers.
         options: further options of each recurrent layer, e.g. {"chrono": 96} for an "lstm"; None = none.
         blocks: number of residual blocks (`gatewise.residual`), each around one recurrent layer, instead of plain
@@ -88,7 +91,7 @@ class Task(FittedTask):
         feature_names_in_: names of the columns, only if the data have them.
     """
 
-    recurrence: Any = "gru"
+    recurrence: Any = RECURRENCE
     units: int = 32
     layers: int = 1
     _: KW_ONLY
@@ -111,6 +114,9 @@ class Task(FittedTask):
     epochs: int | None = None
     random_state: Any = 0
 
+    _causal_advice: ClassVar[Text] = Text("use causal layers")
+    """What to do about layers that need the whole sequence."""
+
     # Methods that a subclass defines
 
     def _check(self) -> None:
@@ -120,12 +126,22 @@ class Task(FittedTask):
         """The layout of the model's input, given the names of the columns. Raises InputError."""
         chosen = list(range(len(names))) if self.target is None else positions("target", self.target, names)
         if not chosen:
-            raise InputError("target is an empty list; name at least one, or give None for all")
+            raise InputError(Parameter("target"), " is an empty list; name at least one, or give None for all")
         return Layout(tuple(names), targets=tuple(chosen))
 
-    def _parts(self, table: Table, layout: Layout, seen: Array | None) -> Parts:
-        """The split of the rows of each series. Raises InputError."""
-        raise NotImplementedError
+    def _parts(self, table: Table, layout: Layout, window: int, seen: Array | None) -> Parts:
+        """The split of the rows of each series.
+
+        Args:
+            table: all series that can be used, with the columns of `layout.read` in its order.
+            layout: the layout of the model's input.
+            window: the least number of rows from which the model answers.
+            seen: rows that must not calibrate, (rows,) bool; None = none.
+
+        Raises:
+            InputError: a parameter is invalid, or no series is long enough.
+        """
+        return in_two(table, layout, window, self.validation)
 
     def _lasting(self, layout: Layout) -> Sequence[int] | None:
         """The columns that must stay in their range of the training rows; None = all."""
@@ -133,7 +149,7 @@ class Task(FittedTask):
 
     def _spec(self, table: Table, layout: Layout) -> ModelSpec:
         """The spec of the model. Raises InputError or SpecError."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not define _spec, which returns the ModelSpec to train")
 
     def _tensors(self, model: Model, fitting: Fitting) -> Mapping[str, Array]:
         """Initial tensors that differ from those of `gatewise.init`, except those of the input stage."""
@@ -239,12 +255,12 @@ class Task(FittedTask):
         table = given.select([given.columns.index(name) for name in layout.read])
         model = init(self._spec(table, layout), seed)
         if not model.graph.streams:
-            raise SpecError(f"{model.why_non_causal()}, so it cannot be trained step by step; ", *self._advice())
+            raise SpecError(f"{model.why_non_causal()}, so it cannot be trained step by step; ", self._causal_advice)
         if old is not None:
             model = with_weights(self, model, old)
         table = without_far(table.without(no_logs(table, layout.transform)), self.missing, layout.transform)
         seen = rows_seen(table, self, old)
-        parts = self._parts(table, layout, seen)
+        parts = self._parts(table, layout, model.window or 1, seen)
         held_out = parts.calibration if parts.split.calibration else parts.validation
         doubts = implausible(table, parts.training, held_out, self._lasting(layout))
         trained_on = record(table, parts.learnt, None if old is None else self._told(old)["seen"])
@@ -259,6 +275,7 @@ class Task(FittedTask):
             *uneven,
             *table.warnings,
             *parts.warnings,
+            *without_memory(model),
             *doubts,
             *flattering(seen, parts.validation),
         ]
@@ -276,15 +293,10 @@ class Task(FittedTask):
         fitting = Fitting(table, layout, parts, offset, scale, model, doubts, warnings, described)
         return fitting if old is not None else replace(fitting, model=self._in_units(model, fitting))
 
-    def _advice(self) -> tuple[object, ...]:
-        """What to do about layers that need the whole sequence, as parts of a message."""
-        if hasattr(self, "context"):
-            return "pass ", Parameter("context", {"window": 96}), ", for example"
-        return ("use causal layers",)
-
     def _stack(self) -> list[LayerSpec]:
         """The layers between the input and the head of the model."""
-        return stack(self.recurrence, self.units, self.layers, self.options, self.blocks, self.width)
+        default = type(self).units
+        return stack(self.recurrence, self.units, self.layers, self.options, self.blocks, self.width, default)
 
     def _input(self, table: Table, layout: Layout) -> LayerSpec:
         """The input stage of the model: scaled columns, with their names if they have any."""
