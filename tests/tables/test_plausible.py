@@ -284,6 +284,21 @@ def test_a_forecaster_minds_levels_only_where_it_is_not_anchored() -> None:
     assert warned() == ["price"]
 
 
+@pytest.mark.parametrize(("options", "rows"), [({"bptt": 32}, 32), ({"context": {"window": 12}}, 12)])
+def test_a_forecast_that_depends_on_a_wild_reading_is_warned_of(options: dict[str, Any], rows: int) -> None:
+    data = season(800)
+    forecaster = Forecaster(units=2, steps=2, horizons=2, **options).fit(data[:600])
+    forecaster.predict(data)  # warnings are errors
+    forecaster.predict(changed(data.copy(), (799 - rows, 1e6)))
+    for row in (800 - rows, 799):
+        with pytest.warns(
+            UserWarning, match=f"is 1e.06 at row {row}, .* in any other row. The forecasts depend on that"
+        ):
+            forecaster.predict(changed(data.copy(), (row, 1e6)))
+    with pytest.warns(UserWarning, match="is -999 at row 790, while all else lies from .*missing='hold'"):
+        forecaster.predict(changed(data.copy(), (790, -999.0)))
+
+
 def test_a_wild_value_does_not_hide_that_a_column_leaves_its_range() -> None:
     climbing = changed(season() + np.linspace(0, 5, ROWS), (10, 1e5))
     assert set(kinds(climbing)) == {"far", "trend"}

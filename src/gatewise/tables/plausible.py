@@ -1,4 +1,4 @@
-"""Warnings of `fit` about data that can be read, but that are probably not what they seem to be.
+"""Warnings about data that can be read, but that are probably not what they seem to be: of `fit`, and of forecasts.
 
 The form of the data is checked by `gatewise.tables.table`. A column may have the form of readings and still be a
 counter, a time or an id, leave the range of the training rows for good, or contain values that look like errors. Such
@@ -71,13 +71,43 @@ def doubts(table: Table, trained: Array, kept: Array, lasting: Sequence[int] | N
     return {kind: columns for kind, columns in found.items() if columns}
 
 
+def wild_at_the_end(table: Table, rows: int | None) -> list[str]:
+    """Warnings about readings that look like errors, and from which the next forecast is made.
+
+    Args:
+        table: the readings before the forecast.
+        rows: number of rows at the end of each series in which such readings matter; None = all.
+
+    Returns:
+        At most one warning for each of the kinds "code", "far" and "spike"; see `doubts`.
+    """
+    starts = [start for _, start, _ in table.series]
+    last: Array = np.zeros(len(table.values), bool)
+    for _, start, stop in table.series:
+        last[start if rows is None else max(start, stop - rows) : stop] = True
+    found: Doubts = {}
+    for k, name in enumerate(table.columns):
+        for each in wild_readings(table.wide(k), starts):
+            if each.kind != "stuck" and last[each.rows].any():
+                found.setdefault(each.kind, []).append((name, _WILD[each.kind](each, table)))
+    return [
+        Text(f"{_told(columns)}. The forecasts depend on that. ", _ADVICE[kind](columns[0][0], len(columns), table))
+        for kind, columns in found.items()
+    ]
+
+
 def _warning(kind: str, columns: list[tuple[str, str]], table: Table) -> Text:
     """One warning about all columns with a kind of fault."""
+    return Text(f"{_told(columns)}. ", _ADVICE[kind](columns[0][0], len(columns), table))
+
+
+def _told(columns: list[tuple[str, str]]) -> str:
+    """The columns with a kind of fault, and what is wrong with the first of them."""
     told = "; ".join(f"column {name!r} {what}" for name, what in columns[:SHOWN])
     if others := [repr(name) for name, _ in columns[SHOWN:]]:
         named = ", ".join(others[:9]) + (f" and {len(others) - 9} more" if len(others) > 9 else "")
         told += f"; likewise {named}"
-    return Text(f"{told}. ", _ADVICE[kind](columns[0][0], len(columns), table))
+    return told
 
 
 def _rows(wild: Wild, table: Table) -> str:

@@ -16,7 +16,9 @@ from gatewise.layers.base import Array
 from gatewise.model import Model
 from gatewise.spec import LayerSpec, ModelSpec
 from gatewise.tables.left_out import too_short, warn_left_out
+from gatewise.tables.plausible import wild_at_the_end
 from gatewise.tables.table import Table, unused
+from gatewise.tables.warn import warn
 from gatewise.tasks import backtest as rolling
 from gatewise.tasks.bounded import Bounded, no_logs_ahead
 from gatewise.tasks.fitting import Fitting, at
@@ -105,6 +107,8 @@ def forecasts(task: Forecaster, table: Table, future: Any) -> pd.DataFrame:
     table = table.without(faults)
     table = table.without(no_logs_ahead({name: ahead[name] for name, *_ in table.series}, task.layout_))
     warn_left_out(table.left_out, len(table.series))
+    for text in wild_at_the_end(table, task.model_.window or as_json(task.bptt)):
+        warn(text)
     times = task.timeline_.ahead(table, task.horizons_)
     model, frames = task.model_.relative(), []
     for name, start, stop in table.series:

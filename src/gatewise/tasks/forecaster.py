@@ -116,7 +116,8 @@ class Forecaster(Task):
             the units of the data. If the series or the time has the name of another column, "_" is appended to it. If
             there are several series, those that cannot be forecast are left out, and a warning names them: too few rows
             in the data or in `future`, missing readings although `missing` is "raise", readings that are too large or
-            have no logarithm for `transform`, or times out of order.
+            have no logarithm for `transform`, or times out of order. A warning also names readings that look like
+            errors among the rows from which the forecasts are made.
 
         Raises:
             InputError: the data do not fit, or have too few rows.
