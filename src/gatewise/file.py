@@ -34,6 +34,12 @@ OF_TASK = "task."
 MOST_BYTES = 1 << 31
 MOST_HEADER = 1 << 22
 
+FOREIGN = {
+    b"\x89HDF\r\n\x1a\n": "an HDF5 file, as Keras writes it",
+    b"PK\x03\x04": "a zip archive, as Keras and PyTorch write it",
+}
+"""How files of models of other libraries begin, and what they are."""
+
 Tensors = Mapping[str, np.ndarray[Any, Any]]
 
 
@@ -143,6 +149,17 @@ def write_model(path: str | os.PathLike[str], model: ModelFile) -> None:
     atomic_write(path, data)
 
 
+def is_model_file(path: str | os.PathLike[str]) -> bool:
+    """Whether a file looks like a model file of gatewise: a safetensors file whose metadata have the key of gatewise.
+
+    Raises:
+        OSError: there is no such file, or no permission to read it.
+    """
+    with open(path, "rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        return length <= MOST_HEADER and f'"{KEY}":'.encode() in file.read(length)
+
+
 def read_model(path: str | os.PathLike[str]) -> ModelFile:
     """Read and verify a model file. Nothing in it is ever executed.
 
@@ -171,6 +188,9 @@ def read_edited(path: str | os.PathLike[str], sealed: bool = False) -> tuple[Mod
         OSError: there is no such file, or no permission to read it.
     """
     data = read_bytes(path)
+    for start, what in FOREIGN.items():
+        if data.startswith(start):
+            raise FileError(f"{path}: no safetensors data, but {what}; import it first: gatewise import")
     try:
         every, described, stated = _parts(data, FORMAT, KEYS)
         tensors = {name: value for name, value in every.items() if not name.startswith(OF_TASK)}

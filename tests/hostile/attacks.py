@@ -372,7 +372,7 @@ SPECS: Mapping[str, tuple[Any, str]] = {
     "input-unknown": (plain(input={"kind": "audio"}), "unknown input stage 'audio'"),
     "input-named": (plain(input={**ENTRY, "name": "x"}), "input takes no name"),
     "input-with-sources": (plain(input={**ENTRY, "from": ["gru0"]}), "input takes no name and no sources"),
-    "head-unknown": (plain(head={"kind": "softmax"}), "unknown head 'softmax'"),
+    "head-unknown": (plain(head={"kind": "crystal_ball"}), "unknown head 'crystal_ball'"),
     "head-a-text": (plain(head="softmax"), "head must be an object with a kind"),
     "head-misfit": (plain(head={"kind": "tail_probability"}), "a last layer of 2 units"),
     "option-unknown": (plain({**GRU, "dropout": 0.5}), "gru 'gru0' has no option 'dropout'; its options are"),
