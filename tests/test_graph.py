@@ -51,7 +51,7 @@ def test_a_detector_counted_by_hand() -> None:
     ]
     assert graph.state == (
         Field("input.held", "float32", (3,)),
-        Field("gru0.hidden", "float32", (5,)),
+        Field("gru0.hidden", "float32", (5,), bounded=True),
         Field("head.location", "float32", (1,)),
         Field("head.log_scale", "float32", (1,)),
         Field("head.smoothed", "float32", (1,)),

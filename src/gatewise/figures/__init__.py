@@ -18,6 +18,9 @@ except ImportError as error:
     raise MissingExtraError(f"figures need {error.name}: pip install 'gatewise[train]'") from error
 
 from gatewise.figures.backtest import error_by_horizon as error_by_horizon
+from gatewise.figures.comparison import against_truth as against_truth
+from gatewise.figures.comparison import candidates as candidates
+from gatewise.figures.context import context_response as context_response
 from gatewise.figures.detection import alarm_scores as alarm_scores
 from gatewise.figures.detection import detection as detection
 from gatewise.figures.detection import forecast_band as forecast_band
@@ -33,6 +36,7 @@ from gatewise.figures.style import NARROW as NARROW
 from gatewise.figures.style import WIDE as WIDE
 from gatewise.figures.style import Size as Size
 from gatewise.figures.style import style as style
+from gatewise.figures.timescales import time_constants as time_constants
 from gatewise.figures.training import learning_curve as learning_curve
 
 __all__ = [
@@ -40,7 +44,10 @@ __all__ = [
     "NARROW",
     "WIDE",
     "Size",
+    "against_truth",
     "alarm_scores",
+    "candidates",
+    "context_response",
     "detection",
     "error_by_horizon",
     "forecast",
@@ -53,4 +60,5 @@ __all__ = [
     "score_by_lag",
     "slowest_first",
     "style",
+    "time_constants",
 ]

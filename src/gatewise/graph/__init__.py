@@ -2,7 +2,9 @@
 
 from gatewise.graph.graph import Graph as Graph
 from gatewise.graph.graph import Node as Node
+from gatewise.graph.reference import Trace as Trace
 from gatewise.graph.reference import reference_run as reference_run
+from gatewise.graph.reference import reference_trace as reference_trace
 from gatewise.graph.reference import zero_state as zero_state
 from gatewise.graph.resolve import resolve as resolve
 from gatewise.graph.resolve import with_options as with_options

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -44,7 +44,7 @@ class Node:
     def state(self) -> tuple[Field, ...]:
         """State fields under their full names, e.g. "gru0.hidden"."""
         fields = self.layer.state(self.edges)
-        return tuple(Field(f"{self.name}.{field.name}", field.dtype, field.shape, field.evidence) for field in fields)
+        return tuple(replace(field, name=f"{self.name}.{field.name}") for field in fields)
 
     @property
     def macs(self) -> int:

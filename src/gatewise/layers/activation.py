@@ -86,6 +86,7 @@ DEFINITIONS: Mapping[str, Mapping[str, tuple[float, ...]]] = {
 GREATEST = 1e6
 """Greatest absolute value of a parameter."""
 
+SHARES = ("sigmoid", "softmax", "hard_sigmoid")
 WITHIN_1 = ("tanh", "sigmoid", "softmax", "hard_sigmoid", "softsign", "hard_tanh")
 SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
 
@@ -152,6 +153,11 @@ class Activation:
     def bounded(self) -> bool:
         """Whether its values lie within -1 and 1."""
         return self.bound <= 1.0
+
+    @property
+    def share(self) -> bool:
+        """Whether its values lie within 0 and 1, as those of a gate usually do."""
+        return self.kind in SHARES
 
     def __call__(self, x: Array) -> Array:
         """The reference: apply it to float64 x elementwise, or softmax over the last axis."""

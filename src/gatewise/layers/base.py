@@ -62,12 +62,14 @@ class Field:
         shape: the shape without a batch axis.
         evidence: whether the values are the evidence of sequential tests. They are 0 at the start of a sequence; from 1
             on, the test has found a drift (see `Head.drifts`).
+        bounded: whether the values lie between -1 and 1 by their equation, as those of tanh do.
     """
 
     name: str
     dtype: str
     shape: tuple[int, ...]
     evidence: bool = False
+    bounded: bool = False
 
     @property
     def size(self) -> int:
@@ -95,6 +97,9 @@ class Layer:
     causal: ClassVar[bool] = True
     """Whether an output depends on past and present inputs only, so that the layer can run step by step. The reference
     of a causal layer is `step`; that of a non-causal one, which needs the whole sequence, is `sequence`."""
+    retention: ClassVar[str | None] = None
+    """The name of the gate, among `gates`, by which the state of a unit is multiplied in a step; None = there is none.
+    A unit whose gate stays at f forgets with the time constant -1 / ln f."""
 
     @classmethod
     def parse(cls, name: str, options: Mapping[str, Any]) -> Self:
@@ -167,6 +172,14 @@ class Layer:
             y (batch, output width) and the next state.
         """
         raise NotImplementedError
+
+    def gates(self, tensors: Mapping[str, Array], state: Mapping[str, Array], *x: Array) -> dict[str, Array]:
+        """The gates that `step` computes from the same arguments, in float64.
+
+        Returns:
+            name of the gate -> (batch, units); empty for a kind without gates.
+        """
+        return {}
 
     def sequence(self, tensors: Mapping[str, Array], *x: Array) -> Array:
         """The reference of a non-causal kind, in float64 NumPy over a batch.

@@ -59,6 +59,7 @@ class Spec(Layer):
 
     kind: ClassVar[str] = "gru"
     recurrent: ClassVar[bool] = True
+    retention: ClassVar[str | None] = "update"
     units: int
     reset: str = "after"
     activation: Any = "tanh"
@@ -89,8 +90,9 @@ class Spec(Layer):
         }
 
     def state(self, inputs: Sequence[Edge]) -> tuple[Field, ...]:
-        """The hidden state h."""
-        return (Field("hidden", "float32", (self.units,)),)
+        """The hidden state h: with gates between 0 and 1, a weighted mean of 0 and the past candidates."""
+        bounded = self.activation.bounded and self.gate_activation.share
+        return (Field("hidden", "float32", (self.units,), bounded=bounded),)
 
     def macs(self, inputs: Sequence[Edge]) -> int:
         """3H (I + H)."""
@@ -111,17 +113,24 @@ class Spec(Layer):
     ) -> tuple[Array, dict[str, Array]]:
         """The equations above in float64."""
         h = state["hidden"]  # (batch, H)
-        xr, xz, xn = np.split(x[0] @ tensors["weight_ih"].T + tensors["bias_ih"], 3, axis=-1)  # 3 x (batch, H)
-        wr, wz, wn = np.split(tensors["weight_hh"], 3)  # 3 x (H, H)
-        br, bz, bn = np.split(tensors["bias_hh"], 3)  # 3 x (H,)
-        r = self.gate_activation(self._within(xr + h @ wr.T + br))
-        z = self.gate_activation(self._within(xz + h @ wz.T + bz))
+        gates = self.gates(tensors, state, *x)
+        r, z = gates["reset"], gates["update"]  # (batch, H) each
+        xn = x[0] @ tensors["weight_ih"][2 * self.units :].T + tensors["bias_ih"][2 * self.units :]  # (batch, H)
+        wn, bn = tensors["weight_hh"][2 * self.units :], tensors["bias_hh"][2 * self.units :]  # (H, H), (H,)
         if self.reset == "after":
             n = self.activation(self._within(xn + r * (h @ wn.T + bn)))
         else:
             n = self.activation(self._within(xn + (r * h) @ wn.T + bn))
         h = n + z * (h - n)
         return h, {"hidden": h}
+
+    def gates(self, tensors: Mapping[str, Array], state: Mapping[str, Array], *x: Array) -> dict[str, Array]:
+        """r and z; the share z of the state is kept."""
+        own = slice(2 * self.units)  # the rows of r and z
+        sums = x[0] @ tensors["weight_ih"][own].T + tensors["bias_ih"][own]
+        sums = sums + state["hidden"] @ tensors["weight_hh"][own].T + tensors["bias_hh"][own]  # (batch, 2H)
+        r, z = np.split(self.gate_activation(self._within(sums)), 2, axis=-1)
+        return {"reset": r, "update": z}
 
     def _within(self, x: Array) -> Array:
         return x if self.clip is None else np.clip(x, -self.clip, self.clip)

@@ -51,6 +51,7 @@ class Spec(Layer):
     kind: ClassVar[str] = "lru"
     not_structural: ClassVar[tuple[str, ...]] = ("r_min", "r_max", "max_phase")
     recurrent: ClassVar[bool] = True
+    retention: ClassVar[str | None] = "forget"
     units: int
     states: int | None = None
     r_min: float = 0.9
@@ -134,3 +135,8 @@ class Spec(Layer):
         h = turn * (state["hidden_re"] + 1j * state["hidden_im"]) + np.exp(tensors["gamma_log"]) * (real + 1j * imag)
         y = np.concatenate([h.real, h.imag], axis=-1) @ tensors["weight_ho"].T + x[0] @ tensors["weight_io"].T
         return y, {"hidden_re": h.real, "hidden_im": h.imag}
+
+    def gates(self, tensors: Mapping[str, Array], state: Mapping[str, Array], *x: Array) -> dict[str, Array]:
+        """|lambda|, the constant factor of each state, called "forget" as in an LSTM."""
+        size = np.exp(-np.exp(tensors["nu_log"]))  # (N)
+        return {"forget": np.broadcast_to(size, (len(x[0]), self.size))}

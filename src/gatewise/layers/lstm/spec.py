@@ -66,6 +66,7 @@ class Spec(Layer):
     kind: ClassVar[str] = "lstm"
     not_structural: ClassVar[tuple[str, ...]] = ("forget_bias", "chrono")
     recurrent: ClassVar[bool] = True
+    retention: ClassVar[str | None] = "forget"
     units: int
     activation: Any = "tanh"
     gate_activation: Any = "sigmoid"
@@ -122,8 +123,9 @@ class Spec(Layer):
         return shapes
 
     def state(self, inputs: Sequence[Edge]) -> tuple[Field, ...]:
-        """The hidden state h and the cell c."""
-        return Field("hidden", "float32", (self.width,)), Field("cell", "float32", (self.units,))
+        """The hidden state h, within -1 and 1 without a projection, and the cell c."""
+        bounded = self.output_activation.bounded and self.gate_activation.bounded and self.projection is None
+        return Field("hidden", "float32", (self.width,), bounded=bounded), Field("cell", "float32", (self.units,))
 
     def macs(self, inputs: Sequence[Edge]) -> int:
         """4H (I + R), and P H with a projection; peepholes are elementwise and do not count."""
@@ -158,8 +160,21 @@ class Spec(Layer):
         self, tensors: Mapping[str, Array], state: Mapping[str, Array], *x: Array
     ) -> tuple[Array, dict[str, Array]]:
         """The equations above in float64."""
+        gates, c = self._gates_and_cell(tensors, state, x[0])
+        h = gates["output"] * self.output_activation(c)
+        if self.projection is not None:
+            h = h @ tensors["weight_hr"].T
+        return h, {"hidden": h, "cell": c}
+
+    def gates(self, tensors: Mapping[str, Array], state: Mapping[str, Array], *x: Array) -> dict[str, Array]:
+        """i, f and o; the share f of the cell is kept."""
+        return self._gates_and_cell(tensors, state, x[0])[0]
+
+    def _gates_and_cell(
+        self, tensors: Mapping[str, Array], state: Mapping[str, Array], x: Array
+    ) -> tuple[dict[str, Array], Array]:
         h, c = state["hidden"], state["cell"]  # (batch, R), (batch, H)
-        sums = x[0] @ tensors["weight_ih"].T + tensors["bias_ih"] + h @ tensors["weight_hh"].T + tensors["bias_hh"]
+        sums = x @ tensors["weight_ih"].T + tensors["bias_ih"] + h @ tensors["weight_hh"].T + tensors["bias_hh"]
         i, f, g, o = np.split(sums, 4, axis=-1)  # (batch, H) each
         p_i, p_f, p_o = np.split(tensors["weight_peephole"], 3) if self.peepholes else (0.0, 0.0, 0.0)
         i = self.gate_activation(_within(self.clip, i + p_i * c))
@@ -167,10 +182,7 @@ class Spec(Layer):
         g = self.activation(_within(self.clip, g))
         c = _within(self.cell_clip, f * c + i * g)
         o = self.gate_activation(_within(self.clip, o + p_o * c))
-        h = o * self.output_activation(c)
-        if self.projection is not None:
-            h = h @ tensors["weight_hr"].T
-        return h, {"hidden": h, "cell": c}
+        return {"input": i, "forget": f, "output": o}, c
 
     def numbers(self) -> dict[str, float | list[float]]:
         """Three activations, three flags, two bounds (0 = none)."""

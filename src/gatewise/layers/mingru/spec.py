@@ -55,6 +55,7 @@ class Spec(Layer):
     kind: ClassVar[str] = "mingru"
     not_structural: ClassVar[tuple[str, ...]] = ("chrono",)
     recurrent: ClassVar[bool] = True
+    retention: ClassVar[str | None] = "forget"
     units: int
     activation: Any = "linear"
     chrono: int | None = None
@@ -95,10 +96,15 @@ class Spec(Layer):
         self, tensors: Mapping[str, Array], state: Mapping[str, Array], *x: Array
     ) -> tuple[Array, dict[str, Array]]:
         """The equations above in float64."""
-        z, n = np.split(x[0] @ tensors["weight_ih"].T + tensors["bias_ih"], 2, axis=-1)  # (batch, H) each
-        z = np.exp(-np.logaddexp(0.0, -z))  # sigmoid
+        z = self.gates(tensors, state, *x)["update"]  # (batch, H)
+        n = x[0] @ tensors["weight_ih"][self.units :].T + tensors["bias_ih"][self.units :]
         h = state["hidden"] + z * (self.activation(n) - state["hidden"])
         return h, {"hidden": h}
+
+    def gates(self, tensors: Mapping[str, Array], state: Mapping[str, Array], *x: Array) -> dict[str, Array]:
+        """z, and the share 1 - z of the state that is kept, called "forget" as in an LSTM."""
+        z = x[0] @ tensors["weight_ih"][: self.units].T + tensors["bias_ih"][: self.units]  # (batch, H)
+        return {"update": np.exp(-np.logaddexp(0.0, -z)), "forget": np.exp(-np.logaddexp(0.0, z))}  # sigmoid(+-z)
 
     def numbers(self) -> dict[str, float | list[float]]:
         """The activation of the candidate."""

@@ -63,6 +63,7 @@ class Spec(Layer):
     kind: ClassVar[str] = "minlstm"
     not_structural: ClassVar[tuple[str, ...]] = ("forget_bias", "chrono")
     recurrent: ClassVar[bool] = True
+    retention: ClassVar[str | None] = "forget"
     units: int
     activation: Any = "linear"
     forget_bias: float = 1.0
@@ -105,11 +106,17 @@ class Spec(Layer):
         self, tensors: Mapping[str, Array], state: Mapping[str, Array], *x: Array
     ) -> tuple[Array, dict[str, Array]]:
         """The equations above in float64."""
-        f, i, n = np.split(x[0] @ tensors["weight_ih"].T + tensors["bias_ih"], 3, axis=-1)  # (batch, H) each
-        log_f, log_i = -np.logaddexp(0.0, -f), -np.logaddexp(0.0, -i)
-        taken = np.exp(-np.logaddexp(0.0, log_f - log_i))  # i', sigmoid of the difference
+        taken = self.gates(tensors, state, *x)["input"]  # (batch, H)
+        n = x[0] @ tensors["weight_ih"][2 * self.units :].T + tensors["bias_ih"][2 * self.units :]
         h = state["hidden"] + taken * (self.activation(n) - state["hidden"])
         return h, {"hidden": h}
+
+    def gates(self, tensors: Mapping[str, Array], state: Mapping[str, Array], *x: Array) -> dict[str, Array]:
+        """f' and i', which add up to 1; the share f' of the state is kept."""
+        own = slice(2 * self.units)  # the rows of f and i
+        f, i = np.split(x[0] @ tensors["weight_ih"][own].T + tensors["bias_ih"][own], 2, axis=-1)  # (batch, H) each
+        difference = np.logaddexp(0.0, -i) - np.logaddexp(0.0, -f)  # log sigmoid(f) - log sigmoid(i)
+        return {"forget": np.exp(-np.logaddexp(0.0, -difference)), "input": np.exp(-np.logaddexp(0.0, difference))}
 
     def numbers(self) -> dict[str, float | list[float]]:
         """The activation of the candidate."""

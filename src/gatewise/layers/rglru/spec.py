@@ -50,6 +50,7 @@ class Spec(Layer):
 
     kind: ClassVar[str] = "rglru"
     recurrent: ClassVar[bool] = True
+    retention: ClassVar[str | None] = "forget"
     units: int
     signed: bool = False
 
@@ -97,7 +98,7 @@ class Spec(Layer):
     ) -> tuple[Array, dict[str, Array]]:
         """The equations above in float64."""
         r, i, v = np.split(x[0] @ tensors["weight_ih"].T + tensors["bias_ih"], 3, axis=-1)  # (batch, H) each
-        log_a = -8.0 * np.logaddexp(0.0, tensors["decay"]) * _sigmoid(r)
+        log_a = self._log_a(tensors, r)
         if self.signed:
             a = 2.0 * np.exp(log_a) - 1.0
             root = 2.0 * np.sqrt(np.exp(log_a) * -np.expm1(log_a))
@@ -106,6 +107,18 @@ class Spec(Layer):
             root = np.sqrt(-np.expm1(2.0 * log_a))
         h = a * state["hidden"] + root * (_sigmoid(i) * v)
         return h, {"hidden": h}
+
+    def gates(self, tensors: Mapping[str, Array], state: Mapping[str, Array], *x: Array) -> dict[str, Array]:
+        """r and i, and the factor of the state without its sign, called "forget" as in an LSTM."""
+        own = slice(2 * self.units)  # the rows of r and i
+        r, i = np.split(x[0] @ tensors["weight_ih"][own].T + tensors["bias_ih"][own], 2, axis=-1)  # (batch, H) each
+        a = np.exp(self._log_a(tensors, r))
+        return {"recurrence": _sigmoid(r), "input": _sigmoid(i), "forget": np.abs(2.0 * a - 1.0) if self.signed else a}
+
+    @staticmethod
+    def _log_a(tensors: Mapping[str, Array], r: Array) -> Array:
+        """log a, from the argument of the recurrence gate (batch, H)."""
+        return np.asarray(-8.0 * np.logaddexp(0.0, tensors["decay"]) * _sigmoid(r))
 
     def numbers(self) -> dict[str, float | list[float]]:
         """Signed (0 or 1)."""

@@ -60,7 +60,7 @@ class Spec(Layer):
 
     def state(self, inputs: Sequence[Edge]) -> tuple[Field, ...]:
         """The hidden state h."""
-        return (Field("hidden", "float32", (self.units,)),)
+        return (Field("hidden", "float32", (self.units,), bounded=self.activation.bounded),)
 
     def macs(self, inputs: Sequence[Edge]) -> int:
         """H (I + H)."""
