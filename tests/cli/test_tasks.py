@@ -238,11 +238,11 @@ def test_ends_of_training_are_those_of_the_detector(sites: Path, tmp_path: Path)
     assert known["expected"] != new["expected"]
 
 
-@pytest.mark.parametrize("task", [gw.Detector, gw.Forecaster])
+@pytest.mark.parametrize("task", [gw.Detector, gw.Forecaster, gw.Regressor, gw.Classifier])
 def test_every_parameter_of_a_task_is_an_option(task: type) -> None:
     """And the help states its default."""
     options = {parameter.name: parameter for parameter in cli.commands["train"].params}
-    what = {gw.Detector: "detect", gw.Forecaster: "forecast"}[task]
+    what = {gw.Detector: "detect", gw.Forecaster: "forecast", gw.Regressor: "regress", gw.Classifier: "classify"}[task]
     for name, parameter in inspect.signature(task).parameters.items():
         option = options["seed" if name == "random_state" else name]
         assert isinstance(option, click.Option)
@@ -259,7 +259,8 @@ def test_every_parameter_of_a_task_is_an_option(task: type) -> None:
                 else shown
             )
             assert option.help
-            assert re.search(rf"\[default: ({text}|.*\b{text} to {what}.*)\]", option.help), (name, option.help)
+            own = rf"{text}|.*\b{text} to {what}.*|(?!.*\bto {what}\b).*\belse {text}"
+            assert re.search(rf"\[default: ({own})\]", option.help), (name, option.help)
 
 
 @pytest.mark.parametrize(

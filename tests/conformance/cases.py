@@ -149,6 +149,11 @@ INPUTS: Mapping[str, Sequence[Mapping[str, Any]]] = {
 }
 
 HEADS: Mapping[str, Sequence[Mapping[str, Any]]] = {
+    "number": [{}, {"interval": False}, {"loss": "absolute"}],
+    "softmax": [
+        {"classes": ["no", "yes"]},
+        {"classes": [f"c{i}" for i in range(19)]},
+    ],
     "quantiles": [
         {},
         {"targets": [2, 0], "horizons": [1, 5, 24], "quantiles": [0.05, 0.25, 0.5, 0.75, 0.95], "names": ["a", "b"]},
@@ -260,9 +265,9 @@ def _head_cases(units: int) -> Iterator[Case]:
             stages = {"scaled": stage, "raw": raw}
             for what, input in ({"marked": stage.replace(missing="mask")} if options.get("masked") else stages).items():
                 yield Case(f"{kind}-{what}-{_label(options)}", ModelSpec(input=input, layers=body, head=head))
-            marking, knowing = stage.replace(missing="mask"), head.replace(masked=True)
+            takes = {field.name for field in dataclasses.fields(heads.registry.spec(kind))}
+            marking, knowing = stage.replace(missing="mask"), head.replace(masked=True) if "masked" in takes else head
             if kind == "quantiles":
-                knowing = head
                 head = head.replace(sources=("dense0", "input", "moments0"))
                 for input, masked in ((raw, False), (marking, True)):
                     own = [
@@ -382,6 +387,8 @@ def node_tensors(node: Node, rng: np.random.Generator, gain: float = 1.0) -> dic
         elif name.endswith("score"):
             steps = np.diff(drawn[name.replace("score", "statistic")])
             drawn[name] = _ascending(steps * rng.uniform(0.3, 3, steps.shape))
+        elif name == "margin":
+            drawn[name] = rng.uniform(0, 2, shape)
         elif name == "band":
             drawn[name] = np.sort(rng.normal(0, 2, shape))
         elif name == "clip":

@@ -27,15 +27,15 @@ def test_blocks_are_those_of_residual_by_hand() -> None:
         *residual(mixer, 8, "block2", "block1"),
         LayerSpec("norm", "blocks"),
     ]
-    assert stack("gru", 5, 1, {"reset": "before"}, 2, 8, 32) == wanted
+    assert stack("gru", 5, 1, {"reset": "before"}, 2, 8, (32, 1)) == wanted
 
 
 def test_blocks_are_as_wide_as_units_unless_said_otherwise() -> None:
-    assert stack("lstm", 6, 1, None, 1, None, 32)[0] == LayerSpec("dense", "block0", units=6)
+    assert stack("lstm", 6, 1, None, 1, None, (32, 1))[0] == LayerSpec("dense", "block0", units=6)
 
 
 def test_without_blocks_the_layers_are_plain() -> None:
-    assert stack("lstm", np.int64(6), 2, {"chrono": 9}, 0, None, 32) == [LayerSpec("lstm", units=6, chrono=9)] * 2
+    assert stack("lstm", np.int64(6), 2, {"chrono": 9}, 0, None, (32, 1)) == [LayerSpec("lstm", units=6, chrono=9)] * 2
 
 
 @pytest.mark.parametrize("parameters", [{"units": 5, "blocks": 2, "width": 8}, {"recurrence": "mingru", "blocks": 1}])

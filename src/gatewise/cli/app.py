@@ -13,12 +13,14 @@ from typing import Any, NoReturn
 import click
 
 from gatewise import __version__
+from gatewise.cli.assess import assess
 from gatewise.cli.bench import bench
 from gatewise.cli.common import say, worded
 from gatewise.cli.completion import VARIABLE, complete_files, completion
 from gatewise.cli.demo import demo
 from gatewise.cli.doctor import doctor
 from gatewise.cli.file import file
+from gatewise.cli.import_ import import_
 from gatewise.cli.inspect import inspect
 from gatewise.cli.predict import predict
 from gatewise.cli.stream import stream
@@ -67,7 +69,7 @@ def cli() -> None:
     """  # noqa: D301
 
 
-for command in (train, stream, predict, inspect, file, bench, doctor, demo, completion):
+for command in (assess, train, stream, predict, inspect, file, import_, bench, doctor, demo, completion):
     cli.add_command(command)
 
 

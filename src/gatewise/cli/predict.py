@@ -1,6 +1,7 @@
 """gatewise predict: run a model on a table.
 
-In Python this is `Forecaster.predict`, `Forecaster.backtest`, `Detector.explain` and `Model.run`.
+In Python this is `Forecaster.predict`, `Forecaster.backtest`, `Detector.explain`, `Regressor.predict`,
+`Classifier.predict` and `Model.run`.
 """
 
 from __future__ import annotations
@@ -36,8 +37,11 @@ if TYPE_CHECKING:
 MOST_SHOWN = 24
 """The most horizons of a backtest that the summary shows."""
 
+SUPERVISED = ("regressor", "classifier")
+"""The tasks whose `predict` gives all that there is."""
+
 OF_ROWS = ("time", "series", "columns")
-"""Options that forecasters and detectors do not take, because they know them from their training."""
+"""Options that tasks do not take, because they know them from their training."""
 
 
 @click.command(short_help="Forecast from a table, or score each of its rows.")
@@ -86,8 +90,9 @@ def predict(
 
     A forecaster predicts what follows the last row of each series: one line for each target and horizon, with the
     quantiles. A detector scores each row: what it expected, and how surprising the readings are. Its scores of the
-    first rows are less accurate, because it starts without a past; with --after-training it does not. Any other model
-    gives its outputs for each row.
+    first rows are less accurate, because it starts without a past; with --after-training it does not. A regressor or a
+    classifier gives the number, with an interval, or the class, with probabilities, for each row or each series. Any
+    other model gives its outputs for each row.
 
     With --backtest a forecaster forecasts from every row. The forecasts are evaluated against the readings that
     followed, and compared with two baselines, which repeat the last reading and the last season; OUT receives the table
@@ -144,6 +149,13 @@ def predict(
             detector = Detector.load(model)
             frame = detector.explain(data, detector.state_ if after_training else None)
             short = str(detector.summary(frame))
+        elif task in SUPERVISED:
+            from gatewise.tasks.loading import load_task
+            from gatewise.tasks.supervised import Supervised
+
+            supervised = load_task(model)
+            assert isinstance(supervised, Supervised)
+            frame = supervised.predict(data)
         else:
             frame = _answers(loaded, model, data, **columns)
     write_rows(frame, output, as_json)

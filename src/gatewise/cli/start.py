@@ -10,8 +10,8 @@ from click.core import ParameterSource
 
 from gatewise.errors import InputError
 
-DETECT, FORECAST = "detect", "forecast"
-TASKS = {"detector": DETECT, "forecaster": FORECAST}
+DETECT, FORECAST, REGRESS, CLASSIFY = "detect", "forecast", "regress", "classify"
+TASKS = {"detector": DETECT, "forecaster": FORECAST, "regressor": REGRESS, "classifier": CLASSIFY}
 """The kind of a task in a model file -> its name on the command line."""
 
 BUDGETS = ("steps", "epochs")

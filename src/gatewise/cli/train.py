@@ -1,6 +1,6 @@
 """gatewise train: from a table of readings to a model file.
 
-In Python these are `gatewise.Detector` and `gatewise.Forecaster`.
+In Python these are `gatewise.Detector`, `gatewise.Forecaster`, `gatewise.Regressor` and `gatewise.Classifier`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+import gatewise
 from gatewise.cli.common import (
     check_output,
     emit,
@@ -24,24 +25,28 @@ from gatewise.cli.common import (
     showing_warnings,
 )
 from gatewise.cli.signals import like_ctrl_c
-from gatewise.cli.start import DETECT, FORECAST, parameters_of
+from gatewise.cli.start import CLASSIFY, DETECT, FORECAST, REGRESS, parameters_of
 from gatewise.cli.trained import page, summary
 from gatewise.errors import InputError
 from gatewise.tasks import RECURRENCE
 
 if TYPE_CHECKING:
-    from gatewise.tasks.detector import Detector
-    from gatewise.tasks.forecaster import Forecaster
+    from gatewise.tasks.task import Task
     from gatewise.train import Status
 
-OF_ONE_TASK = {
+OF_SOME_TASKS = {
     DETECT: ("smooth", "false_alarms_per_1000", "coverage"),
     FORECAST: (
         *("horizons", "quantiles", "covariates", "calendar", "context", "normalise", "anchor"),
         *("minimum", "maximum", "transform"),
     ),
+    REGRESS: ("answer", "context", "coverage", "loss"),
+    CLASSIFY: ("answer", "context"),
 }
-"""Parameters that only one task has."""
+"""Parameters that not all tasks have, for each task."""
+
+CLASSES = {DETECT: "Detector", FORECAST: "Forecaster", REGRESS: "Regressor", CLASSIFY: "Classifier"}
+"""The class of each task in `gatewise`."""
 
 COUNT = click.IntRange(min=1)
 POSITIVE = click.FloatRange(min=0, min_open=True)
@@ -117,25 +122,27 @@ class _Recurrence(click.Option):
 @click.command(short_help="Train a model on a table of readings.")
 @click.argument("file", metavar="FILE")
 @click.option("-o", "--output", metavar="OUT", required=True, help="The model file to write.")
-@click.option("--task", type=click.Choice([DETECT, FORECAST]), default=DETECT, show_default=True,
-              help="Train a detector of anomalies or a forecaster.")  # fmt: skip
+@click.option("--task", type=click.Choice(list(CLASSES)), default=DETECT, show_default=True,
+              help="Train a detector of anomalies, a forecaster, a regressor or a classifier.")  # fmt: skip
 @click.option("--start", metavar="FILE",
               help="Continue from this model: its weights, its scaling and, if no option says otherwise, its "
                    "parameters. Rows that it was trained on are not used for calibration.")  # fmt: skip
 @click.option("--target", callback=listed(single=True), metavar="A,B,...",
-              help="The columns to forecast.  [default: all but the covariates]")  # fmt: skip
+              help="The columns to forecast, or the column with the answers to predict.  [default: all but the "
+                   "covariates]")  # fmt: skip
 @click.option("--time", metavar="COL", help="The column that holds the time.")
 @click.option("--series", metavar="COL", help="The column that identifies the series, if FILE holds several.")
 @click.option("--columns", callback=listed(), metavar="A,B,...",
-              help="The columns to read.  [default: all but the time and the series]")  # fmt: skip
+              help="The columns to read.  [default: all but the time, the series and answers]")  # fmt: skip
 @click.option("--missing", type=click.Choice(["raise", "hold", "mask"]), default="raise", show_default=True,
               help="What to do about missing readings: refuse them, fill them forward with the last reading (hold), or "
                    "fill them forward and mark them for the model (mask).")  # fmt: skip
 @click.option("--recurrence", cls=_Recurrence, metavar="KIND", default=RECURRENCE, show_default=True,
               shell_complete=_recurrences, help="The kind of the recurrent layers.")  # fmt: skip
 @click.option("--units", type=COUNT, metavar="N",
-              help="The number of units in each recurrent layer.  [default: 32 to detect, 64 to forecast]")  # fmt: skip
-@click.option("--layers", type=COUNT, metavar="N", default=1, show_default=True, help="The number of recurrent layers.")
+              help="The number of units in each recurrent layer.  [default: 64 to forecast, else 32]")  # fmt: skip
+@click.option("--layers", type=COUNT, metavar="N",
+              help="The number of recurrent layers.  [default: 2 to classify, else 1]")  # fmt: skip
 @click.option("--blocks", type=click.IntRange(min=0), metavar="N",
               help="The number of residual blocks, each around one recurrent layer, in place of plain layers."
                    "  [default: 0]")  # fmt: skip
@@ -152,8 +159,13 @@ class _Recurrence(click.Option):
               help="To detect: the number of false alarms to expect in 1,000 steps of normal data.  [default: "
                    "1]")  # fmt: skip
 @click.option("--coverage", type=float, metavar="SHARE",
-              help="To detect: the share of normal readings that lie between low and high.  [default: "
-                   "0.95]")  # fmt: skip
+              help="To detect: the share of normal readings that lie between low and high.  [default: 0.95] To "
+                   "regress: the probability that an answer does.  [default: 0.9]")  # fmt: skip
+@click.option("--answer", type=click.Choice(["row", "sequence"]),
+              help="To regress or classify: whether each row of FILE has an answer, or each series the one in its last "
+                   "row.  [default: row]")  # fmt: skip
+@click.option("--loss", type=click.Choice(["squared", "absolute"]),
+              help="To regress: predict the mean or the median.  [default: squared]")  # fmt: skip
 @click.option("--horizons", callback=listed(int, single=True), metavar="N|A,B,...",
               help="To forecast: the steps ahead, either all from 1 to N, or those in the list A,B,...; \"N,\" is a "
                    "list "
@@ -168,7 +180,7 @@ class _Recurrence(click.Option):
               help="To forecast: which of the cycles day, week and year the model reads, as derived from the "
                    "time.")  # fmt: skip
 @click.option("--context", callback=_context, metavar="carried|L",
-              help="To forecast: carry the state on from row to row, or make each forecast from the last L rows alone."
+              help="Not to detect: carry the state on from row to row, or make each answer from the last L rows alone."
                    "  [default: carried]")  # fmt: skip
 @click.option("--normalise", is_flag=True, default=None,
               help="To forecast: standardise each window by its own mean and deviation; needs a --context of L "
@@ -185,8 +197,8 @@ class _Recurrence(click.Option):
               help="To forecast: with log1p the model learns log(1 + x) of the targets, or of the columns named. "
                    "Forecasts are in the units of the data.")  # fmt: skip
 @click.option("--validation", type=float, metavar="SHARE",
-              help="The share of the rows, at the end of each series, that is held out from training."
-                   "  [default: 0.25 to detect, 0.2 to forecast]")  # fmt: skip
+              help="The share of the rows, at the end of each series, that is held out from training; to regress or "
+                   "classify, the share of the series.  [default: 0.25 to detect, else 0.2]")  # fmt: skip
 @click.option("--seconds", type=POSITIVE, metavar="S", help="Train for at most this many seconds.")
 @click.option(
     "--steps",
@@ -195,9 +207,14 @@ class _Recurrence(click.Option):
     help="Train for at most this many updates.  [default: 2000, if no other limit is given]",
 )
 @click.option("--epochs", type=COUNT, metavar="N", help="Train for at most this many passes over the data.")
-@click.option("--learning-rate", type=POSITIVE, metavar="RATE", help="The learning rate at its peak.  [default: 0.003]")
+@click.option(
+    "--learning-rate",
+    type=POSITIVE,
+    metavar="RATE",
+    help="The learning rate at its peak.  [default: 0.01 to classify, else 0.003]",
+)
 @click.option("--batch", type=COUNT, metavar="N",
-              help="The number of sequences in a batch.  [default: 16 to detect, 32 to forecast]")  # fmt: skip
+              help="The number of sequences in a batch.  [default: 32 to forecast, else 16]")  # fmt: skip
 @click.option(
     "--bptt",
     type=COUNT,
@@ -208,7 +225,8 @@ class _Recurrence(click.Option):
               help="The share of the outputs of recurrent layers that training sets to zero at random."
                    "  [default: 0]")  # fmt: skip
 @click.option("--variational-dropout", type=PROBABILITY, metavar="P",
-              help="The same, with one random choice for all steps of a sequence.  [default: 0]")  # fmt: skip
+              help="The same, with one random choice for all steps of a sequence.  [default: 0.3 to classify, else "
+                   "0]")  # fmt: skip
 @click.option("--weight-drop", type=PROBABILITY, metavar="P",
               help="The share of the recurrent weights that training sets to zero at random.  [default: "
                    "0]")  # fmt: skip
@@ -240,8 +258,10 @@ def train(
 
     The task "detect" trains a model that predicts each reading of the target columns from all readings before it.
     Held-out rows then calibrate how surprising a prediction error is. The task "forecast" trains a model that predicts
-    quantiles of the target columns for several steps ahead at once. With --series one model learns from all series; the
-    rows of each series must be in order of time. Column names that contain a comma are quoted as in CSV.
+    quantiles of the target columns for several steps ahead at once. The tasks "regress" and "classify" train a model
+    that predicts a number or a class, the answer, which FILE has in the target column. With --series one model learns
+    from all series; the rows of each series must be in order of time. Column names that contain a comma are quoted as
+    in CSV.
 
     With --checkpoint a run that was stopped (by Ctrl-C, SIGTERM or a kill) continues when the same command is started
     again. The same seed, machine and data give the same model, unless --seconds is given. With --start the training
@@ -258,6 +278,9 @@ def train(
     \b
       gatewise train load.csv --task forecast --time time -o load.safetensors
       gatewise predict load.safetensors load.csv
+
+    \b
+      gatewise train rul.csv --task regress --target left --series unit -o rul.st
     """  # noqa: D301
     refuse_same_file(
         {"FILE": file, "--start": start, "--output": output, "--checkpoint": checkpoint, "--metrics": metrics}
@@ -266,23 +289,17 @@ def train(
     given["random_state"] = seed
     if start is not None:
         task, given = parameters_of(start, task, given, seconds)
-    (other,) = {DETECT, FORECAST} - {task}
-    if wrong := [name for name in OF_ONE_TASK[other] if name in given]:
-        raise click.UsageError(f"--{wrong[0].replace('_', '-')} is for --task {other}, not for --task {task}")
+    for name in given:
+        tasks = [other for other, names in OF_SOME_TASKS.items() if name in names]
+        if tasks and task not in tasks:
+            option = name.replace("_", "-")
+            raise click.UsageError(f"--{option} is for --task {' or '.join(tasks)}, not for --task {task}")
     check_output(output)
     if not os.path.exists(file):
         raise InputError(f"{file}: no such file")
     from gatewise.tables.files import TextFile
 
-    fitted: Detector | Forecaster
-    if task == DETECT:
-        from gatewise.tasks.detector import Detector
-
-        fitted = Detector(**given)
-    else:
-        from gatewise.tasks.forecaster import Forecaster
-
-        fitted = Forecaster(**given)
+    fitted: Task = getattr(gatewise, CLASSES[task])(**given)
     if checkpoint is not None and os.path.exists(checkpoint):
         say(f"continuing from {checkpoint}")
     with showing_warnings(), like_ctrl_c():

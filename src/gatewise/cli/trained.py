@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from gatewise.cli.common import facts, heading, names, size
+from gatewise.cli.start import CLASSIFY, DETECT, FORECAST, REGRESS, TASKS
 
 if TYPE_CHECKING:
-    from gatewise.tasks.detector import Detector
-    from gatewise.tasks.forecaster import Forecaster
+    from gatewise.tasks.task import Task
 
 ENDED = {"budget": "the budget was used up", "patience": "the held-out loss no longer improved"}
 USES = {"training": "to train on", "validation": "to stop early", "calibration": "to calibrate"}
 
 
-def summary(fitted: Detector | Forecaster, file: str, output: str) -> dict[str, Any]:
-    """A fitted detector or forecaster as JSON values."""
+def summary(fitted: Task, file: str, output: str) -> dict[str, Any]:
+    """A fitted task as JSON values."""
     from gatewise.measure.cost import cost
 
     history, model = fitted.history_, fitted.model_
@@ -44,7 +44,7 @@ def summary(fitted: Detector | Forecaster, file: str, output: str) -> dict[str, 
         "state_bytes": model.graph.state_bytes,
         "warnings": list(fitted.warnings_),
     }
-    return common | (_forecaster(fitted) if hasattr(fitted, "horizons_") else _detector(fitted))
+    return common | OWN[TASKS[fitted.kind]](fitted)
 
 
 def _finite(record: dict[str, float]) -> dict[str, float | None]:
@@ -54,7 +54,7 @@ def _finite(record: dict[str, float]) -> dict[str, float | None]:
 
 def _detector(detector: Any) -> dict[str, Any]:
     return {
-        "task": "detect",
+        "task": DETECT,
         "alarm_score": detector.threshold_,
         "false_alarms_per_1000": detector.false_alarms_per_1000,
     }
@@ -62,7 +62,7 @@ def _detector(detector: Any) -> dict[str, Any]:
 
 def _forecaster(forecaster: Any) -> dict[str, Any]:
     return {
-        "task": "forecast",
+        "task": FORECAST,
         "horizons": list(forecaster.horizons_),
         "quantiles": list(forecaster.quantiles_),
         "covariates": list(forecaster.layout_.covariates),
@@ -71,18 +71,38 @@ def _forecaster(forecaster: Any) -> dict[str, Any]:
     }
 
 
+def _regressor(regressor: Any) -> dict[str, Any]:
+    interval = {"coverage": regressor.coverage, "margin": regressor.margin_}
+    return {"task": REGRESS, "answer": regressor.answer_, "window": regressor.model_.window, **interval}
+
+
+def _classifier(classifier: Any) -> dict[str, Any]:
+    own = {"answer": classifier.answer_, "window": classifier.model_.window}
+    return {"task": CLASSIFY, **own, "classes": list(classifier.classes_)}
+
+
+OWN: dict[str, Callable[[Any], dict[str, Any]]] = {
+    DETECT: _detector,
+    FORECAST: _forecaster,
+    REGRESS: _regressor,
+    CLASSIFY: _classifier,
+}
+"""What only one task tells of itself."""
+
+
 def page(found: dict[str, Any]) -> str:
     """The summary for people."""
     best = found["best_validation"]
     ended = ENDED.get(found["stopped"], found["stopped"])
     macs, state = found["macs"], size(found["state_bytes"])
+    given = found["task"] in (REGRESS, CLASSIFY)
     shown = {
-        "forecasts": names(found["target"]),
+        "predicts" if given else "forecasts": names(found["target"]),
         "reads": names(found["columns"]),
         "rows": ", ".join(f"{count:,} {USES[name]}" for name, count in found["rows"].items()),
         "training": f"{found['steps']:,} steps in {found['seconds']:.1f} s; {ended}",
         "kept": f"step {found['best_step']:,}" + ("" if best is None else f", held-out loss {best:.4f}"),
-        **(_alarm(found) if found["task"] == "detect" else _ahead(found)),
+        **SHOWN[found["task"]](found),
         "model": f"{found['parameters']:,} parameters, {macs:,} MACs an answer, state {state}",
     }
     return f"{heading(found['file'])}\n{facts(shown)}\n  {'next':<11}{_next(found)}"
@@ -102,9 +122,37 @@ def _ahead(found: dict[str, Any]) -> dict[str, str]:
     }
 
 
+def _interval(found: dict[str, Any]) -> dict[str, str]:
+    margin = found["margin"]
+    each = (
+        {} if margin is None else {"interval": f"{margin:.4g} to each side, for a probability of {found['coverage']:g}"}
+    )
+    return {"answers": _answers(found), **each}
+
+
+def _classes(found: dict[str, Any]) -> dict[str, str]:
+    return {"answers": _answers(found), "classes": names(list(map(str, found["classes"])))}
+
+
+def _answers(found: dict[str, Any]) -> str:
+    context = f", each from the last {found['window']:,} rows" if found["window"] else ""
+    return f"one for each {'row' if found['answer'] == 'row' else 'series'}{context}"
+
+
+SHOWN: dict[str, Callable[[dict[str, Any]], dict[str, str]]] = {
+    DETECT: _alarm,
+    FORECAST: _ahead,
+    REGRESS: _interval,
+    CLASSIFY: _classes,
+}
+"""The lines of the summary that only one task has."""
+
+
 def _next(found: dict[str, Any]) -> str:
     """The command to run next."""
-    if found["task"] == "forecast":
+    if found["task"] in (REGRESS, CLASSIFY):
+        return shlex.join(["gatewise", "predict", found["file"], "new.csv"])
+    if found["task"] == FORECAST:
         future = ["--future", "next.csv"] if found["covariates"] else []
         return shlex.join(["gatewise", "predict", found["file"], found["data"], *future])
     options = ["--after-training"]

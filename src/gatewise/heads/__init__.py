@@ -5,7 +5,7 @@ from __future__ import annotations
 from gatewise.heads.base import Head
 from gatewise.layers.registry import Registry
 
-KINDS = ("quantiles", "tail_probability")
+KINDS = ("number", "quantiles", "softmax", "tail_probability")
 """The names of all heads, which are the names of their folders."""
 
 registry = Registry("head", "gatewise.heads", KINDS, Head)

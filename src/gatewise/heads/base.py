@@ -51,10 +51,16 @@ class Head(Layer):
     """Base class of heads. A head reads the last layer and, as its second input, the output of the input stage.
 
     Attributes:
-        targets: positions of the target columns among the readings.
+        targets: positions of the target columns among the readings; empty if the head answers what the readings do not
+            contain, so that its targets have to be given for the training.
     """
 
-    targets: tuple[int, ...]
+    targets: tuple[int, ...] = ()
+
+    @property
+    def width(self) -> int:
+        """Units of the last layer, which the head reads."""
+        raise NotImplementedError
 
     @property
     def alarm_score(self) -> float | None:

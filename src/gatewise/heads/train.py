@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
+from gatewise.errors import InputError
 from gatewise.heads.base import Head
 from gatewise.layers.train import LayerModule
 
@@ -35,8 +36,11 @@ class HeadModule(LayerModule):
 
         Returns:
             target (time, ...) and a mask of that shape, False if there is no target.
+
+        Raises:
+            InputError: the targets are not among the readings; a head for which they are overrides this method.
         """
-        raise NotImplementedError
+        raise InputError(f"the head {self.layer.kind} answers what is not among the readings; pass targets")
 
     def loss(self, out: Tensor, target: Tensor, mask: Tensor) -> Tensor:
         """The loss of each step, in scaled units; see `gatewise.train.fit`.

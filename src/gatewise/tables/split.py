@@ -40,13 +40,14 @@ class Parts:
 
     Attributes:
         spans: the split of each series that is long enough, in the order of the table.
-        share: of the rows that are not for calibration, the share that validates, as `gatewise.train.fit` takes it.
+        share: of the rows of each series that are not for calibration, the share that validates, as
+            `gatewise.train.fit` takes it; None = each series either trains or validates as a whole.
         warnings: warnings that say which series are left out, and why.
         seen: rows of the table that must not calibrate, (rows,) bool; None = none.
     """
 
     spans: tuple[Span, ...]
-    share: float
+    share: float | None
     warnings: tuple[str, ...] = ()
     seen: Array | None = None
 
@@ -73,12 +74,14 @@ class Parts:
 
     @property
     def learnt(self) -> list[tuple[int, int]]:
-        """For each series the first row that was used, and the row before which the used rows end.
+        """For each series that was used the first such row, and the row before which the used rows end.
 
         Rows that were used for validation may be used for it again, but must not calibrate.
         """
         calibrated = any(span.calibration < span.stop for span in self.spans)
-        return self.used if calibrated else [(span.training, span.validation) for span in self.spans]
+        if calibrated:
+            return self.used
+        return [(span.training, span.validation) for span in self.spans if span.training < span.validation]
 
     @property
     def split(self) -> Split:

@@ -60,6 +60,7 @@ class Table:
         subtract: (columns,) float64, constants that were subtracted before rounding to float32; mostly 0.
         left_out: ids of the series of the data that are left out, and the reasons.
         given: number of rows in the data, including those of series that are left out.
+        answers: (rows,) what a task shall answer at each row, as in the data; None = the task finds it in the readings.
     """
 
     values: Array
@@ -78,6 +79,7 @@ class Table:
     subtract: Array
     left_out: tuple[tuple[str | int | None, str], ...] = ()
     given: int = 0
+    answers: pd.Series[Any] | None = None
 
     def __len__(self) -> int:
         return len(self.values)
@@ -125,6 +127,7 @@ class Table:
             series=tuple(zip(ids, [0, *stops], stops, strict=False)),
             order=self.order[rows],
             left_out=(*self.left_out, *((name, why) for name, why in faults.items())),
+            answers=None if self.answers is None else self.answers.iloc[rows].reset_index(drop=True),
         )
 
     def only(self, which: Any = None) -> Table:
@@ -176,6 +179,7 @@ def read_table(
     dated: bool | None = None,
     subtract: Any = None,
     leave_out: bool = False,
+    answers: str | int | pd.Series[Any] | None = None,
 ) -> Table:
     """Read a table and check it.
 
@@ -198,6 +202,8 @@ def read_table(
             function that returns one of these, given the names of the columns.
         leave_out: whether, among several series, one with missing readings although `missing` is "raise", with readings
             too large for float32, or with times out of order, is left out instead of raising an error.
+        answers: the column, by name or position, with what a task shall answer at each row, of any type, which is not
+            read as a column of readings; or these values themselves, in the order of the rows.
 
     Raises:
         InputError: the table is empty, a name is missing or occurs twice, a column is not numeric, readings are missing
@@ -230,7 +236,8 @@ def read_table(
                 raise
             faults = out_of_order(times, ranges, where)
         where = _places(first_line, times, None if series is None else ranges, order)
-    chosen = _choose(names, time, series, columns, origin, frame)
+    answered, known = _answers(whole, answers, origin)
+    chosen = _choose(names, {"time": time, "series": series, "target": answered}, columns, origin, frame)
     values, deviations = np.empty((len(frame), len(chosen)), np.float32), np.zeros(len(chosen))
     warnings: list[str] = []
     constants, to_find = asked(subtract, chosen)
@@ -268,6 +275,7 @@ def read_table(
         order,
         constants,
         given=len(frame),
+        answers=None if known is None else known.iloc[order].reset_index(drop=True),
     )
     return table.without(faults) if faults else table
 
@@ -336,15 +344,31 @@ def _group(ids: pd.Series[Any]) -> tuple[Array, _Ranges]:
     return np.argsort(codes, kind="stable"), tuple(zip(named, [0, *stops], stops, strict=False))
 
 
+def _answers(
+    frame: pd.DataFrame, answers: str | int | pd.Series[Any] | None, origin: str
+) -> tuple[str | None, pd.Series[Any] | None]:
+    """The name of the column of answers, if they are a column, and the answers in the order of the data."""
+    if answers is None:
+        return None, None
+    if isinstance(answers, pd.Series):
+        if len(answers) != len(frame):
+            raise InputError(f"{origin} has {len(frame):,} rows and y has {len(answers):,} answers; give one a row")
+        return None, answers
+    own = [str(name) for name in frame.columns]
+    name = own[answers] if isinstance(answers, int) and 0 <= answers < len(own) else answers
+    if name not in own:
+        raise no_column(origin, "target", str(name), frame)
+    return str(name), frame.iloc[:, own.index(str(name))]
+
+
 def _choose(
     names: list[str],
-    time: str | None,
-    series: str | None,
+    others: Mapping[str, str | None],
     columns: Sequence[str] | None,
     origin: str,
     frame: pd.DataFrame,
 ) -> tuple[str, ...]:
-    others = {"time": time, "series": series}
+    """The columns of readings; `others` are the columns that have another role."""
     if columns is None:
         chosen = tuple(name for name in names if name not in others.values())
         if not chosen:
@@ -363,7 +387,7 @@ def _choose(
         if name not in names:
             raise no_column(origin, "column", name, frame)
         if name in others.values():
-            role = "time" if name == time else "series"
+            role = next(role for role, other in others.items() if name == other)
             raise InputError(
                 f"column {name!r} cannot be both the {role} and a reading; leave it out of ", Parameter("columns")
             )

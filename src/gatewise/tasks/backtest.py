@@ -106,13 +106,7 @@ class Backtest:
     @cached_property
     def median(self) -> Array:
         """The forecast at probability 0.5, interpolated if it is not one of the quantiles: (N, K, H) float64."""
-        levels = self.quantiles
-        i = int(np.clip(np.searchsorted(levels, 0.5), 1, max(1, len(levels) - 1)))
-        if len(levels) == 1 or 0.5 in levels:
-            return self.forecasts[..., levels.index(0.5) if 0.5 in levels else 0].astype(np.float64)
-        share = np.clip((0.5 - levels[i - 1]) / (levels[i] - levels[i - 1]), 0.0, 1.0)
-        below, above = (self.forecasts[..., j].astype(np.float64) for j in (i - 1, i))
-        return np.asarray(below + share * (above - below))
+        return median_of(self.forecasts, self.quantiles)
 
     @cached_property
     def counts(self) -> Array:
@@ -390,6 +384,16 @@ def forecast_at(model: Model, inputs: Array, origins: Array) -> Array:
         if low < high:
             found[low:high] = answers[origins[low:high] - at]
     return found
+
+
+def median_of(forecasts: Array, levels: Sequence[float]) -> Array:
+    """The forecasts at probability 0.5, interpolated if it is not one of the levels: (..., Q) -> (...) float64."""
+    i = int(np.clip(np.searchsorted(levels, 0.5), 1, max(1, len(levels) - 1)))
+    if len(levels) == 1 or 0.5 in levels:
+        return forecasts[..., levels.index(0.5) if 0.5 in levels else 0].astype(np.float64)
+    share = np.clip((0.5 - levels[i - 1]) / (levels[i] - levels[i - 1]), 0.0, 1.0)
+    below, above = (forecasts[..., j].astype(np.float64) for j in (i - 1, i))
+    return np.asarray(below + share * (above - below))
 
 
 def _without_answers(model: Model) -> Model:

@@ -129,6 +129,8 @@ def check_split(inputs: Sequence[Array], parts: Parts) -> None:
     Raises:
         InputError: the split of a series is rounded in another way.
     """
+    if parts.share is None:
+        return
     for x, span in zip(inputs, parts.spans, strict=True):
         trained = len(x) - round(parts.share * len(x))
         if trained != span.validation - span.training:

@@ -176,7 +176,7 @@ class Detector(OutlierMixin, Task):  # type: ignore[misc]
         if isinstance(coverage, bool) or not isinstance(coverage, (int, float)) or not 0.0 < coverage < 1.0:
             raise InputError(Parameter("coverage"), f" must be a share between 0 and 1, got {coverage!r}")
 
-    def _parts(self, table: Table, layout: Layout, window: int, seen: Array | None) -> Parts:
+    def _parts(self, table: Table, layout: Layout, window: int, seen: Array | None, seed: int) -> Parts:
         return cut(table, as_json(self.validation), seen)
 
     def _spec(self, table: Table, layout: Layout) -> ModelSpec:

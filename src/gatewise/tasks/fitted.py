@@ -34,8 +34,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 HOMES = {
+    "classifier": "gatewise.tasks.classifier",
     "detector": "gatewise.tasks.detector",
     "forecaster": "gatewise.tasks.forecaster",
+    "regressor": "gatewise.tasks.regressor",
 }
 """The module of each task of gatewise, by its name in model files."""
 
@@ -118,12 +120,18 @@ class FittedTask(Parameters, BaseEstimator):  # type: ignore[misc]
         tags.input_tags.allow_nan = self.missing != "raise"
         return tags
 
-    def _read(self, data: Any) -> Table:
-        """A table for the fitted model, with its columns in the order of the input."""
+    def _read(self, data: Any, series: str | None = None, answers: Any = None) -> Table:
+        """A table for the fitted model, with its columns in the order of the input.
+
+        Args:
+            data: the data.
+            series: name of the column of ids, if it is not that of the task; the data then have no times.
+            answers: as for `read_table`.
+        """
         check_is_fitted(self)
         self._check_unchanged()
         by_name = hasattr(self, "feature_names_in_") and not is_array(data)
-        time, columns = None if is_array(data) else self.time, self.columns_ if by_name else None
+        time, columns = None if is_array(data) or series else self.time, self.columns_ if by_name else None
         constants, layout, dated = self._constants(), self.layout_, self.timeline_.dated
         if constants is not None:
             constants = constants[[layout.read.index(name) for name in self.columns_]]
@@ -132,7 +140,8 @@ class FittedTask(Parameters, BaseEstimator):  # type: ignore[misc]
                 f"the model reads the {' and the '.join(layout.calendar)} of each row, and an array has no times; give "
                 f"a frame with the times {'in its index' if self.time is None else f'in the column {self.time!r}'}"
             )
-        table = read_table(data, time, columns, self.missing, self.series, FITTED, dated, constants, leave_out=True)
+        series = self.series if series is None else series
+        table = read_table(data, time, columns, self.missing, series, FITTED, dated, constants, True, answers)
         if len(table.columns) != self.n_features_in_:
             raise InputError(
                 f"this {self.kind} was fitted on {self.n_features_in_} columns, "
@@ -177,7 +186,7 @@ class FittedTask(Parameters, BaseEstimator):  # type: ignore[misc]
         )
         if sorted(read) != sorted(names["columns"]) or len(layout.names) != model.inputs:
             raise InputError("its columns are not those that its model reads")
-        if not targets or not 0 <= min(targets) <= max(targets) < len(layout.readings):
+        if targets and not 0 <= min(targets) <= max(targets) < len(layout.readings):
             raise InputError("its targets are none of its columns")
         if (head := model.graph.head) is not None and tuple(head.targets) != targets:
             raise InputError(f"its targets are not those of its head, {list(head.targets)}")

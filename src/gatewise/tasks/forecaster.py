@@ -38,6 +38,7 @@ from gatewise.tasks.fitted import head_of
 from gatewise.tasks.fitting import Fitted, Fitting
 from gatewise.tasks.forecast_inputs import choose, wanted_of
 from gatewise.tasks.forecast_model import drawn, forecast_spec, forecast_tensors, forecasts, tested
+from gatewise.tasks.forecast_rivals import forecast_rivals
 from gatewise.tasks.layout import PERIODS, Layout
 from gatewise.tasks.task import Task
 
@@ -213,6 +214,9 @@ class Forecaster(Task):
             training = table.values[fitting.parts.training][:, targets]
             described["deviations"] = np.nanstd(training, axis=0, dtype=float).tolist()
         return Fitted(model, described, beyond(table, targets, ends))
+
+    def _rivals(self, model: Model, fitting: Fitting) -> list[str]:
+        return forecast_rivals(model, fitting) if fitting.parts.share else []
 
     def _take_own(self, model: Model, described: Mapping[str, Any]) -> None:
         head = head_of(model, Head)

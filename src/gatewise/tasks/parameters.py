@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from gatewise.errors import InputError, Parameter
+from gatewise.errors import InputError
 from gatewise.file import Section
 from gatewise.model import Model
 from gatewise.spec import LayerSpec, short
+from gatewise.tables.chosen import positions as positions
 
 
 class Parameters:
@@ -157,27 +158,6 @@ def seed_of(random_state: Any) -> int:
     if random_state is None or isinstance(random_state, np.random.Generator):
         return int(np.random.default_rng(random_state).integers(1 << 31))
     raise InputError(f"random_state must be a whole number, a NumPy generator or None, got {random_state!r}")
-
-
-def positions(what: str, chosen: Any, names: Sequence[str]) -> list[int]:
-    """Positions of columns that are given by names or positions, one or a list of them. Raises InputError."""
-    listed = as_json(chosen)
-    listed = [listed] if isinstance(listed, (str, int)) else listed
-    if not isinstance(listed, list):
-        raise InputError(Parameter(what), f" must be a name, a position, or a list of these, got {chosen!r}")
-    found = []
-    for one in map(as_json, listed):
-        if isinstance(one, str) and one in names:
-            found.append(list(names).index(one))
-        elif isinstance(one, int) and not isinstance(one, bool) and 0 <= one < len(names):
-            found.append(one)
-        else:
-            raise InputError(
-                Parameter(what), f" is {one!r}, but the columns read are {list(names)}; give a name or a position"
-            )
-    if len(set(found)) < len(found):
-        raise InputError(Parameter(what), f" names a column twice: {listed}")
-    return found
 
 
 def as_json(value: Any) -> Any:

@@ -16,7 +16,7 @@ from gatewise.tasks.parameters import as_json
 
 
 def stack(
-    recurrence: Any, units: Any, layers: Any, options: Any, blocks: Any, width: Any, default: int
+    recurrence: Any, units: Any, layers: Any, options: Any, blocks: Any, width: Any, defaults: tuple[int, int]
 ) -> list[LayerSpec]:
     """The layers for the parameters of a task.
 
@@ -32,14 +32,14 @@ def stack(
         options: further options of each recurrent layer by name, or None.
         blocks: number of residual blocks; 0 = none.
         width: number of values that each block reads and writes; None = as many as units.
-        default: the default of units. With a list of layers, units must have it, because it has no effect.
+        defaults: the defaults of units and layers. Where one of them has no effect, it must have its default.
 
     Raises:
         InputError: a parameter is invalid, or cannot be combined with another one.
         SpecError: the layer does not have an option, or a value of an option is invalid.
     """
     if not isinstance(recurrence, str):
-        others = (("units", units, default), ("layers", layers, 1), ("options", options, None))
+        others = (("units", units, defaults[0]), ("layers", layers, defaults[1]), ("options", options, None))
         return _given(recurrence, (*others, ("blocks", blocks, 0), ("width", width, None)))
     known = [kind for kind in kinds.KINDS if kinds.registry.spec(kind).recurrent]
     if recurrence not in known:
@@ -63,7 +63,7 @@ def stack(
                 f"a width of {width!r} is that of residual blocks, and there are none; pass ", Parameter("blocks", ANY)
             )
         return [mixer] * int(layers)
-    if layers != 1:
+    if layers != defaults[1]:
         raise InputError(f"each block has one recurrent layer, got {layers!r} layers; leave out ", Parameter("layers"))
     wide = as_json(units if width is None else width)
     found = [LayerSpec("dense", "block0", units=wide)]

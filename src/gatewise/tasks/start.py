@@ -163,4 +163,4 @@ def _kept(model: Model) -> dict[str, Any]:
 
 def _targets(model: Model) -> list[Any]:
     options: Mapping[str, Any] = model.spec.head.options if model.spec.head is not None else {}
-    return list(options.get("names") or options.get("targets") or [])
+    return list(options.get("classes") or options.get("names") or options.get("targets") or [])

@@ -34,10 +34,12 @@ from gatewise.tasks.fitted import FittedTask
 from gatewise.tasks.fitting import Fitted, Fitting, at
 from gatewise.tasks.layout import Layout
 from gatewise.tasks.parameters import as_json, positions, seed_of
+from gatewise.tasks.rivals import enough
 from gatewise.tasks.section import section
 from gatewise.tasks.stack import stack, without_memory
 from gatewise.tasks.start import flattering, in_order, origin, rows_seen, started, subtracted, with_weights
 from gatewise.tasks.two_parts import in_two
+from gatewise.tasks.whole_series import divided
 
 if TYPE_CHECKING:
     from gatewise.train import History
@@ -129,7 +131,7 @@ class Task(FittedTask):
             raise InputError(Parameter("target"), " is an empty list; name at least one, or give None for all")
         return Layout(tuple(names), targets=tuple(chosen))
 
-    def _parts(self, table: Table, layout: Layout, window: int, seen: Array | None) -> Parts:
+    def _parts(self, table: Table, layout: Layout, window: int, seen: Array | None, seed: int) -> Parts:
         """The split of the rows of each series.
 
         Args:
@@ -137,6 +139,7 @@ class Task(FittedTask):
             layout: the layout of the model's input.
             window: the least number of rows from which the model answers.
             seen: rows that must not calibrate, (rows,) bool; None = none.
+            seed: decides what is chosen at random.
 
         Raises:
             InputError: a parameter is invalid, or no series is long enough.
@@ -163,9 +166,22 @@ class Task(FittedTask):
         values, times, layout = fitting.table.values, fitting.table.times, fitting.layout
         return [layout.inputs(values[a:b], at(times, slice(a, b))) for a, b in fitting.parts.used], None
 
+    def _bptt(self, fitting: Fitting) -> int | None:
+        """The most steps over which the gradient is propagated back through time, as `gatewise.train.fit` takes it."""
+        found: int | None = as_json(self.bptt)
+        return found
+
     def _finish(self, model: Model, fitting: Fitting) -> Fitted:
         """Complete the trained model, e.g. calibrate it."""
         return Fitted(model)
+
+    def _given(self, data: Any, y: Any) -> Any:
+        """The data of `fit` in the form that `_read_to_fit` takes."""
+        return data
+
+    def _rivals(self, model: Model, fitting: Fitting) -> list[str]:
+        """Warnings about simple methods that are better than the complete model on the held-out rows; see `rivals`."""
+        return []
 
     # Methods that all tasks share
 
@@ -181,7 +197,7 @@ class Task(FittedTask):
         resume: bool = True,
         metrics: str | os.PathLike[str] | None = None,
     ) -> Self:
-        """Train on the first rows of each series, and validate on rows that come later.
+        """Train on one part of the data, and validate on another: mostly on the rows at the end of each series.
 
         If there are several series, those that cannot be used are left out, and `warnings_` names them: too short to
         train on, missing readings although `missing` is "raise", readings that are too large, or times out of order. If
@@ -189,7 +205,7 @@ class Task(FittedTask):
 
         Args:
             data: the series.
-            y: not used.
+            y: the answers, for tasks that take them apart from the data; others do not use it.
             start: a fitted task of this class, its model or the path of its file, from which the training continues.
                 Its weights are trained further; its scaling, columns, targets, layers and sizes are kept. Rows on which
                 it was trained or that decided when to stop are recognised by their times or readings. They are never
@@ -211,24 +227,25 @@ class Task(FittedTask):
         self._check()
         check_files(data, start, checkpoint, metrics)
         old, seed = started(self, start), seed_of(self.random_state)
-        fitting = self._prepare(data, old, seed)
+        fitting = self._prepare(self._given(data, y), old, seed)
         parameters = {key: as_json(value) for key, value in {**self.get_params(), "random_state": seed}.items()}
         states = len(fitting.table.series) * fitting.model.graph.state_bytes if self.keeps_states else 0
         check_room(fitting.model, parameters, fitting.table, states)
         inputs, targets = self._examples(fitting)
         check_split(inputs, fitting.parts)
+        inputs, targets, held_out = divided(inputs, targets, fitting.parts)
         from gatewise.train import Dropout, fit  # after the checks: importing torch takes seconds
 
         trained, history = fit(
             fitting.model,
             inputs,
             targets,
-            validation=fitting.parts.share,
+            validation=held_out,
             steps=as_json(self.steps),
             seconds=as_json(seconds),
             epochs=as_json(self.epochs),
             batch=as_json(self.batch),
-            bptt=as_json(self.bptt),
+            bptt=self._bptt(fitting),
             learning_rate=as_json(self.learning_rate),
             dropout=Dropout(as_json(self.dropout), as_json(self.variational_dropout), as_json(self.weight_drop)),
             seed=seed,
@@ -238,7 +255,8 @@ class Task(FittedTask):
             progress=progress,
         )
         fitted = self._finish(trained, fitting)
-        warnings = [*fitting.warnings, *fitted.warnings]
+        rivals = self._rivals(fitted.model, fitting) if enough(history) else []
+        warnings = [*fitting.warnings, *fitted.warnings, *rivals]
         described = {**fitting.described, "parameters": parameters, "warnings": warnings, **fitted.described}
         ends = [fitted.model.settled(state) for state in self._ends(fitted.model, fitting)]
         model = fitted.model.absolute(fitting.constants)
@@ -260,9 +278,11 @@ class Task(FittedTask):
             model = with_weights(self, model, old)
         table = without_far(table.without(no_logs(table, layout.transform)), self.missing, layout.transform)
         seen = rows_seen(table, self, old)
-        parts = self._parts(table, layout, model.window or 1, seen)
+        parts = self._parts(table, layout, model.window or 1, seen, seed)
         held_out = parts.calibration if parts.split.calibration else parts.validation
-        doubts = implausible(table, parts.training, held_out, self._lasting(layout))
+        # Where whole series are held out, a column may rise or wander within each of them.
+        lasting = [] if parts.share is None else self._lasting(layout)
+        doubts = implausible(table, parts.training, held_out, lasting)
         trained_on = record(table, parts.learnt, None if old is None else self._told(old)["seen"])
         if old is None:
             offset, scale = standardise(logged(table, layout.transform), parts.training, layout.transform)
@@ -295,8 +315,8 @@ class Task(FittedTask):
 
     def _stack(self) -> list[LayerSpec]:
         """The layers between the input and the head of the model."""
-        default = type(self).units
-        return stack(self.recurrence, self.units, self.layers, self.options, self.blocks, self.width, default)
+        defaults = type(self).units, type(self).layers
+        return stack(self.recurrence, self.units, self.layers, self.options, self.blocks, self.width, defaults)
 
     def _input(self, table: Table, layout: Layout) -> LayerSpec:
         """The input stage of the model: scaled columns, with their names if they have any."""
@@ -316,15 +336,26 @@ class Task(FittedTask):
         given = {"input.offset": offset, "input.scale": scale, **self._tensors(model, fitting)}
         return model.replace(tensors={**model.tensors, **given})
 
-    def _read_to_fit(self, data: Any, old: Model | None) -> Table:
-        """The table to fit on, with its columns in the order of the start if there is one."""
-        if old is None:
-            return read_table(
-                data, self.time, self.columns, self.missing, self.series, subtract=self._find, leave_out=True
-            )
-        subtract = subtracted(old, self._told(old))
-        table = read_table(data, self.time, self.columns, self.missing, self.series, subtract=subtract, leave_out=True)
-        return in_order(table, self._told(old)["columns"])
+    def _read_to_fit(self, data: Any, old: Model | None, series: str | None = None, answers: Any = None) -> Table:
+        """The table to fit on, with its columns in the order of the start if there is one.
+
+        Args:
+            data: the data.
+            old: the model of the start.
+            series: name of the column of ids, if it is not that of the task; the data then have no times.
+            answers: as for `read_table`.
+        """
+        table = read_table(
+            data,
+            self.time if series is None else None,
+            self.columns,
+            self.missing,
+            self.series if series is None else series,
+            subtract=self._find if old is None else subtracted(old, self._told(old)),
+            leave_out=True,
+            answers=answers,
+        )
+        return table if old is None else in_order(table, self._told(old)["columns"])
 
     def _find(self, names: Sequence[str]) -> Sequence[Any]:
         """For each column whether to find a constant to subtract; not if its logarithm is taken."""

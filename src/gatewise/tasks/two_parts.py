@@ -47,7 +47,7 @@ def in_two(table: Table, layout: Layout, window: int, validation: Any) -> Parts:
     seen: Array = np.isfinite(table.values[:, list(layout.targets)])
     spans, out = [], []
     for (name, start, stop), length, rows in zip(table.series, lengths, trained, strict=True):
-        if seen[start + window - 1 + near : start + rows].any() and _can_be_cut(length, share):
+        if seen[start + window - 1 + near : start + rows].any() and can_be_cut(length, share):
             spans.append(Span(start, start + rows, stop, stop))
         else:
             out.append((name, stop - start))
@@ -71,9 +71,9 @@ def in_two(table: Table, layout: Layout, window: int, validation: Any) -> Parts:
 def _least(training: int, share: float) -> int:
     """The least length of a series that has this number of steps in the training part."""
     begin = max(training / (1 - share), 1.5 / share if share else 0.0)  # apart from rounding
-    return next(n for n in count(int(begin)) if n - round(share * n) >= training and _can_be_cut(n, share))
+    return next(n for n in count(int(begin)) if n - round(share * n) >= training and can_be_cut(n, share))
 
 
-def _can_be_cut(length: int, share: float) -> bool:
+def can_be_cut(length: int, share: float) -> bool:
     """Whether both parts have the two steps that `gatewise.train.fit` needs."""
     return not share or 2 <= length - round(share * length) <= length - 2

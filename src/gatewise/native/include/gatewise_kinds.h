@@ -369,6 +369,26 @@ enum gw_standardise_options {
     GW_STANDARDISE_OPTIONS
 };
 
+/* --- number: A number in the units of its target, with an interval around it: one step.
+ *
+ *     v = a * scale + offset
+ *     y = v, v - margin, v + margin; or v alone, without an interval
+ *
+ * Reads a (1) and the scaled input, which it does not use. Writes 3 values or 1. No state.
+ */
+
+enum gw_number_options {
+    GW_NUMBER_INTERVAL, /* 1 if the ends of the interval are written, else 0 */
+    GW_NUMBER_OPTIONS
+};
+
+enum gw_number_tensors {
+    GW_NUMBER_OFFSET, /* (1) */
+    GW_NUMBER_SCALE,  /* (1) more than 0 */
+    GW_NUMBER_MARGIN, /* (1) at least 0 */
+    GW_NUMBER_TENSORS
+};
+
 /* --- quantiles: Quantile forecasts at several horizons: one step.
  *
  *     o = sort(a), ascending, separately for each target and horizon
@@ -403,6 +423,13 @@ enum gw_quantiles_tensors {
     GW_QUANTILES_SCALE,  /* (K) more than 0 */
     GW_QUANTILES_TENSORS
 };
+
+/* --- softmax: The probabilities of classes: one step.
+ *
+ *     y_i = exp(a_i - max a) / sum_j exp(a_j - max a), summed with j ascending
+ *
+ * Reads a (C) and the scaled input, which it does not use. Writes C probabilities. No state, no options, no tensors.
+ */
 
 /* --- tail_probability: Calibrated tail probability of smoothed forecast residuals: one step. For each of K targets
  *

@@ -1,0 +1,1 @@
+"""The probabilities of classes: `spec.py` holds the equations."""
