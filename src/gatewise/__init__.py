@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from gatewise import errors as errors
+    from gatewise.assessment.assess import assess as assess
     from gatewise.model import Model as Model
     from gatewise.model import init as init
     from gatewise.model import load as load
@@ -20,9 +21,11 @@ if TYPE_CHECKING:
     from gatewise.state import State as State
     from gatewise.stream import Pool as Pool
     from gatewise.stream import Stream as Stream
+    from gatewise.tasks.classifier import Classifier as Classifier
     from gatewise.tasks.detector import Detector as Detector
     from gatewise.tasks.forecaster import Forecaster as Forecaster
     from gatewise.tasks.loading import load_task as load_task
+    from gatewise.tasks.regressor import Regressor as Regressor
     from gatewise.tasks.task import Task as Task
 
 __version__ = "0.1.0"
@@ -38,23 +41,29 @@ _HOME = {
     "Stream": "gatewise.stream",
     "init": "gatewise.model",
     "load": "gatewise.model",
+    "Classifier": "gatewise.tasks.classifier",
     "Detector": "gatewise.tasks.detector",
     "Forecaster": "gatewise.tasks.forecaster",
+    "Regressor": "gatewise.tasks.regressor",
     "Task": "gatewise.tasks.task",
     "load_task": "gatewise.tasks.loading",
+    "assess": "gatewise.assessment.assess",
 }
-_MODULES = ("errors", "train", "measure", "figures", "report")
+_MODULES = ("errors", "train", "measure", "importers", "figures", "report", "baselines")
 
 __all__ = [
+    "Classifier",
     "Detector",
     "Forecaster",
     "LayerSpec",
     "Model",
     "ModelSpec",
     "Pool",
+    "Regressor",
     "State",
     "Stream",
     "Task",
+    "assess",
     "bidirectional",
     "errors",
     "init",

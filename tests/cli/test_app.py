@@ -15,7 +15,9 @@ import gatewise as gw
 from cli.program import PROGRAM, gatewise
 from gatewise.cli.app import cli, main
 
-COMMANDS = ("train", "stream", "predict", "inspect", "file", "bench", "doctor", "demo", "completion")
+COMMANDS = (
+    *("assess", "train", "stream", "predict", "inspect", "file", "import", "bench", "doctor", "demo", "completion"),
+)
 HEAVY = ("torch", "pandas", "sklearn", "scipy", "statsmodels", "matplotlib", "pyarrow", "rich", "jinja2")
 
 

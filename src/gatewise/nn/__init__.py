@@ -4,9 +4,10 @@ Parameters and buffers are named exactly as the tensors of the model file, so `s
 holds, bit for bit.
 """
 
+from gatewise.nn.answers import answers_of_module as answers_of_module
 from gatewise.nn.module import Recurrent as Recurrent
 from gatewise.nn.module import tensors_of as tensors_of
 from gatewise.nn.module import to_torch as to_torch
 from gatewise.nn.torch_layers import from_torch as from_torch
 
-__all__ = ["Recurrent", "from_torch", "tensors_of", "to_torch"]
+__all__ = ["Recurrent", "answers_of_module", "from_torch", "tensors_of", "to_torch"]

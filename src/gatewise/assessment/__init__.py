@@ -1,0 +1,1 @@
+"""Assess a model: from a model and data to a verdict with evidence. `gatewise.assess` is in `assess.py`."""

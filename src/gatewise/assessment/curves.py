@@ -1,0 +1,65 @@
+"""What the curves say: how far back information helps, and whether more data would help."""
+
+from __future__ import annotations
+
+from gatewise.assessment.findings import FAILED, NOT_RUN, PASSED, Finding
+from gatewise.assessment.setup import Setup
+from gatewise.assessment.training import Challenges
+from gatewise.assessment.words import number, percent
+
+
+def check_curves(case: Setup, found: Challenges) -> list[Finding]:
+    """The findings from trainings on shorter windows and on fewer groups."""
+    return [_windows(case, found), _shares(case, found), _asked(found)]
+
+
+def _windows(case: Setup, found: Challenges) -> Finding:
+    code, title = "GW201", "Information far back helps"
+    if len(found.by_window) < 2:
+        return Finding(code, title, NOT_RUN, "The budget was too small to train on shorter windows.")
+    by = dict(sorted(found.by_window.items()))
+    best = min(by.values())
+    enough = next(k for k, value in by.items() if value <= best * (1 + case.min_gain))
+    longest = max(by)
+    told = ", ".join(f"{number(value)} with {k:,} rows" for k, value in by.items())
+    text = f"{_capital(found.of)} has {case.metric.name} {told}."
+    how = (
+        "One training with one seed for each length of the window, half as long as the others; shown without intervals."
+    )
+    if enough < longest:
+        text += f" {enough:,} rows are as good as {longest:,} within {percent(case.min_gain)}."
+    status = FAILED if enough == 1 and longest > 1 else PASSED
+    if status == FAILED:
+        text += " A model without memory would do."
+    return Finding(code, title, status, text, {"by_window": {str(k): value for k, value in by.items()}}, how)
+
+
+def _shares(case: Setup, found: Challenges) -> Finding:
+    code, title = "GW202", "The data are enough for training"
+    if len(found.by_share) < 2 or 1.0 not in found.by_share:
+        return Finding(code, title, NOT_RUN, "The budget was too small to train on parts of the data.")
+    by = dict(sorted(found.by_share.items()))
+    told = ", ".join(f"{number(value)} with {percent(share)} of the groups" for share, value in by.items())
+    text = f"{_capital(found.of)} has {case.metric.name} {told}."
+    last = 1 - by[1.0] / by[max(share for share in by if share < 1)]
+    measured = {"by_share": {str(share): value for share, value in by.items()}, "last_gain": last}
+    how = (
+        "One training with one seed for each share of the groups, half as long as the others; shown without intervals."
+    )
+    if last > case.min_gain:
+        text += f" The last doubling lowered it by {percent(last)}, so that more data would probably help challengers."
+        return Finding(code, title, FAILED, text, measured, how)
+    text += f" The last doubling changed it by {percent(-last)}, so that more data alone would hardly help."
+    return Finding(code, title, PASSED, text, measured, how)
+
+
+def _asked(found: Challenges) -> Finding:
+    code, title = "GW203", "All challengers could be trained"
+    if not found.faults:
+        return Finding(code, title, PASSED, "No training failed.")
+    told = "; ".join(f"{name}: {why}" for name, why in found.faults.items())
+    return Finding(code, title, FAILED, f"Not trained: {told}.", dict(found.faults))
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

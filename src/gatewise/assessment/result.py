@@ -1,0 +1,137 @@
+"""The result of an assessment: the verdict, the evidence, and what can be made of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from gatewise.assessment.findings import Findings, Verdict
+from gatewise.assessment.setup import Setup
+from gatewise.assessment.training import Challenges
+from gatewise.comparison.challengers import Trained
+from gatewise.comparison.running import in_context
+from gatewise.errors import InputError
+from gatewise.layers.base import Array
+from gatewise.model import Model
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """The result of `gatewise.assess`.
+
+    Attributes:
+        verdict: the answer.
+        findings: the evidence.
+        case: what was assessed.
+        challenges: what was trained.
+        answers: name of a candidate -> its answers to the judging rows, (n, k).
+        methods: name of a candidate that is a simple method -> its name in `gatewise.baselines`.
+        trained: name of a candidate that was trained here -> what was trained.
+        spent: activity -> seconds.
+        budget: seconds.
+    """
+
+    verdict: Verdict
+    findings: Findings
+    case: Setup
+    challenges: Challenges
+    answers: Mapping[str, Array]
+    methods: Mapping[str, str]
+    trained: Mapping[str, Trained]
+    spent: Mapping[str, float]
+    budget: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """The result as plain JSON values; the guide on assessments documents the keys."""
+        case, findings = self.case, self.findings
+        return {
+            "verdict": self.verdict.kind,
+            "sentence": self.verdict.sentence,
+            "confidence": self.verdict.confidence,
+            "reasons": [asdict(reason) for reason in self.verdict.reasons],
+            "flip": self.verdict.flip,
+            "cost": self.verdict.cost,
+            "challenger": self.verdict.challenger,
+            "questions": [asdict(each) for each in findings.questions],
+            "unanswered": list(findings.unanswered),
+            "findings": [asdict(each) for each in findings.checks],
+            "candidates": [asdict(each) for each in findings.candidates],
+            "model": {
+                "name": case.incumbent.name,
+                "inputs": [case.data.columns[k] for k in case.incumbent.order],
+                "scaler": case.incumbent.scaler.name,
+                "context": case.incumbent.context,
+                "lookback": case.data.lookback,
+                "proposed": dict(case.proposed),
+            },
+            "data": {
+                "answers": len(case.data),
+                "judging_answers": len(case.judge),
+                "judging_groups": findings.groups,
+                "unseen": findings.unseen,
+                "blocks": findings.blocks,
+                "metric": findings.metric,
+                "min_gain": findings.min_gain,
+            },
+            "budget": {"seconds": self.budget, "spent": dict(self.spent)},
+        }
+
+    @property
+    def model(self) -> Model | None:
+        """The model that the verdict recommends in place of the incumbent; None if there is none to hand over."""
+        incumbent, kind = self.case.incumbent, self.verdict.kind
+        if kind == "reset" and incumbent.model is not None:
+            other = "series" if incumbent.context == "window" else "window"
+            return in_context(incumbent.model, other, self.case.data.lookback)
+        won = self.trained.get(self.verdict.challenger or "")
+        return None if won is None else won.model
+
+    def html(self) -> str:
+        """The report as one HTML page that needs no network."""
+        from gatewise.assessment.page import page  # draws with matplotlib
+
+        return page(self)
+
+    @property
+    def refit(self) -> str:
+        """How a simple method that should replace the incumbent is fitted again, as Python; "" if none should."""
+        method, case = self.methods.get(self.verdict.challenger or ""), self.case
+        if method is None or self.verdict.kind != "baseline":
+            return ""
+        read = [case.data.columns[k] for k in case.incumbent.order]
+        if case.anchors is not None:
+            return (
+                "from gatewise.baselines import Forecaster\n\n"
+                f"model = Forecaster({method!r}, target={list(case.targets)!r}, columns={read!r}, "
+                f"horizons=[{case.horizon}], lookback={case.data.lookback}, series={case.groups!r}, "
+                f"time={case.time!r}).fit(data)"
+            )
+        return (
+            "from gatewise.baselines import Regressor\n\n"
+            f"model = Regressor(method={method!r}, target={case.targets[0]!r}, columns={read!r}, "
+            f"lookback={case.data.lookback}, series={case.groups!r}, time={case.time!r}).fit(data)"
+        )
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model that the verdict recommends, ready to stream.
+
+        A model that was trained here scales its inputs itself. The incumbent with another context reads inputs that are
+        scaled as before.
+
+        Raises:
+            InputError: the verdict recommends no model that was trained here.
+            OSError: the file cannot be written.
+        """
+        if (model := self.model) is not None:
+            model.save(path)
+            return
+        name = self.verdict.challenger
+        if name is None:
+            why = "the model stays"
+        elif self.refit:
+            why = f"{name} has no model file; the report says how to fit it again"
+        else:
+            why = f"{name} is known by its answers alone"
+        raise InputError(f"there is no model to save: {why}")

@@ -1,0 +1,290 @@
+"""What an assessment is about: the examples, the model with its mapping, and what the owner demands."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from gatewise.assessment.incumbent import Incumbent, answering, context_of, model_of
+from gatewise.assessment.scaler import Scaler, scaler_of
+from gatewise.comparison.examples import Examples, examples
+from gatewise.comparison.metrics import Metric, metric_of
+from gatewise.errors import ANY, InputError, Parameter
+from gatewise.model import Model
+from gatewise.tables.frames import to_frame
+from gatewise.tables.times import listed
+
+MOST_LOOKBACK = 64
+"""The window of baselines and challengers, if the model carries its state and no lookback is stated."""
+
+JUDGE, VALIDATION = 0.25, 0.2
+"""Shares of the groups: of the data that judge if there are no unseen data, and of the rest that choose baselines."""
+
+
+SAME = 0.01
+"""The share of judging examples that may stand in the data besides those that do by chance."""
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What is assessed, on what, and how.
+
+    Attributes:
+        incumbent: the model with its mapping.
+        data: examples to check the mapping with and to train challengers on.
+        judge: examples that judge; unseen ones, or a part of the data that is then not in `data`.
+        unseen: whether the incumbent has not seen `judge`.
+        metric: the metric.
+        min_gain: least gain that is worth a change, as a share.
+        latency, memory: constraints in seconds and bytes, or None.
+        anchors: positions of the targets among the inputs, if all are inputs; else None.
+        horizon: number of rows between window and target.
+        season: number of rows in a season, or None.
+        proposed: what the user did not state and was proposed: name -> what was taken, in words.
+        challengers: names of the models that are known by their predictions alone, besides the incumbent.
+        seed: of all random choices.
+        targets, groups, time: names of the columns of the data.
+    """
+
+    incumbent: Incumbent
+    data: Examples
+    judge: Examples
+    unseen: bool
+    metric: Metric
+    min_gain: float
+    latency: float | None
+    memory: int | None
+    anchors: tuple[int, ...] | None
+    horizon: int
+    season: int | None
+    proposed: Mapping[str, str]
+    challengers: tuple[str, ...]
+    seed: int
+    targets: tuple[str, ...]
+    groups: str | None
+    time: str | None
+
+    @property
+    def group_word(self) -> str:
+        """What the groups are, for sentences."""
+        return "block of time" if self.judge.blocks else "group"
+
+
+def setup(
+    model: Any,
+    data: Any,
+    unseen: Any,
+    *,
+    inputs: Sequence[str] | None,
+    target: str | Sequence[str] | None,
+    lookback: int | None,
+    horizon: int,
+    season: int | None,
+    groups: str | None,
+    time: str | None,
+    scaler: Any,
+    target_scaler: Any,
+    context: str | None,
+    spec: Any,
+    predictions: str | Sequence[str] | Mapping[str, str | Sequence[str]] | None,
+    challengers: Mapping[str, str | Sequence[str]] | None,
+    metric: Any,
+    latency: float | None,
+    memory: int | None,
+    min_gain: float,
+    seed: int,
+) -> Setup:
+    """Read everything that the user states, and propose what is missing; see `gatewise.assess` for the arguments."""
+    name, runnable, function = model_of(model, spec)
+    if (model is None) != (predictions is not None):
+        raise InputError(
+            "give either a model or its predictions, as columns of the data: ", Parameter("predictions", ANY)
+        )
+    if not (isinstance(min_gain, (int, float)) and 0 < min_gain < 1):
+        raise InputError(f"min_gain must be a share above 0 and below 1, such as 0.05, got {min_gain!r}")
+    if isinstance(horizon, bool) or not isinstance(horizon, int) or horizon < 0:
+        raise InputError(f"horizon must be a whole number of rows of at least 0, got {horizon!r}")
+    for word, limit, unit in (("latency", latency, "seconds"), ("memory", memory, "bytes")):
+        if limit is not None and not (isinstance(limit, (int, float)) and 0 < limit < math.inf):
+            raise InputError(f"{word} must be a number of {unit} above 0, got {limit!r}")
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise InputError(f"seed must be a whole number of at least 0, got {seed!r}")
+    targets = _targets(target)
+    own = {key: _listed(columns) for key, columns in (challengers or {}).items()}
+    if predictions is not None:
+        stated = predictions if isinstance(predictions, Mapping) else {name: predictions}
+        if len(stated) != 1:
+            raise InputError(f"one model is assessed, but predictions of {len(stated)} are given: {listed([*stated])}")
+        ((name, columns),) = stated.items()
+    if name in own:
+        raise InputError(f"the model and a challenger are both called {name!r}; give the challenger another name")
+    if predictions is not None:
+        own = {name: _listed(columns), **own}
+    for key, columns in own.items():
+        if len(columns) != len(targets):
+            raise InputError(
+                f"{key!r} has {len(columns)} columns of predictions, but the number of targets is {len(targets)}"
+            )
+    proposed: dict[str, str] = {}
+    others = {*targets, groups, time, *(column for columns in own.values() for column in columns)}
+    chosen = _inputs(inputs, runnable, data, others if horizon == 0 else others - set(targets), proposed)
+    for parameter, names in (("inputs", chosen), ("target", targets)):
+        if not names:
+            raise InputError("no column is named; pass ", Parameter(parameter, ANY))
+        if twice := [each for each in names if names.count(each) > 1]:
+            raise InputError(f"the column {twice[0]!r} is named twice; name it once in ", Parameter(parameter))
+    if answers := [each for each in chosen if any(each in columns for columns in own.values())]:
+        raise InputError(
+            f"{answers[0]!r} holds predictions, which are never inputs; leave it out of ", Parameter("inputs")
+        )
+    if horizon == 0 and (both := [each for each in chosen if each in targets]):
+        raise InputError(
+            f"{both[0]!r} is an input and the target of the same row; leave it out of ", Parameter("inputs"),
+            ", or state how many rows later the target comes: ", Parameter("horizon", 1),
+        )  # fmt: skip
+    if runnable is not None and len(chosen) != runnable.inputs:
+        raise InputError(
+            f"the model reads {runnable.inputs} inputs in a row, but {len(chosen)} columns are given: "
+            f"{listed(chosen)}; pass ",
+            Parameter("inputs", ANY),
+            " in the order of its training",
+        )
+    if runnable is not None and (outputs := len(answering(runnable))) != len(targets):
+        raise InputError(
+            f"the model answers with {outputs} values, but the number of targets is {len(targets)}: "
+            f"{listed(targets)}; name as many with ",
+            Parameter("target", ANY),
+        )
+    how, window = context_of(runnable, function, lookback, context)
+    window = window or MOST_LOOKBACK
+
+    def read(table: Any, what: str) -> Examples:
+        return examples(
+            table, chosen, targets, lookback=window, horizon=horizon, groups=groups, time=time, given=own,
+            whole=how == "series" and runnable is not None, what=what,
+        )  # fmt: skip
+
+    known = read(data, "the data")
+    if unseen is not None:
+        judge = read(unseen, "the unseen data")
+        _check_targets(judge, "the unseen data")
+        _check_unseen(known, judge)
+    else:
+        known, judge = _divided(known, horizon, seed)
+    _check_targets(known, "the data")
+    measure = metric_of(metric, "value")
+    target_scale = scaler_of(target_scaler, targets, known.targets)
+    incumbent = Incumbent(
+        name, runnable, function, scaler_of(None, chosen, known.rows), target_scale, how, tuple(range(len(chosen)))
+    )
+    incumbent = replace(incumbent, scaler=_scaler(scaler, incumbent, known, measure, proposed))
+    at = {column: k for k, column in enumerate(chosen)}
+    anchors = tuple(at[each] for each in targets) if horizon and all(each in at for each in targets) else None
+    return Setup(
+        incumbent, known, judge, unseen is not None, measure, float(min_gain), latency, memory, anchors, horizon,
+        season, proposed, tuple(key for key in own if key != name), seed, tuple(targets), groups, time,
+    )  # fmt: skip
+
+
+def _targets(target: str | Sequence[str] | None) -> list[str]:
+    if target is None:
+        raise InputError("the column of the true answers is not known; pass ", Parameter("target", ANY))
+    return _listed(target)
+
+
+def _listed(names: str | Sequence[str]) -> list[str]:
+    return [names] if isinstance(names, str) else list(names)
+
+
+def _inputs(
+    stated: Sequence[str] | None, model: Model | None, data: Any, others: set[str | None], proposed: dict[str, str]
+) -> list[str]:
+    """The columns that the model reads, in order."""
+    if stated is not None:
+        return _listed(stated)
+    if model is not None and model.columns is not None:
+        return list(model.columns)
+    frame, _, _ = to_frame(data)
+    found = [str(name) for name in frame.columns if str(name) not in others]
+    proposed["inputs"] = f"all other columns, in the order of the data: {', '.join(found)}"
+    return found
+
+
+def _scaler(stated: Any, incumbent: Incumbent, data: Examples, metric: Metric, proposed: dict[str, str]) -> Scaler:
+    """The scaler that is stated, or the one of three common ones with which the model is best on the data."""
+    columns = list(data.columns)
+    known = incumbent.model is not None and incumbent.model.task is not None
+    if stated is not None or known or (incumbent.model is None and incumbent.function is None):
+        return scaler_of(stated, columns, data.rows)
+    some = data.spread(400)
+    found = {}
+    for name in ("none", "minmax", "standard"):
+        scaler = scaler_of(name, columns, data.rows)
+        try:
+            found[name] = metric.of(some.targets, replace(incumbent, scaler=scaler).answers(some))
+        except InputError:  # it has no finite answers to inputs that are scaled in this way
+            found[name] = np.inf
+    best = min(found, key=lambda name: found[name])
+    told = ", ".join(f"{name} {value:.4g}" for name, value in found.items())
+    proposed["scaler"] = f"{best}, because the {metric.name} of the model on the data is then least ({told})"
+    return scaler_of(best, columns, data.rows)
+
+
+def _divided(data: Examples, horizon: int, seed: int) -> tuple[Examples, Examples]:
+    """The examples without, and those of the groups that judge: the last blocks of time, or groups chosen by chance."""
+    present = np.unique(data.groups)
+    count = max(1, round(JUDGE * len(present)))
+    if len(present) < 2:
+        raise InputError(
+            "all rows belong to one group, so none are left to judge with; pass data with several groups, or ",
+            Parameter("unseen", ANY),
+        )
+    order = present if data.blocks else np.random.default_rng(seed).permutation(present)
+    judging = order[-count:]
+    rest = data.of_groups(order[:-count])
+    if data.blocks:  # windows and targets of the first judging block must not overlap with the rest
+        first = int(data.ends[data.groups == judging.min()].min())
+        rest = rest.select(rest.ends + horizon < first - (data.lookback or 1) + 1)
+        if not len(rest):
+            raise InputError(
+                f"{len(data):,} rows with a target are too few to be divided into rows to train on and later rows to "
+                "judge with; pass longer series, or ",
+                Parameter("unseen", ANY),
+            )
+    return rest, data.of_groups(judging)
+
+
+def _check_unseen(data: Examples, judge: Examples) -> None:
+    """Raise InputError if more judging examples stand in the data than would by chance.
+
+    Examples are the same if the last rows of their windows and their targets are. By chance, a new example stands in
+    the data with a probability of 1 - (examples that occur once) / (all examples), as Good 1953 estimates it.
+    """
+    rows = min(3, data.lookback or 1)
+
+    def ends(of: Examples) -> list[bytes]:
+        parts = [of.rows[of.ends - k] for k in range(rows)]
+        return [row.tobytes() for row in np.hstack([*parts, of.targets.astype(np.float32)]).astype(np.float32)]
+
+    known, judging = ends(data), ends(judge)
+    often = Counter(known)
+    chance = sum(often[each] > 1 for each in known) / len(known)
+    error = (chance * (1 - chance) * (1 / len(known) + 1 / len(judging))) ** 0.5
+    same = sum(each in often for each in judging)
+    if same / len(judging) > chance + 4 * error + SAME:
+        raise InputError(
+            f"{same:,} of the {len(judging):,} windows of the unseen data stand in the data as well, so they are not "
+            "unseen; leave these rows out of the data"
+        )
+
+
+def _check_targets(data: Examples, what: str) -> None:
+    if (np.ptp(data.targets, axis=0) == 0).any():
+        raise InputError(
+            f"{what}: a target is the same in all {len(data):,} rows that have one, so no model can be judged"
+        )

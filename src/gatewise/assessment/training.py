@@ -1,0 +1,169 @@
+"""The challengers that are trained: which, for how long, and in which order.
+
+The questions come first: the same architecture again, another recurrence, half the units. If the budget allows, the
+most promising recipe is then trained on shorter windows and on fewer groups, which tells how far back information
+helps, and whether more data would help.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from gatewise.assessment.setup import Setup
+from gatewise.comparison.budget import Budget
+from gatewise.comparison.challengers import (
+    LEAST_SECONDS,
+    UNITS_OF_TIME,
+    Recipe,
+    Trained,
+    halved,
+    same_layers,
+    train,
+)
+from gatewise.comparison.examples import Examples
+from gatewise.errors import GatewiseError
+from gatewise.spec import LayerSpec
+
+SHARE = 0.85
+"""Share of the rest of the budget that goes into training; running, measuring and drawing need the rest."""
+
+GAIN_QUESTIONS = ("retrain", "recurrence")
+
+SPEED = 1e10
+"""Multiply-accumulates in a second that a training does about, for deciding how many questions fit into the budget."""
+
+MOST_PASS = 20_000
+"""A full training should last for a pass over the windows, or over this many of them."""
+
+DEFAULT = LayerSpec("gru", units=64)
+
+OTHERS = {"lstm": "gru", "gru": "lstm", "rnn": "gru"}
+"""The other recurrence that is tried in place of each kind; for all other kinds, that of `DEFAULT`."""
+
+PARTS = (0.25, 0.5)
+"""The shares of the groups on which the curve over the amount of data is measured, besides all of them."""
+
+EXTRA = 0.5
+"""The time of a training for a curve, in full trainings."""
+
+
+@dataclass
+class Challenges:
+    """What was trained.
+
+    Attributes:
+        trained: the recipes after their training.
+        unanswered: the questions for which the budget was too small.
+        faults: question -> why its recipe could not be trained.
+        by_window: number of rows of a window -> metric on the judging rows, of one recipe with one seed.
+        by_share: share of the groups of the data -> the same.
+        of: name of the recipe of both curves.
+    """
+
+    trained: list[Trained] = field(default_factory=list)
+    unanswered: tuple[str, ...] = ()
+    faults: dict[str, str] = field(default_factory=dict)
+    by_window: dict[int, float] = field(default_factory=dict)
+    by_share: dict[float, float] = field(default_factory=dict)
+    of: str = ""
+
+
+def challenge(case: Setup, budget: Budget) -> Challenges:
+    """Train the recipes, as many as the budget allows."""
+    if case.data.targets.shape[1] > 1:
+        why = "challengers are trained for one target, and there are several"
+        return Challenges(unanswered=GAIN_QUESTIONS, faults=dict.fromkeys(GAIN_QUESTIONS, why))
+    recipes, found = recipes_of(case), Challenges()
+    wanted = [each.question for each in recipes if each.question in GAIN_QUESTIONS]
+    seconds, extras = SHARE * budget.left, EXTRA * (len(_windows(case)) + len(PARTS) + 1)
+    least = _least(case)
+    with_extras = seconds >= least * (len(recipes) * UNITS_OF_TIME + extras)
+    while recipes and seconds < least * len(recipes) * UNITS_OF_TIME:
+        recipes = recipes[:-1]
+    unit = seconds / max(1e-9, len(recipes) * UNITS_OF_TIME + (extras if with_extras else 0))
+    for recipe in recipes:
+        try:
+            found.trained.append(train(recipe, case.data, unit * UNITS_OF_TIME, budget))
+        except GatewiseError as error:
+            found.faults[recipe.question] = str(error)
+    if with_extras and found.trained:
+        _curves(case, budget, found, EXTRA * unit)
+    answered = {each.recipe.question for each in found.trained}
+    found.unanswered = tuple(name for name in wanted if name not in answered)
+    return found
+
+
+def recipes_of(case: Setup) -> list[Recipe]:
+    """All challengers that make sense, the most important first."""
+    model, loss = case.incumbent.model, "absolute" if case.metric.name == "mae" else "squared"
+    layers = None if model is None else same_layers(model, case.data.targets.shape[1])
+    if layers is None:
+        return [Recipe(f"a {DEFAULT.kind} of {DEFAULT.options['units']} units", "recurrence", (DEFAULT,), loss)]
+    again = Recipe("the same architecture, retrained", "retrain", layers, loss)
+    other = Recipe(*_other(layers), loss=loss)
+    smaller = Recipe("the same architecture with half the units", "shrink", halved(layers), loss)
+    forgets = any(layer.kind == "rnn" for layer in layers)  # another training does not mend that
+    return [other, again, smaller] if forgets else [again, other, smaller]
+
+
+def _other(layers: tuple[LayerSpec, ...]) -> tuple[str, str, tuple[LayerSpec, ...]]:
+    """The name, the question and the layers of the other recurrence, with the sizes of the given one."""
+    units = [layer.options["units"] for layer in layers if layer.kind in OTHERS]
+    kind = next((OTHERS[layer.kind] for layer in layers if layer.kind in OTHERS), DEFAULT.kind)
+    sizes = units or [DEFAULT.options["units"]]
+    name = f"a {kind} of {' and '.join(map(str, sizes))} units"
+    return name, "recurrence", tuple(LayerSpec(kind, units=size) for size in sizes)
+
+
+def _least(case: Setup) -> float:
+    """Seconds that a full training of the incumbent's size needs at least."""
+    model = case.incumbent.model
+    macs = 50_000 if model is None else model.graph.macs
+    rows = (case.data.lookback or 1) * min(len(case.data), MOST_PASS)
+    return max(LEAST_SECONDS, 3.0 * macs * rows / SPEED)
+
+
+def _windows(case: Setup) -> list[int]:
+    """The shorter windows on which a recipe is trained."""
+    whole = case.data.lookback or 1
+    return sorted({1, whole // 4, whole // 2} - {0, whole})
+
+
+def _curves(case: Setup, budget: Budget, found: Challenges, seconds: float) -> None:
+    """Train the recipe with the lowest held-out loss on shorter windows and on fewer groups."""
+    best = min(found.trained, key=lambda each: min(loss for *_, loss in each.held_out))
+    found.of = best.recipe.name
+
+    def metric(data: Examples, judge: Examples) -> float:
+        trained = train(best.recipe, data, seconds, budget, seeds=1, rates=(best.learning_rate,))
+        return case.metric.of(judge.targets, trained.answers(judge)[0])
+
+    shorter = {k: partial(metric, *_shorter(case, k)) for k in _windows(case)}
+    groups = np.random.default_rng(case.seed).permutation(np.unique(case.data.groups))
+    if case.data.blocks:
+        groups = np.sort(groups)[::-1]  # the latest blocks
+    parts = {share: case.data.of_groups(groups[: max(1, round(share * len(groups)))]) for share in PARTS}
+    fewer = {share: partial(metric, part, case.judge) for share, part in parts.items()}
+    _each(shorter, found.by_window, found.faults, "windows")
+    _each(fewer, found.by_share, found.faults, "shares")
+    at_full = metric(case.data, case.judge)
+    found.by_window[case.data.lookback or 1] = found.by_share[1.0] = at_full
+
+
+def _each(tasks: Mapping[Any, Callable[[], float]], into: dict[Any, float], faults: dict[str, str], name: str) -> None:
+    """Measure each point of a curve; a part of the data on which nothing can be trained has none."""
+    for key, measure in tasks.items():
+        try:
+            into[key] = measure()
+        except GatewiseError as error:
+            faults[f"{name} {key:g}"] = str(error)
+
+
+def _shorter(case: Setup, lookback: int) -> tuple[Examples, Examples]:
+    """The examples with shorter windows that end in the same rows."""
+    return replace(case.data, lookback=lookback), replace(case.judge, lookback=lookback)

@@ -1,0 +1,111 @@
+"""The verdict: a pure function from findings to an answer. `docs/verdict.md` gives the reason for each rule.
+
+The rules, in the order in which they are applied:
+
+1. A model whose columns seem to be mixed up, or that is worse than a constant, is not judged.
+2. With fewer than `LEAST_GROUPS` groups nothing is concluded.
+3. A change needs evidence at a family-wise level of `CHANGE` (one-sided; Holm's correction over the questions). For a
+   question of gain: the challenger is better by more than `min_gain`. For a question of saving: it needs at most half
+   the bytes or half the time, and is not worse by `min_gain`; one that does not save as much must be better by more
+   than `min_gain`, like any other. A challenger that breaks a constraint never wins.
+4. Of several changes, the one with the best metric is recommended, unless a cheaper one is within `min_gain` of it.
+5. If the incumbent breaks a constraint, a challenger that meets it and is not worse by `min_gain` replaces it.
+6. The incumbent is kept if the data are unseen by it and each question of gain is answered with no, at the level `STAY`
+   for each question, by a challenger whose training had converged. Otherwise the evidence is not enough.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gatewise.assessment import words
+from gatewise.assessment.findings import GAIN, Findings, Question, Reason, Verdict
+from gatewise.assessment.kinds import KINDS
+from gatewise.comparison.bootstrap import LEAST_GROUPS, holm
+
+CHANGE = 0.005
+"""Family-wise probability of recommending a change that does not gain what it must."""
+
+STAY = 0.05
+"""Probability, for each question, of missing a gain of at least `min_gain`."""
+
+
+def verdict(findings: Findings) -> Verdict:
+    """The verdict that these findings support."""
+    if findings.mapping != "as stated":
+        code = "GW001" if findings.mapping == "suspect" else "GW002"
+        return _insufficient(findings, "mapping", [Reason(findings.mapping_text, code)])
+    if findings.groups < LEAST_GROUPS:
+        return _insufficient(findings, "groups", [Reason(words.few_groups(findings), "GW004")])
+    changes = accepted(findings)
+    if changes:
+        return _change(findings, changes)
+    if not findings.meets:
+        return _insufficient(findings, "constraint", [Reason(findings.constraint_text, "GW006"), *_reasons(findings)])
+    open_ = [each for each in findings.questions if each.kind == GAIN and not _answered_no(each)]
+    if not findings.unseen:
+        return _insufficient(findings, "unseen", [Reason(words.NOT_UNSEEN, "GW003"), *_reasons(findings)])
+    if open_ or findings.unanswered or not any(each.kind == GAIN for each in findings.questions):
+        return _insufficient(findings, "open", _reasons(findings, open_))
+    questions = [each for each in findings.questions if each.kind == GAIN]
+    confidence = 1 - max(each.p_worse for each in questions)
+    closest = max(questions, key=lambda each: each.high)
+    return Verdict(
+        "keep", None, words.keep(findings), confidence, _reasons(findings), words.flip_keep(findings, closest)
+    )
+
+
+def accepted(findings: Findings) -> list[Question]:
+    """The questions whose answer is a change."""
+    able = [each for each in findings.questions if each.meets]
+    p_values = [_p_change(each, findings) for each in able]
+    return [each for each, yes in zip(able, holm(p_values, CHANGE), strict=True) if yes]
+
+
+def must_gain(kind: str, halves: bool, incumbent_meets: bool) -> bool:
+    """Whether a challenger must be better by more than `min_gain`; if not, it must not be worse by as much."""
+    return incumbent_meets and (kind == GAIN or not halves)
+
+
+def _p_change(question: Question, findings: Findings) -> float:
+    """The p-value of the hypothesis that this change is not worth while."""
+    return question.p_better if must_gain(question.kind, question.halves, findings.meets) else question.p_equal
+
+
+def _answered_no(question: Question) -> bool:
+    return question.p_worse <= STAY and question.converged
+
+
+def _change(findings: Findings, changes: Sequence[Question]) -> Verdict:
+    metric = {each.challenger: findings.candidate(each.challenger).metric for each in changes}
+    best = min(metric.values())
+    near = [each for each in changes if metric[each.challenger] <= best * (1 + findings.min_gain)]
+    chosen = min(near, key=lambda each: KINDS.index(each.name))
+    others = [each for each in findings.questions if each is not chosen]
+    confidence = 1 - min(1.0, _p_change(chosen, findings) * len(findings.questions))
+    reasons = [Reason(words.question(findings, chosen), chosen.name)]
+    if not findings.meets:
+        reasons.insert(0, Reason(findings.constraint_text, "GW006"))
+    reasons += [Reason(words.question(findings, each), each.name) for each in others]
+    return Verdict(
+        chosen.name,
+        chosen.challenger,
+        words.change(findings, chosen),
+        confidence,
+        reasons,
+        words.flip_change(findings, chosen),
+        words.cost(findings, chosen),
+    )
+
+
+def _reasons(findings: Findings, first: Sequence[Question] = ()) -> list[Reason]:
+    """A reason for each question, those in `first` first, and one for the questions without an answer."""
+    rest = [each for each in findings.questions if each not in first]
+    reasons = [Reason(words.question(findings, each), each.name) for each in (*first, *rest)]
+    return [*reasons, *(Reason(words.unanswered(name), name) for name in findings.unanswered)]
+
+
+def _insufficient(findings: Findings, why: str, reasons: Sequence[Reason]) -> Verdict:
+    return Verdict(
+        "insufficient", None, words.insufficient(findings, why), None, reasons, words.flip_insufficient(findings, why)
+    )

@@ -1,0 +1,283 @@
+"""The sentences of a verdict. Each is made from findings, so that no sentence says more than was found."""
+
+from __future__ import annotations
+
+import math
+
+from gatewise.assessment.findings import GAIN, Candidate, Findings, Question
+from gatewise.comparison.bootstrap import LEAST_GROUPS, WORST
+
+CHANGES = {
+    "reset": "Run the same model with another context",
+    "baseline": "Replace the model by a simple method",
+    "shrink": "Replace the model by a smaller one",
+    "replace": "Replace the model by another one, whose answers were given",
+    "retrain": "Train the same architecture again",
+    "recurrence": "Replace the model by another recurrence",
+}
+
+NOT_UNSEEN = (
+    "There are no unseen data: the model may have been trained on the rows that judge it, so it can lose here, but it "
+    "cannot win."
+)
+
+WHY = {
+    "mapping": "the columns of the data do not seem to be the inputs of the model",
+    "groups": "there are too few independent groups",
+    "constraint": "the model breaks a constraint, and no candidate is shown to replace it without a loss",
+    "unseen": "there are no data that the model has not seen",
+    "open": "the data and the budget do not decide whether another model is better",
+}
+
+
+def percent(share: float) -> str:
+    """A share in percent with one decimal below 10: "4.2 %", "37 %"."""
+    value = 100 * share
+    return f"{value:.1f} %" if abs(value) < 9.95 else f"{value:.0f} %"
+
+
+def number(value: float) -> str:
+    """A number with four digits."""
+    return f"{value:.4g}"
+
+
+def short_name(name: str, most: int) -> str:
+    """A name of at most `most` characters."""
+    return name if len(name) <= most else f"{name[: most - 1]}…"
+
+
+def groups_of(findings: Findings, count: int | None = None) -> str:
+    """The number of groups with the word for them."""
+    n = findings.groups if count is None else count
+    return f"{n:,} {'block' if findings.blocks else 'group'}{'' if n == 1 else 's'}" + (
+        " of time" if findings.blocks else ""
+    )
+
+
+def keep(findings: Findings) -> str:
+    """The sentence of "keep"."""
+    least = percent(findings.min_gain)
+    if all(each.high < findings.min_gain for each in findings.questions):
+        return f"Keep the model: nothing that was tried is better by {least} or more."
+    return (
+        f"Keep the model: training again does not make it better by {least} or more, and no simple or smaller model is "
+        "shown to replace it."
+    )
+
+
+def change(findings: Findings, question: Question) -> str:
+    """The sentence of a change."""
+    candidate = findings.candidate(question.challenger)
+    first = f"{CHANGES[question.name]} ({candidate.name})"
+    if question.low > findings.min_gain:
+        return f"{first}: its {findings.metric} is lower by {percent(question.gain)}."
+    if question.halves:
+        return f"{first}: it is as good within {percent(findings.min_gain)}, and {_saved(findings, candidate)}."
+    return f"{first}: it meets the constraints, and is as good within {percent(findings.min_gain)}."
+
+
+def insufficient(findings: Findings, why: str) -> str:
+    """The sentence of "insufficient"."""
+    return f"Not enough evidence: {WHY[why]}. The model stays until there is."
+
+
+def few_groups(findings: Findings) -> str:
+    """The reason if there are too few groups."""
+    return (
+        f"The rows that judge come from {groups_of(findings)}. Rows of one "
+        f"{'block' if findings.blocks else 'group'} are not independent, and at least {LEAST_GROUPS} are needed."
+    )
+
+
+def question(findings: Findings, asked: Question) -> str:
+    """The answer to a question, with its uncertainty."""
+    name, incumbent = asked.challenger, findings.candidates[0]
+    found = findings.candidate(name)
+    compared = (
+        f"{_capital(name)}: the {findings.metric} is {number(found.metric)}, that of the model "
+        f"{number(incumbent.metric)}; {_direction(asked.gain)}, interval {interval(asked.low, asked.high)}."
+    )
+    if not asked.meets:
+        return f"{compared} It breaks a constraint, so it cannot replace the model."
+    if asked.kind == GAIN:
+        return f"{compared} {_zone(findings, asked)}"
+    return f"{compared} {_saving_zone(findings, asked, found)}"
+
+
+def interval(low: float, high: float) -> str:
+    """An interval of a gain in words: "from 3.1 % worse to 12 % better"."""
+    return f"from {_direction(low)} to {_direction(high)}"
+
+
+def unanswered(name: str) -> str:
+    """The reason if a question was not answered."""
+    return f"The question {name!r} was not answered: the budget was too small, or check GW203 says why not."
+
+
+def flip_keep(findings: Findings, closest: Question) -> str:
+    """The fact that would change "keep"."""
+    return (
+        f"The closest challenger is {closest.challenger}. If it were better by more than "
+        f"{percent(findings.min_gain)}, it would replace the model; "
+        + (f"the data allow at most {percent(closest.high)}." if closest.high > 0 else "the data rule out any gain.")
+    )
+
+
+def flip_change(findings: Findings, asked: Question) -> str:
+    """The fact that would change the recommendation of a change."""
+    if asked.low > findings.min_gain:
+        return (
+            f"The model would stay if only a gain of more than {percent(asked.low)} were worth a change; now "
+            f"{percent(findings.min_gain)} are enough (min_gain)."
+        )
+    if not findings.meets:
+        return "If the constraint were weaker, so that the model satisfied it, the model would stay."
+    if asked.low >= 0:
+        return "If what it saves were not worth a change, the model would stay."
+    return (
+        f"The model would stay if a loss of {percent(-asked.low)} were too much; now less than "
+        f"{percent(findings.min_gain)} are allowed (min_gain)."
+    )
+
+
+def flip_insufficient(findings: Findings, why: str) -> str:
+    """The fact that would turn "insufficient" into an answer."""
+    if why == "mapping":
+        return "The right order of the inputs and their scaling; or the statement that they are right as they are."
+    if why == "groups":
+        return "More independent groups, or a longer series."
+    if why == "constraint":
+        return "A weaker constraint, or a candidate that meets it; a larger budget tries more."
+    if why == "unseen":
+        return "Data that were recorded after the model was trained, or from machines that it was not trained on."
+    slow = [each for each in findings.questions if not each.converged and each.more_minutes]
+    undecided = [
+        each for each in findings.questions if each.kind == GAIN and each.low <= findings.min_gain <= each.high
+    ]
+    if slow:
+        return f"The training of {slow[0].challenger} had not converged: it needs about {_more(slow[0].more_minutes)}."
+    if undecided:
+        return _more_groups(findings, max(undecided, key=lambda each: each.gain))
+    return "A larger budget, so that the open questions are answered."
+
+
+def cost(findings: Findings, asked: Question) -> str:
+    """What a change costs."""
+    new, old = findings.candidate(asked.challenger), findings.candidates[0]
+    parts = []
+    if new.minutes is not None:
+        parts.append(f"its training took {minutes(new.minutes)}")
+    if new.bytes is not None and old.bytes is not None:
+        parts.append(f"{size(new.bytes)} in place of {size(old.bytes)}")
+    if new.step_seconds is not None and old.step_seconds is not None:
+        parts.append(f"{duration(new.step_seconds)} in place of {duration(old.step_seconds)} for one answer")
+    return _capital("; ".join(parts)) + "." if parts else ""
+
+
+def size(count: float) -> str:
+    """Bytes for people."""
+    for factor, unit in ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")):
+        if count >= factor:
+            return f"{count / factor:.3g} {unit}"
+    return f"{count:,.0f} bytes"
+
+
+def duration(seconds: float) -> str:
+    """Seconds for people."""
+    for factor, unit in ((1e6, "µs"), (1e3, "ms")):
+        if seconds * factor < 999.5:
+            return f"{seconds * factor:.3g} {unit}"
+    return f"{seconds:.3g} s"
+
+
+def confidence(value: float) -> str:
+    """A confidence for people: "98.2 %"; no evidence is so strong that it would be rounded to 100 %."""
+    return "more than 99.9 %" if value > 0.999 else f"{math.floor(1000 * value) / 10:.1f} %"
+
+
+def minutes(value: float) -> str:
+    """Minutes for people."""
+    if value < 1.5 / 60:
+        return "a second" if value > 0.5 / 60 else "less than a second"
+    return f"{60 * value:.0f} seconds" if value < 2 else f"{value:.0f} minutes"
+
+
+def _zone(findings: Findings, asked: Question) -> str:
+    least = percent(findings.min_gain)
+    if asked.low > findings.min_gain:
+        return f"It is better by more than {least}."
+    if asked.high < findings.min_gain:
+        if asked.converged:
+            return f"A gain of {least} or more is ruled out."
+        return f"It is not better by {least}, but {_not_converged(asked)}."
+    more = "" if asked.converged else f" Besides, {_not_converged(asked)}."
+    return (
+        f"Whether it is better by {least} is open; a true gain of {percent(asked.detectable)} would have been found in "
+        f"8 of 10 cases.{more}"
+    )
+
+
+def _saving_zone(findings: Findings, asked: Question, found: Candidate) -> str:
+    least = percent(findings.min_gain)
+    old = findings.candidates[0]
+    known = None not in (found.bytes, old.bytes, found.step_seconds, old.step_seconds)
+    saves = "It is not known to save half of the bytes or of the time"
+    if asked.halves:
+        saves = f"It {_saved(findings, found)}"
+    elif known:
+        saves = "It saves less than half of the bytes and of the time"
+    if asked.low > findings.min_gain:
+        return f"{saves}, and it is better by more than {least}."
+    if asked.low > -findings.min_gain:
+        return f"{saves}, and it is not worse by {least}."
+    more = "" if asked.converged else f"; {_not_converged(asked)}"
+    if asked.high < -findings.min_gain:
+        return f"{saves}, but it is worse by more than {least}{more}."
+    return f"{saves}, but that it is not worse by {least} is not shown{more}."
+
+
+def _not_converged(asked: Question) -> str:
+    more = f": it needs about {_more(asked.more_minutes)}" if asked.more_minutes else ""
+    return f"its training had not converged{more}"
+
+
+def _more(needed: float | None) -> str:
+    """How many more minutes, at least one: "3 more minutes"."""
+    count = max(1, math.ceil(needed or 0))
+    return f"{count:,} more minute{'' if count == 1 else 's'}"
+
+
+def _saved(findings: Findings, found: Candidate) -> str:
+    old = findings.candidates[0]
+    parts = []
+    if found.bytes is not None and old.bytes and found.bytes < old.bytes:
+        parts.append(f"{percent(1 - found.bytes / old.bytes)} of the bytes")
+    if found.step_seconds is not None and old.step_seconds and found.step_seconds < old.step_seconds:
+        parts.append(f"{percent(1 - found.step_seconds / old.step_seconds)} of the time for an answer")
+    return f"saves {' and '.join(parts)}" if parts else "saves nothing"
+
+
+def _direction(gain: float) -> str:
+    if gain <= -WORST:
+        return "worse without limit"
+    return f"{percent(abs(gain))} {'better' if gain >= 0 else 'worse'}"
+
+
+def _more_groups(findings: Findings, asked: Question) -> str:
+    """How many groups would settle a question, if the estimate stayed as it is."""
+    distance = abs(asked.gain - findings.min_gain)
+    width = max(asked.gain - asked.low, asked.high - asked.gain)
+    if distance < 1e-3 or not math.isfinite(width / distance) or (width / distance) ** 2 > 100:
+        return (
+            f"The gain of {asked.challenger} is too close to {percent(findings.min_gain)} to be settled with a "
+            "reasonable amount of data; another min_gain would settle it."
+        )
+    needed = math.ceil(findings.groups * (width / distance) ** 2)
+    return (
+        f"About {groups_of(findings, needed)} in place of {findings.groups:,} would settle whether {asked.challenger} "
+        f"is better by {percent(findings.min_gain)}, if its gain stays at {percent(asked.gain)}."
+    )
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

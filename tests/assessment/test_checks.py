@@ -1,0 +1,86 @@
+"""Drift, constraints and the split that chooses simple methods, on small cases with a known answer."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from assessment.tables import answers, linear
+from gatewise.assessment.baselining import split
+from gatewise.assessment.costs import breaks, seconds_of
+from gatewise.assessment.drift import check_drift
+from gatewise.assessment.findings import Candidate
+from gatewise.assessment.setup import Setup, setup
+
+
+def case(data: Any, unseen: Any = None, groups: str | None = "id") -> Setup:
+    return setup(
+        answers, data, unseen, inputs=["u", "v", "w"], target="y", lookback=3, horizon=0, season=None,
+        groups=groups, time=None, scaler="none", target_scaler=None, context=None, spec=None, predictions=None,
+        challengers=None, metric=None,
+        latency=None, memory=None, min_gain=0.05, seed=0,
+    )  # fmt: skip
+
+
+def test_columns_that_leave_their_range_are_named_with_their_share() -> None:
+    data, unseen = linear(12, seed=0), linear(12, seed=1)
+    assert check_drift(case(data, unseen)).status == "passed"
+    shifted = unseen.copy()
+    shifted.loc[shifted["id"].isin(["g0", "g1", "g2"]), "v"] = 99.0
+    found = check_drift(case(data, shifted))
+    assert (found.code, found.status) == ("GW005", "failed")
+    assert found.measured["outside"]["v"] == pytest.approx(0.25, abs=0.005)
+    assert "v in 25 % of the rows" in found.text
+    assert "u in" not in found.text
+
+
+def test_drift_is_seen_in_later_rows_of_the_same_table() -> None:
+    series = linear(1, 800).drop(columns="id")
+    assert check_drift(case(series, groups=None)).status == "passed"
+    series.loc[610:, "u"] += 20
+    found = check_drift(case(series, groups=None))
+    assert found.status == "failed"
+    assert found.measured["outside"]["u"] > 0.9
+
+
+def test_gaps_in_rows_that_no_window_reads_do_not_matter() -> None:
+    data, unseen = linear(12, seed=0), linear(12, seed=1)
+    first = data.groupby("id").cumcount() == 0
+    data.loc[first, "u"] = np.nan
+    data.loc[data.groupby("id").cumcount() < 4, "y"] = np.nan
+    unseen.loc[unseen["id"] < "g3", "u"] = 99.0
+    assert check_drift(case(data, unseen)).status == "failed"
+
+
+def test_simple_methods_are_chosen_on_groups_of_their_own() -> None:
+    data = case(linear(12)).data
+    fit, held = split(data, 0)
+    assert not set(fit.groups) & set(held.groups)
+    assert len(fit) + len(held) == len(data)
+    blocks = case(linear(1, 800).drop(columns="id"), groups=None).data
+    fit, held = split(blocks, 0)
+    assert fit.ends.max() < held.ends.min(), "the held-out blocks are the last"
+    one = data.of_groups(data.groups[:1])
+    fit, held = split(one, 0)
+    assert len(fit) + len(held) == len(one)
+    assert fit.ends.max() < held.ends.min()
+
+
+def test_what_breaks_a_constraint() -> None:
+    model = Candidate("legacy", "incumbent", 1.0, bytes=1000, state_bytes=24, step_seconds=2e-3)
+    assert breaks(model, None, None) == breaks(model, 2e-3, 1024) == ""
+    assert breaks(model, 1e-3, None) == (
+        "One answer of legacy takes 2 ms on this machine, more than the 1 ms that are allowed."
+    )
+    assert breaks(model, None, 1023) == (
+        "The parameters and one session of legacy take 1 KiB, more than the 1,023 bytes that are allowed."
+    )
+    unknown = replace(model, bytes=None, step_seconds=None)
+    assert breaks(unknown, 1e-9, 1) == "", "what is not known breaks nothing"
+
+
+def test_the_time_of_an_answer_is_a_median() -> None:
+    calls: list[int] = []
+    assert seconds_of(lambda: calls.append(1)) > 0
+    assert len(calls) == 16, "15 that are timed, and one before them"

@@ -1,0 +1,133 @@
+"""The check of the mapping: exchanged columns are caught, and a right mapping is not suspected."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import gatewise as gw
+from assessment.tables import answers, linear
+from gatewise.assessment.incumbent import Incumbent, model_of
+from gatewise.assessment.mapping import check_mapping, constant_answers
+from gatewise.assessment.scaler import scaler_of
+from gatewise.comparison import Examples, examples, metric_of
+
+RMSE = metric_of("rmse", "value")
+
+
+def data(inputs: list[str], seed: int = 0, groups: int = 12, **options: Any) -> Examples:
+    return examples(linear(groups, seed=seed), inputs, ["y"], lookback=4, groups="id", **options)
+
+
+def incumbent(given: Any, some: Examples, scaler: Any = None) -> Incumbent:
+    name, model, function = model_of(given)
+    none = scaler_of(None, ["y"], some.targets)
+    order = tuple(range(len(some.columns)))
+    return Incumbent(name, model, function, scaler_of(scaler, some.columns, some.rows), none, "window", order)
+
+
+def check(given: Any, some: Examples, confirmed: bool = False, scaler: Any = None, min_gain: float = 0.05) -> Any:
+    return check_mapping(incumbent(given, some, scaler), some, RMSE, min_gain, confirmed, 1.0)
+
+
+@pytest.mark.parametrize("order", [["v", "u", "w"], ["u", "w", "v"], ["w", "v", "u"], ["v", "w", "u"]])
+@pytest.mark.parametrize("scaler", [None, "standard", "minmax"])
+def test_exchanged_columns_are_caught(order: list[str], scaler: Any) -> None:
+    some = data(order)
+    spread = scaler_of(scaler, some.columns, some.rows)
+
+    def unscaled(windows: np.ndarray) -> np.ndarray:
+        of = [["v", "u", "w"].index(name) for name in ("v", "u", "w")]  # all columns have about the same spread
+        return answers(windows * spread.scale[of] + spread.offset[of])
+
+    found = check(unscaled, some, scaler=scaler)
+    assert found.status == "suspect"
+    swaps = found.checks[0]
+    assert (swaps.code, swaps.status) == ("GW001", "failed")
+    assert found.text.startswith("Mapping suspect: with ")
+    assert swaps.measured["swaps"] == 3
+    first, second = swaps.measured["best_swap"]
+    assert repr(first) in found.text
+    assert repr(second) in found.text
+
+
+def test_the_exchange_that_is_named_is_the_one_that_was_made() -> None:
+    found = check(answers, data(["w", "v", "u"]))
+    assert set(found.checks[0].measured["best_swap"]) == {"w", "u"}
+
+
+def test_a_right_mapping_is_hardly_ever_suspected() -> None:
+    """20 instances of data and a model that was not trained perfectly; 5 % may be suspected."""
+    suspected = 0
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        skew = rng.normal(0, 0.3, (1, 4, 3))
+        found = check(lambda windows, skew=skew: answers(windows + skew) + 0.2, data(["u", "v", "w"], seed))
+        assert found.checks[1].status == "passed"
+        suspected += found.status != "as stated"
+    assert suspected == 0
+
+
+def test_columns_of_the_same_use_are_not_suspected() -> None:
+    """Without any difference between columns, an exchange gains nothing; noise must not look like a gain."""
+    for seed in range(20):
+        some = data(["u", "v", "w"], seed, groups=10)
+        found = check(lambda windows: 0.1 * windows[:, -1].sum(axis=1), some)
+        assert found.checks[0].status == "passed"
+
+
+def test_a_model_worse_than_a_constant_is_not_judged_unless_confirmed() -> None:
+    some = data(["u", "v", "w"])
+    found = check(lambda windows: answers(windows) + 5, some)
+    assert found.status == "worse than a constant"
+    assert (found.checks[1].code, found.checks[1].status) == ("GW002", "failed")
+    assert found.checks[1].measured["constant"] == pytest.approx(some.targets.std(), rel=1e-6)
+    confirmed = check(lambda windows: answers(windows) + 5, some, confirmed=True)
+    assert confirmed.status == "as stated"
+    assert confirmed.checks[1].status == "failed", "it is told all the same"
+
+
+def test_the_constant_is_the_best_one() -> None:
+    some = data(["u"])
+    for metric, centre in (
+        ("rmse", some.targets.mean()),
+        ("mse", some.targets.mean()),
+        ("mae", np.median(some.targets)),
+    ):
+        np.testing.assert_allclose(constant_answers(some, some, metric), centre)
+
+
+def test_one_input_and_predictions_alone_have_no_columns_to_exchange() -> None:
+    one = check(lambda windows: windows[:, -1, 0], data(["u"]))
+    assert (one.status, one.checks[0].status, one.checks[1].status) == ("as stated", "not applicable", "passed")
+    some = data(["u", "v"], given={"predictions": ["old"]})
+    alone = check(None, some)
+    assert (alone.status, alone.checks[0].status, alone.checks[1].status) == ("as stated", "not applicable", "passed")
+
+
+def test_one_group_is_no_evidence_against_a_mapping() -> None:
+    assert check(lambda windows: 0.1 * windows[:, -1, 1], data(["u", "v", "w"], groups=1)).checks[0].status == "passed"
+
+
+def test_many_columns_are_corrected_for() -> None:
+    """60 columns of noise besides: 1,953 exchanges, of which the right one is found."""
+    frame, rng = linear(12), np.random.default_rng(1)
+    for k in range(60):
+        frame[f"noise{k}"] = rng.normal(size=len(frame))
+    names = ["w", "v", "u", *(f"noise{k}" for k in range(60))]
+    some = examples(frame, names, ["y"], lookback=4, groups="id")
+    found = check(lambda windows: answers(windows[..., :3]), some)
+    assert found.status == "suspect"
+    assert set(found.checks[0].measured["best_swap"]) == {"w", "u"}
+    assert found.checks[0].measured["swaps"] == 63 * 62 // 2
+
+
+def test_a_model_of_gatewise_is_checked_as_well() -> None:
+    spec = gw.ModelSpec(inputs=3, layers=[gw.LayerSpec("dense", units=1)])
+    model = gw.init(spec)
+    weight = {name: np.zeros_like(value) for name, value in model.tensors.items()}
+    (key,) = [name for name in weight if "weight" in name]
+    weight[key][:] = [[1.0, 0.2, -0.5]]
+    model = model.replace(tensors=weight)
+    assert check(model, data(["u", "v", "w"])).status == "as stated"
+    assert check(model, data(["w", "v", "u"])).status == "suspect"

@@ -1,0 +1,176 @@
+"""What is stated about a model and its data: each contradiction is an error that says what to do."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import gatewise as gw
+from assessment.tables import answers, linear
+from gatewise.assessment.setup import MOST_LOOKBACK, Setup, setup
+from gatewise.errors import InputError
+
+DATA = linear(12)
+STATED: dict[str, Any] = {
+    "unseen": None, "inputs": ["u", "v", "w"], "target": "y", "lookback": 4, "horizon": 0, "season": None,
+    "groups": "id", "time": None, "scaler": "none", "target_scaler": None, "context": None, "spec": None,
+    "predictions": None, "challengers": None, "metric": None, "latency": None, "memory": None, "min_gain": 0.05,
+    "seed": 0,
+}  # fmt: skip
+
+
+def made(model: Any = answers, data: Any = DATA, **changed: Any) -> Setup:
+    stated = {**STATED, **changed}
+    return setup(model, data, stated.pop("unseen"), **stated)
+
+
+def gru(inputs: int = 3, outputs: int = 1) -> gw.Model:
+    layers = [gw.LayerSpec("gru", units=3), gw.LayerSpec("dense", units=outputs)]
+    return gw.init(gw.ModelSpec(inputs=inputs, layers=layers), 0)
+
+
+def column(**changed: Any) -> pd.DataFrame:
+    return DATA.assign(**changed)
+
+
+GRU, EARLY = gru(), DATA.groupby("id").cumcount()
+BAD: dict[str, tuple[dict[str, Any], str]] = {
+    "too few inputs": ({"model": GRU, "inputs": ["u", "v"]}, "reads 3 inputs in a row, but 2 columns .*inputs="),
+    "too many targets": ({"model": GRU, "target": ["y", "old"]}, "answers with 1 values, .* 2: 'y', 'old'"),
+    "no target": ({"target": None}, "true answers is not known; pass target="),
+    "an unknown target": ({"target": "z"}, "no column 'z'"),
+    "an unknown input": ({"inputs": ["u", "v", "z"]}, "no column 'z'"),
+    "a target that is an input": ({"inputs": ["u", "v", "y"]}, "'y' is an input and the target of the same row"),
+    "an input twice": ({"inputs": ["u", "v", "u"]}, "'u' is named twice"),
+    "a target twice": ({"target": ["y", "y"]}, "'y' is named twice"),
+    "no inputs": ({"inputs": []}, "no column is named; pass inputs="),
+    "an unknown scaling": ({"scaler": "robust"}, "scaler must be"),
+    "too short": ({"lookback": 41}, "a window has 41 rows, but the longest series has 40"),
+    "one group": ({"data": linear(1)}, "all rows belong to one group.*unseen="),
+    "constant targets": ({"data": column(y=1.0)}, "the data: a target is the same in all"),
+    "constant unseen targets": ({"unseen": linear(12, seed=1).assign(y=1.0)}, "the unseen data: a target is the same"),
+    "no targets at all": ({"data": column(y=np.nan)}, "no row with a value in 'y'"),
+    "a gap": ({"data": column(u=DATA["u"].where(DATA.index != 50))}, "no finite reading at row 50, series .g1."),
+    "a gap before a series": (
+        {
+            "model": GRU, "context": "series",
+            "data": column(u=DATA["u"].where(EARLY > 0), y=DATA["y"].where(EARLY > 20)),
+        },
+        "column 'u' has no finite reading at row 0",
+    ),
+    "no column in the unseen data": ({"unseen": DATA.drop(columns="u")}, "no column 'u'"),
+    "unseen data that are the data": ({"unseen": DATA}, "444 of the 444 windows of the unseen data stand in the data"),
+    "unseen data that are known in part": (
+        {"unseen": pd.concat([linear(12, seed=1), DATA[DATA["id"] == "g3"].assign(id="new")])},
+        "37 of the 481 windows of the unseen data stand in the data",
+    ),
+    "neither model nor predictions": ({"model": None}, "either a model or its predictions"),
+    "model and predictions": ({"predictions": "old"}, "either a model or its predictions"),
+    "predictions as inputs": ({"model": None, "predictions": "old", "inputs": ["u", "old"]}, "'old' holds predictions"),
+    "two models": ({"model": None, "predictions": {"a": "old", "b": "u"}}, "predictions of 2 are given"),
+    "one name for two": (
+        {"model": None, "predictions": {"a": "old"}, "challengers": {"a": "w"}, "inputs": ["u"]},
+        "the model and a challenger are both called 'a'",
+    ),
+    "a challenger called as the function": (
+        {"challengers": {"answers": "old"}}, "the model and a challenger are both called 'answers'",
+    ),
+    "predictions for another number of targets": ({"challengers": {"a": ["old", "w"]}}, "'a' has 2 columns"),
+    "a gap in predictions": (
+        {"model": None, "predictions": "old", "data": column(old=DATA["old"].where(DATA.index != 50))},
+        "the predictions of 'predictions', has no finite value",
+    ),
+    "latency": ({"latency": 0}, "latency must be"),
+    "latency as text": ({"latency": "2ms"}, "latency must be"),
+    "memory": ({"memory": -1}, "memory must be"),
+    "min_gain": ({"min_gain": 0}, "min_gain must be"),
+    "min_gain that is no number": ({"min_gain": float("nan")}, "min_gain must be"),
+    "horizon": ({"horizon": -1}, "horizon must be"),
+    "lookback": ({"lookback": 0}, "lookback must be"),
+    "seed": ({"seed": -1}, "seed must be"),
+    "metric": ({"metric": "r2"}, "must be one of rmse, mae, mse"),
+    "no rows": ({"data": DATA[:0]}, "no rows"),
+    "no file": ({"data": "none.csv"}, "none.csv"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_refused(case: str) -> None:
+    changed, told = BAD[case]
+    with pytest.raises(InputError, match=told):
+        made(**changed)
+
+
+def test_rows_that_resemble_each_other_anyway_are_not_taken_for_known_ones() -> None:
+    """Readings of few values: many rows of the unseen data stand in the data by chance."""
+
+    def coarse(seed: int) -> pd.DataFrame:
+        return linear(12, seed=seed).round({"u": 0, "v": 0, "w": 0, "y": 0})
+
+    case = made(data=coarse(0), unseen=coarse(1), inputs=["u"], lookback=1, model=lambda windows: windows[:, -1, 0])
+    assert case.unseen
+
+
+def test_inputs_are_taken_from_the_model_or_proposed() -> None:
+    found = made(inputs=None, predictions="old", model=None)
+    assert found.data.columns == ("u", "v", "w")
+    assert found.proposed["inputs"].endswith(": u, v, w")
+    spec = gw.ModelSpec(
+        input=gw.LayerSpec("numeric", width=2, columns=["w", "u"]), layers=[gw.LayerSpec("dense", units=1)]
+    )
+    named = made(gw.init(spec), inputs=None)
+    assert named.data.columns == ("w", "u")
+    assert "inputs" not in named.proposed
+
+
+@pytest.mark.parametrize("name", ["none", "minmax", "standard"])
+def test_the_scaling_is_proposed_that_suits_the_model(name: str) -> None:
+    right = made(scaler=name).incumbent.scaler
+
+    def trained(windows: np.ndarray) -> np.ndarray:
+        return answers(windows * right.scale + right.offset)
+
+    found = made(trained, scaler=None)
+    assert found.incumbent.scaler.name == name
+    assert found.proposed["scaler"].startswith(f"{name}, because")
+
+
+def test_a_model_that_carries_its_state_gets_windows_for_the_others() -> None:
+    found = made(GRU, linear(12, rows=80), lookback=None)
+    assert (found.incumbent.context, found.data.lookback) == ("series", MOST_LOOKBACK)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_groups_that_judge_are_not_in_the_data(seed: int) -> None:
+    found = made(seed=seed)
+    assert not found.unseen
+    assert len(set(found.judge.groups)) == 3
+    assert not set(found.judge.groups) & set(found.data.groups)
+    assert not set(found.judge.order) & set(found.data.order)
+
+
+@pytest.mark.parametrize(("lookback", "horizon"), [(1, 0), (7, 0), (1, 24), (30, 5)])
+def test_the_judging_rows_of_one_series_are_later_than_all_that_is_known(lookback: int, horizon: int) -> None:
+    """No row of a window or target of the data is read by, or later than, the first judging window."""
+    series = linear(1, rows=900).drop(columns=["id", "old"])
+    found = made(lambda w: w[:, -1, 0], series, groups=None, lookback=lookback, horizon=horizon)
+    assert len(set(found.judge.groups)) >= 6
+    assert found.judge.blocks
+    last_known = int((found.data.ends + horizon).max())
+    first_read = int(found.judge.ends.min()) - lookback + 1
+    assert last_known < first_read
+    assert last_known > first_read - 3, "nothing is given away either"
+    assert int(found.judge.ends.max()) + horizon == 899
+
+
+def test_too_short_a_series_is_refused() -> None:
+    series = linear(1, rows=12).drop(columns=["id", "old"])
+    with pytest.raises(InputError, match="too few to be divided"):
+        made(lambda w: w[:, -1, 0], series, groups=None, lookback=8)
+
+
+def test_anchors_are_the_targets_among_the_inputs() -> None:
+    assert made(horizon=2, inputs=["u", "y"], model=lambda w: w[:, -1, 1]).anchors == (1,)
+    assert made(horizon=2, inputs=["u", "v"], model=lambda w: w[:, -1, 1]).anchors is None
+    assert made().anchors is None

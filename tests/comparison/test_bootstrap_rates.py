@@ -1,0 +1,87 @@
+"""How often the bootstrap is wrong, by simulation with known truth: false changes, and the coverage of intervals."""
+
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+from gatewise.comparison import Gain, gain, metric_of
+
+RMSE = metric_of("rmse", "value")
+LEVEL = 0.005
+RUNS = 150
+
+
+class Law(NamedTuple):
+    """How losses arise: the law of errors, the spread of levels between groups, and the sizes of groups."""
+
+    heavy: bool = False
+    levels: float = 0.3
+    unequal: bool = False
+
+
+LAWS = {
+    "normal": Law(),
+    "heavy tails": Law(heavy=True),
+    "lognormal levels": Law(levels=1.0),
+    "unequal groups": Law(unequal=True),
+}
+SIZES = [(12, 1), (12, 3), (30, 1), (30, 3)]
+
+
+def simulated(law: Law, groups: int, seeds: int, true: float, seed: int) -> Gain:
+    """A comparison whose true gain is known: groups are drawn, and each seed has an error of its own."""
+    rng = np.random.default_rng(seed)
+    sizes = rng.integers(2, 100, groups) if law.unequal else np.full(groups, 20)
+    number = np.repeat(np.arange(groups), sizes)
+    draw = (lambda size: rng.standard_t(3, size)) if law.heavy else (lambda size: rng.normal(size=size))
+    level = np.exp(law.levels * rng.normal(size=groups))[number]
+    shared = draw(len(number))
+    suits = np.exp(0.1 * rng.normal(size=groups) - 0.1**2)[number]  # its square has the mean 1
+    trained = np.exp(0.02 * rng.normal(size=(seeds, 1)) - 0.02**2) if seeds > 1 else 1.0
+    error = (1 - true) * level * suits * trained * (0.8 * shared + 0.6 * draw((seeds, len(number))))
+    return gain(RMSE, (level * shared) ** 2, error**2, number, seed=seed, resamples=1000)
+
+
+@pytest.fixture(scope="module")
+def at_the_bound() -> dict[tuple[str, int, int], list[Gain]]:
+    """Comparisons with a true gain of exactly 5 %."""
+    return {
+        (name, groups, seeds): [simulated(law, groups, seeds, 0.05, 1000 * groups + k) for k in range(RUNS)]
+        for name, law in LAWS.items()
+        for groups, seeds in SIZES
+    }
+
+
+def test_false_changes_are_rare_at_the_bound(at_the_bound: dict[tuple[str, int, int], list[Gain]]) -> None:
+    """The worst case: a true gain of exactly 5 %. A challenger that is no better is the next test."""
+    above = {case: sum(each.p_above(0.05) <= LEVEL for each in found) for case, found in at_the_bound.items()}
+    below = {case: sum(each.p_below(0.05) <= LEVEL for each in found) for case, found in at_the_bound.items()}
+    assert sum(above.values()) <= 0.01 * RUNS * len(above)
+    assert sum(below.values()) <= 0.01 * RUNS * len(below)
+    assert max(above.values()) <= 6, "1 % of 150 is 1.5; more than 6 would be less likely than 1 in 1,000"
+    assert max(below.values()) <= 6
+
+
+def test_intervals_cover_the_truth(at_the_bound: dict[tuple[str, int, int], list[Gain]]) -> None:
+    """Intervals of 90 %: not below 80 % for any law, and about 90 % for all of them together."""
+    covered = {
+        case: np.mean([each.low(0.05) <= 0.05 <= each.high(0.05) for each in found])
+        for case, found in at_the_bound.items()
+    }
+    assert min(covered.values()) > 0.8
+    assert 0.86 < np.mean(list(covered.values())) < 0.97
+
+
+@pytest.mark.parametrize("name", LAWS)
+def test_without_a_difference_nothing_is_found_to_be_better(name: str) -> None:
+    for groups, seeds in SIZES:
+        found = [simulated(LAWS[name], groups, seeds, 0.0, k) for k in range(40)]
+        assert not any(each.p_above(0.05) <= LEVEL for each in found)
+
+
+def test_a_hundred_groups_find_a_gain_of_a_fifth_and_rule_out_one_where_there_is_none() -> None:
+    better = [simulated(LAWS["normal"], 100, 1, 0.2, k) for k in range(20)]
+    assert all(each.p_above(0.05) <= LEVEL for each in better)
+    equal = [simulated(LAWS["normal"], 100, 1, 0.0, k) for k in range(20)]
+    assert np.mean([each.p_below(0.05) <= 0.05 for each in equal]) > 0.6
