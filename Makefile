@@ -1,6 +1,7 @@
 # Everything happens in .venv, made here from constraints.txt. Needs Python 3.11 or later, GCC or Clang, and make.
 #   make build     the venv, the package installed in place, the native core compiled (again, after a C change)
-#   make demo      train on a small series, stream it, write demo/report.html
+#   make demo      train on a small series, stream it, judge a legacy model; writes demo/report.html, demo/verdict.html
+#   make figures   measure what docs/memory.md shows and quotes, and draw its figures
 #   make test      all checks and tests
 #   make docs      the documentation, as a site in build/docs
 .DEFAULT_GOAL := build
@@ -24,7 +25,7 @@ ninja = $(if $(shell command -v flock),flock $(1)/.lock) $(bin)/ninja -C $(1) --
 WERROR ?= OFF
 
 .PHONY: venv build demo test check native-test native-test-neon native-test-full fuzz fuzz-corpus sanitize survival \
-	pytest docs bench wheel format clean
+	pytest docs figures bench wheel format clean
 
 venv: $(ready)
 
@@ -147,6 +148,10 @@ survival: build
 docs: build
 	$(bin)/sphinx-build --fresh-env --nitpicky --fail-on-warning --keep-going --quiet -d build/doctrees docs build/docs
 	@echo "build/docs/index.html"
+
+# Some minutes on one core: what docs/memory.md quotes, docs/memory.json, is measured anew.
+figures: build
+	$(bin)/python docs/figures.py
 
 bench: build
 	$(bin)/python benchmarks/step.py

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 import gatewise
+import gatewise.baselines
 import gatewise.figures
+import gatewise.importers
 import gatewise.measure
 import gatewise.report
 import gatewise.train
@@ -32,7 +34,15 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_public_name_is_described(site: Path) -> None:
     inventory = zlib.decompress((site / "objects.inv").read_bytes().split(b"\n", 4)[4]).decode()
     known = {name for name, kind, *_ in map(str.split, inventory.splitlines()) if kind.startswith("py:")}
-    modules = (gatewise, gatewise.train, gatewise.measure, gatewise.figures, gatewise.report)
+    modules = (
+        gatewise,
+        gatewise.train,
+        gatewise.measure,
+        gatewise.importers,
+        gatewise.figures,
+        gatewise.report,
+        gatewise.baselines,
+    )
     public = {module.__name__: module for module in modules}
     wanted = {f"{where}.{name}" for where, module in public.items() for name in module.__all__}
     own = [value for value in vars(errors).values() if getattr(value, "__module__", None) == errors.__name__]

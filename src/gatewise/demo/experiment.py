@@ -25,7 +25,7 @@ HELD_OUT = 0.5
 the remaining twelve years, which are enough to support a rate of one alarm in ten years."""
 
 
-def fit_detector(past: pd.DataFrame, seed: int, steps: int | None, recurrence: str = "gru") -> tuple[Detector, float]:
+def fit_detector(past: pd.DataFrame, seed: int, steps: int | None) -> tuple[Detector, float]:
     """Fit a Detector on the past, and measure the seconds that this takes.
 
     All settings but those above are at their defaults. The number of units, and the decision not to add calendar
@@ -33,7 +33,7 @@ def fit_detector(past: pd.DataFrame, seed: int, steps: int | None, recurrence: s
     each): neither 32 units nor the sine and cosine of the month lowered the loss.
     """
     detector = Detector(
-        recurrence,
+        "gru",
         units=UNITS,
         target="temperature",
         time="month",

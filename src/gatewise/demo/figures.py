@@ -1,4 +1,4 @@
-"""The figures of the demo: streamed months, hidden state, gradient by lag, and the picture of the README."""
+"""The figures of the demo: streamed months, hidden state, gradient and error by lag, and the picture of the README."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.dates import YearLocator
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 from matplotlib.text import Annotation
 
 from gatewise.demo.findings import Findings
-from gatewise.demo.gradients import LagCurve
+from gatewise.demo.recall import LOOKBACK
+from gatewise.demo.vanishing import Memory, lag_bins
 from gatewise.figures import (
     Size,
     alarm_scores,
@@ -22,6 +23,7 @@ from gatewise.figures import (
     slowest_first,
     style,
 )
+from gatewise.figures.style import CYCLE, DOTTED, ink
 
 README_WIDE = Size(width=11.6, font=12.5, rows=1)
 README_NARROW = Size(width=3.9, font=9.5, rows=2)
@@ -98,32 +100,51 @@ def state_figure(findings: Findings, size: Size) -> Figure:
     return figure
 
 
-def gradient_figure(curves: Sequence[LagCurve], size: Size) -> Figure:
-    """Draw the gradient norm by lag on a logarithmic scale, after training and before."""
-    figure = Figure(figsize=(size.width, 4.3 if size.rows == 1 else 3.6), layout="constrained")
-    draw_gradients(figure.subplots(), curves)
+def memory_figure(memories: Sequence[Memory], size: Size) -> Figure:
+    """Draw the gradient by lag, after training and before, and the error by lag below it."""
+    figure = Figure(figsize=(size.width, 5.6 if size.rows == 1 else 5.2), layout="constrained")
+    draw_memory(figure, memories)
     return figure
 
 
-def draw_gradients(ax: Axes, curves: Sequence[LagCurve]) -> None:
-    """Draw the curves into axes with a tick for each year."""
-    trained, untrained = ({curve.name: getattr(curve, when) for curve in curves} for when in ("trained", "untrained"))
-    gradient_norms(trained, untrained, step="months", ax=ax)
-    ax.set_xticks(range(0, int(ax.get_xlim()[1]) + 1, 12))
+def draw_memory(figure: Figure | SubFigure, memories: Sequence[Memory]) -> None:
+    """Draw the gradient of the marked week by its lag, and the error by lag below it."""
+    above, below = figure.subplots(2, 1, height_ratios=(1.7, 1), sharex=True)
+    trained, untrained = ({each.name: getattr(each, when) for each in memories} for when in ("gradients", "untrained"))
+    gradient_norms(trained, untrained, step="weeks", ax=above)
+    above.set_xlabel("")
+    above.set_title("gradient from the marked week", loc="left")
+    draw_errors(below, memories)
+    below.set_title("error, by where the mark is", loc="left")
+    below.set_xlim(0, LOOKBACK - 1)
 
 
-def readme_figure(findings: Findings, curves: Sequence[LagCurve], size: Size) -> Figure:
-    """Draw the picture of the README: the series with band and scores, and the gradient by lag beside or below them."""
+def draw_errors(ax: Axes, memories: Sequence[Memory]) -> None:
+    """Draw the error by lag, as a share of that of an answer which knows only the last week; bands hold all seeds."""
+    lags = lag_bins()
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.axhline(1, color=ink(), lw=1, ls=DOTTED)
+    for each, colour in zip(memories, itertools.cycle(CYCLE)):
+        ax.fill_between(lags, each.by_lag.min(axis=0), each.by_lag.max(axis=0), color=colour, alpha=0.15, lw=0)
+        ax.plot(lags, np.median(each.by_lag, axis=0), color=colour, lw=1.9)
+    ax.set_ylim(0, 1.1 * max(1.0, *(float(each.by_lag.max()) for each in memories)))
+    ax.set_yticks([0, 1])
+    ax.set_xlabel("lag, weeks back")
+    ax.set_ylabel("forgotten = 1")
+
+
+def readme_figure(findings: Findings, memories: Sequence[Memory], size: Size) -> Figure:
+    """Draw the picture of the README: the series with band and scores, and beside or below them what is remembered."""
     with style(size):
         if size.rows == 1:
             figure = Figure(figsize=(size.width, 4.7), layout="constrained")
-            first, second = np.asarray(figure.subfigures(1, 2, width_ratios=[2.25, 1]))
+            first, second = np.asarray(figure.subfigures(1, 2, width_ratios=[2.1, 1]))
         else:
-            figure = Figure(figsize=(size.width, 5.6), layout="constrained")
-            first, second = np.asarray(figure.subfigures(2, 1, height_ratios=[1.15, 1]))
+            figure = Figure(figsize=(size.width, 7.4), layout="constrained")
+            first, second = np.asarray(figure.subfigures(2, 1, height_ratios=[1, 1.25]))
         above, below = first.subplots(2, 1, height_ratios=HEIGHTS)
         draw_series(above, below, findings, slice(0, len(findings.dates)))
-        draw_gradients(second.subplots(), curves)
+        draw_memory(second, memories)
         _lift_labels(figure, [below])
         return figure
 

@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from gatewise import report
-from gatewise.demo.figures import gradient_figure, series_figure, state_figure
+from gatewise.demo.figures import memory_figure, series_figure, state_figure
 from gatewise.demo.findings import GREAT, Findings
-from gatewise.demo.gradients import LagCurve
 from gatewise.demo.summary import month_name, one_in
+from gatewise.demo.vanishing import Memory
 from gatewise.figures import BESIDE
 
 
 def render(
-    summary: Mapping[str, Any], findings: Findings, curves: Sequence[LagCurve], programs: str | None = None
+    summary: Mapping[str, Any], findings: Findings, memories: Sequence[Memory], programs: str | None = None
 ) -> str:
     """The page as HTML.
 
@@ -28,7 +28,7 @@ def render(
     Args:
         summary: the results.
         findings: the results for each month, for the figures.
-        curves: the gradients by lag, for the figures.
+        memories: what each recurrence remembers, for the figures.
         programs: the folder that must be on the PATH for the commands on the page; None = none.
     """
     months = ", ".join(month_name(str(m)) for m in findings.dates[findings.alarms].astype("datetime64[M]"))
@@ -48,14 +48,14 @@ def render(
                 lambda size: state_figure(findings, size),
                 BESIDE,
             ),
-            "gradients": report.drawing(
-                "gradients",
-                "Gradient norm by lag on a logarithmic scale, for GRU, RNN and LSTM, trained and before training",
-                lambda size: gradient_figure(curves, size),
+            "memory": report.drawing(
+                "memory",
+                "Gradient norm by lag on a logarithmic scale, and error by lag, for an RNN, an LSTM and a GRU",
+                lambda size: memory_figure(memories, size),
                 BESIDE,
             ),
         },
-        curves=[curve.name for curve in curves],
+        names=[each.name for each in memories],
         great=great,
         month_name=month_name,
         one_in=one_in,
@@ -96,6 +96,8 @@ def look_up(summary: Any, key: str) -> Any:
 
 def share(value: float) -> str:
     """A share as text: in percent or, if it is very small, as a power of ten."""
+    if value >= 0.1:
+        return f"{100 * value:.0f} %"
     if value >= 0.001:
         return f"{100 * value:.2g} %"
     digit, exponent = f"{value:.0e}".split("e")

@@ -11,10 +11,9 @@ import pandas as pd
 
 from gatewise.demo.experiment import FALSE_ALARMS_PER_1000, HELD_OUT, SMOOTH, UNITS, ForecastErrors
 from gatewise.demo.findings import Findings
-from gatewise.demo.gradients import LagCurve
 from gatewise.tasks.detector import Detector
 
-SHOWN_LAGS = (12, 24, 36, 60)
+MEMORIES = ("RNN", "LSTM", "GRU")
 
 
 def summarise(
@@ -22,7 +21,6 @@ def summarise(
     past: pd.DataFrame,
     findings: Findings,
     others: Sequence[Findings],
-    curves: Sequence[LagCurve],
     errors: ForecastErrors,
     microseconds: float,
     fit_seconds: float,
@@ -34,7 +32,6 @@ def summarise(
         past: the months on which it was fitted.
         findings: its results for the months after them.
         others: the results of detectors that differ from it only by their seeds.
-        curves: the gradients by lag of GRU, RNN and LSTM.
         errors: the errors of its forecasts and of simple ones.
         microseconds: the time of a step.
         fit_seconds: the time of the fit.
@@ -106,12 +103,6 @@ def summarise(
             "fewest_alarms": min(int(each.alarms.sum()) for each in (findings, *others)),
             "most_alarms": max(int(each.alarms.sum()) for each in (findings, *others)),
         },
-        "gradients": {
-            "positions": len(curves[0].trained),
-            "lags": list(SHOWN_LAGS),
-            **{curve.name: curve.medians[0][list(SHOWN_LAGS)].tolist() for curve in curves},
-            "untrained": {curve.name: curve.medians[1][list(SHOWN_LAGS)].tolist() for curve in curves},
-        },
         "versions": dict(model.provenance["versions"]),
         "seconds": {"fit": fit_seconds},
     }
@@ -146,7 +137,28 @@ def lines(summary: Mapping[str, Any]) -> Iterator[str]:
         f"with {seeds['tried']} seeds, this one among them: the two strongest anomalies are the two great El Ninos in "
         f"{seeds['great_lead']}; alarms {seeds['fewest_alarms']} to {seeds['most_alarms']}"
     )
+    yield from memory_lines(summary["memory"])
+    yield f"verdict on the plain RNN, read from legacy.pt: {summary['verdict']['sentence']}"
     yield f"wrote {', '.join(summary['files'])} in {summary['seconds']['total']:.0f} s"
+
+
+def memory_lines(memory: Mapping[str, Any]) -> Iterator[str]:
+    """What each recurrence remembers, a line each."""
+    yield (
+        f"recalling a week marked {memory['nearest']} to {memory['lookback'] - 1} weeks ago, {len(memory['seeds'])} "
+        f"seeds of {memory['steps']:,} updates:"
+    )
+    for name in MEMORIES:
+        found = memory[name]
+        yield (
+            f"  {name:<4}  error {found['error']:.3f}, where 1 = forgotten; of the gradient at lag 1, "
+            f"{found['left'][-1]:.1g} is left at lag {memory['lags'][-1]}"
+        )
+    plain, *gated = (memory[name] for name in MEMORIES)
+    if plain["forgets"] and all(each["remembers"] for each in gated):
+        yield "  the RNN forgets and the gated networks remember, with each seed"
+    else:
+        yield "  this run does not show with each seed that the RNN forgets and the gated networks remember"
 
 
 def month_name(month: str, whole: bool = False) -> str:
