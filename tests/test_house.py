@@ -13,6 +13,7 @@ import gatewise
 import gatewise as gw
 from gatewise import heads, inputs, layers
 from gatewise.cli.app import cli
+from gatewise.layers.activation import CODES
 
 ROOT = Path(gatewise.__file__).parent
 CONFIG = Path(__file__).parents[1] / "pyproject.toml"
@@ -39,10 +40,13 @@ def test_each_module_has_its_layer(imports: grimp.ImportGraph) -> None:
 
 
 def test_no_kind_is_named_outside_of_its_folder() -> None:
-    """But for the registries, blocks that are made of several kinds, and what is built for certain kinds."""
+    """But for the registries, blocks of several kinds, and what is built for certain kinds or translates to them."""
     kinds = {kind for family in (layers, inputs, heads) for kind in family.KINDS}
     parameters = set(gw.Detector().get_params()) | set(gw.Forecaster().get_params())  # one of which is called as a head
-    at_home = {"tasks", "demo"} | {f"{family}/{kind}" for family in ("layers", "inputs", "heads") for kind in kinds}
+    parameters |= set(CODES)  # and so is one of the activations
+    at_home = {"tasks", "demo", "importers", "assessment", "comparison"} | {
+        f"{family}/{kind}" for family in ("layers", "inputs", "heads") for kind in kinds
+    }
     free = {"spec/blocks.py", "layers/__init__.py", "inputs/__init__.py", "heads/__init__.py"}
     named = []
     for name, tree in _sources("."):

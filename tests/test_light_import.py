@@ -74,7 +74,7 @@ except gw.errors.InputError:
 def light_modules() -> list[str]:
     """Every module of the package that is not for training, by name."""
     root = Path(gatewise.__file__).parent
-    heavy = {"train", "tasks", "tables", "figures", "report", "demo"}
+    heavy = {"train", "tasks", "baselines", "comparison", "assessment", "tables", "figures", "report", "demo"}
     found = []
     for path in sorted(root.rglob("*.py")):
         parts = path.relative_to(root.parent).with_suffix("").parts
@@ -107,7 +107,9 @@ def test_every_exported_name_exists() -> None:
         assert getattr(gatewise, name) is not None
 
 
-@pytest.mark.parametrize("name", ["train", "Detector", "Forecaster", "measure.gradients", "figures", "report"])
+@pytest.mark.parametrize(
+    "name", ["train", "Detector", "Forecaster", "measure.gradients", "figures", "report", "baselines.Forecaster"]
+)
 def test_what_needs_the_extra_says_how_to_get_it(name: str) -> None:
     light(f"""
 import gatewise
