@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss
 
 from gatewise.baselines import logistic, method, ridge
 from gatewise.baselines.methods import (
@@ -164,6 +165,21 @@ def test_logistic_is_that_of_scikit_learn():
     peer = LogisticRegression(C=found.strength_, max_iter=logistic.STEPS, tol=1e-3).fit(flat, y)
     assert np.allclose(found.predict(x)[:, 1:3], peer.predict_proba(flat), rtol=1e-10)
     assert not found.predict(x)[:, [0, 3]].any()
+
+
+def test_logistic_is_as_good_as_if_it_had_converged():
+    """Random walks, whose neighbouring rows are nearly equal, take many steps; the last ones gain next to nothing."""
+    rng = np.random.default_rng(0)
+    x = (0.02 * rng.normal(size=(900, 40, 3))).cumsum(axis=1) + rng.normal(size=(900, 1, 3))
+    y = (x @ np.array([2.0, -1.0, 0.0])).mean(axis=1) + 5 * (x[:, -1, 2] - x[:, -9, 2]) + rng.logistic(size=900)
+    y = np.digitize(y, [-1.0, 1.0])
+    found = Logistic().fit(x[:600], y[:600])
+    flat = x.reshape(900, -1)
+    flat = (flat - flat[:600].mean(0)) / flat[:600].std(0)
+    peer = LogisticRegression(C=found.strength_, max_iter=10_000, tol=1e-8).fit(flat[:600], y[:600])
+    assert peer.n_iter_[0] > 2 * found.model_.n_iter_[0]
+    cut_off, converged = log_loss(y[600:], found.predict(x[600:])), log_loss(y[600:], peer.predict_proba(flat[600:]))
+    assert abs(cut_off - converged) < 0.005
 
 
 def test_samples_of_many_windows_are_seeded(monkeypatch):

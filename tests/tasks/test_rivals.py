@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 import gatewise as gw
+from gatewise.baselines import Regressor as Simple
 from gatewise.baselines.methods import Ridge, named, suitable
 from gatewise.errors import GatewiseWarning
 from gatewise.tasks import forecast_rivals, rivals
@@ -123,21 +124,22 @@ def test_methods_on_windows_are_compared_by_group():
     def told(answers):
         return compared(
             suitable("regression"),
-            (x[:200], y[:200]),
+            (x[:200], y[:200], None),
             (x[200:], y[200:]),
             answers[:, None],
             lambda known, found: np.abs(known - found[:, 0]),
             groups,
             "a mean absolute error",
             "cycles",
-            "Regressor",
+            Simple,
+            lookback=5,
         )
 
     (text,) = told(np.zeros(100))
     ridge = named("ridge").fit(x[:200], y[:200]).predict(x[200:])[:, 0]
     error = np.abs(ridge - y[200:]).mean()
     assert text.startswith(f"a ridge regression on the window has a mean absolute error of {error:.3g} cycles on the ")
-    assert text.endswith("gatewise.baselines.Regressor('ridge') is the simpler choice")
+    assert text.endswith("gatewise.baselines.Regressor(method='ridge', lookback=5) is the simpler choice")
     assert not told(y[200:])
 
 

@@ -19,6 +19,7 @@ from gatewise.layers.base import Array
 from gatewise.model import Model
 from gatewise.spec import LayerSpec
 from gatewise.tables.table import Table, unused
+from gatewise.tasks.answer_rivals import Question, label
 from gatewise.tasks.answers import telling
 from gatewise.tasks.class_names import MISSING, Label, classes_of, numbers_of, rare, said
 from gatewise.tasks.fitted import head_of
@@ -104,6 +105,9 @@ class Classifier(Supervised):
 
     def _encoded(self, table: Table, model: Model) -> Array:
         return np.ma.masked_equal(_numbers(table), MISSING)
+
+    def _question(self, table: Table) -> Question:
+        return label(_numbers(table), MISSING, len(classes_of(answers_in(table))))
 
     def _finish(self, model: Model, fitting: Fitting) -> Fitted:
         return Fitted(model, {"classes": list(classes_of(answers_in(fitting.table)))})

@@ -17,13 +17,17 @@ from gatewise.tables.timeline import Timeline
 from gatewise.tasks.backtest import forecast_at, median_of
 from gatewise.tasks.fitted import head_of
 from gatewise.tasks.fitting import Fitting, at
-from gatewise.tasks.rivals import MOST_ROWS, MOST_WINDOWS, better, blocks_of, instead, spaced
-
-MOST_VALUES = 400
-"""Values of a window that the ridge regression of the comparison reads at most, so that it takes little time."""
-
-MOST_NUMBERS, LEAST_WINDOWS = 20_000_000, 200
-"""Values in all windows to which it is fitted, so that it takes little memory; but at least so many windows."""
+from gatewise.tasks.rivals import (
+    LEAST_WINDOWS,
+    MOST_NUMBERS,
+    MOST_ROWS,
+    MOST_VALUES,
+    MOST_WINDOWS,
+    better,
+    blocks_of,
+    instead,
+    spaced,
+)
 
 
 def forecast_rivals(model: Model, fitting: Fitting) -> list[str]:

@@ -27,6 +27,7 @@ from gatewise.model import Model
 from gatewise.spec import LayerSpec
 from gatewise.tables.robust import location_scale
 from gatewise.tables.table import Table
+from gatewise.tasks.answer_rivals import Question, number
 from gatewise.tasks.answers import check_varies, name_of, numbers, telling
 from gatewise.tasks.conformal import margin, needed
 from gatewise.tasks.fitted import head_of
@@ -115,6 +116,9 @@ class Regressor(Supervised):
     def _encoded(self, table: Table, model: Model) -> Array:
         offset, scale = (float(model.tensors[f"head.{name}"][0]) for name in ("offset", "scale"))
         return ((_wanted(table) - offset) / scale).astype(np.float32)
+
+    def _question(self, table: Table) -> Question:
+        return number(_wanted(table), name_of(answers_in(table)), self.loss)
 
     def _finish(self, model: Model, fitting: Fitting) -> Fitted:
         """Measure the margin of the interval on the held-out part."""

@@ -18,6 +18,7 @@ from gatewise.errors import Text, Wording
 from gatewise.layers.base import Array
 
 if TYPE_CHECKING:
+    from gatewise.baselines.answers import Answers
     from gatewise.baselines.method import Method
     from gatewise.train import History
 
@@ -29,6 +30,12 @@ MOST_WINDOWS = 2_000
 
 MOST_ROWS = 500
 """Greatest number of held-out rows at which model and methods answer; evenly spaced ones."""
+
+MOST_VALUES = 400
+"""Greatest number of rows of a window that the methods read, so that they take little time."""
+
+MOST_NUMBERS, LEAST_WINDOWS = 20_000_000, 200
+"""Values in all windows to which a method is fitted, so that it takes little memory; but at least so many windows."""
 
 BLOCKS = 20
 """The number of blocks, if the rows to which one forecast refers are no more than a block."""
@@ -44,7 +51,14 @@ def enough(history: History) -> bool:
 
 
 def better(
-    model: Array, rivals: Mapping[str, Array], blocks: Array, measure: str, unit: str, advice: Mapping[str, Text]
+    model: Array,
+    rivals: Mapping[str, Array],
+    blocks: Array,
+    measure: str,
+    unit: str,
+    advice: Mapping[str, Text],
+    root: bool = False,
+    least: float = 0.0,
 ) -> list[str]:
     """A warning about the best of the methods that are better than the model; none if no method is.
 
@@ -54,54 +68,68 @@ def better(
         blocks: (n,) int, the block of each row.
         measure, unit: the name of the error, such as "a mean absolute error", and its unit, "" = none.
         advice: for each method, what to do about it.
+        root: whether the errors are squares, so that the root of their mean is reported, and is the error of which
+            `LEAST_GAIN` is a share.
+        least: a smaller gain is not told, in the unit of the error.
     """
     which, block = np.unique(blocks, return_inverse=True)
     if len(which) < LEAST_BLOCKS:
         return []
     counts = np.bincount(block)
-    found = {}
+    own, found = _size(model, root), {}
     for name, errors in rivals.items():
         gains = np.bincount(block, model - errors) / counts
         deviation = gains.std(ddof=1) / np.sqrt(len(gains))
-        if gains.mean() > ERRORS * deviation and errors.mean() < (1 - LEAST_GAIN) * model.mean():
-            found[name] = float(errors.mean())
+        size = _size(errors, root)
+        if gains.mean() > ERRORS * deviation and own - size > max(LEAST_GAIN * own, least):
+            found[name] = size
     if not found:
         return []
     best = min(found, key=lambda name: found[name])
     of = f" {unit}" if unit else ""
-    text = f"{best} has {measure} of {found[best]:.3g}{of} on the held-out rows, the model {model.mean():.3g}{of}; "
+    text = f"{best} has {measure} of {found[best]:.3g}{of} on the held-out rows, the model {own:.3g}{of}; "
     return [Text(text, advice[best])]
+
+
+def _size(errors: Array, root: bool) -> float:
+    """The mean of some errors, or its root."""
+    mean = float(errors.mean())
+    return mean**0.5 if root else mean
 
 
 def compared(
     methods: Sequence[Method],
-    training: tuple[Array, Array],
+    training: tuple[Array, Array, Array | None],
     held_out: tuple[Array, Array],
     answers: Array,
     error: Callable[[Array, Array], Array],
     blocks: Array,
     measure: str,
     unit: str,
-    estimator: str,
+    estimator: type[Answers],
+    *,
+    lookback: int,
+    root: bool = False,
+    least: float = 0.0,
 ) -> list[str]:
     """The warning for a task that gives one answer for each window, as `better` gives it.
 
     Args:
         methods: the methods, not fitted, such as those of `gatewise.baselines.suitable`.
-        training: windows (n, L, columns) and targets to fit them to; at most `MOST_WINDOWS` are used.
+        training: windows (n, L, columns), targets and groups (n,) to fit them to, as for `Method.fit`.
         held_out: windows and targets (m, ...) by which they are compared.
         answers: the answers of the model to the held-out windows, in the form of `Method.predict`.
         error: a function of targets and answers that returns the error of each window, (m,).
         blocks: (m,) int, the block of each held-out window, such as its group.
-        measure, unit: as for `better`.
-        estimator: the name of the estimator in `gatewise.baselines`.
+        measure, unit, root, least: as for `better`.
+        estimator: the estimator of `gatewise.baselines` that has these methods.
+        lookback: L.
     """
-    rows = spaced(np.arange(len(training[0])), MOST_WINDOWS)
-    windows, targets = (each[rows] for each in training)
     given, known = held_out
-    rivals = {each.label: error(known, each.fit(windows, targets).predict(given)) for each in methods}
-    advice = {each.label: instead(estimator, repr(each.name)) for each in methods}
-    return better(error(known, answers), rivals, blocks, measure, unit, advice)
+    rivals = {each.label: error(known, each.fit(*training).predict(given)) for each in methods}
+    rows = "" if lookback == estimator.lookback else f", lookback={lookback}"
+    advice = {each.label: instead(estimator.__name__, f"method={each.name!r}{rows}") for each in methods}
+    return better(error(known, answers), rivals, blocks, measure, unit, advice, root, least)
 
 
 def instead(estimator: str, call: str) -> Text:

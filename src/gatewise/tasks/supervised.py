@@ -5,7 +5,8 @@ There is an answer at each row (`answer="row"`), made from the rows up to it, or
 (`answer="sequence"`), made from all its rows. Rows without an answer are read, but not trained on.
 
 If there are at least five series, some of them are held out from training as a whole, because rows of one series are
-not independent; see `gatewise.tasks.whole_series`. They decide which weights are kept.
+not independent; see `gatewise.tasks.whole_series`. They decide which weights are kept, and whether `fit` warns that a
+simple method is better; see `gatewise.tasks.answer_rivals`.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from gatewise.tables.left_out import warn_left_out
 from gatewise.tables.split import Parts
 from gatewise.tables.table import Table, unused
 from gatewise.tables.times import Where
+from gatewise.tasks.answer_rivals import Question, answer_rivals
 from gatewise.tasks.answers import name_of
 from gatewise.tasks.fitting import Fitting
 from gatewise.tasks.layout import Layout
@@ -89,6 +91,10 @@ class Supervised(Task):
 
     def _encoded(self, table: Table, model: Model) -> Array:
         """The answers as the head is trained on them, (rows,)."""
+        raise NotImplementedError
+
+    def _question(self, table: Table) -> Question:
+        """The question on which the model is compared with simple methods."""
         raise NotImplementedError
 
     def _columns(self, answers: Array) -> dict[str, Array]:
@@ -191,6 +197,9 @@ class Supervised(Task):
         inputs, _ = super()._examples(fitting)
         wanted = self._encoded(fitting.table, fitting.model)
         return inputs, [wanted[a:b] for a, b in fitting.parts.used]
+
+    def _rivals(self, model: Model, fitting: Fitting) -> list[str]:
+        return answer_rivals(model, fitting, self._question(fitting.table)) if self.validation else []
 
     def _bptt(self, fitting: Fitting) -> int | None:
         found = super()._bptt(fitting)
