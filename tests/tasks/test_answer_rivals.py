@@ -100,6 +100,13 @@ def test_a_linear_target_is_better_by_ridge(loss, context, lookback, error):
     )
 
 
+def test_the_comparison_can_be_left_out():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", GatewiseWarning)  # few series, for the interval
+        task = gw.Regressor(**HARDLY, context={"window": 4}).fit(table(20, linear), baselines=False)
+    assert [text for text in task.warnings_ if "simpler choice" in text] == []
+
+
 def test_the_method_that_is_named_can_be_called():
     _, (text,) = fitted(gw.Regressor(**HARDLY, context={"window": 3}), table(60, linear))
     method, lookback = re.search(r"Regressor\(method='(\w+)', lookback=(\d+)\)", text).groups()

@@ -196,6 +196,7 @@ class Task(FittedTask):
         checkpoint: str | os.PathLike[str] | None = None,
         resume: bool = True,
         metrics: str | os.PathLike[str] | None = None,
+        baselines: bool = True,
     ) -> Self:
         """Train on one part of the data, and validate on another: mostly on the rows at the end of each series.
 
@@ -217,6 +218,8 @@ class Task(FittedTask):
             checkpoint: a file from which an interrupted training continues; see `gatewise.train.fit`.
             resume: False = ignore an existing checkpoint and start again.
             metrics: a CSV file to which the course of the training is written.
+            baselines: whether the model is compared with simple methods on the held-out part, so that a warning says if
+                one of them is better.
 
         Raises:
             InputError: data or parameters are invalid; the message says where.
@@ -255,7 +258,7 @@ class Task(FittedTask):
             progress=progress,
         )
         fitted = self._finish(trained, fitting)
-        rivals = self._rivals(fitted.model, fitting) if enough(history) else []
+        rivals = self._rivals(fitted.model, fitting) if baselines and enough(history) else []
         warnings = [*fitting.warnings, *fitted.warnings, *rivals]
         described = {**fitting.described, "parameters": parameters, "warnings": warnings, **fitted.described}
         ends = [fitted.model.settled(state) for state in self._ends(fitted.model, fitting)]
