@@ -17,7 +17,7 @@ OLD = Candidate("old", "incumbent", 1.0, bytes=1000, step_seconds=1e-3)
 def compared(name: str, estimate: float, error: float = 0.03, meets: bool = True, size: int = 100) -> Compared:
     kind = SAVING if name in ("baseline", "shrink") else GAIN
     candidate = Candidate(name, name, 1 - estimate, bytes=size, step_seconds=1e-3)
-    return Compared(name, kind, candidate, Gain(estimate, 30, 30.0, 1, error, np.empty(0)), meets)
+    return Compared(name, kind, candidate, Gain(estimate, 30, 30.0, 30.0, 1, error, 29.0, np.empty(0)), meets)
 
 
 def test_each_number_is_that_of_the_gain() -> None:

@@ -53,11 +53,44 @@ def test_the_error_of_groups_of_equal_ratios_is_that_of_seeds_alone() -> None:
     assert found.error == pytest.approx(np.std(factors / 0.8, ddof=1) / np.sqrt(3), rel=1e-6)
 
 
+def test_blocks_are_worth_what_the_formula_says() -> None:
+    own, _, number = losses(30)
+    walk = np.cumsum(np.random.default_rng(1).normal(size=30))
+    other = (own * (1 + 0.01 * walk[number]))[None]
+    found = gain(MAE, own, other, number, ordered=True, resamples=0)
+    plain = gain(MAE, own, other, number, resamples=0)
+    a, b = np.array(sums(other[0], number)), np.array(sums(own, number))
+    d = a / a.sum() - b / b.sum()
+    r = (d[1:] * d[:-1]).sum() / (d**2).sum()
+    r += (1 + 3 * r) / 30
+    assert 0.2 < r < 0.99, "a random walk is correlated"
+    assert found.worth == pytest.approx(30 * (1 - r) / (1 + r))
+    assert plain.worth == 30
+    assert found.effective == pytest.approx(plain.effective * found.worth / 30)
+    assert found.error == pytest.approx(plain.error * np.sqrt(30 / max(found.worth - 1, 1)))
+    assert found.estimate == plain.estimate
+
+
 def test_the_effective_number_of_groups_is_that_of_kish() -> None:
     equal = gain(MAE, np.ones(12), np.full((1, 12), 0.9), np.arange(12))
     assert equal.effective == pytest.approx(12)
     own = np.array([97.0, 1, 1, 1])
     assert gain(MAE, own, own[None] / 2, np.arange(4)).effective == pytest.approx(1 / (0.97**2 + 3 * 0.01**2))
+
+
+def test_the_degrees_of_freedom_are_those_of_welch_with_the_upper_end_of_the_seeds() -> None:
+    """Groups of equal ratios leave the seeds alone, 3 - 1; one seed leaves the groups alone; both lie in between."""
+    own, other, number = losses(12, 3)
+    alone = gain(MAE, own, np.array([[0.7], [0.8], [0.9]]) * own, number)
+    assert alone.degrees == pytest.approx(2, rel=1e-6)
+    one = gain(MAE, own, other[:1], number)
+    assert one.degrees == pytest.approx(one.effective - 1)
+    both = gain(MAE, own, other, number)
+    _, of_groups = by_hand(np.mean([sums(each, number) for each in other], axis=0).tolist(), sums(own, number))
+    totals = other.sum(axis=1)
+    upper = np.var(totals / totals.mean(), ddof=1) / 3 * 2 / -(2 * np.log(0.9))  # chi2 with 2 degrees is exponential
+    degrees = (of_groups**2 + upper) ** 2 / (of_groups**4 / (both.effective - 1) + upper**2 / 2)
+    assert both.degrees == pytest.approx(degrees, rel=1e-9)
 
 
 @pytest.mark.parametrize("seeds", [1, 3])
@@ -67,14 +100,15 @@ def test_the_resamples_are_a_bootstrap_t(seeds: int) -> None:
     a, b = [sums(each, number) for each in other], sums(own, number)
     mean = np.mean(a, axis=0).tolist()
     totals = np.array([sum(each) for each in a])
-    between = float(np.var(totals / totals.mean(), ddof=1) / seeds) if seeds > 1 else 0.0
+    spread = float(np.std(totals / totals.mean(), ddof=1)) if seeds > 1 else 0.0
     log, _ = by_hand(mean, b)
     rng, ratios = np.random.default_rng(1), []
     for _ in range(3000):
         drawn = rng.integers(0, 11, 11)
-        of_seeds = np.mean([a[k] for k in rng.integers(0, seeds, seeds)], axis=0)
-        t, error = by_hand([of_seeds[g] for g in drawn], [b[g] for g in drawn])
-        ratios.append((t - log) / np.sqrt(error**2 + between))
+        of_seeds = rng.normal(0, spread, seeds)  # new seeds: their mean, and the error of it that they show
+        t, error = by_hand([mean[g] for g in drawn], [b[g] for g in drawn])
+        seen = np.var(of_seeds, ddof=1) / seeds if seeds > 1 else 0.0
+        ratios.append((t + of_seeds.mean() - log) / np.sqrt(error**2 + seen))
     found = gain(RMSE, own, other, number, resamples=3000)
     assert len(found.quantiles) == 3000
     assert (np.diff(found.quantiles) >= 0).all()
@@ -109,12 +143,14 @@ def test_p_values_fall_with_the_distance() -> None:
 
 
 def test_detectable_is_found_with_its_power() -> None:
-    found = Gain(0.0, 30, 30.0, 1, 0.04, np.empty(0))
+    found = Gain(0.0, 30, 30.0, 30.0, 1, 0.04, 29.0, np.empty(0))
     width = stats.t.ppf(0.995, 29) + stats.t.ppf(0.8, 29)
     assert found.detectable(0.05, 0.005) == pytest.approx(1 - 0.95 * np.exp(-0.04 * width))
     rng, true = np.random.default_rng(0), found.detectable(0.05, 0.005)
     estimates = 1 - (1 - true) * np.exp(0.04 * rng.normal(size=2000))
-    power = np.mean([Gain(each, 30, 30.0, 1, 0.04, np.empty(0)).p_above(0.05) <= 0.005 for each in estimates])
+    power = np.mean(
+        [Gain(each, 30, 30.0, 30.0, 1, 0.04, 29.0, np.empty(0)).p_above(0.05) <= 0.005 for each in estimates]
+    )
     assert power == pytest.approx(0.8, abs=0.04)
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from gatewise.comparison import Gain, gain, metric_of
+from gatewise.comparison.bootstrap import LEAST_GROUPS
 
 RMSE = metric_of("rmse", "value")
 LEVEL = 0.005
@@ -78,6 +79,40 @@ def test_without_a_difference_nothing_is_found_to_be_better(name: str) -> None:
     for groups, seeds in SIZES:
         found = [simulated(LAWS[name], groups, seeds, 0.0, k) for k in range(40)]
         assert not any(each.p_above(0.05) <= LEVEL for each in found)
+
+
+@pytest.mark.parametrize("spread", [0.0, 0.02, 0.05, 0.1])
+def test_seeds_that_differ_are_part_of_the_error(spread: float) -> None:
+    """A true gain of exactly 5 %, three seeds, and a variance between them that is known from these three alone."""
+    rng, runs, groups, found = np.random.default_rng(0), 4000, 60, 0
+    for _ in range(runs):
+        level = rng.gamma(50, 1 / 50, groups)
+        own = level * rng.normal(1, 0.03, groups)
+        trained = 1 + spread * rng.standard_normal((3, 1))
+        other = 0.95 * trained * level * rng.normal(1, 0.03, (3, groups))
+        found += gain(metric_of("mae", "value"), own, other, np.arange(groups), resamples=0).p_above(0.05) <= LEVEL
+    assert found <= 1.4 * LEVEL * runs, f"{found} of {runs}; 20 are stated"
+
+
+@pytest.mark.parametrize(("correlation", "worth"), [(0.0, (35, 40)), (0.5, (7, 14)), (0.8, (1, 6))])
+def test_correlated_blocks_of_time_are_worth_fewer(correlation: float, worth: tuple[float, float]) -> None:
+    """A true gain of exactly 5 % in 40 blocks that are an autoregression: 40 (1 - r) / (1 + r) are independent."""
+    rng, runs, found, plain, counts = np.random.default_rng(0), 2000, 0, 0, []
+    for _ in range(runs):
+        noise = np.sqrt(1 - correlation**2) * rng.normal(size=40)
+        noise[0] = rng.normal()
+        deviations = [noise[0]]
+        for each in noise[1:]:
+            deviations.append(correlation * deviations[-1] + each)
+        other = 0.95 * (1 + 0.05 * np.array(deviations))[None]
+        number, mae = np.arange(40), metric_of("mae", "value")
+        ordered = gain(mae, np.ones(40), other, number, ordered=True, resamples=0)
+        found += ordered.p_above(0.05) <= LEVEL and ordered.worth >= LEAST_GROUPS  # a verdict needs as many
+        plain += gain(mae, np.ones(40), other, number, resamples=0).p_above(0.05) <= LEVEL
+        counts.append(ordered.worth)
+    assert worth[0] <= np.median(counts) <= worth[1]
+    assert found <= 1.5 * LEVEL * runs
+    assert plain > 4 * LEVEL * runs or correlation == 0, "as independent groups they would be trusted too much"
 
 
 def test_a_hundred_groups_find_a_gain_of_a_fifth_and_rule_out_one_where_there_is_none() -> None:

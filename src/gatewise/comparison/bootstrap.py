@@ -13,11 +13,25 @@ With A_g and B_g the summed losses of challenger and incumbent in group g, the g
 
 The interval is the bootstrap-t interval of Efron & Tibshirani 1993, chapter 12.5: in each resample, t* and its own se*
 are computed, and the quantiles of (t* - t) / se* replace those of Student's distribution. It is accurate to second
-order for one-sided statements, which a plain percentile interval is not. The variance between seeds is added to se^2.
+order for one-sided statements, which a plain percentile interval is not.
+
+The variance between S seeds, divided by S, is added to se^2. Three seeds cannot be resampled, because one resample in
+nine would consist of one seed alone. Their part of t* is therefore drawn from a normal distribution with this variance,
+and their part of se*^2 from the distribution that such an estimate has, chi^2 with S - 1 degrees of freedom.
+
 The quantiles of Student's distribution are used where they are wider. If few groups have nearly all the loss, neither
-the standard error nor the resamples know how much such groups vary. The degrees of freedom are therefore not G - 1,
-but the effective number of groups minus 1, which is 1 / sum_g w_g^2 (Kish 1965) with w_g the share of group g in the
-losses.
+the standard error nor the resamples know how much such groups vary. The degrees of freedom of the groups are therefore
+not G - 1, but the effective number of groups minus 1, which is 1 / sum_g w_g^2 (Kish 1965) with w_g the share of group
+g in the losses. Those of the sum of both variances are the ones of Welch 1947 and Satterthwaite 1946, in which the
+variance of the seeds enters with the upper end of its interval: three seeds may agree by chance, and then the plain
+formula takes the sum for as well known as the variance of the groups (up to four times as many false changes as stated).
+
+Blocks of one series are groups in the order of time, and neighbours may be alike however long they are. Their relative
+deviations d_g = A_g / sum A - B_g / sum B are therefore taken as an autoregression of first order::
+
+    r     = sum_g d_g d_(g+1) / sum_g d_g^2, plus (1 + 3 r) / G for its bias (Marriott & Pope 1954); at least 0
+    worth = G (1 - r) / (1 + r)           independent blocks with as much information, e.g. Box et al. 2015, chapter 2
+    se^2  is multiplied by G / (worth - 1), and the effective number of groups by worth / G
 
 If one of the two models has no loss at all, the logarithm of the ratio is infinite. Half the mean loss of a group that
 has one is then added to the sums of both models (as Haldane 1956 and Anscombe 1956 do with counts of 0).
@@ -46,6 +60,12 @@ LEAST_GROUPS = 10
 WORST = 1000.0
 """A greater loss, as a share, is told as this one; an interval may have no lower end at all."""
 
+SEEDS_MAY_DIFFER = 0.9
+"""The probability with which the variance of the seeds lies below the upper end that decides the degrees of freedom."""
+
+MOST_CORRELATION = 0.99
+"""A greater correlation of neighbouring blocks is taken as this one."""
+
 ROUNDING = 1e-13
 """A sum of squared relative deviations below this is the rounding of its terms, which is about 1e-16 for each group."""
 
@@ -60,17 +80,21 @@ class Gain:
     Attributes:
         estimate: 1 - challenger / incumbent; negative if the challenger is worse.
         groups: number of groups.
-        effective: effective number of groups, which is smaller if some have much more loss than others.
+        worth: number of independent groups that are as much evidence; below `groups` if blocks of time are correlated.
+        effective: effective number of groups, which is smaller still if some have much more loss than others.
         seeds: number of seeds of the challenger.
         error: standard error of log(challenger / incumbent), for the metric itself; infinite if there is one group.
+        degrees: degrees of freedom of the error; few if the seeds differ much.
         quantiles: the sorted (t* - t) / se* of the resamples; empty = Student's distribution alone.
     """
 
     estimate: float
     groups: int
+    worth: float
     effective: float
     seeds: int
     error: float
+    degrees: float
     quantiles: Array
 
     def low(self, level: float) -> float:
@@ -91,16 +115,12 @@ class Gain:
 
     def detectable(self, least: float, level: float, power: float = 0.8) -> float:
         """The least true gain that would be found to be above `least` with this power, at this level."""
-        width = stats.t.ppf(1 - level, self._degrees) + stats.t.ppf(power, self._degrees)
+        width = stats.t.ppf(1 - level, self.degrees) + stats.t.ppf(power, self.degrees)
         return float(-np.expm1(np.log(1 - least) - width * self.error))
 
     @property
     def _log(self) -> float:
         return float(np.log(max(1 - self.estimate, 1e-300)))
-
-    @property
-    def _degrees(self) -> float:
-        return max(1.0, self.effective - 1)
 
     def _p_value(self, beyond: float, distance: float, quantiles: Array) -> float:
         """How likely an estimate so far beyond a bound is by chance.
@@ -115,7 +135,7 @@ class Gain:
         if self.error == 0:
             return 0.0
         errors = distance / self.error
-        student = float(stats.t.sf(errors, self._degrees))
+        student = float(stats.t.sf(errors, self.degrees))
         if not len(quantiles):
             return student
         as_far = len(quantiles) - np.searchsorted(quantiles, errors, side="left")
@@ -123,7 +143,7 @@ class Gain:
 
     def _width(self, level: float, quantiles: Array) -> float:
         """How many standard errors the end is away from the estimate."""
-        student = float(stats.t.ppf(1 - level, self._degrees))
+        student = float(stats.t.ppf(1 - level, self.degrees))
         if not len(quantiles):
             return student
         # The greatest distance at which `_p_value` is at least the level.
@@ -138,7 +158,14 @@ class Gain:
 
 
 def gain(
-    metric: Metric, incumbent: Array, challenger: Array, groups: Array, *, seed: int = 0, resamples: int = RESAMPLES
+    metric: Metric,
+    incumbent: Array,
+    challenger: Array,
+    groups: Array,
+    *,
+    ordered: bool = False,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
 ) -> Gain:
     """The gain of a challenger over the incumbent on the same answers.
 
@@ -147,6 +174,7 @@ def gain(
         incumbent: (n,) the loss of each answer of the incumbent.
         challenger: (seeds, n) the loss of each answer of the challenger, for each of its seeds.
         groups: (n,) number of the group of each answer, from 0 without gaps.
+        ordered: whether the groups are blocks of time of one series, in this order, which may be correlated.
         seed: of the resampling.
         resamples: their number; 0 = Student's distribution alone.
     """
@@ -155,44 +183,73 @@ def gain(
     a = np.stack([np.bincount(groups, each, count) for each in challenger])  # (S, G)
     factor = 0.5 if metric.root else 1.0  # of the logarithm of a root
     if (b == a).all():
-        return Gain(0.0, count, float(count), len(a), 0.0 if count > 1 else np.inf, np.empty(0))
+        error = 0.0 if count > 1 else np.inf
+        return Gain(0.0, count, float(count), float(count), len(a), error, max(1.0, count - 1), np.empty(0))
     if not (a.any() and b.any()):
         lost = a.mean(axis=0) + b
         added = lost[lost > 0].mean() / 2 / count
         a, b = a + added, b + added
     mean = a.mean(axis=0)
-    t, error = _log_ratio(mean[None], b[None])
-    between = _between_seeds(a)
-    estimate = float(-np.expm1(factor * t[0]))
+    ts, errors = _log_ratio(mean[None], b[None])
+    t, error, between = float(ts[0]), float(errors[0]), _between_seeds(a)
+    estimate = float(-np.expm1(factor * t))
+    worth = _worth(mean / mean.sum() - b / b.sum()) if ordered else float(count)
     shares = (mean / mean.sum() + b / b.sum()) / 2
-    effective = float(1 / (shares**2).sum())
+    effective = float(worth / count / (shares**2).sum())
+    of_groups = max(1.0, effective - 1)
     if count < 2:
-        return Gain(estimate, count, effective, len(a), np.inf, np.empty(0))
-    whole = float(np.sqrt(error[0] ** 2 + between))
-    ratios = np.empty(0)
+        return Gain(estimate, count, worth, effective, len(a), np.inf, of_groups, np.empty(0))
+    wider = (count / max(worth - 1, 1)) ** 0.5 if worth < count else 1.0
+    whole, ratios = float(np.hypot(wider * error, between**0.5)), np.empty(0)
     if resamples and whole > 0:
-        ratios = _resampled(a, b, float(t[0]), float(error[0]), between, seed, resamples)
-    return Gain(estimate, count, effective, len(a), factor * whole, ratios)
+        # Resamples of single groups have the error of independent ones.
+        ratios = _resampled(mean, b, t, error, between / wider**2, len(a), seed, resamples)
+    degrees = _satterthwaite(((wider * error) ** 2, of_groups), (_upper(between, len(a)), len(a) - 1))
+    return Gain(estimate, count, worth, effective, len(a), factor * whole, degrees, ratios)
 
 
-def _resampled(a: Array, b: Array, t: float, error: float, between: float, seed: int, resamples: int) -> Array:
+def _resampled(
+    a: Array, b: Array, t: float, error: float, between: float, seeds: int, seed: int, resamples: int
+) -> Array:
     """The sorted (t* - t) / se* of resamples of groups and seeds.
 
     It is infinite if a model has no loss in a resample. If the losses do not differ between the groups of a resample,
     se* is that of all groups.
+
+    Args:
+        a, b: (G,) summed losses of the challenger, the mean over its seeds, and of the incumbent.
+        t, error: the logarithm of the ratio and its standard error over groups.
+        between: the variance of the mean over seeds, relative to the same error.
+        seeds: their number.
+        seed, resamples: as in `gain`.
     """
-    (seeds, count), rng = a.shape, np.random.default_rng(seed)
+    count, rng = len(b), np.random.default_rng(seed)
     found = []
     for begin in range(0, resamples, max(1, AT_ONCE // count)):
         size = min(max(1, AT_ONCE // count), resamples - begin)
         drawn = rng.multinomial(count, np.full(count, 1 / count), size)  # how often each group is drawn
-        mean = a[rng.integers(0, seeds, (size, seeds))].mean(axis=1) if seeds > 1 else a  # (R or 1, G)
-        ts, errors = _log_ratio(mean, b[None], drawn)
+        ts, errors = _log_ratio(a[None], b[None], drawn)
+        variance: Array | float = 0.0
+        if between > 0:
+            ts += np.sqrt(between) * rng.normal(size=size)
+            variance = between * rng.chisquare(seeds - 1, size) / (seeds - 1)
         with np.errstate(divide="ignore", invalid="ignore"):
-            spread = np.sqrt(np.where(errors > 0, errors, error) ** 2 + between)
+            spread = np.sqrt(np.where(errors > 0, errors, error) ** 2 + variance)
             found.append(np.where(np.isinf(ts), ts, (ts - t) / spread))
     ratios = np.concatenate(found)
     return np.sort(ratios[~np.isnan(ratios)])
+
+
+def _upper(between: float, seeds: int) -> float:
+    """The upper end of the variance between seeds."""
+    return between * (seeds - 1) / float(stats.chi2.ppf(1 - SEEDS_MAY_DIFFER, seeds - 1)) if between > 0 else 0.0
+
+
+def _satterthwaite(*parts: tuple[float, float]) -> float:
+    """The degrees of freedom of a sum of variances, each with its own."""
+    whole = sum(variance for variance, _ in parts)
+    uncertain = sum(variance**2 / degrees for variance, degrees in parts if variance > 0)
+    return float(whole**2 / uncertain) if uncertain > 0 else parts[0][1]
 
 
 def holm(p_values: Sequence[float], level: float) -> list[bool]:
@@ -218,6 +275,16 @@ def _log_ratio(a: Array, b: Array, counts: Array | None = None) -> tuple[Array, 
         )
         square = np.where(square > ROUNDING, square, 0.0) * groups
         return np.log(sum_a / sum_b), np.sqrt(square / (groups - 1) if groups > 1 else square)
+
+
+def _worth(deviations: Array) -> float:
+    """How many independent blocks are as much evidence as these, from their relative deviations in order."""
+    count, square = len(deviations), float((deviations**2).sum())
+    if count < 2 or square <= ROUNDING:
+        return float(count)
+    r = float((deviations[1:] * deviations[:-1]).sum()) / square
+    r = min(max(r + (1 + 3 * r) / count, 0.0), MOST_CORRELATION)
+    return count * (1 - r) / (1 + r)
 
 
 def _between_seeds(a: Array) -> float:
