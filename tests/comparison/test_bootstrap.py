@@ -66,7 +66,8 @@ def test_blocks_are_worth_what_the_formula_says() -> None:
     assert 0.2 < r < 0.99, "a random walk is correlated"
     assert found.worth == pytest.approx(30 * (1 - r) / (1 + r))
     assert plain.worth == 30
-    assert found.effective == pytest.approx(plain.effective * found.worth / 30)
+    upper = min(0.99, r + stats.norm.ppf(0.9) * np.sqrt((1 - r**2) / 30))
+    assert found.effective == pytest.approx(plain.effective * (1 - upper) / (1 + upper))
     assert found.error == pytest.approx(plain.error * np.sqrt(30 / max(found.worth - 1, 1)))
     assert found.estimate == plain.estimate
 

@@ -23,8 +23,8 @@ The quantiles of Student's distribution are used where they are wider. If few gr
 the standard error nor the resamples know how much such groups vary. The degrees of freedom of the groups are therefore
 not G - 1, but the effective number of groups minus 1, which is 1 / sum_g w_g^2 (Kish 1965) with w_g the share of group
 g in the losses. Those of the sum of both variances are the ones of Welch 1947 and Satterthwaite 1946, in which the
-variance of the seeds enters with the upper end of its interval: three seeds may agree by chance, and then the plain
-formula takes the sum for as well known as the variance of the groups (up to four times as many false changes as stated).
+variance of the seeds enters with the upper end of its interval. Three seeds may agree by chance, and the plain formula
+then takes the sum for as well known as the variance of the groups.
 
 Blocks of one series are groups in the order of time, and neighbours may be alike however long they are. Their relative
 deviations d_g = A_g / sum A - B_g / sum B are therefore taken as an autoregression of first order::
@@ -32,6 +32,8 @@ deviations d_g = A_g / sum A - B_g / sum B are therefore taken as an autoregress
     r     = sum_g d_g d_(g+1) / sum_g d_g^2, plus (1 + 3 r) / G for its bias (Marriott & Pope 1954); at least 0
     worth = G (1 - r) / (1 + r)           independent blocks with as much information, e.g. Box et al. 2015, chapter 2
     se^2  is multiplied by G / (worth - 1), and the effective number of groups by worth / G
+
+For the effective number, which decides the degrees of freedom, r is the upper end of its interval, as for the seeds.
 
 If one of the two models has no loss at all, the logarithm of the ratio is infinite. Half the mean loss of a group that
 has one is then added to the sums of both models (as Haldane 1956 and Anscombe 1956 do with counts of 0).
@@ -60,8 +62,8 @@ LEAST_GROUPS = 10
 WORST = 1000.0
 """A greater loss, as a share, is told as this one; an interval may have no lower end at all."""
 
-SEEDS_MAY_DIFFER = 0.9
-"""The probability with which the variance of the seeds lies below the upper end that decides the degrees of freedom."""
+UPPER = 0.9
+"""The probability of the upper ends, of the variance between seeds and of the correlation of neighbouring blocks."""
 
 MOST_CORRELATION = 0.99
 """A greater correlation of neighbouring blocks is taken as this one."""
@@ -193,9 +195,11 @@ def gain(
     ts, errors = _log_ratio(mean[None], b[None])
     t, error, between = float(ts[0]), float(errors[0]), _between_seeds(a)
     estimate = float(-np.expm1(factor * t))
-    worth = _worth(mean / mean.sum() - b / b.sum()) if ordered else float(count)
+    worth = least = float(count)
+    if ordered:
+        worth, least = _worth(mean / mean.sum() - b / b.sum())
     shares = (mean / mean.sum() + b / b.sum()) / 2
-    effective = float(worth / count / (shares**2).sum())
+    effective = float(least / count / (shares**2).sum())
     of_groups = max(1.0, effective - 1)
     if count < 2:
         return Gain(estimate, count, worth, effective, len(a), np.inf, of_groups, np.empty(0))
@@ -242,7 +246,7 @@ def _resampled(
 
 def _upper(between: float, seeds: int) -> float:
     """The upper end of the variance between seeds."""
-    return between * (seeds - 1) / float(stats.chi2.ppf(1 - SEEDS_MAY_DIFFER, seeds - 1)) if between > 0 else 0.0
+    return between * (seeds - 1) / float(stats.chi2.ppf(1 - UPPER, seeds - 1)) if between > 0 else 0.0
 
 
 def _satterthwaite(*parts: tuple[float, float]) -> float:
@@ -277,14 +281,21 @@ def _log_ratio(a: Array, b: Array, counts: Array | None = None) -> tuple[Array, 
         return np.log(sum_a / sum_b), np.sqrt(square / (groups - 1) if groups > 1 else square)
 
 
-def _worth(deviations: Array) -> float:
-    """How many independent blocks are as much evidence as these, from their relative deviations in order."""
+def _worth(deviations: Array) -> tuple[float, float]:
+    """How many independent blocks are as much evidence as these, and the lower end of that number.
+
+    Args:
+        deviations: (G,) the relative deviations of the blocks in order.
+    """
     count, square = len(deviations), float((deviations**2).sum())
     if count < 2 or square <= ROUNDING:
-        return float(count)
+        return float(count), float(count)
     r = float((deviations[1:] * deviations[:-1]).sum()) / square
-    r = min(max(r + (1 + 3 * r) / count, 0.0), MOST_CORRELATION)
-    return count * (1 - r) / (1 + r)
+    r += (1 + 3 * r) / count
+    error = (max(0.0, 1 - r**2) / count) ** 0.5  # Bartlett 1946
+    ends = [min(max(each, 0.0), MOST_CORRELATION) for each in (r, r + float(stats.norm.ppf(UPPER)) * error)]
+    worth, least = (count * (1 - each) / (1 + each) for each in ends)
+    return worth, least
 
 
 def _between_seeds(a: Array) -> float:
