@@ -50,7 +50,5 @@ def found(questions: Sequence[Question], **changed: Any) -> Findings:
         )
         for each in questions
     ]  # fmt: skip
-    made = Findings(
-        "rmse", True, 30, False, 0.05, "as stated", "", True, "", tuple(questions), (), (incumbent, *others)
-    )
+    made = Findings("rmse", True, 30, False, 0.05, "accepted", "", "", tuple(questions), (), (incumbent, *others))
     return replace(made, **changed)

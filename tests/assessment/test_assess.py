@@ -175,3 +175,43 @@ def test_a_budget_too_small_for_anything_is_insufficient() -> None:
     )  # fmt: skip
     assert found.verdict.kind == "insufficient"
     check_dict(found)
+
+
+def test_a_gap_that_no_window_reads_does_not_end_an_assessment() -> None:
+    """The model cannot carry its state over the gap, so this one question is not asked."""
+    tables = [linear(12, 30, seed) for seed in (0, 1)]
+    for table in tables:
+        row = table.groupby("id").cumcount()
+        table.loc[row < 2, "u"] = np.nan
+        table.loc[row < 5, "y"] = np.nan
+    spec = gw.ModelSpec(inputs=3, layers=[gw.LayerSpec("gru", units=2), gw.LayerSpec("dense", units=1)])
+    found = gw.assess(
+        gw.init(spec, 0), tables[0], unseen=tables[1], inputs=["u", "v", "w"], target="y", groups="id", lookback=3,
+        budget=1, mapping_confirmed=True,
+    )  # fmt: skip
+    check = found.findings.check("GW107")
+    assert check is not None
+    assert check.status == "not applicable"
+    assert "step 0 of row 0 is nan" in check.text
+    assert "baseline" in {each.name for each in found.findings.questions}
+    check_dict(found)
+
+
+def test_what_is_not_known_of_a_challenger_does_not_meet_a_constraint(outdated: Assessment) -> None:
+    """The better column wins without a constraint, and cannot win with one, because nobody knows what it costs."""
+    stated = {**outdated.stated, "latency": 10.0}
+    found = gw.assess(**stated, budget=2)
+    assert found.verdict.kind != "replace"
+    (asked,) = [each for each in found.findings.questions if each.name == "replace"]
+    assert "is not known" in asked.obstacle
+    check = found.findings.check("GW006")
+    assert check is not None
+    assert (check.status, "is not known" in check.text) == ("not applicable", True)
+
+
+def test_a_function_is_timed() -> None:
+    found = gw.assess(
+        answers, linear(12), unseen=linear(12, seed=1), inputs=["u", "v", "w"], target="y", groups="id", lookback=3,
+        scaler="none", budget=0.01, latency=1e-9,
+    )  # fmt: skip
+    assert found.findings.broken.startswith("One answer of answers takes")

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from assessment.tables import answers, linear
-from gatewise.assessment.baselining import split
-from gatewise.assessment.costs import breaks, seconds_of
+from gatewise.assessment.costs import breaks, obstacle, seconds_of
 from gatewise.assessment.drift import check_drift
 from gatewise.assessment.findings import Candidate
 from gatewise.assessment.setup import Setup, setup
@@ -16,7 +15,7 @@ from gatewise.assessment.setup import Setup, setup
 
 def case(data: Any, unseen: Any = None, groups: str | None = "id") -> Setup:
     return setup(
-        answers, data, unseen, inputs=["u", "v", "w"], target="y", lookback=3, horizon=0, season=None,
+        model=answers, data=data, unseen=unseen, inputs=["u", "v", "w"], target="y", lookback=3, horizon=0, season=None,
         groups=groups, time=None, scaler="none", target_scaler=None, context=None, spec=None, predictions=None,
         challengers=None, metric=None,
         latency=None, memory=None, min_gain=0.05, seed=0,
@@ -53,20 +52,6 @@ def test_gaps_in_rows_that_no_window_reads_do_not_matter() -> None:
     assert check_drift(case(data, unseen)).status == "failed"
 
 
-def test_simple_methods_are_chosen_on_groups_of_their_own() -> None:
-    data = case(linear(12)).data
-    fit, held = split(data, 0)
-    assert not set(fit.groups) & set(held.groups)
-    assert len(fit) + len(held) == len(data)
-    blocks = case(linear(1, 800).drop(columns="id"), groups=None).data
-    fit, held = split(blocks, 0)
-    assert fit.ends.max() < held.ends.min(), "the held-out blocks are the last"
-    one = data.of_groups(data.groups[:1])
-    fit, held = split(one, 0)
-    assert len(fit) + len(held) == len(one)
-    assert fit.ends.max() < held.ends.min()
-
-
 def test_what_breaks_a_constraint() -> None:
     model = Candidate("legacy", "incumbent", 1.0, bytes=1000, state_bytes=24, step_seconds=2e-3)
     assert breaks(model, None, None) == breaks(model, 2e-3, 1024) == ""
@@ -78,6 +63,10 @@ def test_what_breaks_a_constraint() -> None:
     )
     unknown = replace(model, bytes=None, step_seconds=None)
     assert breaks(unknown, 1e-9, 1) == "", "what is not known breaks nothing"
+    assert obstacle(unknown, None, None) == obstacle(model, 2e-3, 1024) == ""
+    assert obstacle(model, 1e-3, None) == breaks(model, 1e-3, None)
+    for limits in ((1.0, None), (None, 1 << 30)):
+        assert "is not known, so it is not shown to meet the constraint" in obstacle(unknown, *limits)
 
 
 def test_the_time_of_an_answer_is_a_median() -> None:

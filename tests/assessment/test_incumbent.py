@@ -15,6 +15,7 @@ from gatewise.assessment.incumbent import Incumbent, context_of, model_of
 from gatewise.assessment.scaler import scaler_of
 from gatewise.comparison import Examples, examples
 from gatewise.errors import FileError, InputError
+from gatewise.importers.origins import KEY
 
 INPUTS = ["u", "v", "w"]
 
@@ -187,3 +188,17 @@ def test_contexts() -> None:
     ):
         with pytest.raises(InputError, match=told):
             context_of(model, function, lookback, stated)  # type: ignore[arg-type]
+
+
+def test_a_model_that_answers_once_needs_the_length_of_its_sequences(tmp_path: Path) -> None:
+    """Carried over a whole series it would give answers, but none that anybody has trained."""
+    layers = [{"type": "dense", "activation": "", "shape": [None, None, 1], "weights": [[[1.0]] * 3, [0.0]]}]
+    (tmp_path / "old.json").write_text(json.dumps({"in_shape": [None, None, 3], "layers": layers}))
+    _, model, _ = model_of(str(tmp_path / "old.json"))
+    assert model is not None
+    assert context_of(model, None, None, None) == ("series", None), "it answers at each row"
+    model = model.replace(provenance={KEY: {**model.provenance[KEY], "answers": "last"}})
+    with pytest.raises(InputError, match="does not say how many rows.*lookback="):
+        context_of(model, None, None, None)
+    assert context_of(model, None, 5, None) == ("window", 5)
+    assert context_of(model, None, None, "series") == ("series", None), "what is stated is taken"

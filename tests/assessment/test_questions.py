@@ -14,10 +14,10 @@ from gatewise.comparison import Gain
 OLD = Candidate("old", "incumbent", 1.0, bytes=1000, step_seconds=1e-3)
 
 
-def compared(name: str, estimate: float, error: float = 0.03, meets: bool = True, size: int = 100) -> Compared:
+def compared(name: str, estimate: float, error: float = 0.03, obstacle: str = "", size: int = 100) -> Compared:
     kind = SAVING if name in ("baseline", "shrink") else GAIN
     candidate = Candidate(name, name, 1 - estimate, bytes=size, step_seconds=1e-3)
-    return Compared(name, kind, candidate, Gain(estimate, 30, 30.0, 30.0, 1, error, 29.0, np.empty(0)), meets)
+    return Compared(name, kind, candidate, Gain(estimate, 30, 30.0, 30.0, 1, error, 29.0, 0.0, np.empty(0)), obstacle)
 
 
 def test_each_number_is_that_of_the_gain() -> None:
@@ -35,11 +35,17 @@ def test_the_lower_end_is_beyond_the_bound_exactly_for_what_is_accepted(seed: in
     rng = np.random.default_rng(seed)
     names = rng.permutation(["baseline", "shrink", "retrain", "recurrence"])[: rng.integers(1, 5)]
     given = [
-        compared(str(name), rng.normal(0.1, 0.1), rng.uniform(0.01, 0.06), rng.random() < 0.8, rng.choice([100, 900]))
+        compared(
+            str(name),
+            rng.normal(0.1, 0.1),
+            rng.uniform(0.01, 0.06),
+            str(rng.choice(["", "It takes 2 ms."], p=[0.8, 0.2])),
+            rng.choice([100, 900]),
+        )
         for name in names
     ]
     asked = questions(given, OLD, 0.05, incumbent_meets)
-    findings = replace(found(asked), meets=incumbent_meets)
+    findings = replace(found(asked), broken="" if incumbent_meets else "One answer takes 2 ms.")
     beyond = []
     for each in asked:
         gains = incumbent_meets and (each.kind == GAIN or not each.halves)
@@ -54,6 +60,12 @@ def test_half_of_the_bytes_or_of_the_time() -> None:
 
     assert new(500, 1e-3)
     assert new(1000, 5e-4)
+    assert new(500, 2e-3)
+    assert not new(500, 2.1e-3), "one is halved, and the other more than doubled"
+    assert not new(2001, 5e-4)
+    state = replace(OLD, state_bytes=1000)
+    assert halves(replace(OLD, bytes=900, state_bytes=100), state), "memory is that of parameters and state"
+    assert not halves(replace(OLD, bytes=400, state_bytes=1000), state)
     assert not new(501, 5.01e-4)
     assert not new(None, None)
     assert new(None, 1e-4)

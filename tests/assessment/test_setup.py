@@ -22,7 +22,7 @@ STATED: dict[str, Any] = {
 
 def made(model: Any = answers, data: Any = DATA, **changed: Any) -> Setup:
     stated = {**STATED, **changed}
-    return setup(model, data, stated.pop("unseen"), **stated)
+    return setup(model=model, data=data, **stated)
 
 
 def gru(inputs: int = 3, outputs: int = 1) -> gw.Model:
@@ -34,6 +34,12 @@ def column(**changed: Any) -> pd.DataFrame:
     return DATA.assign(**changed)
 
 
+CLASSES = gw.init(
+    gw.ModelSpec(
+        inputs=3, layers=[gw.LayerSpec("dense", units=2)], head=gw.LayerSpec("softmax", classes=["on", "off"])
+    ),
+    0,
+)
 GRU, EARLY = gru(), DATA.groupby("id").cumcount()
 BAD: dict[str, tuple[dict[str, Any], str]] = {
     "too few inputs": ({"model": GRU, "inputs": ["u", "v"]}, "reads 3 inputs in a row, but 2 columns .*inputs="),
@@ -68,7 +74,8 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "neither model nor predictions": ({"model": None}, "either a model or its predictions"),
     "model and predictions": ({"predictions": "old"}, "either a model or its predictions"),
     "predictions as inputs": ({"model": None, "predictions": "old", "inputs": ["u", "old"]}, "'old' holds predictions"),
-    "two models": ({"model": None, "predictions": {"a": "old", "b": "u"}}, "predictions of 2 are given"),
+    "classes": ({"model": CLASSES, "target": "y"}, "answers with classes.*predictions="),
+    "two models": ({"model": None, "predictions": {"a": "old", "b": "u"}}, "predictions of 2 are given.*challengers"),
     "one name for two": (
         {"model": None, "predictions": {"a": "old"}, "challengers": {"a": "w"}, "inputs": ["u"]},
         "the model and a challenger are both called 'a'",
@@ -81,14 +88,14 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
         {"model": None, "predictions": "old", "data": column(old=DATA["old"].where(DATA.index != 50))},
         "the predictions of 'predictions', has no finite value",
     ),
-    "latency": ({"latency": 0}, "latency must be"),
-    "latency as text": ({"latency": "2ms"}, "latency must be"),
-    "memory": ({"memory": -1}, "memory must be"),
-    "min_gain": ({"min_gain": 0}, "min_gain must be"),
-    "min_gain that is no number": ({"min_gain": float("nan")}, "min_gain must be"),
-    "horizon": ({"horizon": -1}, "horizon must be"),
+    "latency": ({"latency": 0}, "latency must be .*leave out latency"),
+    "latency as text": ({"latency": "2ms"}, "latency must be .*leave out latency"),
+    "memory": ({"memory": -1}, "memory must be .*leave out memory"),
+    "min_gain": ({"min_gain": 0}, "least gain must be a share .*min_gain=0.05"),
+    "min_gain that is no number": ({"min_gain": float("nan")}, "least gain must be a share .*min_gain=0.05"),
+    "horizon": ({"horizon": -1}, "horizon must be .*horizon=0"),
     "lookback": ({"lookback": 0}, "lookback must be"),
-    "seed": ({"seed": -1}, "seed must be"),
+    "seed": ({"seed": -1}, "seed must be .*seed=0"),
     "metric": ({"metric": "r2"}, "must be one of rmse, mae, mse"),
     "no rows": ({"data": DATA[:0]}, "no rows"),
     "no file": ({"data": "none.csv"}, "none.csv"),
@@ -134,6 +141,12 @@ def test_the_scaling_is_proposed_that_suits_the_model(name: str) -> None:
     found = made(trained, scaler=None)
     assert found.incumbent.scaler.name == name
     assert found.proposed["scaler"].startswith(f"{name}, because")
+
+
+def test_nothing_is_proposed_for_a_model_of_gatewise() -> None:
+    """Its own scaling is part of it, whether or not a task made it."""
+    found = made(GRU, scaler=None)
+    assert (found.incumbent.scaler.name, found.proposed) == ("none", {})
 
 
 def test_a_model_that_carries_its_state_gets_windows_for_the_others() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 from pathlib import Path
 
 import click
@@ -47,7 +48,7 @@ def test_a_verdict_for_people_and_a_page(folder: Path, tmp_path: Path) -> None:
     ran = gatewise(*predictions(folder, "--html", str(page), "-o", str(model)))
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.startswith("Replace the model by a simple method (a ridge regression on the")
-    assert "No model was written" in ran.stdout
+    assert "No model was written: a ridge regression on the window has no model file" in " ".join(ran.stdout.split())
     assert not model.exists()
     assert "Confidence: more than 99.9 %" in ran.stdout.replace("\n", " ")
     assert max(map(len, ran.stdout.splitlines())) <= 100
@@ -67,13 +68,19 @@ def test_json_and_the_code_of_a_verdict_that_shall_fail(folder: Path) -> None:
     assert gatewise(*predictions(folder, "--fail-on", "retrain,recurrence")).returncode == 0
 
 
+def test_json_says_on_standard_error_why_no_model_was_written(folder: Path, tmp_path: Path) -> None:
+    ran = gatewise(*predictions(folder, "--json", "-o", str(tmp_path / "best.safetensors")))
+    assert json.loads(ran.stdout)["verdict"] == "baseline"
+    assert "gatewise: no model was written: a ridge regression on the window has no model file" in ran.stderr
+
+
 def test_a_constraint_that_nothing_meets(folder: Path, tmp_path: Path) -> None:
     page = tmp_path / "verdict.html"
     ran = gatewise(*legacy(folder, "--latency", "0.001us", "--budget", "400ms", "--json", "--html", str(page)))
     assert ran.returncode == 3, ran.stderr
     found = json.loads(ran.stdout)
     assert found["reasons"][0]["of"] == "GW006"
-    assert all(not each["meets"] for each in found["questions"])
+    assert all(each["obstacle"] for each in found["questions"])
     assert found["model"]["name"] == "<i>legacy.safetensors"
     text = page.read_text()
     assert "&lt;i&gt;legacy" in text
@@ -82,10 +89,19 @@ def test_a_constraint_that_nothing_meets(folder: Path, tmp_path: Path) -> None:
     assert gatewise(*legacy(folder, "--memory", "1", "--budget", "10ms", "--fail-on", "insufficient")).returncode == 4
 
 
-def test_a_budget_too_small_for_anything(folder: Path) -> None:
-    ran = gatewise(*predictions(folder, budget="1ms"))
+def test_a_budget_too_small_for_anything(folder: Path, tmp_path: Path) -> None:
+    page = tmp_path / "verdict.html"
+    more = ("--html", str(page), "--latency", "2ms", "--scaler", "none", "--min-gain", "0.1")
+    ran = gatewise(*predictions(folder, *more, budget="1ms"))
     assert ran.returncode == 3
     assert ran.stdout.startswith("Not enough evidence")
+    (command,) = re.findall(r"<dt>Next</dt><dd><code>(.*?)</code>", page.read_text())
+    assert command == (
+        "gatewise assess data.csv --unseen unseen.csv --inputs u,v,w --target y --lookback 3 --groups id "
+        "--scaler none --predictions old=old --latency 0.002s --min-gain 0.1 --budget 1m"
+    )
+    here = [str(folder / word) if word.endswith(".csv") else word for word in shlex.split(command)[1:-1]]
+    assert gatewise(*here, "10ms").returncode == 3, "the command is one that the program understands"
 
 
 @pytest.mark.parametrize(

@@ -144,13 +144,13 @@ def test_p_values_fall_with_the_distance() -> None:
 
 
 def test_detectable_is_found_with_its_power() -> None:
-    found = Gain(0.0, 30, 30.0, 30.0, 1, 0.04, 29.0, np.empty(0))
+    found = Gain(0.0, 30, 30.0, 30.0, 1, 0.04, 29.0, 0.0, np.empty(0))
     width = stats.t.ppf(0.995, 29) + stats.t.ppf(0.8, 29)
     assert found.detectable(0.05, 0.005) == pytest.approx(1 - 0.95 * np.exp(-0.04 * width))
     rng, true = np.random.default_rng(0), found.detectable(0.05, 0.005)
     estimates = 1 - (1 - true) * np.exp(0.04 * rng.normal(size=2000))
     power = np.mean(
-        [Gain(each, 30, 30.0, 30.0, 1, 0.04, 29.0, np.empty(0)).p_above(0.05) <= 0.005 for each in estimates]
+        [Gain(each, 30, 30.0, 30.0, 1, 0.04, 29.0, 0.0, np.empty(0)).p_above(0.05) <= 0.005 for each in estimates]
     )
     assert power == pytest.approx(0.8, abs=0.04)
 

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from gatewise.comparison import Examples, examples
+from gatewise.comparison.challengers import frame_of
 from gatewise.comparison.examples import BLOCKS
 from gatewise.errors import InputError
 
@@ -149,3 +150,31 @@ def test_the_rows_that_windows_read(lookback: int | None) -> None:
         start = next(start for _, start, stop in data.series if start <= end < stop)
         read |= set(range(start if lookback is None else end - lookback + 1, end + 1))
     assert set(np.flatnonzero(data.read).tolist()) == read
+
+
+def test_parts_do_not_overlap() -> None:
+    data = examples(table(*[30] * 12), ["a", "b"], ["y"], lookback=5, horizon=2, groups="id")
+    rest, held = data.parted(0.25, 2, 0)
+    assert len(set(held.groups)) == 3
+    assert not set(rest.groups) & set(held.groups)
+    assert len(rest) + len(held) == len(data), "groups are independent, so nothing is left out"
+    assert set(data.parted(0.25, 2, 1)[1].groups) != set(held.groups)
+    series = examples(table(800).drop(columns="id"), ["a", "b"], ["y"], lookback=5, horizon=2)
+    one = data.of_groups(data.groups[:1])
+    for whole in (series, one):
+        rest, held = whole.parted(0.2, 2, 0)
+        assert int((rest.ends + 2).max()) < int((held.ends - 5 + 1).min()), "the held-out rows are the last"
+        assert len(rest) >= 0.5 * len(whole)
+        assert len(held) == pytest.approx(0.2 * len(whole), abs=0.05 * len(whole) + 1)
+
+
+def test_constant_columns_are_those_of_the_rows_that_are_read() -> None:
+    """A gap, or another reading, in rows that no window reads changes nothing."""
+    frame = table(20, 20)
+    early = frame.groupby("id").cumcount() < 4
+    frame.loc[frame.groupby("id").cumcount() < 8, "y"] = np.nan
+    frame["a"] = frame["a"].where(~early)
+    frame["b"] = np.where(early, frame["b"], 1.0)
+    data = examples(frame, ["a", "b"], ["y"], lookback=3, groups="id")
+    assert data.varying.tolist() == [True, False]
+    assert [name for name in frame_of(data).columns if name in "ab"] == ["a"]

@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 
 from gatewise.assessment import costs, words
-from gatewise.assessment.baselining import fitted
+from gatewise.assessment.baselining import check_methods, fitted
 from gatewise.assessment.curves import check_curves
 from gatewise.assessment.drift import check_drift
 from gatewise.assessment.findings import (
     FAILED,
     GAIN,
     NOT_APPLICABLE,
+    NOT_RUN,
     PASSED,
     SAVING,
     Candidate,
@@ -23,8 +24,7 @@ from gatewise.assessment.findings import (
     Findings,
 )
 from gatewise.assessment.health import check_health
-from gatewise.assessment.mapping import Mapping as Mapped
-from gatewise.assessment.mapping import check_mapping
+from gatewise.assessment.mapping import MappingCheck, check_mapping
 from gatewise.assessment.questions import Compared, questions
 from gatewise.assessment.result import Assessment
 from gatewise.assessment.setup import Setup, setup
@@ -32,9 +32,11 @@ from gatewise.assessment.training import Challenges, challenge
 from gatewise.assessment.verdict import verdict
 from gatewise.comparison.bootstrap import LEAST_GROUPS, gain
 from gatewise.comparison.budget import Budget
-from gatewise.comparison.challengers import UNITS_OF_TIME, Trained
+from gatewise.comparison.challengers import UNITS_OF_TIME
 from gatewise.comparison.running import in_context
+from gatewise.errors import InputError
 from gatewise.layers.base import Array
+from gatewise.model import Model
 from gatewise.tables.table import unused
 
 BUDGET = 300.0
@@ -122,17 +124,19 @@ def assess(
         MissingExtraError: a library is not installed.
     """
     spending = Budget(budget, progress=progress)
+    stated: dict[str, Any] = {
+        "model": model, "data": data, "unseen": unseen, "inputs": inputs, "target": target, "lookback": lookback,
+        "horizon": horizon, "season": season, "groups": groups, "time": time, "scaler": scaler,
+        "target_scaler": target_scaler, "context": context, "spec": spec, "predictions": predictions,
+        "challengers": challengers, "metric": metric, "latency": latency, "memory": memory, "min_gain": min_gain,
+        "seed": seed,
+    }  # fmt: skip
     with spending.doing("reading model and data"):
-        case = setup(
-            model, data, unseen, inputs=inputs, target=target, lookback=lookback, horizon=horizon, season=season,
-            groups=groups, time=time, scaler=scaler, target_scaler=target_scaler, context=context, spec=spec,
-            predictions=predictions, challengers=challengers, metric=metric, latency=latency, memory=memory,
-            min_gain=min_gain, seed=seed,
-        )  # fmt: skip
+        case = setup(**stated)
     with spending.doing("checking the mapping of the columns"):
         mapping = check_mapping(case.incumbent, case.data, case.metric, case.min_gain, mapping_confirmed, budget / 20)
-    run = _Run(case, spending, mapping)
-    if mapping.status == "as stated":
+    run = _Run(case, spending, mapping, {**stated, "mapping_confirmed": mapping_confirmed})
+    if mapping.status == "accepted":
         run.health()
         run.contexts()
         run.baselines()
@@ -144,8 +148,8 @@ def assess(
 class _Run:
     """An assessment while it is made: candidates and comparisons are added one after the other."""
 
-    def __init__(self, case: Setup, budget: Budget, mapping: Mapped) -> None:
-        self.case, self.budget, self.mapping = case, budget, mapping
+    def __init__(self, case: Setup, budget: Budget, mapping: MappingCheck, stated: Mapping[str, Any]) -> None:
+        self.case, self.budget, self.mapping, self.stated = case, budget, mapping, stated
         self.losses: dict[str, Array] = {}  # candidate -> (seeds, n)
         self.answers: dict[str, Array] = {}  # candidate -> (n, k) of its first seed
         self.compared: list[Compared] = []
@@ -153,12 +157,15 @@ class _Run:
         self.challenges = Challenges()
         self.checks: list[Finding] = []
         self.methods: dict[str, str] = {}
-        self.trained: dict[str, Trained] = {}
+        self.models: dict[str, Model] = {}  # candidate -> the model that is handed over if it wins
         incumbent = case.incumbent
         with budget.doing("running the model on the rows that judge"):
-            cost = {}
+            cost: dict[str, Any] = {}
             if incumbent.model is not None:
                 cost = costs.of_model(in_context(incumbent.model, incumbent.context, case.data.lookback))
+            elif incumbent.function is not None:
+                one, function = incumbent.scaler.scaled(case.judge.windows(slice(0, 1))), incumbent.function
+                cost = {"step_seconds": costs.seconds_of(lambda: function(one))}
             self.incumbent = self._candidate(incumbent.name, "incumbent", [incumbent.answers(case.judge)], **cost)
         self.broken = costs.breaks(self.incumbent, case.latency, case.memory)
 
@@ -175,20 +182,29 @@ class _Run:
         if other == "window" and data.lookback is None:
             return
         name = CONTEXT_NAMES[other].format(data.lookback)
+        code, title = "GW107", "The model can run in another context"
         with self.budget.doing("running the model with another context"):
-            answers = replace(incumbent, context=other).answers(self.case.judge)
+            try:
+                answers = replace(incumbent, context=other).answers(self.case.judge)
+            except InputError as error:  # such as a missing reading in rows that no window reads
+                self.checks.append(Finding(code, title, NOT_APPLICABLE, f"It was not compared with {name}: {error}."))
+                return
             cost = costs.of_model(in_context(incumbent.model, other, data.lookback))
-        self._compare("reset", GAIN, self._candidate(name, "reset", [answers], **cost))
+        self.checks.append(Finding(code, title, PASSED, f"It was compared with {name}."))
+        candidate = self._candidate(name, "reset", [answers], **cost)
+        self.models[candidate.name] = in_context(incumbent.model, other, data.lookback)
+        self._compare("reset", GAIN, candidate)
 
     def baselines(self) -> None:
         """Fit the simple methods; the one that is best on held-out groups challenges the model."""
-        found = fitted(self.case, self.budget)
+        found, left_out = fitted(self.case, self.budget)
+        self.checks.append(check_methods(found, left_out))
         best = min(found, key=lambda each: each.validation)
         for each in found:
             question = "baseline" if each is best else "other"
             candidate = self._candidate(
-                each.method.label, question, [each.answers], bytes=each.method.bytes, step_seconds=each.step_seconds,
-                minutes=each.seconds / 60,
+                each.method.label, question, [each.answers], bytes=each.method.bytes, state_bytes=each.window_bytes,
+                step_seconds=each.step_seconds, minutes=each.seconds / 60,
             )  # fmt: skip
             self.methods[candidate.name] = each.method.name
             if each is best:
@@ -206,11 +222,13 @@ class _Run:
         """Train challengers for as long as the budget allows."""
         self.challenges = challenge(self.case, self.budget)
         for trained in self.challenges.trained:
+            answers = trained.answers(self.case.judge)
+            model = trained.middle([self.case.metric.of(self.case.judge.targets, each) for each in answers])
             candidate = self._candidate(
-                trained.recipe.name, trained.recipe.question, trained.answers(self.case.judge),
-                minutes=trained.seconds / 60, converged=trained.converged, **costs.of_model(trained.model),
+                trained.recipe.name, trained.recipe.question, answers, minutes=trained.seconds / 60,
+                converged=trained.converged, **costs.of_model(model),
             )  # fmt: skip
-            self.trained[candidate.name] = trained
+            self.models[candidate.name] = model
             more = None if trained.converged else 3 * UNITS_OF_TIME * trained.seconds / 60
             kind = SAVING if trained.recipe.question == "shrink" else GAIN
             self._compare(trained.recipe.question, kind, candidate, more)
@@ -225,14 +243,16 @@ class _Run:
             *self.mapping.checks,
             self._unseen(),
             self._groups(groups),
-            *self._data(),
+            check_drift(case),
             self._constraints(),
+            self._blocks(),
+            self._proposed(),
             *self.checks,
         ]
         findings = Findings(
             case.metric.name, case.unseen, groups, case.judge.blocks, case.min_gain, self.mapping.status,
-            self.mapping.text, not self.broken, self.broken, tuple(asked), self.challenges.unanswered,
-            tuple(self._with_intervals(asked)), tuple(checks),
+            self.mapping.text, self.broken, tuple(asked), self.challenges.unanswered,
+            tuple(self._with_intervals(asked)), tuple(sorted(checks, key=lambda each: each.code)),
         )  # fmt: skip
         return Assessment(
             verdict(findings),
@@ -241,9 +261,10 @@ class _Run:
             self.challenges,
             self.answers,
             self.methods,
-            self.trained,
+            self.models,
             dict(self.budget.spent),
             self.budget.seconds,
+            self.stated,
         )
 
     def _candidate(self, name: str, question: str, answers: Sequence[Array], **more: Any) -> Candidate:
@@ -260,9 +281,9 @@ class _Run:
     def _compare(self, name: str, kind: str, candidate: Candidate, more_minutes: float | None = None) -> None:
         case = self.case
         own, other = self.losses[self.incumbent.name][0], self.losses[candidate.name]
-        found = gain(case.metric, own, other, case.judge.compact(), seed=case.seed)
-        meets = not costs.breaks(candidate, case.latency, case.memory)
-        self.compared.append(Compared(name, kind, candidate, found, meets, more_minutes))
+        found = gain(case.metric, own, other, case.judge.compact(), ordered=case.judge.blocks, seed=case.seed)
+        obstacle = costs.obstacle(candidate, case.latency, case.memory)
+        self.compared.append(Compared(name, kind, candidate, found, obstacle, more_minutes))
 
     def _with_intervals(self, asked: Sequence[Any]) -> list[Candidate]:
         ends = {each.challenger: (each.low, each.high) for each in asked}
@@ -289,14 +310,39 @@ class _Run:
         measured = {"answers": len(judge), "groups": groups, "left_out": judge.left_out}
         return Finding(code, title, PASSED if groups >= LEAST_GROUPS else FAILED, text, measured)
 
-    def _data(self) -> list[Finding]:
-        return [check_drift(self.case)]
-
     def _constraints(self) -> Finding:
         code, title = "GW006", "The model satisfies the constraints"
         case = self.case
         if case.latency is None and case.memory is None:
             return Finding(code, title, NOT_APPLICABLE, "No constraints on time or memory were given.")
         measured = {"step_seconds": self.incumbent.step_seconds, "memory": self.incumbent.memory}
-        text = self.broken or "The model is fast and small enough."
-        return Finding(code, title, FAILED if self.broken else PASSED, text, measured)
+        if self.broken:
+            return Finding(code, title, FAILED, self.broken, measured)
+        if unknown := costs.obstacle(self.incumbent, case.latency, case.memory):
+            return Finding(code, title, NOT_APPLICABLE, unknown, measured)
+        return Finding(code, title, PASSED, "The model is fast and small enough.", measured)
+
+    def _blocks(self) -> Finding:
+        code, title = "GW007", "Blocks of time are independent"
+        if not self.case.judge.blocks:
+            return Finding(code, title, NOT_APPLICABLE, "The groups are series that are independent of each other.")
+        if not self.compared:
+            return Finding(code, title, NOT_RUN, "The model was compared with nothing.")
+        worth = {each.candidate.name: each.gain.worth for each in self.compared}
+        name, least = min(worth.items(), key=lambda item: item[1])
+        text = (
+            f"For the comparison with {name}, in which neighbouring blocks are most alike, the "
+            f"{self.compared[0].gain.groups:,} blocks are as much evidence as about {max(1, int(least)):,} independent "
+            f"ones; at least {LEAST_GROUPS} are needed."
+        )
+        how = "The differences of neighbouring blocks were taken as an autoregression of first order."
+        return Finding(code, title, PASSED if least >= LEAST_GROUPS else FAILED, text, {"worth": worth}, how)
+
+    def _proposed(self) -> Finding:
+        code, title = "GW008", "Nothing had to be proposed"
+        proposed = self.case.proposed
+        if not proposed:
+            return Finding(code, title, PASSED, "The inputs and their scaling are known.")
+        told = "; ".join(f"{name}: {how}" for name, how in proposed.items())
+        text = f"Not stated, and therefore proposed: {told}. Check that this is how the model was trained."
+        return Finding(code, title, FAILED, text, dict(proposed))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from gatewise.assessment.costs import seconds_of
+from gatewise.assessment.findings import FAILED, PASSED, Finding
 from gatewise.assessment.setup import VALIDATION, Setup
 from gatewise.baselines.methods import REGRESSION, suitable
 from gatewise.comparison.budget import Budget
@@ -38,6 +40,7 @@ class Fitted:
         answers: its answers to the judging examples, (n, k).
         seconds: how long the fit took.
         step_seconds: time of one answer.
+        window_bytes: memory for the rows that an answer is made from.
     """
 
     method: Any
@@ -45,14 +48,29 @@ class Fitted:
     answers: Array
     seconds: float
     step_seconds: float
+    window_bytes: int
 
 
-def fitted(setup: Setup, budget: Budget) -> list[Fitted]:
-    """Fit the methods that suit the question, the simplest first."""
+def fitted(setup: Setup, budget: Budget) -> tuple[list[Fitted], dict[str, str]]:
+    """Fit the methods that suit the question, the simplest first.
+
+    Args:
+        setup: what is assessed.
+        budget: `MOST_SECONDS` of it are spent at most; the first method is fitted in any case.
+
+    Returns:
+        The fitted methods, and for those that were left out: label -> why.
+
+    Raises:
+        InputError: not even the first method can be fitted to the data.
+    """
     data = setup.data.spread(MOST_WINDOWS)
-    parts = split(data, setup.seed)
+    first, held = data.parted(VALIDATION, setup.horizon, setup.seed)
+    if not len(first):
+        raise InputError(f"{len(data):,} rows with a target are too few for fitting simple methods; pass longer series")
     loss = "absolute" if setup.metric.name == "mae" else "squared"
     found: list[Fitted] = []
+    left_out: dict[str, str] = {}
     until = budget.used + MOST_SECONDS * budget.seconds
     own = setup.anchors
     for method in suitable(
@@ -60,35 +78,34 @@ def fitted(setup: Setup, budget: Budget) -> list[Fitted]:
         random_state=setup.seed,
     ):  # fmt: skip
         if found and budget.used > until:
-            break
+            left_out[method.label] = "the time for simple methods was used up"
+            continue
         before = budget.used
         # Several threads gain little on so few windows, and wait for each other for long on a busy machine.
         with budget.doing(f"fitting {method.label}"), threadpool_limits(1, "openmp"):
-            first, held = parts
             try:
                 method.fit(first.windows(), first.targets, first.groups)
                 validation = setup.metric.of(held.targets, _answers(method, held))
                 method.fit(data.windows(), data.targets, data.groups)
-            except InputError:
+            except InputError as error:
                 if not found:
                     raise
-                continue  # the method does not suit these data
+                left_out[method.label] = str(error)
+                continue
             answers = _answers(method, setup.judge)
             one = setup.judge.windows(slice(0, 1))
             seconds = seconds_of(lambda: method.predict(one))  # noqa: B023
-        found.append(Fitted(method, validation, answers, budget.used - before, seconds))
-    return found
+        found.append(Fitted(method, validation, answers, budget.used - before, seconds, one.nbytes))
+    return found, left_out
 
 
-def split(data: Examples, seed: int) -> tuple[Examples, Examples]:
-    """The examples for a fit and those of the groups that are held out: the last blocks, or groups chosen by chance."""
-    present = np.unique(data.groups)
-    if len(present) < 2:
-        cut = max(1, round((1 - VALIDATION) * len(data)))
-        return data.select(slice(0, cut)), data.select(slice(cut, None))
-    order = present if data.blocks else np.random.default_rng(seed).permutation(present)
-    count = max(1, round(VALIDATION * len(present)))
-    return data.of_groups(order[:-count]), data.of_groups(order[-count:])
+def check_methods(found: Sequence[Fitted], left_out: Mapping[str, str]) -> Finding:
+    """The finding about simple methods that were left out."""
+    code, title = "GW204", "All simple methods could be fitted"
+    if not left_out:
+        return Finding(code, title, PASSED, f"{len(found)} simple methods were fitted.")
+    told = "; ".join(f"{name}: {why}" for name, why in left_out.items())
+    return Finding(code, title, FAILED, f"Left out: {told}.", dict(left_out))
 
 
 def _answers(method: Any, examples: Examples) -> Array:

@@ -23,7 +23,6 @@ def of_model(model: Model) -> dict[str, Any]:
         "bytes": sum(value.nbytes for value in model.tensors.values()),
         "state_bytes": model.graph.state_bytes,
         "step_seconds": bench(model, 0.2, ()).push_median if streams else seconds_of(lambda: _one_run(model)),
-        "native": True,
     }
 
 
@@ -38,11 +37,20 @@ def seconds_of(answer: Callable[[], object]) -> float:
     return float(np.median(times))
 
 
+def obstacle(candidate: Candidate, latency: float | None, memory: int | None) -> str:
+    """Why a candidate is not shown to satisfy the constraints, in a sentence; "" if it does; see `breaks`."""
+    if latency is not None and candidate.step_seconds is None:
+        return f"The time of one answer of {candidate.name} is not known, so it is not shown to meet the constraint."
+    if memory is not None and candidate.memory is None:
+        return f"The size of {candidate.name} is not known, so it is not shown to meet the constraint."
+    return breaks(candidate, latency, memory)
+
+
 def breaks(candidate: Candidate, latency: float | None, memory: int | None) -> str:
-    """Which constraint a candidate breaks, in a sentence; "" if none.
+    """Which constraint a candidate is known to break, in a sentence; "" if none.
 
     Args:
-        candidate: the candidate. What is not known about it breaks nothing.
+        candidate: the candidate.
         latency: the most seconds for an answer.
         memory: the most bytes for parameters and one session.
     """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from gatewise.assessment.findings import FAILED, NOT_RUN, PASSED, Finding
 from gatewise.assessment.setup import Setup
 from gatewise.assessment.training import Challenges
-from gatewise.assessment.words import number, percent
+from gatewise.assessment.words import capital, number, percent
 
 
 def check_curves(case: Setup, found: Challenges) -> list[Finding]:
@@ -22,7 +22,7 @@ def _windows(case: Setup, found: Challenges) -> Finding:
     enough = next(k for k, value in by.items() if value <= best * (1 + case.min_gain))
     longest = max(by)
     told = ", ".join(f"{number(value)} with {k:,} rows" for k, value in by.items())
-    text = f"{_capital(found.of)} has {case.metric.name} {told}."
+    text = f"{capital(found.of)} has {case.metric.name} {told}."
     how = (
         "One training with one seed for each length of the window, half as long as the others; shown without intervals."
     )
@@ -40,26 +40,27 @@ def _shares(case: Setup, found: Challenges) -> Finding:
         return Finding(code, title, NOT_RUN, "The budget was too small to train on parts of the data.")
     by = dict(sorted(found.by_share.items()))
     told = ", ".join(f"{number(value)} with {percent(share)} of the groups" for share, value in by.items())
-    text = f"{_capital(found.of)} has {case.metric.name} {told}."
-    last = 1 - by[1.0] / by[max(share for share in by if share < 1)]
+    text = f"{capital(found.of)} has {case.metric.name} {told}."
+    before = max(share for share in by if share < 1)
+    last = 1 - by[1.0] / by[before]
+    step = "The last doubling" if before == 0.5 else f"All groups in place of {percent(before)}"
     measured = {"by_share": {str(share): value for share, value in by.items()}, "last_gain": last}
     how = (
         "One training with one seed for each share of the groups, half as long as the others; shown without intervals."
     )
     if last > case.min_gain:
-        text += f" The last doubling lowered it by {percent(last)}, so that more data would probably help challengers."
+        text += f" {step} lowered it by {percent(last)}, so that more data would probably help challengers."
         return Finding(code, title, FAILED, text, measured, how)
-    text += f" The last doubling changed it by {percent(-last)}, so that more data alone would hardly help."
+    text += f" {step} changed it by {percent(-last)}, so that more data alone would hardly help."
     return Finding(code, title, PASSED, text, measured, how)
 
 
 def _asked(found: Challenges) -> Finding:
     code, title = "GW203", "All challengers could be trained"
+    if not found.trained:
+        told = "; ".join(f"{name}: {why}" for name, why in found.faults.items())
+        return Finding(code, title, NOT_RUN, f"Nothing was trained. {capital(told)}.", dict(found.faults))
     if not found.faults:
         return Finding(code, title, PASSED, "No training failed.")
     told = "; ".join(f"{name}: {why}" for name, why in found.faults.items())
     return Finding(code, title, FAILED, f"Not trained: {told}.", dict(found.faults))
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]

@@ -5,9 +5,12 @@ All of this is plain data. `verdict` turns it into a verdict, and the page and t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
+
+from gatewise.comparison.bootstrap import LEAST_GROUPS
 
 PASSED, FAILED, NOT_APPLICABLE, NOT_RUN = "passed", "failed", "not applicable", "not run"
 
@@ -48,7 +51,6 @@ class Candidate:
         state_bytes: memory of one session; None = it keeps no state, or it is not known.
         step_seconds: time of one answer on this machine; None = not known.
         minutes: time that its training took; None = it was not trained here.
-        native: whether it runs in the native core.
         converged: whether its training had converged.
         low, high: interval of its gain over the incumbent, if it was compared.
     """
@@ -61,7 +63,6 @@ class Candidate:
     state_bytes: int | None = None
     step_seconds: float | None = None
     minutes: float | None = None
-    native: bool = False
     converged: bool = True
     low: float | None = None
     high: float | None = None
@@ -87,10 +88,13 @@ class Question:
         p_worse: p-value of "the gain is at least min_gain"; small = it is not better by that.
         p_equal: p-value of "the loss is at least min_gain"; small = it is not worse by that.
         detectable: the least true gain that these data would have shown to be above min_gain in 8 of 10 cases.
-        halves: whether its bytes or its time for an answer are at most half of those of the incumbent.
-        meets: whether it satisfies the constraints.
+        halves: whether its memory or its time for an answer is at most half of that of the incumbent, and the other
+            at most twice as much.
+        obstacle: why it is not shown to satisfy the constraints, in a sentence; "" = it does.
         converged: whether its training had converged.
         more_minutes: estimate of how many minutes more the training needs; None = none.
+        worth: number of independent groups that are as much evidence as these groups or blocks of time.
+        seed_share: share of the variance between seeds in the variance of the gain.
     """
 
     name: str
@@ -104,9 +108,21 @@ class Question:
     p_equal: float
     detectable: float
     halves: bool = False
-    meets: bool = True
+    obstacle: str = ""
     converged: bool = True
     more_minutes: float | None = None
+    worth: float = math.inf
+    seed_share: float = 0.0
+
+    @property
+    def meets(self) -> bool:
+        """Whether it is shown to satisfy the constraints."""
+        return not self.obstacle
+
+    @property
+    def decisive(self) -> bool:
+        """Whether the groups are worth enough to conclude anything."""
+        return self.worth >= LEAST_GROUPS
 
 
 @dataclass(frozen=True)
@@ -119,10 +135,9 @@ class Findings:
         groups: number of groups or blocks of the judging rows.
         blocks: whether these are blocks of time.
         min_gain: least gain that is worth a change, as a share.
-        mapping: "as stated", "suspect" or "worse than a constant".
+        mapping: "accepted", "suspect" or "worse than a constant".
         mapping_text: a sentence about the mapping.
-        meets: whether the incumbent satisfies the constraints.
-        constraint_text: which constraint it breaks, in a sentence; "" = none.
+        broken: which constraint the incumbent breaks, in a sentence; "" = none that is known.
         questions: the questions that were answered.
         unanswered: names of the questions for which the budget was too small.
         candidates: the incumbent first.
@@ -136,12 +151,20 @@ class Findings:
     min_gain: float
     mapping: str
     mapping_text: str
-    meets: bool
-    constraint_text: str
+    broken: str
     questions: Sequence[Question]
     unanswered: Sequence[str]
     candidates: Sequence[Candidate]
     checks: Sequence[Finding] = ()
+
+    @property
+    def meets(self) -> bool:
+        """Whether the incumbent breaks no constraint."""
+        return not self.broken
+
+    def check(self, code: str) -> Finding | None:
+        """The check with this code."""
+        return next((each for each in self.checks if each.code == code), None)
 
     def candidate(self, name: str) -> Candidate:
         """The candidate of this name."""
@@ -174,8 +197,8 @@ class Verdict:
         kind: one of `gatewise.assessment.kinds.KINDS`.
         challenger: name of the candidate that should replace the incumbent; None = it stays.
         sentence: the verdict in one sentence.
-        confidence: the probability with which a statement of this strength is right in repeated use; None if the
-            verdict makes no statement.
+        confidence: 1 minus the p-value of the statement, corrected for the number of questions; None if it rests on no
+            test.
         reasons: in order of their weight.
         flip: the one fact that would change the verdict, in a sentence.
         cost: what the change costs, in a sentence; "" = nothing changes.

@@ -16,6 +16,7 @@ from gatewise.errors import ANY, InputError, Parameter
 from gatewise.file import is_model_file
 from gatewise.importers import load as import_model
 from gatewise.importers.origins import KEY as IMPORTED
+from gatewise.importers.origins import origins
 from gatewise.layers.base import Array
 from gatewise.model import Model
 from gatewise.model import load as load_model
@@ -147,6 +148,13 @@ def context_of(
         raise InputError(f"context must be {' or '.join(map(repr, CONTEXTS))}, got {stated!r}")
     if function is not None and stated == "series":
         raise InputError('a function answers from windows, so its context is "window"; a Model can carry its state')
+    once = model is not None and imported(model) and origins(model).answers == "last"
+    if once and lookback is None and stated is None:
+        raise InputError(
+            "the model answers once, after the last row of a sequence, and its file does not say how many rows the "
+            "sequences of its training had; pass ",
+            Parameter("lookback", ANY),
+        )
     context = stated or ("series" if lookback is None and function is None else "window")
     if context == "window" and lookback is None:
         raise InputError(
@@ -181,6 +189,6 @@ def _function(given: Callable[[Array], Any]) -> Answers:
     return answers
 
 
-def imported(model: Model | None) -> bool:
-    """Whether the model comes from another library."""
-    return model is not None and IMPORTED in model.provenance
+def imported(model: Model) -> bool:
+    """Whether the model was read from the file of another library."""
+    return IMPORTED in model.provenance

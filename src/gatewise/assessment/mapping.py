@@ -6,6 +6,7 @@ signs tell it: the model becomes better when two columns are exchanged, or it is
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 from itertools import combinations
@@ -16,7 +17,7 @@ import numpy as np
 from gatewise.assessment.findings import FAILED, NOT_APPLICABLE, PASSED, Finding
 from gatewise.assessment.incumbent import Incumbent
 from gatewise.assessment.words import number, percent
-from gatewise.comparison.bootstrap import gain, holm
+from gatewise.comparison.bootstrap import LEAST_GROUPS, gain, holm
 from gatewise.comparison.examples import Examples
 from gatewise.comparison.metrics import Metric
 
@@ -24,18 +25,22 @@ LEVEL = 0.05
 """Family-wise probability of suspecting a mapping that is right."""
 
 FIRST, SECOND, NEAREST = 400, 2000, 10
-"""All swaps are tried on at most `FIRST` examples; the `NEAREST` best of them are tested on `SECOND` others."""
+"""All swaps are tried on at most `FIRST` examples; the `NEAREST` best of them are tested on at most `SECOND`."""
 
 LEAST = 50
+"""The least number of examples."""
+
+MOST_TIMES = 3
+"""The trials end when they have taken this many times the time that is meant for them."""
 
 
 @dataclass(frozen=True)
-class Mapping:
+class MappingCheck:
     """The result of the check.
 
     Attributes:
-        status: "as stated", "suspect" or "worse than a constant".
-        text: the result in a sentence.
+        status: "accepted", "suspect" or "worse than a constant".
+        text: why it is not accepted, in a sentence.
         checks: the findings.
     """
 
@@ -46,7 +51,7 @@ class Mapping:
 
 def check_mapping(
     incumbent: Incumbent, data: Examples, metric: Metric, min_gain: float, confirmed: bool, seconds: float
-) -> Mapping:
+) -> MappingCheck:
     """Check the mapping of columns to inputs.
 
     Args:
@@ -58,52 +63,59 @@ def check_mapping(
         seconds: the time for trying all swaps; it decides on how many examples they are tried.
     """
     swaps = _swaps(incumbent, data, metric, min_gain, seconds)
-    constant = _constant(incumbent, data, metric)
+    constant, worse = _constant(incumbent, data, metric)
     checks = (swaps, constant)
     if swaps.status == FAILED and not confirmed:
-        return Mapping("suspect", swaps.text, checks)
-    if constant.status == FAILED and not confirmed:
-        return Mapping("worse than a constant", constant.text, checks)
-    return Mapping("as stated", "", checks)
+        return MappingCheck("suspect", swaps.text, checks)
+    if worse and not confirmed:
+        return MappingCheck("worse than a constant", constant.text, checks)
+    return MappingCheck("accepted", "", checks)
 
 
 def _swaps(incumbent: Incumbent, data: Examples, metric: Metric, min_gain: float, seconds: float) -> Finding:
     code, title = "GW001", "The columns are the inputs of the model"
     names = [data.columns[k] for k in incumbent.order]
-    varying = [float(np.ptp(data.rows[:, k])) > 0 for k in incumbent.order]
+    varying = data.varying[list(incumbent.order)]
     pairs = [(i, j) for i, j in combinations(range(len(names)), 2) if varying[i] or varying[j]]
     if incumbent.model is None and incumbent.function is None:
         return Finding(code, title, NOT_APPLICABLE, "Only predictions are known, so no columns can be exchanged.")
     if not pairs:
         return Finding(code, title, NOT_APPLICABLE, "The model has one input, so no columns can be exchanged.")
-    some = data.spread(LEAST)
+    if (groups := len(np.unique(data.groups))) < LEAST_GROUPS:
+        why = f"The data have {groups:,} groups, and at least {LEAST_GROUPS} are needed to tell a better exchange."
+        return Finding(code, title, NOT_APPLICABLE, why)
     start = time.monotonic()
+    some = _some(incumbent, data, LEAST)
     incumbent.answers(some)
     each = max(time.monotonic() - start, 1e-6) / len(some)
-    first = data.spread(int(np.clip(seconds / each / len(pairs), LEAST, FIRST)))
-    before = metric.of(first.targets, incumbent.answers(first))
-    found = [(metric.of(first.targets, incumbent.swapped(i, j).answers(first)), i, j) for i, j in pairs]
+    first = _some(incumbent, data, int(np.clip(seconds / each / len(pairs), LEAST, FIRST)))
+    before, found = metric.of(first.targets, incumbent.answers(first)), []
+    for i, j in pairs:
+        found.append((metric.of(first.targets, incumbent.swapped(i, j).answers(first)), i, j))
+        if time.monotonic() - start > MOST_TIMES * seconds:
+            break
+    tried = "" if len(found) == len(pairs) else f" Of {len(pairs):,} pairs, {len(found):,} were tried in the time."
     nearest = [(i, j) for _, i, j in sorted(found)[:NEAREST]]
-    second = data.spread(min(SECOND, max(LEAST, int(seconds / each / len(nearest)))))
+    second = _some(incumbent, data, min(SECOND, max(LEAST, int(seconds / each / len(nearest)))))
     old = metric.checked(second.targets, incumbent.answers(second))
     gains = []
     for i, j in nearest:
         new = metric.checked(second.targets, incumbent.swapped(i, j).answers(second))
-        gains.append(gain(metric, old, new[None], second.compact(), resamples=0))
+        gains.append(gain(metric, old, new[None], second.compact(), ordered=data.blocks, resamples=0))
     # The swaps that were not tested count as tried.
     p_values = [each.p_above(min_gain) for each in gains] + [1.0] * (len(pairs) - len(nearest))
     better = [k for k, yes in enumerate(holm(p_values, LEVEL)[: len(nearest)]) if yes]
     measured: dict[str, Any] = {
-        "swaps": len(pairs),
+        "swaps": len(found),
         "examples": [len(first), len(second)],
         "metric": before,
         "best_swap": [names[k] for k in nearest[0]],
         "gains": [[names[i], names[j], each.estimate] for (i, j), each in zip(nearest, gains, strict=True)],
     }
     how = (
-        f"Each of {len(pairs):,} pairs of inputs was exchanged and the model run on {len(first):,} examples; the "
+        f"Each of {len(found):,} pairs of inputs was exchanged and the model run on {len(first):,} examples; the "
         f"{len(nearest)} best were tested on {len(second):,} examples, with errors over groups and Holm's correction "
-        f"over all pairs, at {percent(LEVEL)}."
+        f"over all pairs, at {percent(LEVEL)}.{tried}"
     )
     if better:
         k = max(better, key=lambda k: gains[k].estimate)
@@ -115,30 +127,56 @@ def _swaps(incumbent: Incumbent, data: Examples, metric: Metric, min_gain: float
         return Finding(code, title, FAILED, text, measured, how)
     best = max(gains, key=lambda each: each.estimate)
     text = (
-        f"No exchange of two columns makes the model better by more than {percent(min_gain)}; the best changes the "
-        f"{metric.name} by {percent(-best.estimate)}."
+        f"No exchange of two columns is shown to make the model better by more than {percent(min_gain)}; the best "
+        f"changes the {metric.name} by {percent(-best.estimate)}."
     )
     return Finding(code, title, PASSED, text, measured, how)
 
 
-def _constant(incumbent: Incumbent, data: Examples, metric: Metric) -> Finding:
+def _some(incumbent: Incumbent, data: Examples, most: int) -> Examples:
+    """About this many examples, spread over the data.
+
+    A model that carries its state must run over a series from its beginning. Of many series, the examples of whole ones
+    are therefore taken.
+    """
+    groups = np.unique(data.groups)
+    if incumbent.context == "window" or data.blocks:
+        return data.spread(most)
+    count = max(LEAST_GROUPS, math.ceil(most * len(groups) / len(data)))
+    chosen = np.unique(np.linspace(0, len(groups) - 1, min(count, len(groups))).round().astype(int))
+    return data.of_groups(groups[chosen]).spread(most)
+
+
+def _constant(incumbent: Incumbent, data: Examples, metric: Metric) -> tuple[Finding, bool]:
+    """The check, and whether the model is worse than a constant beyond the error of the comparison."""
     code, title = "GW002", "The model is better than a constant"
-    some = data.spread(SECOND)
-    own = metric.of(some.targets, incumbent.answers(some))
-    constant = metric.of(some.targets, constant_answers(data, some, metric.name))
-    text = f"The {metric.name} of the model is {number(own)}, that of the best constant {number(constant)}."
-    measured = {"model": own, "constant": constant, "examples": len(some)}
+    some = _some(incumbent, data, SECOND)
+    own = metric.checked(some.targets, incumbent.answers(some))
+    constant = metric.checked(some.targets, constant_answers(data, some, metric.name))
+    text = (
+        f"The {metric.name} of the model is {number(metric.total(own))}, that of the best constant "
+        f"{number(metric.total(constant))}."
+    )
+    measured = {"model": metric.total(own), "constant": metric.total(constant), "examples": len(some)}
     how = (
         f"Both answered {len(some):,} examples of the data. The constant is the mean of the targets (for the mean "
         "absolute error, the median; for classes, their shares)."
     )
-    if own < constant:
-        return Finding(code, title, PASSED, text, measured, how)
-    text += (
-        " A model that is worse than a constant usually reads other columns, other units or another scaling than in "
-        "its training. If the mapping is right and the model is merely out of date, confirm the mapping."
-    )
-    return Finding(code, title, FAILED, text, measured, how)
+    if metric.total(own) < metric.total(constant):
+        return Finding(code, title, PASSED, text, measured, how), False
+    found = gain(metric, own, constant[None], some.compact(), ordered=data.blocks, resamples=0)
+    if found.p_above(0.0) > LEVEL:
+        text += " The difference is within its error."
+        return Finding(code, title, FAILED, text, measured, how), False
+    if incumbent.model is None and incumbent.function is None:
+        text += " Predictions that are worse than a constant are usually in other units, or of another time."
+    else:
+        text += (
+            " A model that is worse than a constant usually reads other columns, other units or another scaling than "
+            "in its training."
+        )
+    text += " If all of this is right and the model is merely out of date, confirm the mapping."
+    return Finding(code, title, FAILED, text, measured, how), True
 
 
 def constant_answers(data: Examples, like: Examples, metric: str = "rmse") -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,10 +12,13 @@ from matplotlib.figure import Figure
 
 from gatewise import __version__, figures, report
 from gatewise.assessment import words
+from gatewise.assessment.command import next_command
 from gatewise.assessment.findings import GAIN, Candidate
+from gatewise.assessment.verdict import CHANGE, STAY
 
 if TYPE_CHECKING:
     from gatewise.assessment.result import Assessment
+    from gatewise.assessment.setup import Setup
 
 LABELS = {
     "keep": "keep",
@@ -29,6 +31,9 @@ LABELS = {
     "insufficient": "not enough evidence",
 }
 """Verdict -> a few words for it."""
+
+TRAINED_HERE = ("shrink", "retrain", "recurrence")
+"""The questions of challengers that are trained here."""
 
 UNITS = {"rmse": "root mean squared error", "mae": "mean absolute error", "mse": "mean squared error"}
 """Metric -> its name in words."""
@@ -51,13 +56,15 @@ def page(result: Assessment) -> str:
         candidates=order,
         chosen={each.challenger: each for each in findings.questions},
         best_baseline=_best(shown, "baseline"),
-        best_challenger=_best([each for each in shown if each.question not in ("baseline", "other")]),
+        best_challenger=_best([each for each in shown if each.question in TRAINED_HERE]),
         detectable=max((each.detectable for each in findings.questions if each.kind == GAIN), default=None),
         drawings=drawings,
-        command=_command(result),
+        command=next_command(result),
         refit=result.refit,
         spent=sorted(result.spent.items(), key=lambda item: -item[1]),
         words=words,
+        change=CHANGE,
+        stay=STAY,
         version=__version__,
         facts=_facts(result),
     )
@@ -117,16 +124,6 @@ def _truth(result: Assessment) -> list[Any]:
     ]
 
 
-def _command(result: Assessment) -> str:
-    """The next command."""
-    name, kind = result.case.incumbent.name, result.verdict.kind
-    if result.model is not None:
-        return "gatewise assess ... -o best.safetensors"
-    if kind == "insufficient":
-        return f"gatewise assess {shlex.quote(name)} DATA --unseen MORE_DATA --budget {2 * result.budget / 60:.0f}m"
-    return f"gatewise inspect {shlex.quote(name)}" if result.case.incumbent.model is not None else ""
-
-
 def _facts(result: Assessment) -> Mapping[str, str]:
     """What was assessed, for the end of the page."""
     case = result.case
@@ -140,12 +137,19 @@ def _facts(result: Assessment) -> Mapping[str, str]:
         "Scaling of the targets": case.incumbent.target_scaler.name,
         "Context": context[case.incumbent.context],
         "Baselines and challengers": window,
-        "Data": f"{len(case.data):,} answers in {len(np.unique(case.data.groups)):,} {case.group_word}s to train on",
-        "Judging rows": f"{len(case.judge):,} answers in {result.findings.groups:,} {case.group_word}s",
+        "Data": f"{len(case.data):,} answers in {len(np.unique(case.data.groups)):,} {case.group_words} to train on",
+        "Judging rows": f"{len(case.judge):,} answers in {result.findings.groups:,} {case.group_words}",
         "Budget": f"{result.budget / 60:.3g} minutes; {sum(result.spent.values()) / 60:.2g} were used",
+        "Constant columns": _constant(case) or "none",
         "Seed": str(case.seed),
         "gatewise": __version__,
     }
     if case.incumbent.model is not None and case.incumbent.model.window is None and case.incumbent.context == "window":
         facts["Context"] += "; the model itself would carry its state"
     return {**facts, **{f"Proposed, not stated: {key}": value for key, value in case.proposed.items()}}
+
+
+def _constant(case: Setup) -> str:
+    """The inputs from which no challenger learns, because they never change in the data."""
+    names = [name for name, varies in zip(case.data.columns, case.data.varying, strict=True) if not varies]
+    return f"{', '.join(names)} (left out of the trainings)" if names else ""

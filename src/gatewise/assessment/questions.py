@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from gatewise.assessment.findings import Candidate, Question
 from gatewise.assessment.verdict import CHANGE, STAY, must_gain
-from gatewise.comparison.bootstrap import Gain
+from gatewise.comparison.bootstrap import LEAST_GROUPS, Gain
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Compared:
         name, kind: of the question, see `Question`.
         candidate: the challenger.
         gain: its gain.
-        meets: whether it satisfies the constraints.
+        obstacle: why it is not shown to satisfy the constraints, in a sentence; "" = it does.
         more_minutes: an estimate of what its training still needs; None = nothing.
     """
 
@@ -26,7 +26,7 @@ class Compared:
     kind: str
     candidate: Candidate
     gain: Gain
-    meets: bool = True
+    obstacle: str = ""
     more_minutes: float | None = None
 
 
@@ -55,9 +55,11 @@ def questions(
             each.gain.p_above(-min_gain),
             each.gain.detectable(min_gain, CHANGE / len(compared)),
             halves(each.candidate, incumbent),
-            each.meets,
+            each.obstacle,
             each.candidate.converged,
             each.more_minutes,
+            each.gain.worth,
+            each.gain.seed_share,
         )
         for each, level in zip(compared, levels, strict=True)
     ]
@@ -67,7 +69,7 @@ def _levels(compared: Sequence[Compared], incumbent: Candidate, min_gain: float,
     """The level of the lower end for each question: that at which Holm's correction rejects it, or stops before it."""
     p_values = {}
     for k, each in enumerate(compared):
-        if each.meets:
+        if not each.obstacle and each.gain.worth >= LEAST_GROUPS:
             gains = must_gain(each.kind, halves(each.candidate, incumbent), incumbent_meets)
             p_values[k] = each.gain.p_above(min_gain if gains else -min_gain)
     count, stopped = max(1, len(p_values)), False
@@ -80,6 +82,10 @@ def _levels(compared: Sequence[Compared], incumbent: Candidate, min_gain: float,
 
 
 def halves(new: Candidate, old: Candidate) -> bool:
-    """Whether a candidate needs at most half of the bytes, or of the time for an answer."""
-    pairs = ((new.bytes, old.bytes), (new.step_seconds, old.step_seconds))
-    return any(mine is not None and other is not None and mine <= other / 2 for mine, other in pairs)
+    """Whether a candidate needs at most half of the memory or of the time, and at most twice as much of the other."""
+    ratios = [
+        mine / other if mine is not None and other else None
+        for mine, other in ((new.memory, old.memory), (new.step_seconds, old.step_seconds))
+    ]
+    known = [ratio for ratio in ratios if ratio is not None]
+    return bool(known) and min(known) <= 0.5 and max(known) <= 2

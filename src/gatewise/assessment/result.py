@@ -10,8 +10,6 @@ from typing import Any
 from gatewise.assessment.findings import Findings, Verdict
 from gatewise.assessment.setup import Setup
 from gatewise.assessment.training import Challenges
-from gatewise.comparison.challengers import Trained
-from gatewise.comparison.running import in_context
 from gatewise.errors import InputError
 from gatewise.layers.base import Array
 from gatewise.model import Model
@@ -28,9 +26,11 @@ class Assessment:
         challenges: what was trained.
         answers: name of a candidate -> its answers to the judging rows, (n, k).
         methods: name of a candidate that is a simple method -> its name in `gatewise.baselines`.
-        trained: name of a candidate that was trained here -> what was trained.
+        models: name of a candidate -> its model, for those that can be handed over: with another context, or trained
+            here (of several seeds, the one with the middle metric).
         spent: activity -> seconds.
         budget: seconds.
+        stated: the arguments of `gatewise.assess`, except for budget and progress.
     """
 
     verdict: Verdict
@@ -39,9 +39,10 @@ class Assessment:
     challenges: Challenges
     answers: Mapping[str, Array]
     methods: Mapping[str, str]
-    trained: Mapping[str, Trained]
+    models: Mapping[str, Model]
     spent: Mapping[str, float]
     budget: float
+    stated: Mapping[str, Any]
 
     def to_dict(self) -> dict[str, Any]:
         """The result as plain JSON values; the guide on assessments documents the keys."""
@@ -81,12 +82,19 @@ class Assessment:
     @property
     def model(self) -> Model | None:
         """The model that the verdict recommends in place of the incumbent; None if there is none to hand over."""
-        incumbent, kind = self.case.incumbent, self.verdict.kind
-        if kind == "reset" and incumbent.model is not None:
-            other = "series" if incumbent.context == "window" else "window"
-            return in_context(incumbent.model, other, self.case.data.lookback)
-        won = self.trained.get(self.verdict.challenger or "")
-        return None if won is None else won.model
+        return self.models.get(self.verdict.challenger or "")
+
+    @property
+    def why_no_model(self) -> str:
+        """Why there is no model to hand over, in words; "" if there is one."""
+        name = self.verdict.challenger
+        if self.model is not None:
+            return ""
+        if name is None:
+            return "the model stays"
+        if self.refit:
+            return f"{name} has no model file; the report says how to fit it again"
+        return f"{name} is known by its answers alone"
 
     def html(self) -> str:
         """The report as one HTML page that needs no network."""
@@ -124,14 +132,6 @@ class Assessment:
             InputError: the verdict recommends no model that was trained here.
             OSError: the file cannot be written.
         """
-        if (model := self.model) is not None:
-            model.save(path)
-            return
-        name = self.verdict.challenger
-        if name is None:
-            why = "the model stays"
-        elif self.refit:
-            why = f"{name} has no model file; the report says how to fit it again"
-        else:
-            why = f"{name} is known by its answers alone"
-        raise InputError(f"there is no model to save: {why}")
+        if self.model is None:
+            raise InputError(f"there is no model to save: {self.why_no_model}")
+        self.model.save(path)

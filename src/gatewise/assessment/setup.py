@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from gatewise.assessment.incumbent import Incumbent, answering, context_of, model_of
-from gatewise.assessment.scaler import Scaler, scaler_of
+from gatewise.assessment.incumbent import Incumbent, answering, context_of, imported, model_of
+from gatewise.assessment.scaler import scaler_of
 from gatewise.comparison.examples import Examples, examples
 from gatewise.comparison.metrics import Metric, metric_of
 from gatewise.errors import ANY, InputError, Parameter
@@ -70,16 +70,16 @@ class Setup:
     time: str | None
 
     @property
-    def group_word(self) -> str:
+    def group_words(self) -> str:
         """What the groups are, for sentences."""
-        return "block of time" if self.judge.blocks else "group"
+        return "blocks of time" if self.judge.blocks else "groups"
 
 
 def setup(
+    *,
     model: Any,
     data: Any,
     unseen: Any,
-    *,
     inputs: Sequence[str] | None,
     target: str | Sequence[str] | None,
     lookback: int | None,
@@ -99,27 +99,49 @@ def setup(
     min_gain: float,
     seed: int,
 ) -> Setup:
-    """Read everything that the user states, and propose what is missing; see `gatewise.assess` for the arguments."""
+    """Read everything that the user states, and propose what is missing.
+
+    Args:
+        model, data, unseen, inputs, target, lookback, horizon, season, groups, time, scaler, target_scaler, context,
+        spec, predictions, challengers, metric, latency, memory, min_gain, seed: see `gatewise.assess`.
+
+    Raises:
+        InputError: what is stated does not fit together, or not to the data.
+        FileError: the file of the model cannot be read.
+    """
     name, runnable, function = model_of(model, spec)
     if (model is None) != (predictions is not None):
         raise InputError(
             "give either a model or its predictions, as columns of the data: ", Parameter("predictions", ANY)
         )
     if not (isinstance(min_gain, (int, float)) and 0 < min_gain < 1):
-        raise InputError(f"min_gain must be a share above 0 and below 1, such as 0.05, got {min_gain!r}")
+        raise InputError(
+            f"the least gain must be a share above 0 and below 1, got {min_gain!r}; pass ", Parameter("min_gain", 0.05)
+        )
     if isinstance(horizon, bool) or not isinstance(horizon, int) or horizon < 0:
-        raise InputError(f"horizon must be a whole number of rows of at least 0, got {horizon!r}")
+        raise InputError(
+            f"the horizon must be a whole number of rows of at least 0, got {horizon!r}; for a target in the last row "
+            "that is read pass ",
+            Parameter("horizon", 0),
+        )
     for word, limit, unit in (("latency", latency, "seconds"), ("memory", memory, "bytes")):
         if limit is not None and not (isinstance(limit, (int, float)) and 0 < limit < math.inf):
-            raise InputError(f"{word} must be a number of {unit} above 0, got {limit!r}")
+            raise InputError(
+                f"{word} must be a number of {unit} above 0, got {limit!r}; without a constraint, leave out ",
+                Parameter(word),
+            )
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-        raise InputError(f"seed must be a whole number of at least 0, got {seed!r}")
+        raise InputError(f"the seed must be a whole number of at least 0, got {seed!r}; pass ", Parameter("seed", 0))
     targets = _targets(target)
     own = {key: _listed(columns) for key, columns in (challengers or {}).items()}
     if predictions is not None:
         stated = predictions if isinstance(predictions, Mapping) else {name: predictions}
         if len(stated) != 1:
-            raise InputError(f"one model is assessed, but predictions of {len(stated)} are given: {listed([*stated])}")
+            raise InputError(
+                f"one model is assessed, but predictions of {len(stated)} are given: {listed([*stated])}; keep one of "
+                "them, and give the others as ",
+                Parameter("challengers"),
+            )
         ((name, columns),) = stated.items()
     if name in own:
         raise InputError(f"the model and a challenger are both called {name!r}; give the challenger another name")
@@ -128,7 +150,8 @@ def setup(
     for key, columns in own.items():
         if len(columns) != len(targets):
             raise InputError(
-                f"{key!r} has {len(columns)} columns of predictions, but the number of targets is {len(targets)}"
+                f"{key!r} has {len(columns)} columns of predictions, but the number of targets is {len(targets)}; name "
+                "one column for each target"
             )
     proposed: dict[str, str] = {}
     others = {*targets, groups, time, *(column for columns in own.values() for column in columns)}
@@ -147,6 +170,12 @@ def setup(
             f"{both[0]!r} is an input and the target of the same row; leave it out of ", Parameter("inputs"),
             ", or state how many rows later the target comes: ", Parameter("horizon", 1),
         )  # fmt: skip
+    if runnable is not None and getattr(runnable.graph.head, "classes", None) is not None:
+        raise InputError(
+            "the model answers with classes, and models are judged by answers that are numbers; judge the probability "
+            "of one class, as a column of the data: ",
+            Parameter("predictions", ANY),
+        )
     if runnable is not None and len(chosen) != runnable.inputs:
         raise InputError(
             f"the model reads {runnable.inputs} inputs in a row, but {len(chosen)} columns are given: "
@@ -182,7 +211,10 @@ def setup(
     incumbent = Incumbent(
         name, runnable, function, scaler_of(None, chosen, known.rows), target_scale, how, tuple(range(len(chosen)))
     )
-    incumbent = replace(incumbent, scaler=_scaler(scaler, incumbent, known, measure, proposed))
+    theirs = function is not None or hasattr(model, "state_dict") or (runnable is not None and imported(runnable))
+    if scaler is None and theirs:
+        scaler = _proposed_scaler(incumbent, known, measure, proposed)
+    incumbent = replace(incumbent, scaler=scaler_of(scaler, chosen, known.rows))
     at = {column: k for k, column in enumerate(chosen)}
     anchors = tuple(at[each] for each in targets) if horizon and all(each in at for each in targets) else None
     return Setup(
@@ -215,16 +247,11 @@ def _inputs(
     return found
 
 
-def _scaler(stated: Any, incumbent: Incumbent, data: Examples, metric: Metric, proposed: dict[str, str]) -> Scaler:
-    """The scaler that is stated, or the one of three common ones with which the model is best on the data."""
-    columns = list(data.columns)
-    known = incumbent.model is not None and incumbent.model.task is not None
-    if stated is not None or known or (incumbent.model is None and incumbent.function is None):
-        return scaler_of(stated, columns, data.rows)
-    some = data.spread(400)
-    found = {}
+def _proposed_scaler(incumbent: Incumbent, data: Examples, metric: Metric, proposed: dict[str, str]) -> str:
+    """The one of three common scalers with which the model is best on the data."""
+    some, found = data.spread(400), {}
     for name in ("none", "minmax", "standard"):
-        scaler = scaler_of(name, columns, data.rows)
+        scaler = scaler_of(name, data.columns, data.rows)
         try:
             found[name] = metric.of(some.targets, replace(incumbent, scaler=scaler).answers(some))
         except InputError:  # it has no finite answers to inputs that are scaled in this way
@@ -232,31 +259,24 @@ def _scaler(stated: Any, incumbent: Incumbent, data: Examples, metric: Metric, p
     best = min(found, key=lambda name: found[name])
     told = ", ".join(f"{name} {value:.4g}" for name, value in found.items())
     proposed["scaler"] = f"{best}, because the {metric.name} of the model on the data is then least ({told})"
-    return scaler_of(best, columns, data.rows)
+    return best
 
 
 def _divided(data: Examples, horizon: int, seed: int) -> tuple[Examples, Examples]:
-    """The examples without, and those of the groups that judge: the last blocks of time, or groups chosen by chance."""
-    present = np.unique(data.groups)
-    count = max(1, round(JUDGE * len(present)))
-    if len(present) < 2:
+    """The examples without, and those of the groups that judge."""
+    if len(np.unique(data.groups)) < 2:
         raise InputError(
             "all rows belong to one group, so none are left to judge with; pass data with several groups, or ",
             Parameter("unseen", ANY),
         )
-    order = present if data.blocks else np.random.default_rng(seed).permutation(present)
-    judging = order[-count:]
-    rest = data.of_groups(order[:-count])
-    if data.blocks:  # windows and targets of the first judging block must not overlap with the rest
-        first = int(data.ends[data.groups == judging.min()].min())
-        rest = rest.select(rest.ends + horizon < first - (data.lookback or 1) + 1)
-        if not len(rest):
-            raise InputError(
-                f"{len(data):,} rows with a target are too few to be divided into rows to train on and later rows to "
-                "judge with; pass longer series, or ",
-                Parameter("unseen", ANY),
-            )
-    return rest, data.of_groups(judging)
+    rest, judge = data.parted(JUDGE, horizon, seed)
+    if not len(rest):
+        raise InputError(
+            f"{len(data):,} rows with a target are too few to be divided into rows to train on and later rows to "
+            "judge with; pass longer series, or ",
+            Parameter("unseen", ANY),
+        )
+    return rest, judge
 
 
 def _check_unseen(data: Examples, judge: Examples) -> None:
@@ -286,5 +306,6 @@ def _check_unseen(data: Examples, judge: Examples) -> None:
 def _check_targets(data: Examples, what: str) -> None:
     if (np.ptp(data.targets, axis=0) == 0).any():
         raise InputError(
-            f"{what}: a target is the same in all {len(data):,} rows that have one, so no model can be judged"
+            f"{what}: a target is the same in all {len(data):,} rows that have one, so no model can be judged; pass "
+            "rows in which it varies"
         )

@@ -32,8 +32,6 @@ from gatewise.spec import LayerSpec
 SHARE = 0.85
 """Share of the rest of the budget that goes into training; running, measuring and drawing need the rest."""
 
-GAIN_QUESTIONS = ("retrain", "recurrence")
-
 SPEED = 1e10
 """Multiply-accumulates in a second that a training does about, for deciding how many questions fit into the budget."""
 
@@ -58,7 +56,7 @@ class Challenges:
 
     Attributes:
         trained: the recipes after their training.
-        unanswered: the questions for which the budget was too small.
+        unanswered: the questions whose recipe was not trained.
         faults: question -> why its recipe could not be trained.
         by_window: number of rows of a window -> metric on the judging rows, of one recipe with one seed.
         by_share: share of the groups of the data -> the same.
@@ -74,16 +72,25 @@ class Challenges:
 
 
 def challenge(case: Setup, budget: Budget) -> Challenges:
-    """Train the recipes, as many as the budget allows."""
+    """Train the recipes, as many as the budget allows, and then the points of the curves.
+
+    Args:
+        case: what is assessed.
+        budget: `SHARE` of what is left of it is spent.
+
+    Returns:
+        What was trained. What could not be trained is among its `faults` and `unanswered`; no error is raised for it.
+    """
+    recipes, found = recipes_of(case), Challenges()
+    wanted = [each.question for each in recipes]
     if case.data.targets.shape[1] > 1:
         why = "challengers are trained for one target, and there are several"
-        return Challenges(unanswered=GAIN_QUESTIONS, faults=dict.fromkeys(GAIN_QUESTIONS, why))
-    recipes, found = recipes_of(case), Challenges()
-    wanted = [each.question for each in recipes if each.question in GAIN_QUESTIONS]
+        return Challenges(unanswered=tuple(wanted), faults=dict.fromkeys(wanted, why))
     seconds, extras = SHARE * budget.left, EXTRA * (len(_windows(case)) + len(PARTS) + 1)
     least = _least(case)
     with_extras = seconds >= least * (len(recipes) * UNITS_OF_TIME + extras)
     while recipes and seconds < least * len(recipes) * UNITS_OF_TIME:
+        found.faults[recipes[-1].question] = "the budget was too small"
         recipes = recipes[:-1]
     unit = seconds / max(1e-9, len(recipes) * UNITS_OF_TIME + (extras if with_extras else 0))
     for recipe in recipes:
@@ -99,7 +106,11 @@ def challenge(case: Setup, budget: Budget) -> Challenges:
 
 
 def recipes_of(case: Setup) -> list[Recipe]:
-    """All challengers that make sense, the most important first."""
+    """All challengers that make sense, the most important first.
+
+    A model that forgets because of its kind is asked about another recurrence first. Without layers that can be trained
+    again, a default recurrence is the only challenger.
+    """
     model, loss = case.incumbent.model, "absolute" if case.metric.name == "mae" else "squared"
     layers = None if model is None else same_layers(model, case.data.targets.shape[1])
     if layers is None:
@@ -151,8 +162,10 @@ def _curves(case: Setup, budget: Budget, found: Challenges, seconds: float) -> N
     fewer = {share: partial(metric, part, case.judge) for share, part in parts.items()}
     _each(shorter, found.by_window, found.faults, "windows")
     _each(fewer, found.by_share, found.faults, "shares")
-    at_full = metric(case.data, case.judge)
-    found.by_window[case.data.lookback or 1] = found.by_share[1.0] = at_full
+    whole = case.data.lookback or 1
+    _each({whole: partial(metric, case.data, case.judge)}, found.by_window, found.faults, "windows")
+    if whole in found.by_window:
+        found.by_share[1.0] = found.by_window[whole]
 
 
 def _each(tasks: Mapping[Any, Callable[[], float]], into: dict[Any, float], faults: dict[str, str], name: str) -> None:

@@ -3,15 +3,16 @@
 The rules, in the order in which they are applied:
 
 1. A model whose columns seem to be mixed up, or that is worse than a constant, is not judged.
-2. With fewer than `LEAST_GROUPS` groups nothing is concluded.
+2. With fewer than `LEAST_GROUPS` groups nothing is concluded; nor from blocks of time that are worth fewer.
 3. A change needs evidence at a family-wise level of `CHANGE` (one-sided; Holm's correction over the questions). For a
    question of gain: the challenger is better by more than `min_gain`. For a question of saving: it needs at most half
-   the bytes or half the time, and is not worse by `min_gain`; one that does not save as much must be better by more
-   than `min_gain`, like any other. A challenger that breaks a constraint never wins.
+   the memory or half the time, and is not worse by `min_gain`; one that does not save as much must be better by more
+   than `min_gain`, like any other. A challenger that is not shown to satisfy the constraints never wins.
 4. Of several changes, the one with the best metric is recommended, unless a cheaper one is within `min_gain` of it.
 5. If the incumbent breaks a constraint, a challenger that meets it and is not worse by `min_gain` replaces it.
 6. The incumbent is kept if the data are unseen by it and each question of gain is answered with no, at the level `STAY`
-   for each question, by a challenger whose training had converged. Otherwise the evidence is not enough.
+   for each question, by a challenger whose training had converged; one that breaks a constraint asks nothing.
+   Otherwise the evidence is not enough.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gatewise.assessment import words
-from gatewise.assessment.findings import GAIN, Findings, Question, Reason, Verdict
-from gatewise.assessment.kinds import KINDS
+from gatewise.assessment.findings import FAILED, GAIN, PASSED, Findings, Question, Reason, Verdict
+from gatewise.assessment.kinds import GAINS, KINDS
 from gatewise.comparison.bootstrap import LEAST_GROUPS, holm
 
 CHANGE = 0.005
@@ -32,32 +33,30 @@ STAY = 0.05
 
 def verdict(findings: Findings) -> Verdict:
     """The verdict that these findings support."""
-    if findings.mapping != "as stated":
-        code = "GW001" if findings.mapping == "suspect" else "GW002"
-        return _insufficient(findings, "mapping", [Reason(findings.mapping_text, code)])
+    if findings.mapping == "suspect":
+        return _insufficient(findings, "mapping", [Reason(findings.mapping_text, "GW001")])
+    if findings.mapping == "worse than a constant":
+        return _insufficient(findings, "constant", [Reason(findings.mapping_text, "GW002")])
     if findings.groups < LEAST_GROUPS:
         return _insufficient(findings, "groups", [Reason(words.few_groups(findings), "GW004")])
-    changes = accepted(findings)
-    if changes:
+    if changes := accepted(findings):
         return _change(findings, changes)
-    if not findings.meets:
-        return _insufficient(findings, "constraint", [Reason(findings.constraint_text, "GW006"), *_reasons(findings)])
-    open_ = [each for each in findings.questions if each.kind == GAIN and not _answered_no(each)]
+    if findings.broken:
+        return _insufficient(findings, "constraint", [Reason(findings.broken, "GW006"), *_reasons(findings)])
     if not findings.unseen:
         return _insufficient(findings, "unseen", [Reason(words.NOT_UNSEEN, "GW003"), *_reasons(findings)])
-    if open_ or findings.unanswered or not any(each.kind == GAIN for each in findings.questions):
-        return _insufficient(findings, "open", _reasons(findings, open_))
-    questions = [each for each in findings.questions if each.kind == GAIN]
-    confidence = 1 - max(each.p_worse for each in questions)
-    closest = max(questions, key=lambda each: each.high)
-    return Verdict(
-        "keep", None, words.keep(findings), confidence, _reasons(findings), words.flip_keep(findings, closest)
-    )
+    asked = [each for each in findings.questions if each.kind == GAIN]
+    able = [each for each in asked if each.meets]
+    unsettled = [each for each in able if not _answered_no(each)]
+    if unsettled or not asked or any(name in GAINS for name in findings.unanswered):
+        return _insufficient(findings, "open", _reasons(findings, unsettled))
+    confidence = 1 - max(each.p_worse for each in able) if able else None
+    return Verdict("keep", None, words.keep(findings), confidence, _reasons(findings), words.flip_keep(findings))
 
 
 def accepted(findings: Findings) -> list[Question]:
     """The questions whose answer is a change."""
-    able = [each for each in findings.questions if each.meets]
+    able = _able(findings)
     p_values = [_p_change(each, findings) for each in able]
     return [each for each, yes in zip(able, holm(p_values, CHANGE), strict=True) if yes]
 
@@ -67,13 +66,18 @@ def must_gain(kind: str, halves: bool, incumbent_meets: bool) -> bool:
     return incumbent_meets and (kind == GAIN or not halves)
 
 
+def _able(findings: Findings) -> list[Question]:
+    """The questions whose answer can be a change."""
+    return [each for each in findings.questions if each.meets and each.decisive]
+
+
 def _p_change(question: Question, findings: Findings) -> float:
     """The p-value of the hypothesis that this change is not worth while."""
     return question.p_better if must_gain(question.kind, question.halves, findings.meets) else question.p_equal
 
 
 def _answered_no(question: Question) -> bool:
-    return question.p_worse <= STAY and question.converged
+    return question.p_worse <= STAY and question.converged and question.decisive
 
 
 def _change(findings: Findings, changes: Sequence[Question]) -> Verdict:
@@ -81,12 +85,13 @@ def _change(findings: Findings, changes: Sequence[Question]) -> Verdict:
     best = min(metric.values())
     near = [each for each in changes if metric[each.challenger] <= best * (1 + findings.min_gain)]
     chosen = min(near, key=lambda each: KINDS.index(each.name))
-    others = [each for each in findings.questions if each is not chosen]
-    confidence = 1 - min(1.0, _p_change(chosen, findings) * len(findings.questions))
-    reasons = [Reason(words.question(findings, chosen), chosen.name)]
-    if not findings.meets:
-        reasons.insert(0, Reason(findings.constraint_text, "GW006"))
-    reasons += [Reason(words.question(findings, each), each.name) for each in others]
+    confidence = 1 - min(1.0, _p_change(chosen, findings) * len(_able(findings)))
+    reasons = _reasons(findings, [chosen])
+    if findings.broken:
+        reasons.insert(0, Reason(findings.broken, "GW006"))
+    washout = findings.check("GW102")
+    if chosen.name == "reset" and washout is not None and washout.status in (PASSED, FAILED):
+        reasons.insert(1, Reason(washout.text, "GW102"))
     return Verdict(
         chosen.name,
         chosen.challenger,

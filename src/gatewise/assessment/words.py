@@ -21,9 +21,12 @@ NOT_UNSEEN = (
     "cannot win."
 )
 
+NOT_INDEPENDENT = "The {groups} are alike in neighbouring blocks, and worth only about {worth} independent ones."
+
 WHY = {
     "mapping": "the columns of the data do not seem to be the inputs of the model",
     "groups": "there are too few independent groups",
+    "constant": "the model is worse than a constant, so it probably reads other data than in its training",
     "constraint": "the model breaks a constraint, and no candidate is shown to replace it without a loss",
     "unseen": "there are no data that the model has not seen",
     "open": "the data and the budget do not decide whether another model is better",
@@ -57,11 +60,15 @@ def groups_of(findings: Findings, count: int | None = None) -> str:
 def keep(findings: Findings) -> str:
     """The sentence of "keep"."""
     least = percent(findings.min_gain)
-    if all(each.high < findings.min_gain for each in findings.questions):
-        return f"Keep the model: nothing that was tried is better by {least} or more."
+    able = [each for each in findings.questions if each.meets]
+    who = "none of the challengers" + ("" if len(able) == len(findings.questions) else " that meet the constraints")
+    unsettled = [each.challenger for each in able if each.high >= findings.min_gain]
+    if not unsettled:
+        return f"Keep the model: {who} is better by {least} or more."
+    told = " and ".join(unsettled)
     return (
-        f"Keep the model: training again does not make it better by {least} or more, and no simple or smaller model is "
-        "shown to replace it."
+        f"Keep the model: {told} {'is' if len(unsettled) == 1 else 'are'} not shown to replace it, and none of the "
+        f"other challengers is better by {least} or more."
     )
 
 
@@ -94,11 +101,16 @@ def question(findings: Findings, asked: Question) -> str:
     name, incumbent = asked.challenger, findings.candidates[0]
     found = findings.candidate(name)
     compared = (
-        f"{_capital(name)}: the {findings.metric} is {number(found.metric)}, that of the model "
+        f"{capital(name)}: the {findings.metric} is {number(found.metric)}, that of the model "
         f"{number(incumbent.metric)}; {_direction(asked.gain)}, interval {interval(asked.low, asked.high)}."
     )
     if not asked.meets:
-        return f"{compared} It breaks a constraint, so it cannot replace the model."
+        return f"{compared} It cannot replace the model. {asked.obstacle}"
+    if not asked.decisive:
+        return (
+            f"{compared} {NOT_INDEPENDENT.format(groups=groups_of(findings), worth=max(1, int(asked.worth)))} Nothing "
+            "is concluded from them."
+        )
     if asked.kind == GAIN:
         return f"{compared} {_zone(findings, asked)}"
     return f"{compared} {_saving_zone(findings, asked, found)}"
@@ -111,11 +123,19 @@ def interval(low: float, high: float) -> str:
 
 def unanswered(name: str) -> str:
     """The reason if a question was not answered."""
-    return f"The question {name!r} was not answered: the budget was too small, or check GW203 says why not."
+    return f"The question {name!r} was not answered; check GW203 says why."
 
 
-def flip_keep(findings: Findings, closest: Question) -> str:
+def flip_keep(findings: Findings) -> str:
     """The fact that would change "keep"."""
+    barred = [each for each in findings.questions if not each.meets and each.low > findings.min_gain]
+    able = [each for each in findings.questions if each.meets and each.kind == GAIN]
+    if barred or not able:
+        chosen = max(barred or findings.questions, key=lambda each: each.gain)
+        return (
+            f"A weaker constraint: {chosen.challenger} is {_direction(chosen.gain)}, but it cannot replace the model."
+        )
+    closest = max(able, key=lambda each: each.high)
     return (
         f"The closest challenger is {closest.challenger}. If it were better by more than "
         f"{percent(findings.min_gain)}, it would replace the model; "
@@ -144,16 +164,20 @@ def flip_insufficient(findings: Findings, why: str) -> str:
     """The fact that would turn "insufficient" into an answer."""
     if why == "mapping":
         return "The right order of the inputs and their scaling; or the statement that they are right as they are."
+    if why == "constant":
+        return "The columns, units and scaling of its training; or the statement that they are right as they are."
     if why == "groups":
         return "More independent groups, or a longer series."
     if why == "constraint":
         return "A weaker constraint, or a candidate that meets it; a larger budget tries more."
     if why == "unseen":
         return "Data that were recorded after the model was trained, or from machines that it was not trained on."
-    slow = [each for each in findings.questions if not each.converged and each.more_minutes]
-    undecided = [
-        each for each in findings.questions if each.kind == GAIN and each.low <= findings.min_gain <= each.high
-    ]
+    slow = [each for each in findings.questions if each.meets and not each.converged and each.more_minutes]
+    asked = [each for each in findings.questions if each.kind == GAIN and each.meets]
+    undecided = [each for each in asked if each.low <= findings.min_gain <= each.high]
+    if alike := [each for each in asked if not each.decisive]:
+        worth = max(1, int(min(each.worth for each in alike)))
+        return f"A longer series: {NOT_INDEPENDENT.format(groups=groups_of(findings), worth=worth)}"
     if slow:
         return f"The training of {slow[0].challenger} had not converged: it needs about {_more(slow[0].more_minutes)}."
     if undecided:
@@ -167,11 +191,11 @@ def cost(findings: Findings, asked: Question) -> str:
     parts = []
     if new.minutes is not None:
         parts.append(f"its training took {minutes(new.minutes)}")
-    if new.bytes is not None and old.bytes is not None:
-        parts.append(f"{size(new.bytes)} in place of {size(old.bytes)}")
+    if new.memory is not None and old.memory is not None:
+        parts.append(f"{size(new.memory)} of memory in place of {size(old.memory)}")
     if new.step_seconds is not None and old.step_seconds is not None:
         parts.append(f"{duration(new.step_seconds)} in place of {duration(old.step_seconds)} for one answer")
-    return _capital("; ".join(parts)) + "." if parts else ""
+    return capital("; ".join(parts)) + "." if parts else ""
 
 
 def size(count: float) -> str:
@@ -220,12 +244,12 @@ def _zone(findings: Findings, asked: Question) -> str:
 def _saving_zone(findings: Findings, asked: Question, found: Candidate) -> str:
     least = percent(findings.min_gain)
     old = findings.candidates[0]
-    known = None not in (found.bytes, old.bytes, found.step_seconds, old.step_seconds)
-    saves = "It is not known to save half of the bytes or of the time"
+    known = None not in (found.memory, old.memory, found.step_seconds, old.step_seconds)
+    saves = "It is not known to save half of the memory or of the time"
     if asked.halves:
         saves = f"It {_saved(findings, found)}"
     elif known:
-        saves = "It saves less than half of the bytes and of the time"
+        saves = "It does not save half of the memory or of the time without needing more than twice of the other"
     if asked.low > findings.min_gain:
         return f"{saves}, and it is better by more than {least}."
     if asked.low > -findings.min_gain:
@@ -248,13 +272,19 @@ def _more(needed: float | None) -> str:
 
 
 def _saved(findings: Findings, found: Candidate) -> str:
+    """What a candidate saves, and what it needs more of."""
     old = findings.candidates[0]
-    parts = []
-    if found.bytes is not None and old.bytes and found.bytes < old.bytes:
-        parts.append(f"{percent(1 - found.bytes / old.bytes)} of the bytes")
-    if found.step_seconds is not None and old.step_seconds and found.step_seconds < old.step_seconds:
-        parts.append(f"{percent(1 - found.step_seconds / old.step_seconds)} of the time for an answer")
-    return f"saves {' and '.join(parts)}" if parts else "saves nothing"
+    saved, more = [], []
+    for new, before, what in (
+        (found.memory, old.memory, "memory"),
+        (found.step_seconds, old.step_seconds, "time for an answer"),
+    ):
+        if new is not None and before and new < before:
+            saved.append(f"{percent(1 - new / before)} of the {what}")
+        elif new is not None and before and new >= 1.05 * before:
+            more.append(f"{new / before:.2g} times the {what}")
+    text = f"saves {' and '.join(saved)}" if saved else "saves nothing"
+    return text + (f", but needs {' and '.join(more)}" if more else "")
 
 
 def _direction(gain: float) -> str:
@@ -264,7 +294,7 @@ def _direction(gain: float) -> str:
 
 
 def _more_groups(findings: Findings, asked: Question) -> str:
-    """How many groups would settle a question, if the estimate stayed as it is."""
+    """How many groups would settle a question, if the estimate and the variance between seeds stayed as they are."""
     distance = abs(asked.gain - findings.min_gain)
     width = max(asked.gain - asked.low, asked.high - asked.gain)
     if distance < 1e-3 or not math.isfinite(width / distance) or (width / distance) ** 2 > 100:
@@ -272,12 +302,19 @@ def _more_groups(findings: Findings, asked: Question) -> str:
             f"The gain of {asked.challenger} is too close to {percent(findings.min_gain)} to be settled with a "
             "reasonable amount of data; another min_gain would settle it."
         )
-    needed = math.ceil(findings.groups * (width / distance) ** 2)
+    allowed = (distance / width) ** 2 - asked.seed_share  # the share of the variance that the groups may have
+    if allowed <= 0.01 * (1 - asked.seed_share):
+        return (
+            f"The trainings of {asked.challenger} differ too much from seed to seed to settle whether it is better by "
+            f"{percent(findings.min_gain)}; a larger budget lets them converge."
+        )
+    needed = math.ceil(findings.groups * (1 - asked.seed_share) / allowed - 1e-6)
     return (
         f"About {groups_of(findings, needed)} in place of {findings.groups:,} would settle whether {asked.challenger} "
         f"is better by {percent(findings.min_gain)}, if its gain stays at {percent(asked.gain)}."
     )
 
 
-def _capital(text: str) -> str:
+def capital(text: str) -> str:
+    """A sentence with a capital letter."""
     return text[:1].upper() + text[1:]

@@ -25,7 +25,7 @@ from gatewise.cli.common import (
 if TYPE_CHECKING:
     from gatewise.assessment.result import Assessment
 
-INSUFFICIENT, FAILED = 3, 4
+INSUFFICIENT, NAMED = 3, 4
 """The exit codes of a verdict "insufficient", and of a verdict that --fail-on names."""
 
 SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "": 1.0, "m": 60.0, "h": 3600.0}
@@ -160,12 +160,14 @@ def assess(
         atomic_write(html, found.html().encode())
     if output is not None and found.model is not None:
         found.save(output)
+    elif output is not None and as_json:
+        click.echo(f"gatewise: no model was written: {printable(found.why_no_model)}", err=True)
     if as_json:
         emit(found.to_dict())
     else:
         click.echo(_summary(found, html, output))
     if found.verdict.kind in fail_on:
-        return FAILED
+        return NAMED
     return INSUFFICIENT if found.verdict.kind == "insufficient" else 0
 
 
@@ -202,11 +204,10 @@ def _summary(found: Assessment, html: str | None, output: str | None) -> str:
     lines += [heading("what would change it"), wrap(verdict.flip, "  ", "  ")]
     if verdict.cost:
         lines += [heading("what the change costs"), wrap(verdict.cost, "  ", "  ")]
-    for name, how in found.case.proposed.items():
-        lines.append(wrap(f"{name} was not stated; taken: {how}", "", "  "))
     if html is not None:
         lines.append(f"The report is in {printable(html)}.")
     if output is not None:
-        won = found.model is not None
-        lines.append(f"The model is in {printable(output)}." if won else "No model was written: none was recommended.")
+        why = found.why_no_model
+        text = f"No model was written: {why}." if why else f"The model is in {printable(output)}."
+        lines.append(wrap(text, "", ""))
     return "\n".join(lines)

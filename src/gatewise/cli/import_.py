@@ -31,8 +31,9 @@ def import_(
 ) -> int:
     """Read a model of another library, show what became of each of its layers, and write a model file.
 
-    The format is recognised by the content: Keras 1, 2 and 3 (.h5, .hdf5, .keras). The file is treated as data: nothing
-    in it is executed. Anything that gatewise cannot represent exactly is an error that names it and says what to do.
+    The format is recognised by the content: Keras 1, 2 and 3 (.h5, .hdf5, .keras), state dicts of PyTorch (.pt, .pth,
+    .ckpt), ONNX (.onnx) and RTNeural (.json). The file is treated as data: nothing in it is executed. Anything that
+    gatewise cannot represent exactly is an error that names it and says what to do.
 
     With --check the model answers the inputs, and its answers are compared with the outputs: for each step, or for the
     last step if the model answers once for a sequence. Exit code 1 if the largest error is above the tolerance.

@@ -87,6 +87,7 @@ class Gain:
         seeds: number of seeds of the challenger.
         error: standard error of log(challenger / incumbent), for the metric itself; infinite if there is one group.
         degrees: degrees of freedom of the error; few if the seeds differ much.
+        seed_share: share of the variance between seeds in the square of the error.
         quantiles: the sorted (t* - t) / se* of the resamples; empty = Student's distribution alone.
     """
 
@@ -97,6 +98,7 @@ class Gain:
     seeds: int
     error: float
     degrees: float
+    seed_share: float
     quantiles: Array
 
     def low(self, level: float) -> float:
@@ -186,7 +188,7 @@ def gain(
     factor = 0.5 if metric.root else 1.0  # of the logarithm of a root
     if (b == a).all():
         error = 0.0 if count > 1 else np.inf
-        return Gain(0.0, count, float(count), float(count), len(a), error, max(1.0, count - 1), np.empty(0))
+        return Gain(0.0, count, float(count), float(count), len(a), error, max(1.0, count - 1), 0.0, np.empty(0))
     if not (a.any() and b.any()):
         lost = a.mean(axis=0) + b
         added = lost[lost > 0].mean() / 2 / count
@@ -202,14 +204,15 @@ def gain(
     effective = float(least / count / (shares**2).sum())
     of_groups = max(1.0, effective - 1)
     if count < 2:
-        return Gain(estimate, count, worth, effective, len(a), np.inf, of_groups, np.empty(0))
+        return Gain(estimate, count, worth, effective, len(a), np.inf, of_groups, 0.0, np.empty(0))
     wider = (count / max(worth - 1, 1)) ** 0.5 if worth < count else 1.0
     whole, ratios = float(np.hypot(wider * error, between**0.5)), np.empty(0)
     if resamples and whole > 0:
         # Resamples of single groups have the error of independent ones.
         ratios = _resampled(mean, b, t, error, between / wider**2, len(a), seed, resamples)
     degrees = _satterthwaite(((wider * error) ** 2, of_groups), (_upper(between, len(a)), len(a) - 1))
-    return Gain(estimate, count, worth, effective, len(a), factor * whole, degrees, ratios)
+    of_seeds = between / whole**2 if whole > 0 else 0.0
+    return Gain(estimate, count, worth, effective, len(a), factor * whole, degrees, of_seeds, ratios)
 
 
 def _resampled(

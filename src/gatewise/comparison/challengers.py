@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -89,15 +89,15 @@ class Trained:
         """The answers of each seed, (n, k) float64 each."""
         return [answers_of_task(task, examples) for task in self.tasks]
 
-    @property
-    def model(self) -> Model:
-        """The model of the seed with the lowest held-out loss."""
-        return self.best.model_
+    def middle(self, metrics: Sequence[float]) -> Model:
+        """The model of the seed with the middle metric, which is neither lucky nor unlucky.
 
-    @property
-    def best(self) -> Regressor:
-        """The task of the seed with the lowest held-out loss."""
-        return min(self.tasks, key=lambda task: task.history_.best_validation or math.inf)
+        Args:
+            metrics: the metric of each seed on the same rows. Their held-out losses cannot be compared, because each
+                seed holds out other groups.
+        """
+        order = np.argsort(metrics, kind="stable")
+        return self.tasks[int(order[(len(order) - 1) // 2])].model_
 
 
 ENOUGH, PASSES = 0.02, 2
@@ -113,6 +113,9 @@ def train(
     rates: Sequence[float] = RATES,
 ) -> Trained:
     """Train a recipe.
+
+    Raises:
+        GatewiseError: it cannot be trained on these data; the message says why.
 
     Args:
         recipe: the recipe.
@@ -148,12 +151,12 @@ def train(
 def frame_of(data: Examples) -> pd.DataFrame:
     """The examples as a long frame: the series, the columns, and the target in the last rows of the windows.
 
-    Columns that are constant are left out, because nothing can be learnt from them.
+    Columns that are constant in the rows of the windows are left out, because nothing can be learnt from them.
     """
     import pandas as pd
 
     frame = pd.DataFrame(data.rows, columns=list(data.columns))
-    frame = frame[[name for k, name in enumerate(data.columns) if np.ptp(data.rows[:, k]) > 0]]
+    frame = frame[[name for name, varies in zip(data.columns, data.varying, strict=True) if varies]]
     used = np.zeros(len(frame), bool)
     ids = np.empty(len(frame), object)
     for name, start, stop in data.series:
@@ -216,11 +219,6 @@ def same_layers(model: Model, outputs: int) -> tuple[LayerSpec, ...] | None:
     return nodes or None
 
 
-def changed(layers: Sequence[LayerSpec], change: Callable[[LayerSpec], LayerSpec]) -> tuple[LayerSpec, ...]:
-    """The layers, each as `change` changes it."""
-    return tuple(change(layer) for layer in layers)
-
-
 def halved(layers: Sequence[LayerSpec]) -> tuple[LayerSpec, ...]:
     """The layers with half the units."""
 
@@ -228,9 +226,4 @@ def halved(layers: Sequence[LayerSpec]) -> tuple[LayerSpec, ...]:
         units: Any = layer.options.get("units")
         return layer if units is None else layer.replace(units=max(1, units // 2))
 
-    return changed(layers, half)
-
-
-def other_recurrence(recipe: Recipe, layers: tuple[LayerSpec, ...], name: str) -> Recipe:
-    """The recipe with other layers."""
-    return replace(recipe, layers=layers, name=name, question="recurrence")
+    return tuple(half(layer) for layer in layers)

@@ -83,6 +83,34 @@ class Examples:
         """(rows,) bool, the rows that the windows read."""
         return _read(self.rows, self.series, self.ends, self.lookback)
 
+    @property
+    def varying(self) -> Array:
+        """(columns,) bool, the columns that are not constant in the rows that the windows read."""
+        return np.asarray(np.ptp(self.rows[self.read], axis=0) > 0)
+
+    def parted(self, share: float, gap: int, seed: int) -> tuple[Examples, Examples]:
+        """The examples without, and those of a share of the groups: the last blocks of time, or groups by chance.
+
+        Blocks follow each other, so the last examples before the first block are left out: no window or target of one
+        part lies within the other. One group is divided in the same way, at a row.
+
+        Args:
+            share: of the groups.
+            gap: number of rows between a window and its target.
+            seed: of the choice.
+        """
+        present = np.unique(self.groups)
+        if len(present) > 1:
+            order = present if self.blocks else np.random.default_rng(seed).permutation(present)
+            count = max(1, round(share * len(present)))
+            rest, held = self.of_groups(order[:-count]), self.of_groups(order[-count:])
+        else:
+            cut = min(len(self) - 1, max(1, round((1 - share) * len(self))))
+            rest, held = self.select(slice(0, cut)), self.select(slice(cut, None))
+        if self.blocks or len(present) < 2:
+            rest = rest.select(rest.ends + gap < int(held.ends.min()) - (self.lookback or 1) + 1)
+        return rest, held
+
     def place(self, example: int) -> str:
         """Where an example ends, for messages: its group, and its row in that group's series."""
         end = int(self.ends[example])
