@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 
 from gatewise.errors import InputError
-from gatewise.figures import against_truth, candidates
+from gatewise.figures import against_truth, by_amount, candidates
 from gatewise.figures.comparison import MOST_DOTS
 from gatewise.figures.style import BLUE
 
@@ -52,3 +52,19 @@ def test_many_answers_are_thinned_out_evenly(ax: Axes) -> None:
 def test_answers_need_a_truth_each() -> None:
     with pytest.raises(InputError, match=r"equally long, got \(3,\) and \(2,\)"):
         against_truth(np.zeros(3), np.zeros(2))
+
+
+def test_a_value_by_amount(ax: Axes) -> None:
+    by_amount([1, 4, 16], [3.0, 2.0, 1.5], reference=1.8, label="error", amount="rows", ax=ax)
+    reference, line = ax.lines
+    assert set(reference.get_ydata()) == {1.8}
+    assert (list(line.get_xdata()), list(line.get_ydata())) == ([1, 4, 16], [3.0, 2.0, 1.5])
+    assert ax.get_xscale() == "log"
+    assert [each.get_text() for each in ax.get_xticklabels()] == ["1", "4", "16"]
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("rows", "error")
+
+
+@pytest.mark.parametrize(("amounts", "values"), [([], []), ([1], [1.0, 2.0]), ([0, 1], [1.0, 2.0])])
+def test_amounts_are_above_zero_and_have_a_value_each(amounts: list[float], values: list[float]) -> None:
+    with pytest.raises(InputError, match="each value needs an amount above 0"):
+        by_amount(amounts, values)

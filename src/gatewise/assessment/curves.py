@@ -21,13 +21,13 @@ def _windows(case: Setup, found: Challenges) -> Finding:
     best = min(by.values())
     enough = next(k for k, value in by.items() if value <= best * (1 + case.min_gain))
     longest = max(by)
-    told = ", ".join(f"{number(value)} with {k:,} rows" for k, value in by.items())
+    told = ", ".join(f"{number(value)} with {k:,} row{'' if k == 1 else 's'}" for k, value in by.items())
     text = f"{capital(found.of)} has {case.metric.name} {told}."
     how = (
         "One training with one seed for each length of the window, half as long as the others; shown without intervals."
     )
     if enough < longest:
-        text += f" {enough:,} rows are as good as {longest:,} within {percent(case.min_gain)}."
+        text += f" {enough:,} {'is' if enough == 1 else 'are'} as good as {longest:,} within {percent(case.min_gain)}."
     status = FAILED if enough == 1 and longest > 1 else PASSED
     if status == FAILED:
         text += " A model without memory would do."

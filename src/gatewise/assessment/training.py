@@ -127,7 +127,8 @@ def _other(layers: tuple[LayerSpec, ...]) -> tuple[str, str, tuple[LayerSpec, ..
     units = [layer.options["units"] for layer in layers if layer.kind in OTHERS]
     kind = next((OTHERS[layer.kind] for layer in layers if layer.kind in OTHERS), DEFAULT.kind)
     sizes = units or [DEFAULT.options["units"]]
-    name = f"a {kind} of {' and '.join(map(str, sizes))} units"
+    article = "an" if kind[0] in "lr" else "a"  # an lstm and an rnn, which are spelt out
+    name = f"{article} {kind} of {' and '.join(map(str, sizes))} units"
     return name, "recurrence", tuple(LayerSpec(kind, units=size) for size in sizes)
 
 

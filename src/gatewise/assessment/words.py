@@ -246,10 +246,8 @@ def _saving_zone(findings: Findings, asked: Question, found: Candidate) -> str:
     old = findings.candidates[0]
     known = None not in (found.memory, old.memory, found.step_seconds, old.step_seconds)
     saves = "It is not known to save half of the memory or of the time"
-    if asked.halves:
+    if asked.halves or known:
         saves = f"It {_saved(findings, found)}"
-    elif known:
-        saves = "It does not save half of the memory or of the time without needing more than twice of the other"
     if asked.low > findings.min_gain:
         return f"{saves}, and it is better by more than {least}."
     if asked.low > -findings.min_gain:

@@ -19,6 +19,7 @@ except ImportError as error:
 
 from gatewise.figures.backtest import error_by_horizon as error_by_horizon
 from gatewise.figures.comparison import against_truth as against_truth
+from gatewise.figures.comparison import by_amount as by_amount
 from gatewise.figures.comparison import candidates as candidates
 from gatewise.figures.context import context_response as context_response
 from gatewise.figures.detection import alarm_scores as alarm_scores

@@ -1,4 +1,4 @@
-"""Draw candidates side by side, and answers against the truth."""
+"""Draw candidates side by side, answers against the truth, and an error by the amount of data."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import NullLocator
 
 from gatewise.errors import InputError
 from gatewise.figures.style import BLUE, DASHED, GREY, drawn_on, ink
@@ -81,4 +82,47 @@ def against_truth(truth: Array, answers: Array, *, label: str = "", ax: Axes | N
     ax.plot(truth[some], answers[some], "o", color=BLUE, ms=3.5, alpha=0.6, mew=0)
     ax.set_xlabel(f"true {label}".rstrip())
     ax.set_ylabel(f"answer {label}".rstrip())
+    return ax
+
+
+def by_amount(
+    amounts: Sequence[float],
+    values: Sequence[float],
+    *,
+    reference: float | None = None,
+    label: str = "error",
+    amount: str = "amount",
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw a value by the amount of something that was given, such as rows of a window, on a logarithmic scale.
+
+    Args:
+        amounts: the amounts, above 0.
+        values: the value for each.
+        reference: a value to compare with, as a dashed line; None = none.
+        label: name and unit of the values.
+        amount: name and unit of the amounts.
+        ax: the axes to draw into; None = a new figure.
+
+    Returns:
+        The axes.
+
+    Raises:
+        InputError: there are no amounts, one is not above 0, or amounts and values are not equally many.
+    """
+    if not amounts or len(amounts) != len(values) or min(amounts) <= 0:
+        raise InputError(
+            f"each value needs an amount above 0, got {len(amounts)} amounts and {len(values)} values, "
+            f"the least amount {min(amounts, default=0):g}"
+        )
+    ax = drawn_on(ax)
+    if reference is not None:
+        ax.axhline(reference, color=GREY, lw=1.2, ls=DASHED, zorder=1)
+    ax.plot(amounts, values, color=BLUE, lw=1.8, marker="o", ms=5)
+    ax.set_xscale("log", base=2)
+    ax.set_xticks([*amounts], [f"{each:g}" for each in amounts])
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.set_xlabel(amount)
+    ax.set_ylabel(label)
+    ax.margins(y=0.15)
     return ax
