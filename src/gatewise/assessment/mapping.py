@@ -175,7 +175,7 @@ def _constant(incumbent: Incumbent, data: Examples, metric: Metric) -> tuple[Fin
             " A model that is worse than a constant usually reads other columns, other units or another scaling than "
             "in its training."
         )
-    text += " If all of this is right and the model is merely out of date, confirm the mapping."
+    text += " If all of this is right and the model is merely out of date, confirm the mapping (mapping_confirmed)."
     return Finding(code, title, FAILED, text, measured, how), True
 
 
