@@ -5,11 +5,13 @@ from dataclasses import replace
 from typing import Any
 
 from gatewise.assessment.findings import GAIN, SAVING, Candidate, Findings, Question
+from gatewise.assessment.kinds import GAINS
 
 NAMES = {
     "reset": "the same model with another context",
     "baseline": "a ridge regression",
     "shrink": "half the units",
+    "replace": "another model",
     "retrain": "the same architecture, retrained",
     "recurrence": "a gru of 8 units",
 }
@@ -32,7 +34,7 @@ def asked(name: str, gain: float = 0.0, answer: str = "no", **changed: Any) -> Q
         "worse": (1.0, 1e-4, 1.0),
         "open": (0.4, 0.4, 0.2),
     }[answer]
-    kind = GAIN if name in ("retrain", "recurrence") else SAVING
+    kind = GAIN if name in GAINS else SAVING
     made = Question(
         name, kind, NAMES[name], gain, gain - width, gain + width, p_better, p_worse, p_equal, detectable=0.09,
         halves=kind == SAVING,
@@ -50,5 +52,5 @@ def found(questions: Sequence[Question], **changed: Any) -> Findings:
         )
         for each in questions
     ]  # fmt: skip
-    made = Findings("rmse", True, 30, False, 0.05, "accepted", "", "", tuple(questions), (), (incumbent, *others))
+    made = Findings("rmse", True, 30, False, 0.05, "accepted", "", "", tuple(questions), {}, (incumbent, *others))
     return replace(made, **changed)

@@ -95,7 +95,7 @@ def test_the_constant_is_the_best_one() -> None:
         ("mse", some.targets.mean()),
         ("mae", np.median(some.targets)),
     ):
-        np.testing.assert_allclose(constant_answers(some, some, metric), centre)
+        np.testing.assert_allclose(constant_answers(some, some, metric_of(metric, "value")), centre)
 
 
 def test_one_input_and_predictions_alone_have_no_columns_to_exchange() -> None:

@@ -50,7 +50,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "a target that is an input": ({"inputs": ["u", "v", "y"]}, "'y' is an input and the target of the same row"),
     "an input twice": ({"inputs": ["u", "v", "u"]}, "'u' is named twice"),
     "a target twice": ({"target": ["y", "y"]}, "'y' is named twice"),
-    "no inputs": ({"inputs": []}, "no column is named; pass inputs="),
+    "no inputs": ({"inputs": []}, "no column is named or left.*pass inputs="),
     "an unknown scaling": ({"scaler": "robust"}, "scaler must be"),
     "too short": ({"lookback": 41}, "a window has 41 rows, but the longest series has 40"),
     "one group": ({"data": linear(1)}, "all rows belong to one group.*unseen="),

@@ -59,17 +59,24 @@ def test_blocks_are_worth_what_the_formula_says() -> None:
     other = (own * (1 + 0.01 * walk[number]))[None]
     found = gain(MAE, own, other, number, ordered=True, resamples=0)
     plain = gain(MAE, own, other, number, resamples=0)
-    a, b = np.array(sums(other[0], number)), np.array(sums(own, number))
-    d = a / a.sum() - b / b.sum()
-    r = (d[1:] * d[:-1]).sum() / (d**2).sum()
-    r += (1 + 3 * r) / 30
-    assert 0.2 < r < 0.99, "a random walk is correlated"
-    assert found.worth == pytest.approx(30 * (1 - r) / (1 + r))
-    assert plain.worth == 30
-    upper = min(0.99, r + stats.norm.ppf(0.9) * np.sqrt((1 - r**2) / 30))
-    assert found.effective == pytest.approx(plain.effective * (1 - upper) / (1 + upper))
-    assert found.error == pytest.approx(plain.error * np.sqrt(30 / max(found.worth - 1, 1)))
-    assert found.estimate == plain.estimate
+    widths = []
+    for size in (1, 2):  # of fours there would be seven, which are too few
+        a, b = (np.array(sums(each, number)).reshape(-1, size).sum(axis=1) for each in (other[0], own))
+        d, count = a / a.sum() - b / b.sum(), 30 // size
+        r = (d[1:] * d[:-1]).sum() / (d**2).sum()
+        r += (1 + 3 * r) / count
+        assert 0.2 < r < 0.99, "a random walk is correlated"
+        upper = min(0.99, r + stats.norm.ppf(0.9) * np.sqrt((1 - r**2) / count))
+        worth = count * (1 - r) / (1 + r)
+        error = np.sqrt((d**2).sum() * count / (count - 1) * count / max(worth - 1, 1))
+        shares = (a / a.sum() + b / b.sum()) / 2
+        degrees = max(1, (1 - upper) / (1 + upper) / (shares**2).sum() - 1)
+        widths.append((stats.t.ppf(0.995, degrees) * error, error, degrees))
+    _, error, degrees = max(widths)
+    assert found.error == pytest.approx(error)
+    assert found.degrees == pytest.approx(degrees)
+    assert (plain.worth, found.worth) == (30, pytest.approx(30 * (plain.error / error) ** 2))
+    assert found.estimate == pytest.approx(plain.estimate)
 
 
 def test_the_effective_number_of_groups_is_that_of_kish() -> None:

@@ -22,6 +22,7 @@ from gatewise.assessment.findings import (
     Candidate,
     Finding,
     Findings,
+    Question,
 )
 from gatewise.assessment.health import check_health
 from gatewise.assessment.mapping import MappingCheck, check_mapping
@@ -32,7 +33,7 @@ from gatewise.assessment.training import Challenges, challenge
 from gatewise.assessment.verdict import verdict
 from gatewise.comparison.bootstrap import LEAST_GROUPS, gain
 from gatewise.comparison.budget import Budget
-from gatewise.comparison.challengers import UNITS_OF_TIME
+from gatewise.comparison.challengers import UNITS_OF_TIME, middle
 from gatewise.comparison.running import in_context
 from gatewise.errors import InputError
 from gatewise.layers.base import Array
@@ -103,8 +104,8 @@ def assess(
         context: "window" = the state is zero before each window; "series" = it is carried within a series. None =
             "window" if there is a lookback.
         spec: what the file of another library cannot tell, see `gatewise.importers.load`.
-        predictions: instead of a model, the column (or a list, one for each target) that holds its answers; or a
-            mapping from its name to that.
+        predictions: instead of a model, the column (or a list, one for each target) that holds its answers, each in the
+            row of the target that it is about; or a mapping from its name to that.
         challengers: name -> column of the answers of another model, which is compared on the same rows.
         metric: "rmse", "mae" or "mse", or a function (targets, answers) -> loss of each row. None = "rmse".
         latency: the most seconds that an answer may take on this machine.
@@ -134,7 +135,9 @@ def assess(
     with spending.doing("reading model and data"):
         case = setup(**stated)
     with spending.doing("checking the mapping of the columns"):
-        mapping = check_mapping(case.incumbent, case.data, case.metric, case.min_gain, mapping_confirmed, budget / 20)
+        enough = len(np.unique(case.data.groups)) >= LEAST_GROUPS
+        rows = case.data if enough else case.judge
+        mapping = check_mapping(case.incumbent, rows, case.metric, case.min_gain, mapping_confirmed, budget / 20)
     run = _Run(case, spending, mapping, {**stated, "mapping_confirmed": mapping_confirmed})
     if mapping.status == "accepted":
         run.health()
@@ -151,12 +154,13 @@ class _Run:
     def __init__(self, case: Setup, budget: Budget, mapping: MappingCheck, stated: Mapping[str, Any]) -> None:
         self.case, self.budget, self.mapping, self.stated = case, budget, mapping, stated
         self.losses: dict[str, Array] = {}  # candidate -> (seeds, n)
-        self.answers: dict[str, Array] = {}  # candidate -> (n, k) of its first seed
+        self.answers: dict[str, Array] = {}  # candidate -> (n, k) of the model that is handed over
         self.compared: list[Compared] = []
         self.candidates: list[Candidate] = []
         self.challenges = Challenges()
         self.checks: list[Finding] = []
         self.methods: dict[str, str] = {}
+        self.unanswered: dict[str, str] = {}
         self.models: dict[str, Model] = {}  # candidate -> the model that is handed over if it wins
         incumbent = case.incumbent
         with budget.doing("running the model on the rows that judge"):
@@ -217,18 +221,23 @@ class _Run:
             candidate = self._candidate(name, asked, [self.case.judge.given[name]])
             if self.case.unseen:
                 self._compare(asked, GAIN, candidate)
+            else:
+                self.unanswered["replace"] = (
+                    "without unseen data nobody knows whether the answers were known beforehand"
+                )
 
     def challengers(self) -> None:
         """Train challengers for as long as the budget allows."""
         self.challenges = challenge(self.case, self.budget)
         for trained in self.challenges.trained:
             answers = trained.answers(self.case.judge)
-            model = trained.middle([self.case.metric.of(self.case.judge.targets, each) for each in answers])
+            k = middle([self.case.metric.of(self.case.judge.targets, each) for each in answers])
+            model = trained.tasks[k].model_
             candidate = self._candidate(
                 trained.recipe.name, trained.recipe.question, answers, minutes=trained.seconds / 60,
                 converged=trained.converged, **costs.of_model(model),
             )  # fmt: skip
-            self.models[candidate.name] = model
+            self.models[candidate.name], self.answers[candidate.name] = model, answers[k]
             more = None if trained.converged else 3 * UNITS_OF_TIME * trained.seconds / 60
             kind = SAVING if trained.recipe.question == "shrink" else GAIN
             self._compare(trained.recipe.question, kind, candidate, more)
@@ -251,7 +260,7 @@ class _Run:
         ]
         findings = Findings(
             case.metric.name, case.unseen, groups, case.judge.blocks, case.min_gain, self.mapping.status,
-            self.mapping.text, self.broken, tuple(asked), self.challenges.unanswered,
+            self.mapping.text, self.broken, tuple(asked), {**self.unanswered, **self.challenges.unanswered},
             tuple(self._with_intervals(asked)), tuple(sorted(checks, key=lambda each: each.code)),
         )  # fmt: skip
         return Assessment(
@@ -285,7 +294,7 @@ class _Run:
         obstacle = costs.obstacle(candidate, case.latency, case.memory)
         self.compared.append(Compared(name, kind, candidate, found, obstacle, more_minutes))
 
-    def _with_intervals(self, asked: Sequence[Any]) -> list[Candidate]:
+    def _with_intervals(self, asked: Sequence[Question]) -> list[Candidate]:
         ends = {each.challenger: (each.low, each.high) for each in asked}
         return [
             replace(each, low=ends[each.name][0], high=ends[each.name][1]) if each.name in ends else each
@@ -333,7 +342,7 @@ class _Run:
         text = (
             f"For the comparison with {name}, in which neighbouring blocks are most alike, the "
             f"{self.compared[0].gain.groups:,} blocks are as much evidence as about {max(1, int(least)):,} independent "
-            f"ones; at least {LEAST_GROUPS} are needed."
+            "ones. The intervals are as wide as for that number."
         )
         how = "The differences of neighbouring blocks were taken as an autoregression of first order."
         return Finding(code, title, PASSED if least >= LEAST_GROUPS else FAILED, text, {"worth": worth}, how)

@@ -68,14 +68,15 @@ def fitted(setup: Setup, budget: Budget) -> tuple[list[Fitted], dict[str, str]]:
     first, held = data.parted(VALIDATION, setup.horizon, setup.seed)
     if not len(first):
         raise InputError(f"{len(data):,} rows with a target are too few for fitting simple methods; pass longer series")
-    loss = "absolute" if setup.metric.name == "mae" else "squared"
     found: list[Fitted] = []
     left_out: dict[str, str] = {}
+    if setup.season is not None and setup.season > (data.lookback or 1):
+        left_out["the last season, repeated"] = f"a window of {data.lookback} rows has no {setup.season} rows"
     until = budget.used + MOST_SECONDS * budget.seconds
     own = setup.anchors
     for method in suitable(
-        REGRESSION, own, setup.season, (setup.horizon,) if own else (1,), lookback=data.lookback, loss=loss,
-        random_state=setup.seed,
+        REGRESSION, own, setup.season, (setup.horizon,) if own else (1,), lookback=data.lookback,
+        loss=setup.metric.loss, random_state=setup.seed,
     ):  # fmt: skip
         if found and budget.used > until:
             left_out[method.label] = "the time for simple methods was used up"

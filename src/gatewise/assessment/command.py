@@ -10,7 +10,8 @@ import shlex
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from gatewise.assessment.kinds import GAINS
+from gatewise.assessment.words import TOO_SMALL
+from gatewise.comparison.metrics import Metric
 from gatewise.tables.files import TextFile
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def next_command(result: Assessment) -> str:
         return _line(result, "-o best.safetensors")
     if verdict.kind == "keep":
         return _line(result, "--fail-on retrain,baseline,recurrence")
-    if verdict.kind == "insufficient" and (slow or any(name in GAINS for name in result.findings.unanswered)):
+    if verdict.kind == "insufficient" and (slow or TOO_SMALL in result.findings.unanswered.values()):
         return _line(result, "", max(60, 2 * result.budget))
     return ""
 
@@ -78,7 +79,7 @@ def _option(name: str, value: Any) -> list[str] | None:
             return None
         option = option.removesuffix("s") if name == "challengers" else option
         return [f"{option} {shlex.quote(f'{key}={_list(columns)}')}" for key, columns in value.items()]
-    if callable(value):
+    if callable(value) or isinstance(value, Metric):
         return None
     if name == "latency":
         value = f"{float(value):.9f}".rstrip("0").rstrip(".") + "s"

@@ -24,13 +24,14 @@ def _windows(case: Setup, found: Challenges) -> Finding:
     told = ", ".join(f"{number(value)} with {k:,} row{'' if k == 1 else 's'}" for k, value in by.items())
     text = f"{capital(found.of)} has {case.metric.name} {told}."
     how = (
-        "One training with one seed for each length of the window, half as long as the others; shown without intervals."
+        "One training with one seed for each length of the window, half as long as the others. Another seed would give "
+        "other numbers, so no verdict rests on them."
     )
     if enough < longest:
         text += f" {enough:,} {'is' if enough == 1 else 'are'} as good as {longest:,} within {percent(case.min_gain)}."
     status = FAILED if enough == 1 and longest > 1 else PASSED
     if status == FAILED:
-        text += " A model without memory would do."
+        text += " This suggests that a model without memory would do."
     return Finding(code, title, status, text, {"by_window": {str(k): value for k, value in by.items()}}, how)
 
 
@@ -46,21 +47,20 @@ def _shares(case: Setup, found: Challenges) -> Finding:
     step = "The last doubling" if before == 0.5 else f"All groups in place of {percent(before)}"
     measured = {"by_share": {str(share): value for share, value in by.items()}, "last_gain": last}
     how = (
-        "One training with one seed for each share of the groups, half as long as the others; shown without intervals."
+        "One training with one seed for each share of the groups, half as long as the others. Another seed would give "
+        "other numbers, so no verdict rests on them."
     )
     if last > case.min_gain:
-        text += f" {step} lowered it by {percent(last)}, so that more data would probably help challengers."
+        text += f" {step} lowered it by {percent(last)}, which suggests that more data would help challengers."
         return Finding(code, title, FAILED, text, measured, how)
-    text += f" {step} changed it by {percent(-last)}, so that more data alone would hardly help."
+    text += f" {step} changed it by {percent(-last)}, which suggests that more data alone would hardly help."
     return Finding(code, title, PASSED, text, measured, how)
 
 
 def _asked(found: Challenges) -> Finding:
     code, title = "GW203", "All challengers could be trained"
-    if not found.trained:
-        told = "; ".join(f"{name}: {why}" for name, why in found.faults.items())
-        return Finding(code, title, NOT_RUN, f"Nothing was trained. {capital(told)}.", dict(found.faults))
-    if not found.faults:
+    faults = {**found.unanswered, **found.faults}
+    if not faults:
         return Finding(code, title, PASSED, "No training failed.")
-    told = "; ".join(f"{name}: {why}" for name, why in found.faults.items())
-    return Finding(code, title, FAILED, f"Not trained: {told}.", dict(found.faults))
+    told = "; ".join(f"{name}: {why}" for name, why in faults.items())
+    return Finding(code, title, FAILED if found.trained else NOT_RUN, f"Not trained: {told}.", faults)

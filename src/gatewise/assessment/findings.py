@@ -10,8 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from gatewise.comparison.bootstrap import LEAST_GROUPS
-
 PASSED, FAILED, NOT_APPLICABLE, NOT_RUN = "passed", "failed", "not applicable", "not run"
 
 GAIN, SAVING = "gain", "saving"
@@ -119,10 +117,13 @@ class Question:
         """Whether it is shown to satisfy the constraints."""
         return not self.obstacle
 
-    @property
-    def decisive(self) -> bool:
-        """Whether the groups are worth enough to conclude anything."""
-        return self.worth >= LEAST_GROUPS
+    def must_gain(self, incumbent_meets: bool) -> bool:
+        """Whether it must be better by more than `min_gain`; if not, it must not be worse by as much.
+
+        Args:
+            incumbent_meets: whether the incumbent satisfies the constraints; if not, an equal one replaces it.
+        """
+        return incumbent_meets and (self.kind == GAIN or not self.halves)
 
 
 @dataclass(frozen=True)
@@ -139,7 +140,7 @@ class Findings:
         mapping_text: a sentence about the mapping.
         broken: which constraint the incumbent breaks, in a sentence; "" = none that is known.
         questions: the questions that were answered.
-        unanswered: names of the questions for which the budget was too small.
+        unanswered: name of a question that was not answered -> why, in words.
         candidates: the incumbent first.
         checks: the checks, in the order of their codes.
     """
@@ -153,7 +154,7 @@ class Findings:
     mapping_text: str
     broken: str
     questions: Sequence[Question]
-    unanswered: Sequence[str]
+    unanswered: Mapping[str, str]
     candidates: Sequence[Candidate]
     checks: Sequence[Finding] = ()
 

@@ -71,6 +71,9 @@ def check_health(case: Setup, budget: Budget) -> list[Finding]:
         why = "The model is known by its answers alone, so nothing inside it can be measured."
         return [Finding(code, title, NOT_APPLICABLE, why) for code, title, _ in checks]
     subject, until = _subject(case), budget.used + SHARE * budget.seconds
+    if not subject.sequences:
+        why = "No series has more than one row up to its last answer, so there is no memory to be measured."
+        return [Finding(code, title, NOT_APPLICABLE, why) for code, title, _ in checks]
     found: list[Finding] = []
     for code, title, check in checks:
         if found and budget.used > until:
@@ -93,10 +96,13 @@ def _subject(case: Setup) -> Subject:
     model = in_context(incumbent.model, incumbent.context, data.lookback)
     if incumbent.context == "window":
         return Subject(model, whole(model), windows, targets, list(windows))
-    step = max(1, len(data.series) // SERIES)
-    rows = [incumbent.scaler.scaled(data.rows[a:b][:, columns]) for _, a, b in data.series[::step][:SERIES]]
-    rows = [each for each in rows if len(each) > 1 and np.isfinite(each).all()]
-    return Subject(model, model, windows, targets, rows)
+    rows = []
+    for _, start, stop in data.series:
+        own = data.ends[(data.ends >= start) & (data.ends < stop)]
+        if own.size and own.max() > start:  # later rows are not read
+            rows.append(incumbent.scaler.scaled(data.rows[start : int(own.max()) + 1][:, columns]))
+    step = max(1, len(rows) // SERIES)
+    return Subject(model, model, windows, targets, rows[::step][:SERIES])
 
 
 def _context(subject: Subject) -> Finding:
@@ -111,7 +117,7 @@ def _context(subject: Subject) -> Finding:
     status = PASSED
     if reach <= 1 and subject.sequences[0].shape[0] > 1:
         status, text = FAILED, "The answers hardly depend on more than the last row, so the model uses no memory."
-    elif math.isinf(reach):
+    elif reach >= found.lags[-1]:  # of a window, the whole of which changes nothing by definition
         text = f"The answers depend on all {int(found.lags[-1]):,} rows of the longest context that was measured."
     else:
         text = f"With the last {int(reach):,} rows alone, the answers change by less than 5 % of their spread."

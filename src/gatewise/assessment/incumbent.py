@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from gatewise.assessment.scaler import Scaler
+from gatewise.assessment.stated import is_whole
 from gatewise.comparison.examples import Examples
 from gatewise.comparison.running import answers_of_series, answers_of_windows
 from gatewise.errors import ANY, InputError, Parameter
@@ -135,7 +136,7 @@ def context_of(
     Raises:
         InputError: the lookback is needed and not stated, or contradicts the model.
     """
-    if lookback is not None and (isinstance(lookback, bool) or not isinstance(lookback, int) or lookback < 1):
+    if lookback is not None and not (is_whole(lookback) and lookback >= 1):
         raise InputError(f"lookback must be a whole number of rows of at least 1, got {lookback!r}")
     own = None if model is None else model.window
     if own is not None and lookback not in (None, own):

@@ -62,7 +62,8 @@ def check_mapping(
         confirmed: whether the user has confirmed the mapping, so that a model worse than a constant is judged.
         seconds: the time for trying all swaps; it decides on how many examples they are tried.
     """
-    swaps = _swaps(incumbent, data, metric, min_gain, seconds)
+    alone = incumbent.model is None and incumbent.function is None
+    swaps = (_early if alone else _swaps)(incumbent, data, metric, min_gain, seconds)
     constant, worse = _constant(incumbent, data, metric)
     checks = (swaps, constant)
     if swaps.status == FAILED and not confirmed:
@@ -77,8 +78,6 @@ def _swaps(incumbent: Incumbent, data: Examples, metric: Metric, min_gain: float
     names = [data.columns[k] for k in incumbent.order]
     varying = data.varying[list(incumbent.order)]
     pairs = [(i, j) for i, j in combinations(range(len(names)), 2) if varying[i] or varying[j]]
-    if incumbent.model is None and incumbent.function is None:
-        return Finding(code, title, NOT_APPLICABLE, "Only predictions are known, so no columns can be exchanged.")
     if not pairs:
         return Finding(code, title, NOT_APPLICABLE, "The model has one input, so no columns can be exchanged.")
     if (groups := len(np.unique(data.groups))) < LEAST_GROUPS:
@@ -133,6 +132,30 @@ def _swaps(incumbent: Incumbent, data: Examples, metric: Metric, min_gain: float
     return Finding(code, title, PASSED, text, measured, how)
 
 
+def _early(incumbent: Incumbent, data: Examples, metric: Metric, min_gain: float, _: float) -> Finding:
+    """Whether predictions seem to stand in the rows in which they were made, and not in those that they are about."""
+    code, title = "GW001", "The predictions stand in the rows that they are about"
+    early = data.early[incumbent.name]
+    known = np.isfinite(early).all(axis=1)
+    groups = len(np.unique(data.groups[known]))
+    if (early[known] == data.given[incumbent.name][known]).all() or groups < LEAST_GROUPS:
+        why = "Only predictions are known, so no columns can be exchanged, and there are no other rows to look in."
+        return Finding(code, title, NOT_APPLICABLE, why)
+    some = data.select(known)
+    old, new = metric.checked(some.targets, some.given[incumbent.name]), metric.checked(some.targets, early[known])
+    found = gain(metric, old, new[None], some.compact(), ordered=data.blocks, resamples=0)
+    measured = {"gain": found.estimate, "examples": len(some)}
+    how = "The same column was read in the last row of each window, as well as in the row of its target."
+    if found.p_above(min_gain) <= LEVEL:
+        text = (
+            f"Mapping suspect: read in the rows in which they were made, the predictions have a {metric.name} that is "
+            f"{percent(found.estimate)} lower. Each must stand in the row of the target that it is about."
+        )
+        return Finding(code, title, FAILED, text, measured, how)
+    text = f"Read in the rows in which they were made, the predictions have no lower {metric.name}."
+    return Finding(code, title, PASSED, text, measured, how)
+
+
 def _some(incumbent: Incumbent, data: Examples, most: int) -> Examples:
     """About this many examples, spread over the data.
 
@@ -152,15 +175,15 @@ def _constant(incumbent: Incumbent, data: Examples, metric: Metric) -> tuple[Fin
     code, title = "GW002", "The model is better than a constant"
     some = _some(incumbent, data, SECOND)
     own = metric.checked(some.targets, incumbent.answers(some))
-    constant = metric.checked(some.targets, constant_answers(data, some, metric.name))
+    constant = metric.checked(some.targets, constant_answers(data, some, metric))
     text = (
-        f"The {metric.name} of the model is {number(metric.total(own))}, that of the best constant "
+        f"The {metric.name} of the model is {number(metric.total(own))}, that of a constant "
         f"{number(metric.total(constant))}."
     )
     measured = {"model": metric.total(own), "constant": metric.total(constant), "examples": len(some)}
     how = (
         f"Both answered {len(some):,} examples of the data. The constant is the mean of the targets (for the mean "
-        "absolute error, the median; for classes, their shares)."
+        "absolute error, the median)."
     )
     if metric.total(own) < metric.total(constant):
         return Finding(code, title, PASSED, text, measured, how), False
@@ -179,10 +202,10 @@ def _constant(incumbent: Incumbent, data: Examples, metric: Metric) -> tuple[Fin
     return Finding(code, title, FAILED, text, measured, how), True
 
 
-def constant_answers(data: Examples, like: Examples, metric: str = "rmse") -> Any:
+def constant_answers(data: Examples, like: Examples, metric: Metric) -> Any:
     """The best constant for the targets of `data`, as answers to the examples of `like`."""
     if data.targets.ndim == 1:
         shares = np.bincount(data.targets, minlength=int(data.targets.max()) + 1) / len(data)
         return np.tile(shares, (len(like), 1))
-    centre = np.median(data.targets, axis=0) if metric == "mae" else data.targets.mean(axis=0)
+    centre = np.median(data.targets, axis=0) if metric.loss == "absolute" else data.targets.mean(axis=0)
     return np.tile(centre, (len(like), 1))

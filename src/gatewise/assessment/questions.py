@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gatewise.assessment.findings import Candidate, Question
-from gatewise.assessment.verdict import CHANGE, STAY, must_gain
-from gatewise.comparison.bootstrap import LEAST_GROUPS, Gain
+from gatewise.assessment.verdict import CHANGE, STAY, p_change
+from gatewise.comparison.bootstrap import Gain, holm_levels
 
 
 @dataclass(frozen=True)
@@ -41,14 +41,13 @@ def questions(
         min_gain: least gain that is worth a change.
         incumbent_meets: whether the model satisfies the constraints.
     """
-    levels = _levels(compared, incumbent, min_gain, incumbent_meets)
-    return [
+    made = [
         Question(
             each.name,
             each.kind,
             each.candidate.name,
             each.gain.estimate,
-            each.gain.low(level),
+            each.gain.low(CHANGE / len(compared)),
             each.gain.high(STAY),
             each.gain.p_above(min_gain),
             each.gain.p_below(min_gain),
@@ -61,31 +60,23 @@ def questions(
             each.gain.worth,
             each.gain.seed_share,
         )
-        for each, level in zip(compared, levels, strict=True)
+        for each in compared
     ]
-
-
-def _levels(compared: Sequence[Compared], incumbent: Candidate, min_gain: float, incumbent_meets: bool) -> list[float]:
-    """The level of the lower end for each question: that at which Holm's correction rejects it, or stops before it."""
-    p_values = {}
-    for k, each in enumerate(compared):
-        if not each.obstacle and each.gain.worth >= LEAST_GROUPS:
-            gains = must_gain(each.kind, halves(each.candidate, incumbent), incumbent_meets)
-            p_values[k] = each.gain.p_above(min_gain if gains else -min_gain)
-    count, stopped = max(1, len(p_values)), False
-    levels, level = [CHANGE / count] * len(compared), CHANGE / count
-    for rank, k in enumerate(sorted(p_values, key=lambda k: p_values[k])):
-        level = level if stopped else CHANGE / (count - rank)
-        stopped = stopped or p_values[k] > level
-        levels[k] = level
-    return levels
+    able = [k for k, each in enumerate(made) if each.meets]
+    levels = holm_levels([p_change(made[k], incumbent_meets) for k in able], CHANGE)
+    for k, level in zip(able, levels, strict=True):
+        made[k] = replace(made[k], low=compared[k].gain.low(level))
+    return made
 
 
 def halves(new: Candidate, old: Candidate) -> bool:
-    """Whether a candidate needs at most half of the memory or of the time, and at most twice as much of the other."""
+    """Whether a candidate needs at most half of the memory or of the time, and at most twice as much of the other.
+
+    What is not known of one of them, or cannot be compared, is not halved.
+    """
+    if new.memory is None or old.memory is None or new.step_seconds is None or old.step_seconds is None:
+        return False
     ratios = [
-        mine / other if mine is not None and other else None
-        for mine, other in ((new.memory, old.memory), (new.step_seconds, old.step_seconds))
+        mine / max(other, 1e-12) for mine, other in ((new.memory, old.memory), (new.step_seconds, old.step_seconds))
     ]
-    known = [ratio for ratio in ratios if ratio is not None]
-    return bool(known) and min(known) <= 0.5 and max(known) <= 2
+    return min(ratios) <= 0.5 and max(ratios) <= 2

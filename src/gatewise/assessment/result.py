@@ -56,7 +56,7 @@ class Assessment:
             "cost": self.verdict.cost,
             "challenger": self.verdict.challenger,
             "questions": [asdict(each) for each in findings.questions],
-            "unanswered": list(findings.unanswered),
+            "unanswered": dict(findings.unanswered),
             "findings": [asdict(each) for each in findings.checks],
             "candidates": [asdict(each) for each in findings.candidates],
             "model": {
@@ -116,11 +116,24 @@ class Assessment:
                 f"horizons=[{case.horizon}], lookback={case.data.lookback}, series={case.groups!r}, "
                 f"time={case.time!r}).fit(data)"
             )
-        return (
-            "from gatewise.baselines import Regressor\n\n"
-            f"model = Regressor(method={method!r}, target={case.targets[0]!r}, columns={read!r}, "
-            f"lookback={case.data.lookback}, series={case.groups!r}, time={case.time!r}).fit(data)"
+        common = (
+            f"columns={read!r}, lookback={case.data.lookback}, series={case.groups!r}, time={case.time!r}, "
+            f"loss={case.metric.loss!r}"
         )
+        lines, targets = ["from gatewise.baselines import Regressor\n"], list(case.targets)
+        if case.horizon:
+            of = "data" if case.groups is None else f"data.groupby({case.groups!r})"
+            later = {name: f"{name}, {case.horizon} rows later" for name in targets}
+            lines += [f"data[{new!r}] = {of}[{old!r}].shift(-{case.horizon})" for old, new in later.items()]
+            targets = list(later.values())
+        if len(targets) == 1:
+            lines.append(f"model = Regressor(method={method!r}, target={targets[0]!r}, {common}).fit(data)")
+        else:
+            lines.append(
+                f"models = {{\n    name: Regressor(method={method!r}, target=name, {common}).fit(data)\n"
+                f"    for name in {targets!r}\n}}"
+            )
+        return "\n".join(lines)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model that the verdict recommends, ready to stream.

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from pandas.api.types import is_numeric_dtype
 
 from gatewise.assessment.incumbent import Incumbent, answering, context_of, imported, model_of
 from gatewise.assessment.scaler import scaler_of
+from gatewise.assessment.stated import check_numbers
 from gatewise.comparison.examples import Examples, examples
 from gatewise.comparison.metrics import Metric, metric_of
 from gatewise.errors import ANY, InputError, Parameter
@@ -24,7 +25,6 @@ MOST_LOOKBACK = 64
 
 JUDGE, VALIDATION = 0.25, 0.2
 """Shares of the groups: of the data that judge if there are no unseen data, and of the rest that choose baselines."""
-
 
 SAME = 0.01
 """The share of judging examples that may stand in the data besides those that do by chance."""
@@ -114,24 +114,7 @@ def setup(
         raise InputError(
             "give either a model or its predictions, as columns of the data: ", Parameter("predictions", ANY)
         )
-    if not (isinstance(min_gain, (int, float)) and 0 < min_gain < 1):
-        raise InputError(
-            f"the least gain must be a share above 0 and below 1, got {min_gain!r}; pass ", Parameter("min_gain", 0.05)
-        )
-    if isinstance(horizon, bool) or not isinstance(horizon, int) or horizon < 0:
-        raise InputError(
-            f"the horizon must be a whole number of rows of at least 0, got {horizon!r}; for a target in the last row "
-            "that is read pass ",
-            Parameter("horizon", 0),
-        )
-    for word, limit, unit in (("latency", latency, "seconds"), ("memory", memory, "bytes")):
-        if limit is not None and not (isinstance(limit, (int, float)) and 0 < limit < math.inf):
-            raise InputError(
-                f"{word} must be a number of {unit} above 0, got {limit!r}; without a constraint, leave out ",
-                Parameter(word),
-            )
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-        raise InputError(f"the seed must be a whole number of at least 0, got {seed!r}; pass ", Parameter("seed", 0))
+    check_numbers(horizon=horizon, season=season, latency=latency, memory=memory, min_gain=min_gain, seed=seed)
     targets = _targets(target)
     own = {key: _listed(columns) for key, columns in (challengers or {}).items()}
     if predictions is not None:
@@ -158,7 +141,11 @@ def setup(
     chosen = _inputs(inputs, runnable, data, others if horizon == 0 else others - set(targets), proposed)
     for parameter, names in (("inputs", chosen), ("target", targets)):
         if not names:
-            raise InputError("no column is named; pass ", Parameter(parameter, ANY))
+            raise InputError(
+                "no column is named or left; simple methods and challengers need at least one besides targets and "
+                "predictions; pass ",
+                Parameter(parameter, ANY),
+            )
         if twice := [each for each in names if names.count(each) > 1]:
             raise InputError(f"the column {twice[0]!r} is named twice; name it once in ", Parameter(parameter))
     if answers := [each for each in chosen if any(each in columns for columns in own.values())]:
@@ -192,22 +179,24 @@ def setup(
     how, window = context_of(runnable, function, lookback, context)
     window = window or MOST_LOOKBACK
 
-    def read(table: Any, what: str) -> Examples:
+    def read(table: Any, given: Mapping[str, Sequence[str]], what: str) -> Examples:
         return examples(
-            table, chosen, targets, lookback=window, horizon=horizon, groups=groups, time=time, given=own,
+            table, chosen, targets, lookback=window, horizon=horizon, groups=groups, time=time, given=given,
             whole=how == "series" and runnable is not None, what=what,
         )  # fmt: skip
 
-    known = read(data, "the data")
+    # Challengers are compared on the judging rows alone; of the model, all predictions are looked at.
+    asked = own if unseen is None else {key: columns for key, columns in own.items() if key == name}
+    known = read(data, asked, "the data")
     if unseen is not None:
-        judge = read(unseen, "the unseen data")
+        judge = read(unseen, own, "the unseen data")
         _check_targets(judge, "the unseen data")
         _check_unseen(known, judge)
     else:
         known, judge = _divided(known, horizon, seed)
     _check_targets(known, "the data")
     measure = metric_of(metric, "value")
-    target_scale = scaler_of(target_scaler, targets, known.targets)
+    target_scale = scaler_of(target_scaler, targets, known.wanted)
     incumbent = Incumbent(
         name, runnable, function, scaler_of(None, chosen, known.rows), target_scale, how, tuple(range(len(chosen)))
     )
@@ -242,8 +231,9 @@ def _inputs(
     if model is not None and model.columns is not None:
         return list(model.columns)
     frame, _, _ = to_frame(data)
-    found = [str(name) for name in frame.columns if str(name) not in others]
-    proposed["inputs"] = f"all other columns, in the order of the data: {', '.join(found)}"
+    rest = [name for name in frame.columns if str(name) not in others]
+    found = [str(name) for name in rest if is_numeric_dtype(frame[name])]
+    proposed["inputs"] = f"all other columns of numbers, in the order of the data: {', '.join(found)}"
     return found
 
 
@@ -276,7 +266,8 @@ def _divided(data: Examples, horizon: int, seed: int) -> tuple[Examples, Example
             "judge with; pass longer series, or ",
             Parameter("unseen", ANY),
         )
-    return rest, judge
+    # As many blocks as possible judge: a quarter of those of the whole series would be few.
+    return rest, judge.in_blocks(horizon) if judge.blocks else judge
 
 
 def _check_unseen(data: Examples, judge: Examples) -> None:

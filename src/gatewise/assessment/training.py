@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from gatewise.assessment.setup import Setup
+from gatewise.assessment.words import TOO_SMALL
 from gatewise.comparison.budget import Budget
 from gatewise.comparison.challengers import (
     LEAST_SECONDS,
@@ -56,15 +57,15 @@ class Challenges:
 
     Attributes:
         trained: the recipes after their training.
-        unanswered: the questions whose recipe was not trained.
-        faults: question -> why its recipe could not be trained.
+        unanswered: question whose recipe was not trained -> why.
+        faults: point of a curve -> why it could not be trained.
         by_window: number of rows of a window -> metric on the judging rows, of one recipe with one seed.
         by_share: share of the groups of the data -> the same.
         of: name of the recipe of both curves.
     """
 
     trained: list[Trained] = field(default_factory=list)
-    unanswered: tuple[str, ...] = ()
+    unanswered: dict[str, str] = field(default_factory=dict)
     faults: dict[str, str] = field(default_factory=dict)
     by_window: dict[int, float] = field(default_factory=dict)
     by_share: dict[float, float] = field(default_factory=dict)
@@ -82,26 +83,23 @@ def challenge(case: Setup, budget: Budget) -> Challenges:
         What was trained. What could not be trained is among its `faults` and `unanswered`; no error is raised for it.
     """
     recipes, found = recipes_of(case), Challenges()
-    wanted = [each.question for each in recipes]
     if case.data.targets.shape[1] > 1:
         why = "challengers are trained for one target, and there are several"
-        return Challenges(unanswered=tuple(wanted), faults=dict.fromkeys(wanted, why))
+        return Challenges(unanswered={each.question: why for each in recipes})
     seconds, extras = SHARE * budget.left, EXTRA * (len(_windows(case)) + len(PARTS) + 1)
     least = _least(case)
     with_extras = seconds >= least * (len(recipes) * UNITS_OF_TIME + extras)
     while recipes and seconds < least * len(recipes) * UNITS_OF_TIME:
-        found.faults[recipes[-1].question] = "the budget was too small"
+        found.unanswered[recipes[-1].question] = TOO_SMALL
         recipes = recipes[:-1]
     unit = seconds / max(1e-9, len(recipes) * UNITS_OF_TIME + (extras if with_extras else 0))
     for recipe in recipes:
         try:
             found.trained.append(train(recipe, case.data, unit * UNITS_OF_TIME, budget))
         except GatewiseError as error:
-            found.faults[recipe.question] = str(error)
+            found.unanswered[recipe.question] = str(error)
     if with_extras and found.trained:
         _curves(case, budget, found, EXTRA * unit)
-    answered = {each.recipe.question for each in found.trained}
-    found.unanswered = tuple(name for name in wanted if name not in answered)
     return found
 
 
@@ -111,7 +109,7 @@ def recipes_of(case: Setup) -> list[Recipe]:
     A model that forgets because of its kind is asked about another recurrence first. Without layers that can be trained
     again, a default recurrence is the only challenger.
     """
-    model, loss = case.incumbent.model, "absolute" if case.metric.name == "mae" else "squared"
+    model, loss = case.incumbent.model, case.metric.loss
     layers = None if model is None else same_layers(model, case.data.targets.shape[1])
     if layers is None:
         return [Recipe(f"a {DEFAULT.kind} of {DEFAULT.options['units']} units", "recurrence", (DEFAULT,), loss)]

@@ -3,7 +3,7 @@
 The rules, in the order in which they are applied:
 
 1. A model whose columns seem to be mixed up, or that is worse than a constant, is not judged.
-2. With fewer than `LEAST_GROUPS` groups nothing is concluded; nor from blocks of time that are worth fewer.
+2. With fewer than `LEAST_GROUPS` groups nothing is concluded.
 3. A change needs evidence at a family-wise level of `CHANGE` (one-sided; Holm's correction over the questions). For a
    question of gain: the challenger is better by more than `min_gain`. For a question of saving: it needs at most half
    the memory or half the time, and is not worse by `min_gain`; one that does not save as much must be better by more
@@ -56,28 +56,18 @@ def verdict(findings: Findings) -> Verdict:
 
 def accepted(findings: Findings) -> list[Question]:
     """The questions whose answer is a change."""
-    able = _able(findings)
-    p_values = [_p_change(each, findings) for each in able]
+    able = [each for each in findings.questions if each.meets]
+    p_values = [p_change(each, findings.meets) for each in able]
     return [each for each, yes in zip(able, holm(p_values, CHANGE), strict=True) if yes]
 
 
-def must_gain(kind: str, halves: bool, incumbent_meets: bool) -> bool:
-    """Whether a challenger must be better by more than `min_gain`; if not, it must not be worse by as much."""
-    return incumbent_meets and (kind == GAIN or not halves)
-
-
-def _able(findings: Findings) -> list[Question]:
-    """The questions whose answer can be a change."""
-    return [each for each in findings.questions if each.meets and each.decisive]
-
-
-def _p_change(question: Question, findings: Findings) -> float:
+def p_change(question: Question, incumbent_meets: bool) -> float:
     """The p-value of the hypothesis that this change is not worth while."""
-    return question.p_better if must_gain(question.kind, question.halves, findings.meets) else question.p_equal
+    return question.p_better if question.must_gain(incumbent_meets) else question.p_equal
 
 
 def _answered_no(question: Question) -> bool:
-    return question.p_worse <= STAY and question.converged and question.decisive
+    return question.p_worse <= STAY and question.converged
 
 
 def _change(findings: Findings, changes: Sequence[Question]) -> Verdict:
@@ -85,7 +75,8 @@ def _change(findings: Findings, changes: Sequence[Question]) -> Verdict:
     best = min(metric.values())
     near = [each for each in changes if metric[each.challenger] <= best * (1 + findings.min_gain)]
     chosen = min(near, key=lambda each: KINDS.index(each.name))
-    confidence = 1 - min(1.0, _p_change(chosen, findings) * len(_able(findings)))
+    able = [each for each in findings.questions if each.meets]
+    confidence = 1 - min(1.0, p_change(chosen, findings.meets) * len(able))
     reasons = _reasons(findings, [chosen])
     if findings.broken:
         reasons.insert(0, Reason(findings.broken, "GW006"))
@@ -98,7 +89,7 @@ def _change(findings: Findings, changes: Sequence[Question]) -> Verdict:
         words.change(findings, chosen),
         confidence,
         reasons,
-        words.flip_change(findings, chosen),
+        words.flip_change(findings, chosen, changes),
         words.cost(findings, chosen),
     )
 
@@ -107,7 +98,7 @@ def _reasons(findings: Findings, first: Sequence[Question] = ()) -> list[Reason]
     """A reason for each question, those in `first` first, and one for the questions without an answer."""
     rest = [each for each in findings.questions if each not in first]
     reasons = [Reason(words.question(findings, each), each.name) for each in (*first, *rest)]
-    return [*reasons, *(Reason(words.unanswered(name), name) for name in findings.unanswered)]
+    return [*reasons, *(Reason(words.unanswered(name, why), name) for name, why in findings.unanswered.items())]
 
 
 def _insufficient(findings: Findings, why: str, reasons: Sequence[Reason]) -> Verdict:

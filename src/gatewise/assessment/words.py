@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from gatewise.assessment.findings import GAIN, Candidate, Findings, Question
 from gatewise.comparison.bootstrap import LEAST_GROUPS, WORST
@@ -16,12 +17,13 @@ CHANGES = {
     "recurrence": "Replace the model by another recurrence",
 }
 
+TOO_SMALL = "the budget was too small"
+"""Why a question was not answered, if more time would answer it."""
+
 NOT_UNSEEN = (
     "There are no unseen data: the model may have been trained on the rows that judge it, so it can lose here, but it "
     "cannot win."
 )
-
-NOT_INDEPENDENT = "The {groups} are alike in neighbouring blocks, and worth only about {worth} independent ones."
 
 WHY = {
     "mapping": "the columns of the data do not seem to be the inputs of the model",
@@ -29,7 +31,7 @@ WHY = {
     "constant": "the model is worse than a constant, so it probably reads other data than in its training",
     "constraint": "the model breaks a constraint, and no candidate is shown to replace it without a loss",
     "unseen": "there are no data that the model has not seen",
-    "open": "the data and the budget do not decide whether another model is better",
+    "open": "it is open whether another model is better",
 }
 
 
@@ -106,11 +108,6 @@ def question(findings: Findings, asked: Question) -> str:
     )
     if not asked.meets:
         return f"{compared} It cannot replace the model. {asked.obstacle}"
-    if not asked.decisive:
-        return (
-            f"{compared} {NOT_INDEPENDENT.format(groups=groups_of(findings), worth=max(1, int(asked.worth)))} Nothing "
-            "is concluded from them."
-        )
     if asked.kind == GAIN:
         return f"{compared} {_zone(findings, asked)}"
     return f"{compared} {_saving_zone(findings, asked, found)}"
@@ -121,15 +118,15 @@ def interval(low: float, high: float) -> str:
     return f"from {_direction(low)} to {_direction(high)}"
 
 
-def unanswered(name: str) -> str:
+def unanswered(name: str, why: str) -> str:
     """The reason if a question was not answered."""
-    return f"The question {name!r} was not answered; check GW203 says why."
+    return f"The question {name!r} was not answered: {why}."
 
 
 def flip_keep(findings: Findings) -> str:
     """The fact that would change "keep"."""
     barred = [each for each in findings.questions if not each.meets and each.low > findings.min_gain]
-    able = [each for each in findings.questions if each.meets and each.kind == GAIN]
+    able = [each for each in findings.questions if each.meets]
     if barred or not able:
         chosen = max(barred or findings.questions, key=lambda each: each.gain)
         return (
@@ -137,25 +134,32 @@ def flip_keep(findings: Findings) -> str:
         )
     closest = max(able, key=lambda each: each.high)
     return (
-        f"The closest challenger is {closest.challenger}. If it were better by more than "
+        f"The closest challenger is {closest.challenger}. If it were shown to be better by more than "
         f"{percent(findings.min_gain)}, it would replace the model; "
         + (f"the data allow at most {percent(closest.high)}." if closest.high > 0 else "the data rule out any gain.")
     )
 
 
-def flip_change(findings: Findings, asked: Question) -> str:
-    """The fact that would change the recommendation of a change."""
-    if asked.low > findings.min_gain:
+def flip_change(findings: Findings, asked: Question, changes: Sequence[Question]) -> str:
+    """The fact that would change the recommendation of a change.
+
+    Args:
+        findings: the findings.
+        asked: the question whose answer is recommended.
+        changes: all questions whose answer is a change.
+    """
+    if not findings.meets:
+        return "If the constraint were weaker, so that the model satisfied it, the model might stay."
+    if all(each.must_gain(True) for each in changes):
+        most = max(each.low for each in changes)
         return (
-            f"The model would stay if only a gain of more than {percent(asked.low)} were worth a change; now "
+            f"The model would stay if only a gain of more than {percent(most)} were worth a change; now "
             f"{percent(findings.min_gain)} are enough (min_gain)."
         )
-    if not findings.meets:
-        return "If the constraint were weaker, so that the model satisfied it, the model would stay."
     if asked.low >= 0:
-        return "If what it saves were not worth a change, the model would stay."
+        return "If what it saves were not worth a change, the model might stay."
     return (
-        f"The model would stay if a loss of {percent(-asked.low)} were too much; now less than "
+        f"The model might stay if a loss of {percent(-asked.low)} were too much; now less than "
         f"{percent(findings.min_gain)} are allowed (min_gain)."
     )
 
@@ -175,14 +179,13 @@ def flip_insufficient(findings: Findings, why: str) -> str:
     slow = [each for each in findings.questions if each.meets and not each.converged and each.more_minutes]
     asked = [each for each in findings.questions if each.kind == GAIN and each.meets]
     undecided = [each for each in asked if each.low <= findings.min_gain <= each.high]
-    if alike := [each for each in asked if not each.decisive]:
-        worth = max(1, int(min(each.worth for each in alike)))
-        return f"A longer series: {NOT_INDEPENDENT.format(groups=groups_of(findings), worth=worth)}"
     if slow:
         return f"The training of {slow[0].challenger} had not converged: it needs about {_more(slow[0].more_minutes)}."
     if undecided:
         return _more_groups(findings, max(undecided, key=lambda each: each.gain))
-    return "A larger budget, so that the open questions are answered."
+    if TOO_SMALL in findings.unanswered.values():
+        return "A larger budget, so that the open questions are answered."
+    return "An answer to the questions that could not be asked: " + "; ".join(findings.unanswered) + "."
 
 
 def cost(findings: Findings, asked: Question) -> str:

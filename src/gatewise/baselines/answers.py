@@ -148,14 +148,19 @@ class Regressor(Answers):
         method: "constant" (the mean), "ridge", "trees_last" (boosted trees on the last row) or "trees_window" (on
             features of the window).
         target: the column of a table with the answers, which the method does not read.
+        loss: "squared" or "absolute", the error that is minimised by the methods that can minimise either.
 
     All other parameters are those of every baseline; `validation` is not used.
     """
 
     method: str = field(default="ridge", kw_only=False)
+    loss: str = "squared"
 
     kind = REGRESSION
     METHODS = ("constant", "ridge", "trees_last", "trees_window")
+
+    def _method(self) -> Method:
+        return named(self.method, self.kind, loss=self.loss, random_state=self.random_state)
 
     def _known(self, answers: Array) -> Array:
         try:

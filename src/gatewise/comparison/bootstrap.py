@@ -33,7 +33,9 @@ deviations d_g = A_g / sum A - B_g / sum B are therefore taken as an autoregress
     worth = G (1 - r) / (1 + r)           independent blocks with as much information, e.g. Box et al. 2015, chapter 2
     se^2  is multiplied by G / (worth - 1), and the effective number of groups by worth / G
 
-For the effective number, which decides the degrees of freedom, r is the upper end of its interval, as for the seeds.
+For the effective number, which decides the degrees of freedom, r is the upper end of its interval, as for the seeds. An
+autoregression of first order does not see slow changes under much noise. The same is therefore done with pairs and with
+fours of blocks, if there are at least `LEAST_GROUPS` of them, and what gives the widest interval counts.
 
 If one of the two models has no loss at all, the logarithm of the ratio is infinite. Half the mean loss of a group that
 has one is then added to the sums of both models (as Haldane 1956 and Anscombe 1956 do with counts of 0).
@@ -65,6 +67,9 @@ WORST = 1000.0
 UPPER = 0.9
 """The probability of the upper ends, of the variance between seeds and of the correlation of neighbouring blocks."""
 
+MERGED = (1, 2, 4)
+"""How many blocks of time are merged into one."""
+
 MOST_CORRELATION = 0.99
 """A greater correlation of neighbouring blocks is taken as this one."""
 
@@ -82,7 +87,7 @@ class Gain:
     Attributes:
         estimate: 1 - challenger / incumbent; negative if the challenger is worse.
         groups: number of groups.
-        worth: number of independent groups that are as much evidence; below `groups` if blocks of time are correlated.
+        worth: number of independent groups whose gain has the same error; below `groups` if blocks of time are alike.
         effective: effective number of groups, which is smaller still if some have much more loss than others.
         seeds: number of seeds of the challenger.
         error: standard error of log(challenger / incumbent), for the metric itself; infinite if there is one group.
@@ -193,26 +198,64 @@ def gain(
         lost = a.mean(axis=0) + b
         added = lost[lost > 0].mean() / 2 / count
         a, b = a + added, b + added
-    mean = a.mean(axis=0)
-    ts, errors = _log_ratio(mean[None], b[None])
-    t, error, between = float(ts[0]), float(errors[0]), _between_seeds(a)
-    estimate = float(-np.expm1(factor * t))
-    worth = least = float(count)
-    if ordered:
-        worth, least = _worth(mean / mean.sum() - b / b.sum())
-    shares = (mean / mean.sum() + b / b.sum()) / 2
-    effective = float(least / count / (shares**2).sum())
-    of_groups = max(1.0, effective - 1)
+    mean, between = a.mean(axis=0), _between_seeds(a)
+    sizes = [size for size in MERGED if size == 1 or count // size >= LEAST_GROUPS] if ordered else [1]
+    sums = max((_sums(mean, b, ordered, size) for size in sizes), key=lambda each: each.width)
+    estimate = float(-np.expm1(factor * sums.t))
     if count < 2:
-        return Gain(estimate, count, worth, effective, len(a), np.inf, of_groups, 0.0, np.empty(0))
-    wider = (count / max(worth - 1, 1)) ** 0.5 if worth < count else 1.0
-    whole, ratios = float(np.hypot(wider * error, between**0.5)), np.empty(0)
+        return Gain(estimate, count, 1.0, 1.0, len(a), np.inf, 1.0, 0.0, np.empty(0))
+    whole, ratios = float(np.hypot(sums.wider * sums.error, between**0.5)), np.empty(0)
     if resamples and whole > 0:
         # Resamples of single groups have the error of independent ones.
-        ratios = _resampled(mean, b, t, error, between / wider**2, len(a), seed, resamples)
-    degrees = _satterthwaite(((wider * error) ** 2, of_groups), (_upper(between, len(a)), len(a) - 1))
+        relative = between / sums.wider**2
+        ratios = _resampled(sums.a, sums.b, sums.t, sums.error, relative, len(a), seed, resamples)
+    degrees = _satterthwaite(((sums.wider * sums.error) ** 2, sums.degrees), (_upper(between, len(a)), len(a) - 1))
+    plain = _sums(mean, b, False, 1).error
+    worth = count * min(1.0, (plain / (sums.wider * sums.error)) ** 2) if plain > 0 else float(count)
     of_seeds = between / whole**2 if whole > 0 else 0.0
-    return Gain(estimate, count, worth, effective, len(a), factor * whole, degrees, of_seeds, ratios)
+    return Gain(estimate, count, worth, sums.effective, len(a), factor * whole, degrees, of_seeds, ratios)
+
+
+@dataclass(frozen=True)
+class _Sums:
+    """Summed losses of groups, or of merged blocks, and what they tell.
+
+    Attributes:
+        a, b: (G,) summed losses of the challenger and of the incumbent.
+        t, error: the logarithm of the ratio, and its standard error if the groups are independent.
+        wider: by how much the error is greater because blocks are alike.
+        effective: effective number of groups.
+    """
+
+    a: Array
+    b: Array
+    t: float
+    error: float
+    wider: float
+    effective: float
+
+    @property
+    def degrees(self) -> float:
+        """The degrees of freedom of the error."""
+        return max(1.0, self.effective - 1)
+
+    @property
+    def width(self) -> float:
+        """The width of an interval at a small level."""
+        return float(stats.t.ppf(0.995, self.degrees)) * self.wider * self.error
+
+
+def _sums(a: Array, b: Array, ordered: bool, size: int) -> _Sums:
+    """The sums of groups; of blocks, in merged ones of `size` each, the last of which may be larger."""
+    begin = np.arange(max(1, len(b) // size)) * size
+    a, b = np.add.reduceat(a, begin), np.add.reduceat(b, begin)
+    (t,), (error,) = _log_ratio(a[None], b[None])
+    count = len(b)
+    worth, least = _worth(a / a.sum() - b / b.sum()) if ordered else (float(count), float(count))
+    shares = (a / a.sum() + b / b.sum()) / 2
+    effective = float(least / count / (shares**2).sum())
+    wider = (count / max(worth - 1, 1)) ** 0.5 if worth < count else 1.0
+    return _Sums(a, b, float(t), float(error), wider, effective)
 
 
 def _resampled(
@@ -261,12 +304,18 @@ def _satterthwaite(*parts: tuple[float, float]) -> float:
 
 def holm(p_values: Sequence[float], level: float) -> list[bool]:
     """Which hypotheses are rejected so that none is rejected wrongly with probability 1 - level (Holm 1979)."""
-    rejected = [False] * len(p_values)
+    return [p <= own for p, own in zip(p_values, holm_levels(p_values, level), strict=True)]
+
+
+def holm_levels(p_values: Sequence[float], level: float) -> list[float]:
+    """The level of each hypothesis in Holm's correction; behind the first that is not rejected, the level of that."""
+    levels, stopped = [level] * len(p_values), False
+    own = level
     for rank, i in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):
-        if p_values[i] > level / (len(p_values) - rank):
-            break
-        rejected[i] = True
-    return rejected
+        own = own if stopped else level / (len(p_values) - rank)
+        stopped = stopped or p_values[i] > own
+        levels[i] = own
+    return levels
 
 
 def _log_ratio(a: Array, b: Array, counts: Array | None = None) -> tuple[Array, Array]:

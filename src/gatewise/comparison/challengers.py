@@ -89,15 +89,16 @@ class Trained:
         """The answers of each seed, (n, k) float64 each."""
         return [answers_of_task(task, examples) for task in self.tasks]
 
-    def middle(self, metrics: Sequence[float]) -> Model:
-        """The model of the seed with the middle metric, which is neither lucky nor unlucky.
 
-        Args:
-            metrics: the metric of each seed on the same rows. Their held-out losses cannot be compared, because each
-                seed holds out other groups.
-        """
-        order = np.argsort(metrics, kind="stable")
-        return self.tasks[int(order[(len(order) - 1) // 2])].model_
+def middle(metrics: Sequence[float]) -> int:
+    """The number of the seed with the middle metric, which is neither lucky nor unlucky.
+
+    Args:
+        metrics: the metric of each seed on the same rows. Their held-out losses cannot be compared, because each seed
+            holds out other groups.
+    """
+    order = np.argsort(metrics, kind="stable")
+    return int(order[(len(order) - 1) // 2])
 
 
 ENOUGH, PASSES = 0.02, 2
@@ -151,20 +152,18 @@ def train(
 def frame_of(data: Examples) -> pd.DataFrame:
     """The examples as a long frame: the series, the columns, and the target in the last rows of the windows.
 
+    Rows that no window reads are left out, such as those with missing readings; what is left of a series are its parts.
     Columns that are constant in the rows of the windows are left out, because nothing can be learnt from them.
     """
     import pandas as pd
 
     frame = pd.DataFrame(data.rows, columns=list(data.columns))
     frame = frame[[name for name, varies in zip(data.columns, data.varying, strict=True) if varies]]
-    used = np.zeros(len(frame), bool)
+    used = data.read
     ids = np.empty(len(frame), object)
     for name, start, stop in data.series:
-        ids[start:stop] = str(name)
-        own = data.ends[(data.ends >= start) & (data.ends < stop)]
-        if own.size:
-            first = start if data.lookback is None else int(own.min()) - data.lookback + 1
-            used[first : int(own.max()) + 1] = True
+        stretch = np.cumsum(np.diff(used[start:stop], prepend=False) & used[start:stop])
+        ids[start:stop] = [f"{name}" if k <= 1 else f"{name}, part {k}" for k in stretch]
     target = np.full(len(frame), np.nan)
     target[data.ends] = data.targets[:, 0]
     frame[target_name(data)] = target

@@ -31,7 +31,10 @@ class Examples:
         groups: (n,) int, number of the group; groups are independent of each other.
         names: names of the groups.
         series: for each series its name, its first row and the row before which it ends.
-        given: name -> (n, k) answers that stand in the data, for models that are known by their predictions alone.
+        given: name -> (n, k) answers that stand in the data, for models that are known by their predictions alone. They
+            stand in the rows of the targets.
+        early: the same columns in the last rows of the windows, which are earlier if there is a horizon; with NaN.
+        wanted: (rows, k) float64, the targets in all rows, NaN where there is none.
         left_out: number of rows with a target that have fewer than `lookback` rows before them.
         order: (n,) for each example, the number of its last row in the data.
         blocks: whether the groups are blocks of time of one series.
@@ -46,6 +49,8 @@ class Examples:
     names: tuple[Any, ...]
     series: tuple[tuple[Any, int, int], ...]
     given: Mapping[str, Array] = field(default_factory=dict)
+    early: Mapping[str, Array] = field(default_factory=dict)
+    wanted: Array = field(default_factory=lambda: np.empty((0, 0)))
     left_out: int = 0
     order: Array = field(default_factory=lambda: np.empty(0, int))
     blocks: bool = False
@@ -67,6 +72,7 @@ class Examples:
             targets=self.targets[which],
             groups=self.groups[which],
             given={name: values[which] for name, values in self.given.items()},
+            early={name: values[which] for name, values in self.early.items()},
             order=self.order[which],
         )
 
@@ -110,6 +116,19 @@ class Examples:
         if self.blocks or len(present) < 2:
             rest = rest.select(rest.ends + gap < int(held.ends.min()) - (self.lookback or 1) + 1)
         return rest, held
+
+    def in_blocks(self, gap: int) -> Examples:
+        """The examples of one series with blocks of time as groups: at most `BLOCKS`, each at least a window long.
+
+        Args:
+            gap: number of rows between a window and its target.
+        """
+        lookback = self.lookback or 1
+        first = max(0, int(self.ends.min()) - lookback + 1)
+        length = max(lookback + gap, -(-(int(self.ends.max()) + gap + 1 - first) // BLOCKS))
+        number = (self.ends - first) // length
+        starts = [first + k * length for k in range(int(number.max()) + 1)]
+        return replace(self, groups=number, names=tuple(f"rows {start} to {start + length - 1}" for start in starts))
 
     def place(self, example: int) -> str:
         """Where an example ends, for messages: its group, and its row in that group's series."""
@@ -174,8 +193,12 @@ def examples(
     if not len(end):
         raise InputError(_none(table, targets, lookback, horizon, what))
     _check_inputs(table, rows, inputs, end, None if whole else lookback, what)
-    number, names, blocks = _groups(table, end, lookback or 1, horizon)
-    return Examples(
+    number: Array = np.empty(0, int)
+    names: tuple[Any, ...] = ()
+    if table.id is not None:
+        stops = [stop for *_, stop in table.series]
+        number, names = np.searchsorted(stops, end, side="right"), tuple(name for name, *_ in table.series)
+    found = Examples(
         rows,
         tuple(inputs),
         end,
@@ -185,20 +208,13 @@ def examples(
         names,
         table.series,
         {name: _given(table, [at[c] for c in own], own, of_target, name, what) for name, own in answers.items()},
+        {name: table.wide([at[c] for c in own])[end] for name, own in answers.items()},
+        values,
         short,
         table.order[of_target],
-        blocks,
+        table.id is None,
     )
-
-
-def _groups(table: Table, ends: Array, lookback: int, horizon: int) -> tuple[Array, tuple[Any, ...], bool]:
-    """The number of the group of each example, and the names of the groups."""
-    if table.id is not None:
-        stops = [stop for *_, stop in table.series]
-        return np.searchsorted(stops, ends, side="right"), tuple(name for name, *_ in table.series), False
-    length = max(lookback + horizon, -(-len(table) // BLOCKS))
-    number = ends // length
-    return number, tuple(f"rows {k * length} to {(k + 1) * length - 1}" for k in range(int(number.max()) + 1)), True
+    return found.in_blocks(horizon) if found.blocks else found
 
 
 def _check_inputs(

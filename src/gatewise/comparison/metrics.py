@@ -28,12 +28,14 @@ class Metric:
         losses: the loss of each answer; the metric is the mean of these losses, or its root.
         root: whether the metric is the square root of the mean loss.
         answer: "value" or "class": the kind of answers it is for.
+        loss: "squared" or "absolute", what simple methods and challengers minimise for it.
     """
 
     name: str
     losses: Losses
     root: bool = False
     answer: str = "value"
+    loss: str = "squared"
 
     def of(self, targets: Array, answers: Array) -> float:
         """The metric of all answers."""
@@ -56,10 +58,15 @@ class Metric:
                 f"answers of shape {answers.shape} cannot be compared with targets of shape {targets.shape}"
             )
         losses = np.asarray(self.losses(targets, answers), np.float64)
-        if losses.shape != (len(targets),) or not np.isfinite(losses).all() or (losses < 0).any():
+        wrong = (
+            f"the metric {self.name} must return one finite loss of at least 0 for each of {len(targets):,} answers, "
+        )
+        if losses.shape != (len(targets),):
+            raise InputError(f"{wrong}got an array of shape {losses.shape}; return an array of shape (n,)")
+        if (bad := ~(np.isfinite(losses) & (losses >= 0))).any():
             raise InputError(
-                f"the metric {self.name} must return one finite loss of at least 0 for each of {len(targets)} answers, "
-                f"got an array of shape {losses.shape}; return an array of shape (n,)"
+                f"{wrong}got {losses[bad][0]:g} for {int(bad.sum()):,} of them, the first of which is answer "
+                f"{int(bad.argmax())}; return a loss of which less is better"
             )
         return losses
 
@@ -84,7 +91,7 @@ METRICS = {
     metric.name: metric
     for metric in (
         Metric("rmse", _squared, root=True),
-        Metric("mae", _absolute),
+        Metric("mae", _absolute, loss="absolute"),
         Metric("mse", _squared),
         Metric("log_loss", _log, answer="class"),
         Metric("error_rate", _error, answer="class"),
