@@ -51,42 +51,44 @@ class Case:
 
 def oversized(law: Noise, seed: int) -> Case:
     """The exact model, with four times the units that it needs."""
-    return _case(PROCESS.model(4 * len(PROCESS.decays), seed), PROCESS, PROCESS, law, seed, {"shrink"}, budget=45.0)
+    return _case(PROCESS.model(4 * len(PROCESS.decays), seed), PROCESS, law, seed, "shrink", budget=45.0)
 
 
 def starved(law: Noise, seed: int) -> Case:
     """A model that reads the last row alone, where the target is about memories."""
-    return _case(PROCESS.of_last_row(), PROCESS, PROCESS, law, seed, {"recurrence"}, budget=25.0)
+    return _case(PROCESS.of_last_row(), PROCESS, law, seed, "recurrence", budget=25.0)
 
 
 def noise(law: Noise, seed: int) -> Case:
     """A network with random weights, whose last layer is fitted to targets that are nothing but noise."""
     known, judging = (_noise(law, groups, seed, part) for part, groups in enumerate((KNOWN, JUDGING)))
-    return Case(fitted(known, seed), known, judging, frozenset({"baseline"}), arguments=_arguments(["x0", "x1"], 25.0))
+    arguments = _arguments(["x0", "x1"], 25.0, seed)
+    return Case(fitted(known, seed), known, judging, frozenset({"baseline"}), arguments=arguments)
 
 
 def linear(law: Noise, seed: int) -> Case:
     """The exact network of a process that is linear in the inputs."""
     process = Memories((0.5, 0.8), (1.0, -1.0), bend=0.0, squash=0.05)
-    return _case(process.model(4, seed), process, process, law, seed, {"baseline"}, budget=25.0)
+    return _case(process.model(4, seed), process, law, seed, "baseline", budget=25.0)
 
 
 def drifted(law: Noise, seed: int) -> Case:
     """The exact model of an old process, while the weight of one memory has changed."""
     new = Memories((0.5, 0.8), (1.0, -0.4))
-    return _case(PROCESS.model(), new, new, law, seed, {"retrain"}, budget=25.0)
+    return _case(PROCESS.model(), new, law, seed, "retrain", budget=25.0)
 
 
 def sound(law: Noise, seed: int) -> Case:
-    """The exact model, with as many units as there are memories."""
-    return _case(PROCESS.model(), PROCESS, PROCESS, law, seed, {"keep"}, budget=45.0)
+    """The exact model of five memories, with eight units."""
+    process = Memories((0.4, 0.5, 0.6, 0.7, 0.8), (0.7, -0.7, 0.7, -0.7, 0.7))
+    return _case(process.model(8, seed), process, law, seed, "keep", known=40, budget=50.0)
 
 
 def carried(law: Noise, seed: int) -> Case:
     """The exact model, but its state is carried within a series instead of being zero before each window."""
     process = Memories((0.9, 0.93), (1.0, -1.0))
     return _case(
-        process.model(), process, process, law, seed, {"reset"}, sd=0.4, budget=25.0, context="series",
+        process.model(), process, law, seed, "reset", sd=0.4, budget=25.0, context="series",
         lookback=LOOKBACK,
     )  # fmt: skip
 
@@ -94,14 +96,14 @@ def carried(law: Noise, seed: int) -> Case:
 def exchanged(law: Noise, seed: int) -> Case:
     """The exact model reads its two columns in the wrong order."""
     return _case(
-        PROCESS.model(), PROCESS, PROCESS, law, seed, {"insufficient"}, check="GW001", budget=10.0,
+        PROCESS.model(), PROCESS, law, seed, "insufficient", check="GW001", budget=10.0,
         inputs=PROCESS.columns[::-1],
     )  # fmt: skip
 
 
 def contaminated(law: Noise, seed: int) -> Case:
     """A fifth of the unseen groups are groups of the data under other names."""
-    made = _case(PROCESS.model(), PROCESS, PROCESS, law, seed, {REFUSED}, budget=10.0)
+    made = _case(PROCESS.model(), PROCESS, law, seed, REFUSED, budget=10.0)
     copies = made.data[made.data["id"].isin([f"g{k}" for k in range(JUDGING // 5)])]
     kept = made.unseen[~made.unseen["id"].isin([f"u{k}" for k in range(JUDGING // 5)])]
     unseen = pd.concat([kept, copies.assign(id="copy of " + copies["id"])], ignore_index=True)
@@ -111,15 +113,13 @@ def contaminated(law: Noise, seed: int) -> Case:
 def few(law: Noise, seed: int) -> Case:
     """The drifted model, judged by eight groups."""
     new = Memories((0.5, 0.8), (1.0, -0.4))
-    return _case(PROCESS.model(), new, new, law, seed, {"insufficient"}, check="GW004", judging=8, budget=10.0)
+    return _case(PROCESS.model(), new, law, seed, "insufficient", check="GW004", judging=8, budget=10.0)
 
 
 def unclear(law: Noise, seed: int) -> Case:
     """The weight of a memory has changed a little, and twelve short groups with much noise are to show it."""
     new = Memories((0.5, 0.8), (1.0, -0.5))
-    return _case(
-        PROCESS.model(), new, new, law, seed, {"insufficient"}, sd=1.0, judging=12, rows=LOOKBACK + 3, budget=25.0
-    )
+    return _case(PROCESS.model(), new, law, seed, "insufficient", sd=1.0, judging=12, rows=LOOKBACK + 3, budget=25.0)
 
 
 CASES: dict[str, Callable[[Noise, int], Case]] = {
@@ -148,8 +148,8 @@ TRUTH = {
         "cannot be."
     ),
     "sound": (
-        "The model has no error but the noise, so nothing can be better. With half the units, a state has fewer values "
-        "than there are independent memories."
+        "The model has no error but the noise, so nothing can be better. With half the units the state has four "
+        "values, too few for five independent memories, each of which is bent."
     ),
     "carried": (
         "The target depends on the last twelve rows alone. From a state of zero before each window the model is exact; "
@@ -199,16 +199,29 @@ def fitted(known: pd.DataFrame, seed: int, units: int = 8) -> gw.Model:
 
 
 def _case(
-    model: gw.Model, old: Memories, new: Memories, law: Noise, seed: int, right: set[str], *, sd: float = SD,
-    check: str = "", judging: int = JUDGING, rows: int = ROWS, inputs: list[str] | None = None, **arguments: Any,
+    model: gw.Model, process: Memories, law: Noise, seed: int, right: str, *, budget: float, sd: float = SD,
+    check: str = "", known: int = KNOWN, judging: int = JUDGING, rows: int = ROWS, inputs: list[str] | None = None,
+    **more: Any,
 ) -> Case:  # fmt: skip
-    """A case with data of one process and unseen data of another, which may be the same."""
-    known = old.table(KNOWN, law, sd, 10 * seed)
-    unseen = new.table(judging, law, sd, 10 * seed + 1, rows, name="u{}")
-    return Case(
-        model, known, unseen, frozenset(right), check,
-        {**_arguments(inputs or new.columns, arguments.pop("budget")), **arguments, "seed": seed},
-    )  # fmt: skip
+    """A case whose data and unseen data come from a process.
+
+    Args:
+        model: the model that is assessed.
+        process: where the data come from.
+        law, sd: the noise.
+        seed: of everything.
+        right: the right verdict.
+        budget: seconds of the assessment.
+        check: see `Case`.
+        known, judging: numbers of groups of the data and of the unseen data.
+        rows: of a group of the unseen data.
+        inputs: the columns as the model reads them; None = those of the process.
+        more: further arguments of `gatewise.assess`.
+    """
+    data = process.table(known, law, sd, 10 * seed)
+    unseen = process.table(judging, law, sd, 10 * seed + 1, rows, name="u{}")
+    arguments = {**_arguments(inputs or process.columns, budget, seed), **more}
+    return Case(model, data, unseen, frozenset({right}), check, arguments)
 
 
 def _noise(law: Noise, groups: int, seed: int, part: int) -> pd.DataFrame:
@@ -217,5 +230,5 @@ def _noise(law: Noise, groups: int, seed: int, part: int) -> pd.DataFrame:
     return frame(x, law(rng, groups, ROWS), ["x0", "x1"], "gu"[part] + "{}")
 
 
-def _arguments(inputs: list[str], budget: float) -> dict[str, Any]:
-    return {"inputs": inputs, "target": "y", "groups": "id", "scaler": "none", "budget": budget}
+def _arguments(inputs: list[str], budget: float, seed: int) -> dict[str, Any]:
+    return {"inputs": inputs, "target": "y", "groups": "id", "scaler": "none", "budget": budget, "seed": seed}

@@ -2,7 +2,8 @@
 
 The errors of the incumbent and of five challengers are drawn, and go through the functions that `gatewise.assess` uses:
 `gain`, `questions` and `verdict`. All errors of a row have one part in common, the noise of the target, and each model
-has a deviation of its own; the seeds of a challenger share half the variance of theirs. There are two kinds of nulls:
+has a deviation of its own; the seeds of a challenger share half the variance of theirs. Each model is better in some
+groups than in others. There are two kinds of nulls:
 
 - "no difference": all models have the same expected loss and the same size, so every change would be a mistake.
 - "boundary": challengers of questions of gain are better by exactly the least gain, and those of questions of saving
@@ -43,6 +44,9 @@ ROWS = 30
 DEVIATION = 0.5
 """Standard deviation of a model's own deviation; that of the common part of the error is 1."""
 
+LEVEL = 0.2
+"""The standard deviation over groups of the logarithm of a model's losses."""
+
 QUESTIONS = {
     "reset": (GAIN, 1),
     "baseline": (SAVING, 1),
@@ -66,7 +70,7 @@ class Law:
     Attributes:
         draw: draws independent errors of a variance of 1.
         unequal: whether groups differ in their number of rows and in the size of their errors.
-        linked: correlation between the deviations of neighbouring groups, which are blocks of time.
+        linked: correlation of how good a model is in neighbouring groups, which are blocks of time.
     """
 
     draw: Draw
@@ -120,25 +124,24 @@ def drawn(rng: np.random.Generator, law: Law, between: float, kind: str, metric:
     groups = np.repeat(np.arange(count), sizes)
     n = len(groups)
 
-    def deviations(models: int) -> Any:
-        """(models, n), of a variance of 1; a fifth of it is common to the rows of a group."""
-        level = rng.normal(size=(models, count))
-        for g in range(1, count):
-            level[:, g] = law.linked * level[:, g - 1] + (1 - law.linked**2) ** 0.5 * level[:, g]
-        return 0.2**0.5 * level[:, groups] + 0.8**0.5 * law.draw(rng, (models, n))
-
-    def losses(own: Any) -> Any:
-        errors = scale[groups] * (common + DEVIATION * own)
-        return np.stack([metric.losses(np.zeros((n, 1)), each[:, None]) for each in errors])
-
     common = law.draw(rng, (n,))
-    incumbent = losses(deviations(1))[0]
-    challengers = {}
+
+    def losses(seeds: int) -> Any:
+        """(seeds, n), the losses of a model, which is better in some groups than in others."""
+        own = (law.draw(rng, (seeds, n)) + law.draw(rng, (1, n))) / 2**0.5
+        level = rng.normal(size=count)
+        for g in range(1, count):
+            level[g] = law.linked * level[g - 1] + (1 - law.linked**2) ** 0.5 * level[g]
+        factor = np.exp(LEVEL * level - LEVEL**2 / 2)[groups]
+        if seeds > 1:
+            factor = factor * (1 + between * rng.normal(size=(seeds, 1)))
+        errors = scale[groups] * (common + DEVIATION * own)
+        return factor * np.stack([metric.losses(np.zeros((n, 1)), each[:, None]) for each in errors])
+
+    incumbent, challengers = losses(1)[0], {}
     for name, (asked, seeds) in QUESTIONS.items():
-        own = (deviations(1) + deviations(seeds)) / 2**0.5 if seeds > 1 else deviations(1)
-        factor = 1 + between * rng.normal(size=(seeds, 1)) if seeds > 1 else 1.0
         true = 0.0 if kind == "no difference" else MIN_GAIN if asked == GAIN else -MIN_GAIN
-        challengers[name] = losses(own) * factor * (1 - true) ** (2 if metric.root else 1)
+        challengers[name] = losses(seeds) * (1 - true) ** (2 if metric.root else 1)
     return Drawn(metric, incumbent, challengers, groups)
 
 

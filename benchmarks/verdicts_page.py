@@ -103,14 +103,16 @@ def nulls(counted: Mapping[str, Any]) -> str:
     """The share of false changes for each kind, and for each law and spread between seeds."""
     if not counted:
         return "Not run yet.\n"
-    rows = []
+    told, rows = [], []
     for kind in NULLS:
         usual = [cell for law, cells in counted[kind].items() if law not in APART for cell in cells.values()]
-        rows.append([f"**{kind}**", "all but blocks of time", "all", *numbers(usual)])
+        findings, changes, share = numbers(usual)
+        told.append(f"{kind}, {changes} false changes in {findings} findings (**{share}**)")
         for law, cells in counted[kind].items():
             for between, cell in cells.items():
                 rows.append([kind, law, f"{float(between):.0%}", *numbers([cell])])
-    return table(["kind", "errors", "between seeds", "findings", "false changes", "share"], rows)
+    head = ["kind", "errors", "between seeds", "findings", "false changes", "share"]
+    return f"Over all laws except {listed(APART)}: {'; '.join(told)}.\n\n" + table(head, rows)
 
 
 def numbers(cells: Sequence[Mapping[str, Any]]) -> list[str]:

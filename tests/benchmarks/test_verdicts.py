@@ -261,7 +261,7 @@ def test_simulated_losses_have_the_difference_they_claim(scripts: Any, kind: str
             wanted = (1 - true) ** (2 if name == "rmse" else 1)
             error = (table[:, k] - wanted * table[:, 0]).std() / len(table) ** 0.5 / means[0]
             assert abs(means[k] / means[0] - wanted) < 4 * error
-            assert error < 0.02
+            assert error < (0.06 if law == "heavy tails" else 0.02)
 
 
 def test_a_simulated_change_is_significant_by_hand(scripts: Any) -> None:
