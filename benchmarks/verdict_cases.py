@@ -51,7 +51,7 @@ class Case:
 
 def oversized(law: Noise, seed: int) -> Case:
     """The exact model, with four times the units that it needs."""
-    return _case(PROCESS.model(4 * len(PROCESS.decays), seed), PROCESS, law, seed, "shrink", budget=45.0)
+    return _case(PROCESS.model(4 * len(PROCESS.decays), seed), PROCESS, law, seed, "shrink", judging=80, budget=60.0)
 
 
 def starved(law: Noise, seed: int) -> Case:
@@ -81,7 +81,7 @@ def drifted(law: Noise, seed: int) -> Case:
 def sound(law: Noise, seed: int) -> Case:
     """The exact model of five memories, with eight units."""
     process = Memories((0.4, 0.5, 0.6, 0.7, 0.8), (0.7, -0.7, 0.7, -0.7, 0.7))
-    return _case(process.model(8, seed), process, law, seed, "keep", known=40, budget=50.0)
+    return _case(process.model(8, seed), process, law, seed, "keep", known=30, budget=60.0)
 
 
 def carried(law: Noise, seed: int) -> Case:

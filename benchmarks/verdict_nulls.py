@@ -106,12 +106,14 @@ class Drawn:
         incumbent: (n,).
         challengers: question -> (seeds, n).
         groups: (n,) number of the group.
+        blocks: whether these are blocks of time, in their order.
     """
 
     metric: Metric
     incumbent: Any
     challengers: dict[str, Any]
     groups: Any
+    blocks: bool = False
 
 
 def drawn(rng: np.random.Generator, law: Law, between: float, kind: str, metric: Metric) -> Drawn:
@@ -142,7 +144,7 @@ def drawn(rng: np.random.Generator, law: Law, between: float, kind: str, metric:
     for name, (asked, seeds) in QUESTIONS.items():
         true = 0.0 if kind == "no difference" else MIN_GAIN if asked == GAIN else -MIN_GAIN
         challengers[name] = losses(seeds) * (1 - true) ** (2 if metric.root else 1)
-    return Drawn(metric, incumbent, challengers, groups)
+    return Drawn(metric, incumbent, challengers, groups, law.linked > 0)
 
 
 def concluded(found: Drawn, kind: str, seed: int) -> str:
@@ -159,8 +161,9 @@ def concluded(found: Drawn, kind: str, seed: int) -> str:
     asked_ = questions(compared, incumbent, MIN_GAIN)
     groups = int(found.groups.max()) + 1
     findings = Findings(
-        found.metric.name, True, groups, False, MIN_GAIN, "as stated", "", True, "", tuple(asked_), (), candidates
-    )
+        found.metric.name, True, groups, found.blocks, MIN_GAIN, "as stated", "", True, "", tuple(asked_), (),
+        candidates,
+    )  # fmt: skip
     return verdict(findings).kind
 
 

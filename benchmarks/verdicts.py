@@ -100,7 +100,7 @@ def main() -> None:
     parser.add_argument("--development", action="store_true", help="run the laws and seeds of the development")
     parser.add_argument("--again", action="store_true", help="run what is there already as well")
     parser.add_argument("--at-once", type=int, default=1, help="number of assessments at the same time")
-    parser.add_argument("--findings", type=int, default=1000, help="number of simulated findings; 0 = none")
+    parser.add_argument("--findings", type=int, default=1000, help="simulated findings of each kind; 0 = none")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.one:
@@ -113,7 +113,7 @@ def main() -> None:
         "seeds": [int(seed) for seed in given.seeds.split(",")] if given.seeds else which["seeds"],
     }
     results = read()
-    if given.findings:
+    if given.findings and (given.again or not results["nulls"]):
         results["nulls"] = nulls(given.findings)
         write(results)
     runs = plan(which, given.cases.split(","))

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from verdict_cases import CASES, DEVELOPMENT, JUDGED, REFUSED, TRUTH, case
-from verdict_nulls import APART
+from verdict_nulls import APART, BETWEEN, LAWS
 from verdict_nulls import KINDS as NULLS
 from verdicts import FAILED, FOUND
 
@@ -59,6 +59,8 @@ def verdicts(results: Mapping[str, Any]) -> str:
     )
     if len(runs) < len(CASES) * len(JUDGED["laws"]) * len(JUDGED["seeds"]):
         told += " Not all of them have been run yet."
+    minutes = sum(found.get("seconds", 0) for found in runs.values()) / 60
+    told += f" One after the other, they took {minutes:.0f} minutes."
     own: Runs = results["development"]
     told += (
         f" With those with which sizes and budgets were chosen ({listed(DEVELOPMENT['laws'])}, seeds "
@@ -86,17 +88,17 @@ def confusion(runs: Runs) -> str:
 def wrong(runs: Runs) -> str:
     """The wrong verdicts, each with its sentence."""
     found = []
-    for key, run in runs.items():
-        if not run["right"]:
+    for key in sorted(runs, key=lambda key: list(CASES).index(key.split(", ")[0])):
+        if not runs[key]["right"]:
             name, law, seed = key.split(", ")
-            found.append(f"- `{name}`, {law}, seed {seed}: {run['verdict']}. {run['sentence']}")
+            found.append(f"- `{name}`, {law}, seed {seed}: {runs[key]['verdict']}. {runs[key]['sentence']}")
     return "" if not found else "The wrong ones:\n\n" + "\n".join(found)
 
 
 def share(runs: Runs) -> str:
     """How many verdicts are right, in words."""
     right = sum(found["right"] for found in runs.values())
-    return f"{right} of {len(runs)} right ({right / len(runs):.0%})" if runs else "not run yet"
+    return f"{right} of {len(runs)} right ({100 * right / len(runs):.0f} %)" if runs else "not run yet"
 
 
 def nulls(counted: Mapping[str, Any]) -> str:
@@ -105,12 +107,12 @@ def nulls(counted: Mapping[str, Any]) -> str:
         return "Not run yet.\n"
     told, rows = [], []
     for kind in NULLS:
-        usual = [cell for law, cells in counted[kind].items() if law not in APART for cell in cells.values()]
-        findings, changes, share = numbers(usual)
-        told.append(f"{kind}, {changes} false changes in {findings} findings (**{share}**)")
-        for law, cells in counted[kind].items():
-            for between, cell in cells.items():
-                rows.append([kind, law, f"{float(between):.0%}", *numbers([cell])])
+        own = counted[kind]
+        findings, changes, part = numbers([own[law][spread] for law in LAWS if law not in APART for spread in own[law]])
+        told.append(f"{kind}, {changes} false changes in {findings} findings (**{part}**)")
+        for law in LAWS:
+            for between in BETWEEN:
+                rows.append([kind, law, f"{100 * between:g} %", *numbers([own[law][f"{between:g}"]])])
     head = ["kind", "errors", "between seeds", "findings", "false changes", "share"]
     return f"Over all laws except {listed(APART)}: {'; '.join(told)}.\n\n" + table(head, rows)
 
@@ -119,7 +121,7 @@ def numbers(cells: Sequence[Mapping[str, Any]]) -> list[str]:
     """The number of findings, that of false changes, and its share."""
     findings = sum(cell["findings"] for cell in cells)
     changes = sum(sum(cell["changes"].values()) for cell in cells)
-    return [f"{findings:,}", str(changes), f"{changes / findings:.1%}"]
+    return [f"{findings:,}", str(changes), f"{100 * changes / findings:.1f} %"]
 
 
 def listed(words: Sequence[Any], last: str = "and") -> str:

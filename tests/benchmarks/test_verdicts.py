@@ -291,7 +291,7 @@ def test_simulated_nulls_are_counted(scripts: Any, monkeypatch: pytest.MonkeyPat
     cell = {"findings": 5, "changes": {"shrink": 1, "retrain": 2}}
     assert found["no difference"]["normal"]["0"] == cell
     total = scripts.page.numbers([cell, {"findings": 20, "changes": {}}])
-    assert total == ["25", "3", "12.0%"]
+    assert total == ["25", "3", "12.0 %"]
 
 
 def test_a_verdict_is_right_only_for_its_reason(scripts: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -324,7 +324,7 @@ def test_the_page_holds_what_the_committed_results_hold(scripts: Any) -> None:
     assert text == page.page(text, results), "write it anew: python benchmarks/verdicts_page.py"
     judged = results["judged"]
     right = sum(found["right"] for found in judged.values())
-    assert f"**{right} of {len(judged)} right ({right / len(judged):.0%})**" in text
+    assert f"**{right} of {len(judged)} right ({100 * right / len(judged):.0f} %)**" in text
     for key, found in judged.items():
         assert (found["sentence"] in text) or found["right"]
         assert key.split(", ")[0] in CASES
@@ -339,7 +339,7 @@ def test_the_page_shows_wrong_verdicts(scripts: Any) -> None:
         "exchanged, student, 0": {"verdict": "insufficient", "right": False, "sentence": "For another reason."},
     }
     text = page.page(page.PAGE.read_text(), changed)
-    assert "**1 of 3 right (33%)**. Not all of them have been run yet." in text
+    assert "**1 of 3 right (33 %)**. Not all of them have been run yet." in text
     assert "| case | `keep` | `retrain` | `insufficient` | right |" in text
     assert "| `sound` | **1** | 1 |  | 1 of 2 |" in text
     assert "| `exchanged` |  |  | **1** | 0 of 1 |" in text
