@@ -94,7 +94,7 @@ LAWS = {
 }
 
 APART = ("blocks of time",)
-"""Laws that break an assumption of the interval, that groups are independent; they are told in rows of their own."""
+"""Laws in which groups are not independent, which the interval must find out; they are told in rows of their own."""
 
 
 @dataclass(frozen=True)
@@ -156,12 +156,12 @@ def concluded(found: Drawn, kind: str, seed: int) -> str:
         size = 500 if asked == SAVING and kind == "boundary" else 1000
         value = found.metric.total(losses.mean(axis=0))
         candidates.append(Candidate(name, name, value, seeds, bytes=size, step_seconds=1e-6, minutes=1.0))
-        difference = gain(found.metric, found.incumbent, losses, found.groups, seed=seed)
+        difference = gain(found.metric, found.incumbent, losses, found.groups, ordered=found.blocks, seed=seed)
         compared.append(Compared(name, asked, candidates[-1], difference))
     asked_ = questions(compared, incumbent, MIN_GAIN)
     groups = int(found.groups.max()) + 1
     findings = Findings(
-        found.metric.name, True, groups, found.blocks, MIN_GAIN, "as stated", "", True, "", tuple(asked_), (),
+        found.metric.name, True, groups, found.blocks, MIN_GAIN, "accepted", "", "", tuple(asked_), {},
         candidates,
     )  # fmt: skip
     return verdict(findings).kind

@@ -215,3 +215,43 @@ def test_a_function_is_timed() -> None:
         scaler="none", budget=0.01, latency=1e-9,
     )  # fmt: skip
     assert found.findings.broken.startswith("One answer of answers takes")
+
+
+def test_columns_are_checked_on_the_unseen_rows_if_the_data_have_few_groups() -> None:
+    found = gw.assess(
+        answers, linear(6), unseen=linear(20, seed=1), inputs=["w", "v", "u"], target="y", groups="id", lookback=3,
+        scaler="none", budget=2,
+    )  # fmt: skip
+    assert found.verdict.reasons[0].text.startswith("Mapping suspect")
+
+
+@pytest.mark.parametrize(
+    ("target", "old", "horizon", "metric"),
+    [(["y"], ["old"], 0, "mae"), (["y"], ["old"], 2, None), (["y", "z"], ["old", "old2"], 0, None)],
+)
+def test_the_text_for_a_refit_fits_the_method_that_won(
+    target: list[str], old: list[str], horizon: int, metric: str | None
+) -> None:
+    """Executed on the data, it gives the answers of the candidate on the unseen rows."""
+    tables = [linear(14, 30, seed) for seed in (1, 2)]
+    for table in tables:
+        if horizon:
+            for name in ("y", "old"):
+                table[name] = table.groupby("id")[name].shift(horizon)
+        table["z"], noise = 2 * table["y"], np.random.default_rng(0).normal(size=len(table))
+        table["old"] += noise
+        table["old2"] = 2 * table["old"]
+    data, unseen = tables
+    found = gw.assess(
+        None, data, unseen=unseen, inputs=["u", "v", "w"], target=target, predictions={"old": old}, groups="id",
+        lookback=3, horizon=horizon, metric=metric, budget=5,
+    )  # fmt: skip
+    assert found.verdict.challenger == "a ridge regression on the window"
+    names: dict[str, Any] = {"data": data.copy()}
+    exec(found.refit, names)
+    models = names.get("models") or {target[0]: names["model"]}
+    judge = found.case.judge
+    for k, model in enumerate(models.values()):
+        predicted = model.predict(unseen)["prediction"].to_numpy()
+        rows = judge.order - horizon  # the rows of the windows, of which there is one series after the other
+        np.testing.assert_allclose(predicted[rows], found.answers[found.verdict.challenger][:, k], rtol=1e-5, atol=1e-5)

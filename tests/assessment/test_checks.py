@@ -6,19 +6,21 @@ from typing import Any
 import numpy as np
 import pytest
 
+import gatewise as gw
 from assessment.tables import answers, linear
 from gatewise.assessment.costs import breaks, obstacle, seconds_of
-from gatewise.assessment.drift import check_drift
+from gatewise.assessment.drift import check_change, check_drift
 from gatewise.assessment.findings import Candidate
+from gatewise.assessment.health import check_health
 from gatewise.assessment.setup import Setup, setup
+from gatewise.comparison.budget import Budget
 
 
-def case(data: Any, unseen: Any = None, groups: str | None = "id") -> Setup:
+def case(data: Any, unseen: Any = None, groups: str | None = "id", model: Any = answers, **more: Any) -> Setup:
     return setup(
-        model=answers, data=data, unseen=unseen, inputs=["u", "v", "w"], target="y", lookback=3, horizon=0, season=None,
-        groups=groups, time=None, scaler="none", target_scaler=None, context=None, spec=None, predictions=None,
-        challengers=None, metric=None,
-        latency=None, memory=None, min_gain=0.05, seed=0,
+        model=model, data=data, unseen=unseen, inputs=["u", "v", "w"], target="y", lookback=3, horizon=0, season=None,
+        groups=groups, time=None, scaler="none", target_scaler=None, context=more.get("context"), spec=None,
+        predictions=None, challengers=None, metric=None, latency=None, memory=None, min_gain=0.05, seed=0,
     )  # fmt: skip
 
 
@@ -50,6 +52,27 @@ def test_gaps_in_rows_that_no_window_reads_do_not_matter() -> None:
     data.loc[data.groupby("id").cumcount() < 4, "y"] = np.nan
     unseen.loc[unseen["id"] < "g3", "u"] = 99.0
     assert check_drift(case(data, unseen)).status == "failed"
+
+
+def test_a_model_that_is_worse_on_the_judging_rows_is_told() -> None:
+    same = case(linear(12, seed=0), linear(12, seed=1))
+    assert check_change(same, 0.32).status == "passed"
+    found = check_change(same, 0.6)
+    assert found.status == "failed"
+    assert found.measured["data"] == pytest.approx(0.3, rel=0.1)
+    assert "pass data that are as recent as the judging rows" in found.text
+    constant = found.measured["constant"]
+    assert constant == pytest.approx(same.judge.targets.std(), rel=0.02)
+
+
+def test_gaps_behind_the_last_answer_do_not_stop_the_measurements() -> None:
+    """A model that carries its state is measured on the rows that it reads, in each series up to its last answer."""
+    data = linear(12)
+    last = data.groupby("id").cumcount(ascending=False) == 0
+    data.loc[last, ["u", "y"]] = np.nan
+    model = gw.init(gw.ModelSpec(inputs=3, layers=[gw.LayerSpec("gru", units=2), gw.LayerSpec("dense", units=1)]), 0)
+    found = check_health(case(data, linear(12, seed=1), model=model, context="series"), Budget(60.0))
+    assert [each.status for each in found if each.status in ("not run", "not applicable")] == []
 
 
 def test_what_breaks_a_constraint() -> None:

@@ -11,7 +11,7 @@ import torch
 
 import gatewise as gw
 from assessment.tables import answers, linear
-from gatewise.assessment.incumbent import Incumbent, context_of, model_of
+from gatewise.assessment.incumbent import Incumbent, context_of, in_units, model_of
 from gatewise.assessment.scaler import scaler_of
 from gatewise.comparison import Examples, examples
 from gatewise.errors import FileError, InputError
@@ -202,3 +202,23 @@ def test_a_model_that_answers_once_needs_the_length_of_its_sequences(tmp_path: P
         context_of(model, None, None, None)
     assert context_of(model, None, 5, None) == ("window", 5)
     assert context_of(model, None, None, "series") == ("series", None), "what is stated is taken"
+
+
+@pytest.mark.parametrize("scaler", ["none", "standard", "minmax"])
+@pytest.mark.parametrize("target", ["none", "standard"])
+def test_a_model_in_the_units_of_the_data_answers_the_same(data: Examples, scaler: str, target: str) -> None:
+    found = incumbent(lstm(), data, scaler=scaler, target=target).swapped(0, 2)
+    assert found.model is not None
+    ready = in_units(found, found.model, data.columns)
+    assert ready is not None
+    assert ready.columns == ("w", "v", "u")
+    plain = incumbent(ready, data).answers(replace(data, rows=data.rows[:, ::-1]))
+    np.testing.assert_allclose(plain, found.answers(data), rtol=1e-4, atol=1e-4)
+
+
+def test_a_scaling_that_no_last_layer_can_undo() -> None:
+    spec = gw.ModelSpec(inputs=3, layers=[gw.LayerSpec("dense", units=1, activation="tanh")])
+    some = examples(linear(2), INPUTS, ["y"], lookback=2, groups="id")
+    found = incumbent(gw.init(spec), some, target="standard")
+    assert found.model is not None
+    assert in_units(found, found.model, some.columns) is None

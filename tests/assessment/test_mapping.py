@@ -1,5 +1,6 @@
 """The check of the mapping: exchanged columns are caught, and a right mapping is not suspected."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -161,6 +162,51 @@ def test_many_columns_are_corrected_for() -> None:
     assert found.status == "suspect"
     assert set(found.checks[0].measured["best_swap"]) == {"w", "u"}
     assert found.checks[0].measured["swaps"] == 63 * 62 // 2
+
+
+@pytest.mark.parametrize("right", ["none", "minmax", "standard"])
+@pytest.mark.parametrize("stated", ["none", "minmax", "standard"])
+def test_a_wrong_scaling_is_suspected(right: str, stated: str) -> None:
+    """The columns have other levels and spreads than 0 and 1, so that each scaling is another one."""
+    frame = linear(12).assign(u=lambda t: 5 * t["u"] + 20, v=lambda t: 5 * t["v"] - 30, w=lambda t: 5 * t["w"] + 40)
+    some = examples(frame, ["u", "v", "w"], ["y"], lookback=4, groups="id")
+    trained = scaler_of(right, some.columns, some.rows)
+
+    def model(windows: np.ndarray) -> np.ndarray:
+        return answers((windows * trained.scale + trained.offset - [20, -30, 40]) / 5)
+
+    found = check(model, some, scaler=stated)
+    check_ = found.checks[2]
+    assert check_.code == "GW009"
+    if right == stated:
+        assert (found.status, check_.status) == ("accepted", "passed")
+    else:
+        assert (found.status, check_.status) == ("suspect", "failed")
+        assert f"with the inputs scaled by {right} instead of {stated}" in check_.text
+
+
+def test_a_small_gain_of_another_scaling_is_told_and_no_obstacle() -> None:
+    """Data whose spread has changed a little are better read with their own one, which does not condemn the scaling."""
+    some = data(["u", "v", "w"], groups=60)
+    old = scaler_of({name: {"mean": 0.0, "std": 1.15} for name in some.columns}, some.columns, some.rows)
+    now = scaler_of("standard", some.columns, some.rows)
+    plain = incumbent(lambda windows: answers(windows * now.scale + now.offset), some)
+    found = check_mapping(replace(plain, scaler=old), some, RMSE, 0.05, False, 1.0)
+    assert found.checks[2].status == "failed"
+    assert 0.05 < found.checks[2].measured["gains"]["standard"] < 0.5
+    assert found.status == "accepted"
+
+
+def test_predictions_that_stand_in_the_rows_in_which_they_were_made_are_suspected() -> None:
+    frame = linear(12)
+    frame["late"] = frame.groupby("id")["y"].shift(-3)  # a perfect forecast, stored where it was made
+    frame = frame[frame["late"].notna()]
+    wrong = examples(frame, ["u"], ["y"], lookback=4, horizon=3, groups="id", given={"predictions": ["late"]})
+    found = check(None, wrong)
+    assert found.status == "suspect"
+    assert "stand in the row of the target" in found.text
+    right = examples(frame, ["u"], ["y"], lookback=4, horizon=3, groups="id", given={"predictions": ["old"]})
+    assert check(None, right).checks[0].status == "passed"
 
 
 def test_a_model_of_gatewise_is_checked_as_well() -> None:

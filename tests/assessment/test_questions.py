@@ -54,19 +54,22 @@ def test_the_lower_end_is_beyond_the_bound_exactly_for_what_is_accepted(seed: in
     assert [each.name for each in accepted(findings)] == beyond
 
 
-def test_half_of_the_bytes_or_of_the_time() -> None:
-    def new(size: int | None, seconds: float | None) -> bool:
-        return halves(Candidate("new", "shrink", 1.0, bytes=size, step_seconds=seconds), OLD)
+def test_half_of_the_memory_or_of_the_time() -> None:
+    old = replace(OLD, native=True)
+
+    def new(size: int | None, seconds: float | None, native: bool = True) -> bool:
+        return halves(Candidate("new", "shrink", 1.0, bytes=size, step_seconds=seconds, native=native), old)
 
     assert new(500, 1e-3)
     assert new(1000, 5e-4)
     assert new(500, 2e-3)
     assert not new(500, 2.1e-3), "one is halved, and the other more than doubled"
     assert not new(2001, 5e-4)
+    assert not new(501, 5.01e-4)
+    assert not new(None, None)
+    assert new(500, 1.0, native=False), "the time of what runs in Python is not compared"
+    assert not new(1000, 1e-9, native=False)
+    assert not halves(Candidate("new", "baseline", 1.0, bytes=1), Candidate("old", "incumbent", 1.0))
     state = replace(OLD, state_bytes=1000)
     assert halves(replace(OLD, bytes=900, state_bytes=100), state), "memory is that of parameters and state"
     assert not halves(replace(OLD, bytes=400, state_bytes=1000), state)
-    assert not new(501, 5.01e-4)
-    assert not new(None, None)
-    assert not new(None, 1e-4), "what is not known may be more than twice as much"
-    assert not halves(Candidate("new", "baseline", 1.0, bytes=1), Candidate("old", "incumbent", 1.0))

@@ -8,6 +8,7 @@ import pytest
 
 import gatewise as gw
 from assessment.tables import answers, linear
+from gatewise.assessment.scaler import scaler_of
 from gatewise.assessment.setup import MOST_LOOKBACK, Setup, setup
 from gatewise.errors import InputError
 
@@ -96,6 +97,10 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "horizon": ({"horizon": -1}, "horizon must be .*horizon=0"),
     "lookback": ({"lookback": 0}, "lookback must be"),
     "seed": ({"seed": -1}, "seed must be .*seed=0"),
+    "season": ({"season": 0}, "season must be"),
+    "season as text": ({"season": "x"}, "season must be"),
+    "latency that is a truth": ({"latency": True}, "latency must be"),
+    "a target of text": ({"data": column(y="good")}, "target 'y' does not consist of numbers"),
     "metric": ({"metric": "r2"}, "must be one of rmse, mae, mse"),
     "no rows": ({"data": DATA[:0]}, "no rows"),
     "no file": ({"data": "none.csv"}, "none.csv"),
@@ -187,3 +192,53 @@ def test_anchors_are_the_targets_among_the_inputs() -> None:
     assert made(horizon=2, inputs=["u", "y"], model=lambda w: w[:, -1, 1]).anchors == (1,)
     assert made(horizon=2, inputs=["u", "v"], model=lambda w: w[:, -1, 1]).anchors is None
     assert made().anchors is None
+
+
+def test_the_scaling_of_the_answers_is_that_of_the_column() -> None:
+    """Also if no window ends in rows with small answers, and some groups judge."""
+    falling = DATA.assign(y=DATA["y"] + 100 - 2 * EARLY)
+    found = made(data=falling, target_scaler="minmax").incumbent.target_scaler
+    assert found.offset == pytest.approx(falling["y"].min())
+    assert found.scale == pytest.approx(np.ptp(falling["y"]))
+
+
+@pytest.mark.parametrize("name", ["none", "minmax", "standard"])
+def test_the_scaling_of_the_answers_is_proposed(name: str) -> None:
+    right = scaler_of(name, ["y"], DATA[["y"]].to_numpy())
+
+    def trained(windows: np.ndarray) -> np.ndarray:
+        return (answers(windows) - right.offset) / right.scale
+
+    found = made(trained, scaler=None)
+    assert found.incumbent.target_scaler.name == name
+    assert ("target_scaler" in found.proposed) == (name != "none")
+
+
+def test_columns_of_challengers_are_needed_where_they_are_judged() -> None:
+    unseen = linear(12, seed=1).assign(new=1.0)
+    found = made(unseen=unseen, challengers={"new": "new"})
+    assert found.judge.given["new"].shape == (len(found.judge), 1)
+    with pytest.raises(InputError, match="no column 'new'"):
+        made(challengers={"new": "new"})
+
+
+def test_only_numbers_are_proposed_as_inputs() -> None:
+    found = made(inputs=None, predictions="old", model=None, data=DATA.assign(site="north"))
+    assert found.data.columns == ("u", "v", "w")
+
+
+def test_what_was_taken_is_told_if_it_does_not_fit() -> None:
+    gap = DATA.assign(lazy=DATA["u"].where(DATA.index != 50))
+    with pytest.raises(InputError, match="'lazy' has no finite .* these columns were taken: .*'lazy'; pass inputs="):
+        made(inputs=None, predictions="old", model=None, data=gap)
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    found = made(lookback=np.int64(4), horizon=np.int32(0), min_gain=np.float32(0.25), seed=np.uint8(3))
+    assert (found.data.lookback, found.min_gain) == (4, 0.25)
+
+
+def test_many_blocks_judge_one_series() -> None:
+    """A quarter of the rows judge, in as many blocks as windows allow, and not in a quarter of the blocks."""
+    series = linear(1, rows=2000).drop(columns=["id", "old"])
+    assert len(set(made(lambda w: w[:, -1, 0], series, groups=None).judge.groups)) >= 35

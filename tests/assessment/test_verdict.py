@@ -200,6 +200,16 @@ def test_of_several_changes_the_cheapest_near_the_best_is_recommended() -> None:
     assert chosen(baseline=0.262, recurrence=0.30) == "recurrence", "0.738 is not"
 
 
+def test_why_one_of_several_changes_is_recommended() -> None:
+    def told(**gains: float) -> str:
+        return verdict(found([asked(name, gain, "better") for name, gain in gains.items()])).reasons[1].text
+
+    assert "of those within 5.0 % of the best rmse, it is the least work" in told(retrain=0.28, recurrence=0.30)
+    best = told(retrain=0.20, recurrence=0.30)
+    assert best.startswith(NAMES["retrain"].capitalize())
+    assert "its rmse is the best, and no other is within 5.0 % of it" in best
+
+
 def test_holm_over_questions() -> None:
     """Of two questions the smaller p-value must be below half of the level, and then the other below the level."""
 

@@ -180,3 +180,17 @@ def test_constant_columns_are_those_of_the_rows_that_are_read() -> None:
     data = examples(frame, ["a", "b"], ["y"], lookback=3, groups="id")
     assert data.varying.tolist() == [True, False]
     assert [name for name in frame_of(data).columns if name in "ab"] == ["a"]
+
+
+def test_series_are_trained_on_in_the_parts_that_windows_read() -> None:
+    frame = table(30, 30)
+    frame["y"] = 1.0 * frame.index
+    frame.loc[[10, 11], "a"] = np.nan
+    frame.loc[10:15, "y"] = np.nan  # the windows that would read them
+    data = examples(frame, ["a", "b"], ["y"], lookback=4, groups="id")
+    found = frame_of(data)
+    assert found[["a", "b"]].notna().all().all()
+    assert found["id"].unique().tolist() == ["s0", "s0, part 2", "s1"]
+    assert found.groupby("id", sort=False).size().tolist() == [10, 17, 30]
+    assert sorted(found["y"].dropna()) == sorted(data.targets[:, 0])
+    assert list(found.columns) == ["a", "b", "y", "id"], "the names are those of the data"

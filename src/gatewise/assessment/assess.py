@@ -11,7 +11,7 @@ import numpy as np
 from gatewise.assessment import costs, words
 from gatewise.assessment.baselining import check_methods, fitted
 from gatewise.assessment.curves import check_curves
-from gatewise.assessment.drift import check_drift
+from gatewise.assessment.drift import check_change, check_drift
 from gatewise.assessment.findings import (
     FAILED,
     GAIN,
@@ -25,6 +25,7 @@ from gatewise.assessment.findings import (
     Question,
 )
 from gatewise.assessment.health import check_health
+from gatewise.assessment.incumbent import in_units
 from gatewise.assessment.mapping import MappingCheck, check_mapping
 from gatewise.assessment.questions import Compared, questions
 from gatewise.assessment.result import Assessment
@@ -196,7 +197,8 @@ class _Run:
             cost = costs.of_model(in_context(incumbent.model, other, data.lookback))
         self.checks.append(Finding(code, title, PASSED, f"It was compared with {name}."))
         candidate = self._candidate(name, "reset", [answers], **cost)
-        self.models[candidate.name] = in_context(incumbent.model, other, data.lookback)
+        if (ready := in_units(incumbent, in_context(incumbent.model, other, data.lookback), data.columns)) is not None:
+            self.models[candidate.name] = ready
         self._compare("reset", GAIN, candidate)
 
     def baselines(self) -> None:
@@ -234,7 +236,7 @@ class _Run:
             k = middle([self.case.metric.of(self.case.judge.targets, each) for each in answers])
             model = trained.tasks[k].model_
             candidate = self._candidate(
-                trained.recipe.name, trained.recipe.question, answers, minutes=trained.seconds / 60,
+                trained.recipe.name, trained.recipe.question, answers, minutes=trained.whole / 60,
                 converged=trained.converged, **costs.of_model(model),
             )  # fmt: skip
             self.models[candidate.name], self.answers[candidate.name] = model, answers[k]
@@ -256,6 +258,7 @@ class _Run:
             self._constraints(),
             self._blocks(),
             self._proposed(),
+            check_change(case, self.incumbent.metric),
             *self.checks,
         ]
         findings = Findings(

@@ -37,7 +37,7 @@ def next_command(result: Assessment) -> str:
     if verdict.kind == "keep":
         return _line(result, "--fail-on retrain,baseline,recurrence")
     if verdict.kind == "insufficient" and (slow or TOO_SMALL in result.findings.unanswered.values()):
-        return _line(result, "", max(60, 2 * result.budget))
+        return _line(result, "", max(60, (4 if slow else 2) * result.budget))
     return ""
 
 
@@ -81,6 +81,8 @@ def _option(name: str, value: Any) -> list[str] | None:
         return [f"{option} {shlex.quote(f'{key}={_list(columns)}')}" for key, columns in value.items()]
     if callable(value) or isinstance(value, Metric):
         return None
+    if name == "memory":
+        value = int(value)
     if name == "latency":
         value = f"{float(value):.9f}".rstrip("0").rstrip(".") + "s"
     if name in ("scaler", "target_scaler", "spec") and os.path.isfile(value):

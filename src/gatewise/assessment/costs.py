@@ -23,6 +23,7 @@ def of_model(model: Model) -> dict[str, Any]:
         "bytes": sum(value.nbytes for value in model.tensors.values()),
         "state_bytes": model.graph.state_bytes,
         "step_seconds": bench(model, 0.2, ()).push_median if streams else seconds_of(lambda: _one_run(model)),
+        "native": True,
     }
 
 

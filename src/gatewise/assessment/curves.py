@@ -40,7 +40,7 @@ def _shares(case: Setup, found: Challenges) -> Finding:
     if len(found.by_share) < 2 or 1.0 not in found.by_share:
         return Finding(code, title, NOT_RUN, "The budget was too small to train on parts of the data.")
     by = dict(sorted(found.by_share.items()))
-    told = ", ".join(f"{number(value)} with {percent(share)} of the groups" for share, value in by.items())
+    told = ", ".join(f"{number(value)} with {percent(share)} of the {case.group_words}" for share, value in by.items())
     text = f"{capital(found.of)} has {case.metric.name} {told}."
     before = max(share for share in by if share < 1)
     last = 1 - by[1.0] / by[before]

@@ -31,7 +31,12 @@ def drawings(result: Assessment, order: Sequence[Candidate]) -> dict[str, Any]:
         result: the assessment.
         order: the candidates in the order in which they are shown, the incumbent first.
     """
-    return {"candidates": _candidates(result, order), "truth": _truth(result), "memory": _memory(result)}
+    return {
+        "candidates": _candidates(result, order),
+        "truth": _truth(result),
+        "memory": _memory(result),
+        "uses": _uses(result),
+    }
 
 
 def _candidates(result: Assessment, order: Sequence[Candidate]) -> Any:
@@ -46,9 +51,7 @@ def _candidates(result: Assessment, order: Sequence[Candidate]) -> Any:
     def draw(size: figures.Size) -> Figure:
         names = [words.short_name(each.name, 44 if size.rows == 1 else 22) for each in order]
         figure, ax = pyplot.subplots(figsize=(size.width, 0.9 + 0.4 * len(order)), layout="constrained")
-        figures.candidates(
-            names, [each.metric for each in order], intervals=ends, label=f"{label}, less is better", ax=ax
-        )
+        figures.candidates(names, [each.metric for each in order], intervals=ends, label=label, ax=ax)
         pyplot.close(figure)
         return figure
 
@@ -88,7 +91,7 @@ def _memory(result: Assessment) -> list[Any]:
     found, old = result.challenges, result.findings.candidates[0].metric
     label = UNITS.get(result.findings.metric, result.findings.metric)
     context, drawn = result.findings.check("GW101"), []
-    if context is not None and "lags" in context.measured:
+    if context is not None and _uses(result):
         lags, change = context.measured["lags"], context.measured["relative_change"]
 
         def uses(ax: Axes) -> None:
@@ -112,11 +115,22 @@ def _memory(result: Assessment) -> list[Any]:
         def data(ax: Axes) -> None:
             shares = [100 * share for share in by_share]
             figures.by_amount(
-                shares, [*by_share.values()], reference=old, label=label, amount="percent of the groups", ax=ax
+                shares,
+                [*by_share.values()],
+                reference=old,
+                label=label,
+                amount=f"percent of the {result.case.group_words}",
+                ax=ax,
             )
 
         drawn.append(("data", "Whether more data would help", data))
     return [report.drawing(f"memory-{key}", title, _beside(title, draw), BESIDE) for key, title, draw in drawn]
+
+
+def _uses(result: Assessment) -> bool:
+    """Whether it was measured how much of its past the model uses."""
+    context = result.findings.check("GW101")
+    return context is not None and "lags" in context.measured
 
 
 def _beside(title: str, draw: Callable[[Axes], object]) -> Callable[[figures.Size], Figure]:

@@ -1,6 +1,7 @@
-"""Whether the judging rows are like those of the training: how many readings leave the range that is known of it.
+"""Whether the judging rows are like those of the training: how many readings leave the range that is known of it, and
+whether the model is as good there.
 
-This is the range from which the readings were scaled, if the scaling says so, else that of the data.
+The range is the range from which the readings were scaled, if the scaling says so, else that of the data.
 """
 
 from __future__ import annotations
@@ -8,8 +9,15 @@ from __future__ import annotations
 import numpy as np
 
 from gatewise.assessment.findings import FAILED, PASSED, Finding
+from gatewise.assessment.mapping import constant_answers, sample
 from gatewise.assessment.setup import Setup
-from gatewise.assessment.words import percent
+from gatewise.assessment.words import number, percent
+
+MUCH = 1.5
+"""How many times as large the metric may be on the judging rows as on the data."""
+
+MOST = 2000
+"""The number of examples of the data on which the model is run."""
 
 MANY = 0.05
 """The share of readings of a column outside of its range above which the check fails."""
@@ -42,3 +50,29 @@ def check_drift(case: Setup) -> Finding:
     return Finding(
         code, title, PASSED, f"Few readings or none leave the range that they have in the {where}{most}.", measured, how
     )
+
+
+def check_change(case: Setup, own: float) -> Finding:
+    """Whether the model is as good on the judging rows as on the data.
+
+    Args:
+        case: what is assessed.
+        own: the metric of the model on the judging rows.
+    """
+    code, title, metric = "GW010", "The model is as good on the judging rows as on the data", case.metric
+    some = sample(case.incumbent, case.data, MOST)
+    known = metric.of(some.targets, case.incumbent.answers(some))
+    constant = metric.of(case.judge.targets, constant_answers(case.data, case.judge, metric))
+    text = (
+        f"The {metric.name} of the model is {number(known)} on the data, and {number(own)} on the judging rows, where "
+        f"that of a constant is {number(constant)}."
+    )
+    measured = {"data": known, "judging": own, "constant": constant}
+    if own <= MUCH * known:
+        return Finding(code, title, PASSED, text, measured)
+    text += (
+        " Either the model was trained on the data and knows them by heart, or what it has learnt has changed since. "
+        "In the second case, challengers that are trained on these data cannot do better: pass data that are as recent "
+        "as the judging rows."
+    )
+    return Finding(code, title, FAILED, text, measured)

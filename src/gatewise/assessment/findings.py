@@ -49,6 +49,7 @@ class Candidate:
         state_bytes: memory of one session; None = it keeps no state, or it is not known.
         step_seconds: time of one answer on this machine; None = not known.
         minutes: time that its training took; None = it was not trained here.
+        native: whether it runs in the native core, so that its time can be compared with that of others that do.
         converged: whether its training had converged.
         low, high: interval of its gain over the incumbent, if it was compared.
     """
@@ -61,6 +62,7 @@ class Candidate:
     state_bytes: int | None = None
     step_seconds: float | None = None
     minutes: float | None = None
+    native: bool = False
     converged: bool = True
     low: float | None = None
     high: float | None = None
@@ -86,8 +88,8 @@ class Question:
         p_worse: p-value of "the gain is at least min_gain"; small = it is not better by that.
         p_equal: p-value of "the loss is at least min_gain"; small = it is not worse by that.
         detectable: the least true gain that these data would have shown to be above min_gain in 8 of 10 cases.
-        halves: whether its memory or its time for an answer is at most half of that of the incumbent, and the other
-            at most twice as much.
+        halves: whether its memory or its time for an answer is at most half of that of the incumbent, and neither is
+            more than twice as much, as far as they can be compared.
         obstacle: why it is not shown to satisfy the constraints, in a sentence; "" = it does.
         converged: whether its training had converged.
         more_minutes: estimate of how many minutes more the training needs; None = none.

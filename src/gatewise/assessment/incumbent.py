@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -88,6 +88,36 @@ class Incumbent:
         at[i], at[j] = at[j], at[i]
         scaler = replace(self.scaler, offset=self.scaler.offset[at], scale=self.scaler.scale[at])
         return replace(self, order=tuple(order), scaler=scaler)
+
+
+def in_units(incumbent: Incumbent, model: Model, columns: Sequence[str]) -> Model | None:
+    """A model that reads and answers in the units of the data, with the names of its columns.
+
+    Args:
+        incumbent: says how inputs and targets are scaled.
+        model: its model, or the same in another context.
+        columns: names of the columns of the examples.
+
+    Returns:
+        The scaling of the inputs becomes the input stage, and that of the targets part of the last layer. None if the
+        model has an input stage that scales as well, or a last layer that is not linear.
+    """
+    spec, tensors = model.spec, dict(model.tensors)
+    stage = spec.input.replace(columns=[columns[k] for k in incumbent.order])
+    if incumbent.scaler.name != "none":
+        if stage.options.get("scaling", "none") != "none":
+            return None
+        stage = stage.replace(scaling="standard")
+        tensors["input.offset"] = incumbent.scaler.offset.astype(np.float32)
+        tensors["input.scale"] = incumbent.scaler.scale.astype(np.float32)
+    if incumbent.target_scaler.name != "none":
+        last, scale, offset = spec.nodes[-1], incumbent.target_scaler.scale, incumbent.target_scaler.offset
+        if last.options.get("activation") != "linear" or spec.head is not None:
+            return None
+        weight, bias = (tensors[f"{last.name}.{name}"].astype(np.float64) for name in ("weight", "bias"))
+        tensors[f"{last.name}.weight"] = (weight * scale[:, None]).astype(np.float32)
+        tensors[f"{last.name}.bias"] = (bias * scale + offset).astype(np.float32)
+    return Model(spec.replace(input=stage), tensors, model.provenance)
 
 
 def model_of(given: Any, spec: Any = None) -> tuple[str, Model | None, Answers | None]:

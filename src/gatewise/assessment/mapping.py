@@ -1,31 +1,37 @@
 """Check that the columns of the data are the inputs of the model, before anything else is believed.
 
-A model that reads its columns in another order answers plausibly and wrongly, and would be condemned unjustly. Two
-signs tell it: the model becomes better when two columns are exchanged, or it is worse than a constant.
+A model that reads its columns in another order answers plausibly and wrongly, and would be condemned unjustly. Three
+signs tell it: the model becomes better when two columns are exchanged, or when its inputs are scaled otherwise, or it
+is worse than a constant.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 
 from gatewise.assessment.findings import FAILED, NOT_APPLICABLE, PASSED, Finding
-from gatewise.assessment.incumbent import Incumbent
+from gatewise.assessment.incumbent import Incumbent, imported
+from gatewise.assessment.scaler import SCALERS, scaler_of
 from gatewise.assessment.words import number, percent
-from gatewise.comparison.bootstrap import LEAST_GROUPS, gain, holm
+from gatewise.comparison.bootstrap import LEAST_GROUPS, Gain, gain, holm
 from gatewise.comparison.examples import Examples
 from gatewise.comparison.metrics import Metric
+from gatewise.errors import InputError
 
 LEVEL = 0.05
 """Family-wise probability of suspecting a mapping that is right."""
 
 FIRST, SECOND, NEAREST = 400, 2000, 10
 """All swaps are tried on at most `FIRST` examples; the `NEAREST` best of them are tested on at most `SECOND`."""
+
+WRONG = 0.3
+"""A scaling is wrong if another one lowers the metric by more than this share. With less, the data may have changed."""
 
 LEAST = 50
 """The least number of examples."""
@@ -65,9 +71,12 @@ def check_mapping(
     alone = incumbent.model is None and incumbent.function is None
     swaps = (_early if alone else _swaps)(incumbent, data, metric, min_gain, seconds)
     constant, worse = _constant(incumbent, data, metric)
-    checks = (swaps, constant)
+    scaling, wrong = _scaling(incumbent, data, metric, min_gain)
+    checks = (swaps, constant, scaling)
     if swaps.status == FAILED and not confirmed:
         return MappingCheck("suspect", swaps.text, checks)
+    if wrong and not confirmed:
+        return MappingCheck("suspect", scaling.text, checks)
     if worse and not confirmed:
         return MappingCheck("worse than a constant", constant.text, checks)
     return MappingCheck("accepted", "", checks)
@@ -84,10 +93,10 @@ def _swaps(incumbent: Incumbent, data: Examples, metric: Metric, min_gain: float
         why = f"The data have {groups:,} groups, and at least {LEAST_GROUPS} are needed to tell a better exchange."
         return Finding(code, title, NOT_APPLICABLE, why)
     start = time.monotonic()
-    some = _some(incumbent, data, LEAST)
+    some = sample(incumbent, data, LEAST)
     incumbent.answers(some)
     each = max(time.monotonic() - start, 1e-6) / len(some)
-    first = _some(incumbent, data, int(np.clip(seconds / each / len(pairs), LEAST, FIRST)))
+    first = sample(incumbent, data, int(np.clip(seconds / each / len(pairs), LEAST, FIRST)))
     before, found = metric.of(first.targets, incumbent.answers(first)), []
     for i, j in pairs:
         found.append((metric.of(first.targets, incumbent.swapped(i, j).answers(first)), i, j))
@@ -95,7 +104,7 @@ def _swaps(incumbent: Incumbent, data: Examples, metric: Metric, min_gain: float
             break
     tried = "" if len(found) == len(pairs) else f" Of {len(pairs):,} pairs, {len(found):,} were tried in the time."
     nearest = [(i, j) for _, i, j in sorted(found)[:NEAREST]]
-    second = _some(incumbent, data, min(SECOND, max(LEAST, int(seconds / each / len(nearest)))))
+    second = sample(incumbent, data, min(SECOND, max(LEAST, int(seconds / each / len(nearest)))))
     old = metric.checked(second.targets, incumbent.answers(second))
     gains = []
     for i, j in nearest:
@@ -156,7 +165,41 @@ def _early(incumbent: Incumbent, data: Examples, metric: Metric, min_gain: float
     return Finding(code, title, PASSED, text, measured, how)
 
 
-def _some(incumbent: Incumbent, data: Examples, most: int) -> Examples:
+def _scaling(incumbent: Incumbent, data: Examples, metric: Metric, min_gain: float) -> tuple[Finding, bool]:
+    """The check of the scaling that is stated, and whether another one is better by so much that it must be wrong."""
+    code, title = "GW009", "The scaling of the inputs is that of the model"
+    if incumbent.model is None and incumbent.function is None:
+        return Finding(code, title, NOT_APPLICABLE, "Only predictions are known, which read no inputs."), False
+    if incumbent.scaler.name == "none" and incumbent.model is not None and not imported(incumbent.model):
+        return Finding(code, title, NOT_APPLICABLE, "The model scales its inputs itself."), False
+    if len(np.unique(data.groups)) < LEAST_GROUPS:
+        return Finding(code, title, NOT_APPLICABLE, "There are too few groups to tell a better scaling."), False
+    some = sample(incumbent, data, FIRST)
+    old = metric.checked(some.targets, incumbent.answers(some))
+    gains: dict[str, Gain] = {}
+    for name in SCALERS:
+        if name != incumbent.scaler.name:
+            other = replace(incumbent, scaler=scaler_of(name, data.columns, data.rows))
+            try:
+                new = metric.checked(some.targets, other.answers(some))
+            except InputError:  # no finite answers
+                continue
+            gains[name] = gain(metric, old, new[None], some.compact(), ordered=data.blocks, resamples=0)
+    name, best = max(gains.items(), key=lambda item: item[1].estimate)
+    measured = {"stated": incumbent.scaler.name, "gains": {each: found.estimate for each, found in gains.items()}}
+    how = f"The model answered {len(some):,} examples with the inputs scaled in each of the common ways."
+    level = LEVEL / len(gains)
+    if best.p_above(min_gain) > level:
+        text = f"No other common scaling is shown to lower the {metric.name} by more than {percent(min_gain)}."
+        return Finding(code, title, PASSED, text, measured, how), False
+    text = (
+        f"Scaling suspect: with the inputs scaled by {name} instead of {incumbent.scaler.name}, the {metric.name} is "
+        f"{percent(best.estimate)} lower. Either the model was trained with another scaling, or the data have changed."
+    )
+    return Finding(code, title, FAILED, text, measured, how), best.p_above(max(min_gain, WRONG)) <= level
+
+
+def sample(incumbent: Incumbent, data: Examples, most: int) -> Examples:
     """About this many examples, spread over the data.
 
     A model that carries its state must run over a series from its beginning. Of many series, the examples of whole ones
@@ -173,7 +216,7 @@ def _some(incumbent: Incumbent, data: Examples, most: int) -> Examples:
 def _constant(incumbent: Incumbent, data: Examples, metric: Metric) -> tuple[Finding, bool]:
     """The check, and whether the model is worse than a constant beyond the error of the comparison."""
     code, title = "GW002", "The model is better than a constant"
-    some = _some(incumbent, data, SECOND)
+    some = sample(incumbent, data, SECOND)
     own = metric.checked(some.targets, incumbent.answers(some))
     constant = metric.checked(some.targets, constant_answers(data, some, metric))
     text = (

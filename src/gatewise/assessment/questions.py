@@ -72,11 +72,10 @@ def questions(
 def halves(new: Candidate, old: Candidate) -> bool:
     """Whether a candidate needs at most half of the memory or of the time, and at most twice as much of the other.
 
-    What is not known of one of them, or cannot be compared, is not halved.
+    What is not known is not compared, nor is the time of what runs in Python and not in the native core.
     """
-    if new.memory is None or old.memory is None or new.step_seconds is None or old.step_seconds is None:
-        return False
-    ratios = [
-        mine / max(other, 1e-12) for mine, other in ((new.memory, old.memory), (new.step_seconds, old.step_seconds))
-    ]
-    return min(ratios) <= 0.5 and max(ratios) <= 2
+    pairs: list[tuple[float | None, float | None]] = [(new.memory, old.memory)]
+    if new.native and old.native:
+        pairs.append((new.step_seconds, old.step_seconds))
+    ratios = [mine / other for mine, other in pairs if mine is not None and other]
+    return bool(ratios) and min(ratios) <= 0.5 and max(ratios) <= 2

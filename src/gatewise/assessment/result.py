@@ -94,6 +94,8 @@ class Assessment:
             return "the model stays"
         if self.refit:
             return f"{name} has no model file; the report says how to fit it again"
+        if self.verdict.kind == "reset":
+            return "the scaling of the model cannot be made part of it; run it in the other context as it is used now"
         return f"{name} is known by its answers alone"
 
     def html(self) -> str:
@@ -138,8 +140,7 @@ class Assessment:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model that the verdict recommends, ready to stream.
 
-        A model that was trained here scales its inputs itself. The incumbent with another context reads inputs that are
-        scaled as before.
+        It reads columns by the names that they have in the data, in their units, and scales them itself.
 
         Raises:
             InputError: the verdict recommends no model that was trained here.

@@ -18,6 +18,9 @@ from gatewise.spec.text import parse_json
 PAIRS = (("min", "max"), ("mean", "std"))
 """The columns of a file of scalings: a column was mapped to (x - min) / (max - min), or to (x - mean) / std."""
 
+SCALERS = ("none", "minmax", "standard")
+"""The scalers that have a name."""
+
 MOST_BYTES = 1 << 22
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any
 
 import numpy as np
 from pandas.api.types import is_numeric_dtype
 
 from gatewise.assessment.incumbent import Incumbent, answering, context_of, imported, model_of
-from gatewise.assessment.scaler import scaler_of
+from gatewise.assessment.scaler import SCALERS, scaler_of
 from gatewise.assessment.stated import check_numbers
 from gatewise.comparison.examples import Examples, examples
 from gatewise.comparison.metrics import Metric, metric_of
@@ -136,6 +137,7 @@ def setup(
                 f"{key!r} has {len(columns)} columns of predictions, but the number of targets is {len(targets)}; name "
                 "one column for each target"
             )
+    _check_numeric(data, targets)
     proposed: dict[str, str] = {}
     others = {*targets, groups, time, *(column for columns in own.values() for column in columns)}
     chosen = _inputs(inputs, runnable, data, others if horizon == 0 else others - set(targets), proposed)
@@ -187,9 +189,17 @@ def setup(
 
     # Challengers are compared on the judging rows alone; of the model, all predictions are looked at.
     asked = own if unseen is None else {key: columns for key, columns in own.items() if key == name}
-    known = read(data, asked, "the data")
-    if unseen is not None:
-        judge = read(unseen, own, "the unseen data")
+    try:
+        known = read(data, asked, "the data")
+        judge = None if unseen is None else read(unseen, own, "the unseen data")
+    except InputError as error:
+        if "inputs" not in proposed:
+            raise
+        raise InputError(
+            error, f"; the inputs were not stated, so these columns were taken: {listed(chosen)}; pass ",
+            Parameter("inputs", ANY),
+        ) from None  # fmt: skip
+    if judge is not None:
         _check_targets(judge, "the unseen data")
         _check_unseen(known, judge)
     else:
@@ -202,14 +212,26 @@ def setup(
     )
     theirs = function is not None or hasattr(model, "state_dict") or (runnable is not None and imported(runnable))
     if scaler is None and theirs:
-        scaler = _proposed_scaler(incumbent, known, measure, proposed)
-    incumbent = replace(incumbent, scaler=scaler_of(scaler, chosen, known.rows))
+        incumbent = _with_proposed_scalers(incumbent, known, measure, target_scaler is None, proposed)
+    else:
+        incumbent = replace(incumbent, scaler=scaler_of(scaler, chosen, known.rows))
     at = {column: k for k, column in enumerate(chosen)}
     anchors = tuple(at[each] for each in targets) if horizon and all(each in at for each in targets) else None
     return Setup(
         incumbent, known, judge, unseen is not None, measure, float(min_gain), latency, memory, anchors, horizon,
         season, proposed, tuple(key for key in own if key != name), seed, tuple(targets), groups, time,
     )  # fmt: skip
+
+
+def _check_numeric(data: Any, targets: Sequence[str]) -> None:
+    """Raise InputError if a target is no number."""
+    frame, _, _ = to_frame(data)
+    for name in targets:
+        if name in frame.columns and not is_numeric_dtype(frame[name]):
+            raise InputError(
+                f"the target {name!r} does not consist of numbers; models are judged by answers that are numbers, and "
+                "a classifier by the probability of one class, with targets of 0 and 1"
+            )
 
 
 def _targets(target: str | Sequence[str] | None) -> list[str]:
@@ -237,19 +259,43 @@ def _inputs(
     return found
 
 
-def _proposed_scaler(incumbent: Incumbent, data: Examples, metric: Metric, proposed: dict[str, str]) -> str:
-    """The one of three common scalers with which the model is best on the data."""
+def _with_proposed_scalers(
+    incumbent: Incumbent, data: Examples, metric: Metric, answers_too: bool, proposed: dict[str, str]
+) -> Incumbent:
+    """The incumbent with those of the common scalers with which it is best on the data.
+
+    Args:
+        incumbent: the model.
+        data: the examples.
+        metric: the metric.
+        answers_too: whether the scaler of its answers is not stated either.
+        proposed: is told what was taken.
+    """
     some, found = data.spread(400), {}
-    for name in ("none", "minmax", "standard"):
+    scaled_answers = {"stated": incumbent.target_scaler}
+    if answers_too:
+        scaled_answers = {name: scaler_of(name, data.target_names, data.wanted) for name in SCALERS}
+    for name, (answers, target_scaler) in product(SCALERS, scaled_answers.items()):
         scaler = scaler_of(name, data.columns, data.rows)
+        tried = replace(incumbent, scaler=scaler, target_scaler=target_scaler)
         try:
-            found[name] = metric.of(some.targets, replace(incumbent, scaler=scaler).answers(some))
+            found[name, answers] = metric.of(some.targets, tried.answers(some)), tried
         except InputError:  # it has no finite answers to inputs that are scaled in this way
-            found[name] = np.inf
-    best = min(found, key=lambda name: found[name])
-    told = ", ".join(f"{name} {value:.4g}" for name, value in found.items())
-    proposed["scaler"] = f"{best}, because the {metric.name} of the model on the data is then least ({told})"
-    return best
+            continue
+    if not found:
+        raise InputError(
+            f"{incumbent.name} has finite answers with none of the scalers {listed(SCALERS)}; pass ",
+            Parameter("scaler", ANY),
+        )
+    name, answers = min(found, key=lambda each: found[each][0])
+    told = {each: min(value for (other, _), (value, _) in found.items() if other == each) for each, _ in found}
+    numbers = ", ".join(f"{each} {value:.4g}" for each, value in told.items())
+    proposed["scaler"] = f"{name}, because the {metric.name} of the model on the data is then least ({numbers})"
+    if answers_too and answers != "none":
+        without = found.get((name, "none"))
+        worse = "" if without is None else f" ({found[name, answers][0]:.4g}; {without[0]:.4g} without)"
+        proposed["target_scaler"] = f"{answers}, because the {metric.name} is then least{worse}"
+    return found[name, answers][1]
 
 
 def _divided(data: Examples, horizon: int, seed: int) -> tuple[Examples, Examples]:

@@ -78,6 +78,8 @@ def _change(findings: Findings, changes: Sequence[Question]) -> Verdict:
     able = [each for each in findings.questions if each.meets]
     confidence = 1 - min(1.0, p_change(chosen, findings.meets) * len(able))
     reasons = _reasons(findings, [chosen])
+    if len(changes) > 1:
+        reasons.insert(1, Reason(words.preferred(findings, chosen, near, changes), chosen.name))
     if findings.broken:
         reasons.insert(0, Reason(findings.broken, "GW006"))
     washout = findings.check("GW102")

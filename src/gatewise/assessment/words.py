@@ -85,6 +85,23 @@ def change(findings: Findings, question: Question) -> str:
     return f"{first}: it meets the constraints, and is as good within {percent(findings.min_gain)}."
 
 
+def preferred(findings: Findings, chosen: Question, near: Sequence[Question], changes: Sequence[Question]) -> str:
+    """Why one of several changes is recommended.
+
+    Args:
+        findings: the findings.
+        chosen: the change that is recommended.
+        near: the changes whose metric is within `min_gain` of the best.
+        changes: all changes that are shown to be worth while.
+    """
+    others = ", ".join(each.challenger for each in changes if each is not chosen)
+    if len(near) == 1:
+        why = f"its {findings.metric} is the best, and no other is within {percent(findings.min_gain)} of it"
+    else:
+        why = f"of those within {percent(findings.min_gain)} of the best {findings.metric}, it is the least work"
+    return f"{capital(others)} would be worth a change as well; {chosen.challenger} is recommended because {why}."
+
+
 def insufficient(findings: Findings, why: str) -> str:
     """The sentence of "insufficient"."""
     return f"Not enough evidence: {WHY[why]}. The model stays until there is."
@@ -180,7 +197,9 @@ def flip_insufficient(findings: Findings, why: str) -> str:
     asked = [each for each in findings.questions if each.kind == GAIN and each.meets]
     undecided = [each for each in asked if each.low <= findings.min_gain <= each.high]
     if slow:
-        return f"The training of {slow[0].challenger} had not converged: it needs about {_more(slow[0].more_minutes)}."
+        more = _more(sum(each.more_minutes or 0 for each in slow))
+        names = " and ".join(each.challenger for each in slow)
+        return f"A larger budget: the training of {names} had not converged, and needs about {more}."
     if undecided:
         return _more_groups(findings, max(undecided, key=lambda each: each.gain))
     if TOO_SMALL in findings.unanswered.values():
@@ -247,22 +266,20 @@ def _zone(findings: Findings, asked: Question) -> str:
 def _saving_zone(findings: Findings, asked: Question, found: Candidate) -> str:
     least = percent(findings.min_gain)
     old = findings.candidates[0]
-    known = None not in (found.memory, old.memory, found.step_seconds, old.step_seconds)
-    saves = "It is not known to save half of the memory or of the time"
-    if asked.halves or known:
-        saves = f"It {_saved(findings, found)}"
+    known = found.memory is not None and old.memory is not None
+    saves = f"It {_saved(findings, found)}" if known else "What it saves is not known"
     if asked.low > findings.min_gain:
         return f"{saves}, and it is better by more than {least}."
     if asked.low > -findings.min_gain:
         return f"{saves}, and it is not worse by {least}."
-    more = "" if asked.converged else f"; {_not_converged(asked)}"
+    more = "" if asked.converged else f" {capital(_not_converged(asked))}."
     if asked.high < -findings.min_gain:
-        return f"{saves}, but it is worse by more than {least}{more}."
-    return f"{saves}, but that it is not worse by {least} is not shown{more}."
+        return f"{saves}. It is worse by more than {least}.{more}"
+    return f"{saves}. That it is not worse by {least} is not shown.{more}"
 
 
 def _not_converged(asked: Question) -> str:
-    more = f": it needs about {_more(asked.more_minutes)}" if asked.more_minutes else ""
+    more = f"; about {_more(asked.more_minutes)} would show whether it gets better" if asked.more_minutes else ""
     return f"its training had not converged{more}"
 
 
@@ -276,16 +293,16 @@ def _saved(findings: Findings, found: Candidate) -> str:
     """What a candidate saves, and what it needs more of."""
     old = findings.candidates[0]
     saved, more = [], []
-    for new, before, what in (
-        (found.memory, old.memory, "memory"),
-        (found.step_seconds, old.step_seconds, "time for an answer"),
-    ):
+    costs: list[tuple[float | None, float | None, str]] = [(found.memory, old.memory, "memory")]
+    if found.native and old.native:
+        costs.append((found.step_seconds, old.step_seconds, "time for an answer"))
+    for new, before, what in costs:
         if new is not None and before and new < before:
             saved.append(f"{percent(1 - new / before)} of the {what}")
         elif new is not None and before and new >= 1.05 * before:
-            more.append(f"{new / before:.2g} times the {what}")
+            more.append(f"{number(round(new / before, 1))} times the {what}")
     text = f"saves {' and '.join(saved)}" if saved else "saves nothing"
-    return text + (f", but needs {' and '.join(more)}" if more else "")
+    return text + (f" and needs {' and '.join(more)}" if more else "")
 
 
 def _direction(gain: float) -> str:

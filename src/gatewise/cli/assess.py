@@ -104,7 +104,9 @@ def _verdicts(context: click.Context, parameter: click.Parameter, text: str | No
 @click.option("--budget", callback=quantity(SECONDS, "time such as 5m"), default="5m", show_default=True,
               metavar="TIME", help="The time for everything.")  # fmt: skip
 @click.option("--mapping-confirmed", is_flag=True, help="Judge the model although the check of its columns fails.")
-@click.option("--seed", type=int, default=0, show_default=True, help="The seed of all random choices.")
+@click.option("--seed", type=int, default=0, show_default=True,
+              help="The seed of all random choices. The time decides how long a training lasts, so results differ "
+                   "from run to run all the same.")  # fmt: skip
 @click.option("--html", metavar="OUT", help="Write the report to this file.")
 @click.option("-o", "--output", metavar="OUT", help="Write the model that the verdict recommends.")
 @click.option("--fail-on", callback=_verdicts, metavar="A,B,...",

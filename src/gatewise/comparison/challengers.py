@@ -73,6 +73,7 @@ class Trained:
         tasks: the trained task for each seed.
         learning_rate: the learning rate that was chosen.
         seconds: how long one full training took.
+        whole: how long all trainings took.
         converged: whether more training promises little: the training ended by itself for most seeds, or it made at
             least `PASSES` over the data, and four times the time lowered the held-out loss by less than `ENOUGH`.
         held_out: the held-out loss of each rung and learning rate: (seconds, learning rate, loss).
@@ -82,6 +83,7 @@ class Trained:
     tasks: tuple[Regressor, ...]
     learning_rate: float
     seconds: float
+    whole: float
     converged: bool
     held_out: tuple[tuple[float, float, float], ...]
 
@@ -131,6 +133,7 @@ def train(
     full = seconds / (sum(count * share for count, share in rungs) + seeds)
     tried: list[tuple[float, float, float]] = []
     left = list(rates)
+    begun = budget.used
     with budget.doing(f"training {recipe.name}"):
         for count, share in rungs:
             losses = {}
@@ -146,7 +149,9 @@ def train(
     ended = sum(task.history_.stopped == "patience" for task in tasks) > seeds / 2
     passed = all(task.history_.records[-1].epoch >= PASSES for task in tasks)
     still = before - first < ENOUGH * abs(before)
-    return Trained(recipe, tasks, left[0], full, ended or (passed and still), tuple(tried))
+    return Trained(
+        recipe, tasks, left[0], full, budget.used - begun, ended or (passed and still), tuple(tried)
+    )  # fmt: skip
 
 
 def frame_of(data: Examples) -> pd.DataFrame:
@@ -172,13 +177,13 @@ def frame_of(data: Examples) -> pd.DataFrame:
 
 
 def series_name(data: Examples) -> str:
-    """The name of the column of ids in `frame_of`."""
-    return unused("series", data.columns)
+    """The name of the column of ids in `frame_of`: that in the data, if there is one."""
+    return data.by or unused("series", [*data.columns, target_name(data)])
 
 
 def target_name(data: Examples) -> str:
-    """The name of the column of the target in `frame_of`."""
-    return unused("target", data.columns)
+    """The name of the column of the target in `frame_of`: that in the data, if it is not an input as well."""
+    return unused(data.target_names[0], data.columns)
 
 
 def answers_of_task(task: Regressor, examples: Examples) -> Array:
@@ -192,7 +197,7 @@ def _fit(recipe: Recipe, data: Examples, frame: pd.DataFrame, rate: float, seed:
     task = Regressor(
         recurrence=list(recipe.layers),
         target=target_name(data),
-        series=series_name(data),
+        series=series_name(data) if frame[series_name(data)].nunique() > 1 else None,
         context={"window": data.lookback or 1},
         loss=recipe.loss,
         learning_rate=rate,
@@ -201,6 +206,8 @@ def _fit(recipe: Recipe, data: Examples, frame: pd.DataFrame, rate: float, seed:
     )
     with warnings.catch_warnings():  # what is odd about the data is told once, by the assessment
         warnings.simplefilter("ignore", GatewiseWarning)
+        if task.series is None:
+            frame = frame.drop(columns=series_name(data))
         return task.fit(frame, seconds=seconds, baselines=False)  # which the caller compares
 
 

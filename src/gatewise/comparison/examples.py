@@ -38,6 +38,8 @@ class Examples:
         left_out: number of rows with a target that have fewer than `lookback` rows before them.
         order: (n,) for each example, the number of its last row in the data.
         blocks: whether the groups are blocks of time of one series.
+        target_names: names of the target columns.
+        by: name of the column with the ids of the series, or None.
     """
 
     rows: Array
@@ -54,6 +56,8 @@ class Examples:
     left_out: int = 0
     order: Array = field(default_factory=lambda: np.empty(0, int))
     blocks: bool = False
+    target_names: tuple[str, ...] = ()
+    by: str | None = None
 
     def __len__(self) -> int:
         return len(self.ends)
@@ -213,6 +217,8 @@ def examples(
         short,
         table.order[of_target],
         table.id is None,
+        tuple(targets),
+        groups,
     )
     return found.in_blocks(horizon) if found.blocks else found
 
