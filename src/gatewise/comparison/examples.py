@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from gatewise.errors import ANY, InputError, Parameter
+from gatewise.errors import ANY, InputError, Parameter, Text
 from gatewise.layers.base import Array
 from gatewise.tables.table import Table, read_table
 from gatewise.tables.times import listed
@@ -262,8 +262,6 @@ def _given(table: Table, columns: list[int], names: list[str], rows: Array, mode
 
 
 def _none(table: Table, targets: Sequence[str], lookback: int | None, horizon: int, what: str) -> Any:
-    from gatewise.errors import Text
-
     longest = max(stop - start for _, start, stop in table.series)
     if lookback is not None and longest < lookback + horizon:
         return Text(
