@@ -1,5 +1,7 @@
 """What the guides show works: their Python runs and prints what they say, their shell lines are commands that exist."""
 
+import json
+import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +11,7 @@ import pytest
 
 from docs.scripts import DOCS, script
 from gatewise.cli.app import cli
+from gatewise.layers.activation import CODES, PARAMETERS, Activation
 from gatewise.layers.base import Array
 
 examples = script("examples")
@@ -72,6 +75,14 @@ def test_keras_weights_go_over_as_the_guide_says() -> None:
         z, r = 1 / (1 + np.exp(-(xz + hz))), 1 / (1 + np.exp(-(xr + hr)))
         h = z * h + (1 - z) * np.tanh(xh + r * hh)
         assert np.abs(answer - h).max() < 1e-5
+
+
+def test_the_guide_of_imports_lists_all_activations_of_a_spec_and_its_objects_are_right() -> None:
+    page = (DOCS / "guides" / "import.md").read_text()
+    listed = page.partition("The activations that `order` may")[2].partition("What is converted")[0]
+    assert [kind for kind in CODES if f"`{kind}`" not in listed] == []
+    objects = re.findall(r"`(\{\"kind\".*?\})`", listed)
+    assert {Activation.parse("order", json.loads(each), tuple(CODES)).kind for each in objects} == set(PARAMETERS)
 
 
 def shell_lines() -> Iterator[tuple[str, list[str]]]:

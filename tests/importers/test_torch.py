@@ -238,13 +238,42 @@ def test_the_error_shows_a_spec_that_can_be_passed(tmp_path: Path) -> None:
     agree(net, path, tmp_path / "spec.json", 4, last=True)
 
 
+UNSEEN = "cannot be seen in the file and must be added"
+HEADS: dict[str, tuple[dict[str, nn.Module], str | None]] = {
+    "one": ({"a": nn.Linear(5, 2)}, None),
+    "two": ({"a": nn.Linear(5, 5), "b": nn.Linear(5, 2)}, "here between a and b, cannot"),
+    "three": ({name: nn.Linear(5, 5) for name in "abc"}, "between a and b, between b and c, cannot"),
+    "normalised": ({"a": nn.Linear(5, 5), "n": nn.BatchNorm1d(5), "b": nn.Linear(5, 2)}, "between a and b, cannot"),
+    "gap": ({"a": nn.Sequential(nn.Linear(5, 5), nn.Tanh(), nn.Linear(5, 2))}, None),
+}
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_the_error_says_that_activations_between_linear_modules_cannot_be_seen(name: str, tmp_path: Path) -> None:
+    modules, words = HEADS[name]
+    path = tmp_path / "w.pt"
+    torch.save(Net(lstm=nn.LSTM(4, 5), **modules).state_dict(), path)
+    with pytest.raises(FileError) as caught:
+        importers.load(path)
+    said = str(caught.value)
+    assert (UNSEEN in said) == (words is not None)
+    assert (words or "") in said
+    order = json.loads(said.partition("spec='")[2].removesuffix("'"))["order"]
+    with pytest.raises(FileError) as caught:
+        importers.load(path, {"order": order})
+    assert UNSEEN not in str(caught.value)  # the order is no guess any more
+
+
 GOOD = {"order": ["lstm", "fc"], "last": True, "window": 5}
 BAD: dict[str, tuple[Any, str]] = {
     "unknown key": ({**GOOD, "first": 1}, "unknown key 'first'"),
     "no object": ([], "spec must be a dict"),
     "no JSON": ({**GOOD, "eps": {"bn": b"1"}}, "spec must have plain JSON values"),
     "bad JSON": ("{", "no valid JSON"),
-    "unknown name": ({**GOOD, "order": ["lstm", "fd"]}, "order has 'fd', which is neither a module"),
+    "unknown name": (
+        {**GOOD, "order": ["lstm", "fd"]},
+        r"order has 'fd', which is neither a module \(lstm, fc\) nor an activation \(.*relu, tanh.*gelu, .*\)",
+    ),
     "twice": ({**GOOD, "order": ["lstm", "lstm"]}, "names 'lstm' twice"),
     "no list": ({**GOOD, "order": "lstm"}, "order must be a list"),
     "left out": ({**GOOD, "order": ["lstm"]}, "leaves out fc"),

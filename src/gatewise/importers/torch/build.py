@@ -18,6 +18,7 @@ record of the import: the nonlinearity tanh, and eps = 1e-5. What has no default
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -122,8 +123,10 @@ def _order(modules: Mapping[str, Module], said: Mapping[str, Any]) -> list[Any]:
             checked.append(Activation.parse("order", item, tuple(CODES)).to_option())
         except SpecError as error:
             if isinstance(item, str) and item not in CODES:
-                known = ", ".join(modules)
-                raise InputError(f"order has {item!r}, which is neither a module ({known}) nor an activation") from None
+                raise InputError(
+                    f"order has {item!r}, which is neither a module ({', '.join(modules)}) nor an activation "
+                    f"({', '.join(CODES)})"
+                ) from None
             raise InputError(error) from None
     missing = [name for name in modules if name not in checked]
     if missing:
@@ -165,7 +168,12 @@ def _per_module(said: Mapping[str, Any], key: str, modules: Mapping[str, Module]
 
 def _ask(modules: Mapping[str, Module], said: Mapping[str, Any]) -> FileError:
     """The error that asks for a spec, and shows a guess of it."""
-    guess: dict[str, Any] = {"order": said.get("order", _guessed(list(modules.values())))}
+    unseen = ""
+    if "order" in said:
+        guess: dict[str, Any] = {"order": said["order"]}
+    else:
+        guess = {"order": _guessed(list(modules.values()))}
+        unseen = _unseen(guess["order"], modules)
     if any(module.layers for module in modules.values()):
         guess["last"] = said.get("last", True)
         if guess["last"]:
@@ -176,7 +184,7 @@ def _ask(modules: Mapping[str, Module], said: Mapping[str, Any]) -> FileError:
         f"a state dict has no forward(), so the file does not tell how its modules are used. It holds: {held}. Say in "
         "which order they run, with the activations between them; whether the model answers at the last step of a "
         "sequence (last: true) or at each (last: false); and how many steps a sequence has (window; null = any). "
-        "Correct this guess and pass it: ",
+        f"{unseen}Correct this guess and pass it: ",
         Parameter("spec", json.dumps(guess)),
     )
 
@@ -191,6 +199,22 @@ def _guessed(modules: Sequence[Module]) -> list[Any]:
         if module.kind == "Linear" and number.isdigit() and follows[0] == parent and follows[2].isdigit():
             order += ["relu"] if int(follows[2]) > int(number) + 1 else []
     return order
+
+
+def _unseen(order: Sequence[str], modules: Mapping[str, Module]) -> str:
+    """A sentence about activations that may be missing in a guessed order; empty if there is no place for one.
+
+    Linear modules with at most a normalisation between them would be one matrix, so an activation is likely there.
+    """
+    names = [name for name in order if name not in modules or modules[name].kind not in NORMS]
+    linear = [name for name in names if name in modules and modules[name].kind == "Linear"]
+    pairs = [f"{a} and {b}" for a, b in itertools.pairwise(names) if a in linear and b in linear]
+    if not pairs:
+        return ""
+    return (
+        f"Activations between linear modules, here between {', between '.join(pairs)}, cannot be seen in the file and "
+        "must be added if the model has any. "
+    )
 
 
 def _add(chain: Chain, module: Module, said: Mapping[str, Any], last: Any) -> None:
