@@ -13,6 +13,7 @@ from gatewise.assessment.drift import check_change, check_drift
 from gatewise.assessment.findings import Candidate
 from gatewise.assessment.health import check_health
 from gatewise.assessment.setup import Setup, setup
+from gatewise.assessment.training import taught
 from gatewise.comparison.budget import Budget
 
 
@@ -96,3 +97,9 @@ def test_the_time_of_an_answer_is_a_median() -> None:
     calls: list[int] = []
     assert seconds_of(lambda: calls.append(1)) > 0
     assert len(calls) == 16, "15 that are timed, and one before them"
+
+
+def test_a_smaller_model_is_taught_by_the_model() -> None:
+    found = case(linear(12), linear(12, seed=1))
+    np.testing.assert_allclose(taught(found).targets[:, 0], answers(found.data.windows()), rtol=1e-6)
+    assert (found.data.targets - taught(found).targets).std() == pytest.approx(0.3, rel=0.2), "without the noise"

@@ -1,12 +1,18 @@
 """Challengers: what is handed over of several seeds, and what their recipes are made of."""
 
+import warnings
 from typing import Any
 
+import numpy as np
 import pytest
 
-from gatewise.comparison.challengers import halved, middle, same_layers
+from assessment.tables import linear
+from gatewise.comparison import examples
+from gatewise.comparison.challengers import answers_of_task, calibrated, halved, middle, same_layers
+from gatewise.errors import GatewiseWarning
 from gatewise.model import init
 from gatewise.spec import LayerSpec, ModelSpec
+from gatewise.tasks.regressor import Regressor
 
 
 @pytest.mark.parametrize(
@@ -14,6 +20,24 @@ from gatewise.spec import LayerSpec, ModelSpec
 )
 def test_the_middle_seed(metrics: list[float], number: int) -> None:
     assert middle(metrics) == number
+
+
+def test_the_interval_is_from_the_examples_that_judge() -> None:
+    """Nine groups reach a coverage of 0.9 with the largest error; of 100 equal groups it is the 91st error of 100."""
+    table = linear(14, 20)
+    task = Regressor(recurrence="gru", units=2, target="y", series="id", context={"window": 3}, steps=2, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", GatewiseWarning)
+        task.fit(table[["id", "u", "y"]], baselines=False)
+    judge = examples(linear(100, 3, seed=1), ["u"], ["y"], lookback=3, groups="id")
+    answers = answers_of_task(task, judge)
+    errors = np.sort(np.abs(answers - judge.targets)[:, 0])
+    model = calibrated(task, answers, judge)
+    assert model.tensors["head.margin"][0] == pytest.approx(errors[90], rel=1e-6)
+    assert model.task == task.model_.task
+    nine = judge.of_groups(np.arange(9))
+    few = calibrated(task, answers[:9], nine)
+    assert few.tensors["head.margin"][0] == pytest.approx(np.abs(answers[:9] - nine.targets).max(), rel=1e-6)
 
 
 def test_the_layers_of_a_model_without_its_last_map() -> None:

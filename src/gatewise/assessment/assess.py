@@ -34,7 +34,7 @@ from gatewise.assessment.training import Challenges, challenge
 from gatewise.assessment.verdict import verdict
 from gatewise.comparison.bootstrap import LEAST_GROUPS, gain
 from gatewise.comparison.budget import Budget
-from gatewise.comparison.challengers import UNITS_OF_TIME, middle
+from gatewise.comparison.challengers import UNITS_OF_TIME, calibrated, middle
 from gatewise.comparison.running import in_context
 from gatewise.errors import InputError
 from gatewise.layers.base import Array
@@ -234,7 +234,7 @@ class _Run:
         for trained in self.challenges.trained:
             answers = trained.answers(self.case.judge)
             k = middle([self.case.metric.of(self.case.judge.targets, each) for each in answers])
-            model = trained.tasks[k].model_
+            model = calibrated(trained.tasks[k], answers[k], self.case.judge)
             candidate = self._candidate(
                 trained.recipe.name, trained.recipe.question, answers, minutes=trained.whole / 60,
                 converged=trained.converged, **costs.of_model(model),

@@ -23,6 +23,7 @@ from gatewise.layers.base import Array
 from gatewise.model import Model
 from gatewise.spec import LayerSpec
 from gatewise.tables.table import unused
+from gatewise.tasks.conformal import margin
 from gatewise.tasks.regressor import Regressor
 
 if TYPE_CHECKING:
@@ -101,6 +102,20 @@ def middle(metrics: Sequence[float]) -> int:
     """
     order = np.argsort(metrics, kind="stable")
     return int(order[(len(order) - 1) // 2])
+
+
+def calibrated(task: Regressor, answers: Array, examples: Examples) -> Model:
+    """The model of a task with an interval from its errors on examples that it was not trained on.
+
+    Args:
+        task: the task; its own interval is from held-out series, of which there are few.
+        answers: (n, 1) its answers to the examples.
+        examples: the examples; the errors of one group count as much as those of another.
+    """
+    errors = np.abs(answers - examples.targets)[:, 0]
+    found, _ = margin([errors[examples.groups == group] for group in np.unique(examples.groups)], task.coverage)
+    tensors = {**task.model_.tensors, "head.margin": np.array([found], np.float32)}
+    return task.model_.replace(tensors=tensors, task=task.model_.task)
 
 
 ENOUGH, PASSES = 0.02, 2
