@@ -131,7 +131,7 @@ def test_the_legacy_model_is_judged_from_its_files(tmp_path: Path) -> None:
     write_legacy(fit("rnn", EARLIER, 0, 60), EARLIER, LATER, tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == set(LEGACY)
     found = judge(tmp_path, 2.0, 0)
-    assert found.findings.mapping == "as stated"
+    assert found.findings.mapping == "accepted"
     assert found.findings.groups == len(LATER) // STRETCH
     assert found.findings.unseen
     rows = pd.read_csv(tmp_path / "recent.csv")
