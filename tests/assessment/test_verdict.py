@@ -2,7 +2,7 @@
 
 import json
 import re
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
@@ -307,7 +307,7 @@ def test_whatever_is_found_the_answer_is_sound(findings: Findings) -> None:
     assert answer.cost == "" or answer.cost.endswith(".")
     for text in texts:
         assert not re.search(r"\b(nan|inf|None)\b", text), text
-    json.dumps(answer.to_dict(), allow_nan=False)
+    json.dumps(asdict(answer), allow_nan=False)
 
 
 @given(all_findings(), st.data())

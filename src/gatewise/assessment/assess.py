@@ -184,8 +184,6 @@ class _Run:
         if incumbent.model is None or not incumbent.model.graph.streams or not incumbent.model.graph.state_bytes:
             return
         other = "series" if incumbent.context == "window" else "window"
-        if other == "window" and data.lookback is None:
-            return
         name = CONTEXT_NAMES[other].format(data.lookback)
         code, title = "GW107", "The model can run in another context"
         with self.budget.doing("running the model with another context"):
@@ -347,7 +345,10 @@ class _Run:
             f"{self.compared[0].gain.groups:,} blocks are as much evidence as about {max(1, int(least)):,} independent "
             "ones. The intervals are as wide as for that number."
         )
-        how = "The differences of neighbouring blocks were taken as an autoregression of first order."
+        how = (
+            "The differences of neighbouring blocks, and of pairs and fours of them, were taken as an autoregression "
+            "of first order; what gives the widest interval counts."
+        )
         return Finding(code, title, PASSED if least >= LEAST_GROUPS else FAILED, text, {"worth": worth}, how)
 
     def _proposed(self) -> Finding:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 PASSED, FAILED, NOT_APPLICABLE, NOT_RUN = "passed", "failed", "not applicable", "not run"
@@ -214,7 +214,3 @@ class Verdict:
     reasons: Sequence[Reason]
     flip: str
     cost: str = ""
-
-    def to_dict(self) -> dict[str, Any]:
-        """The verdict as plain JSON values."""
-        return asdict(self)

@@ -48,7 +48,6 @@ def page(result: Assessment) -> str:
         label=LABELS[result.verdict.kind],
         metric=UNITS.get(findings.metric, findings.metric),
         candidates=order,
-        chosen={each.challenger: each for each in findings.questions},
         best_baseline=_best(shown, "baseline"),
         best_challenger=_best([each for each in shown if each.question in TRAINED_HERE]),
         detectable=max((each.detectable for each in findings.questions if each.kind == GAIN), default=None),

@@ -94,8 +94,8 @@ def challenge(case: Setup, budget: Budget) -> Challenges:
         recipes = recipes[:-1]
     unit = seconds / max(1e-9, len(recipes) * UNITS_OF_TIME + (extras if with_extras else 0))
     for recipe in recipes:
-        data = taught(case) if recipe.question == "shrink" else case.data
         try:
+            data = taught(case) if recipe.question == "shrink" else case.data
             found.trained.append(train(recipe, data, unit * UNITS_OF_TIME, budget))
         except GatewiseError as error:
             found.unanswered[recipe.question] = str(error)
@@ -109,6 +109,9 @@ def taught(case: Setup) -> Examples:
 
     A smaller model that shall take the place of a larger one learns faster from its answers than from true targets,
     because they have no noise (Bucila, Caruana & Niculescu-Mizil 2006; Hinton, Vinyals & Dean 2015).
+
+    Raises:
+        InputError: the incumbent has no finite answer to a window of the data.
     """
     return replace(case.data, targets=case.incumbent.answers(case.data))
 
